@@ -1,0 +1,86 @@
+//! The same request, logged more than once: stages, overlapping exports, repeated deliveries, split entries.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+
+use super::Evidence;
+use super::observation::Observation;
+
+/// Collapses copies; gives the survivors, and where the others lie.
+pub(super) fn collapse(mut observations: Vec<Observation>) -> (Vec<Observation>, Vec<Evidence>) {
+    observations.sort_by(|left, right| (&left.key, left.evidence()).cmp(&(&right.key, right.evidence())));
+    let (mut survivors, mut duplicates) = (Vec::new(), Vec::new());
+    for request in chunks(observations, |left, right| left.key.request == right.key.request) {
+        for copies in same_request(request) {
+            survivors.push(survivor(copies, &mut duplicates));
+        }
+    }
+    (survivors, duplicates)
+}
+
+/// Splits a sorted list where neighbours differ.
+fn chunks<T>(items: Vec<T>, same: impl Fn(&T, &T) -> bool) -> Vec<Vec<T>> {
+    let mut groups: Vec<Vec<T>> = Vec::new();
+    for item in items {
+        match groups.last_mut() {
+            Some(group) if same(&group[0], &item) => group.push(item),
+            _ => groups.push(vec![item]),
+        }
+    }
+    groups
+}
+
+/// Groups records that agree in audit id, action and target by the time they were received.
+///
+/// One without that time joins the others of its cluster where these have one time only; else it joins only
+/// records that are equal to it.
+fn same_request(records: Vec<Observation>) -> Vec<Vec<Observation>> {
+    let mut timed: BTreeMap<Timestamp, Vec<Observation>> = BTreeMap::new();
+    let mut untimed = Vec::new();
+    for record in records {
+        match record.key.received {
+            Some(time) => timed.entry(time).or_default().push(record),
+            None => untimed.push(record),
+        }
+    }
+    let mut by_cluster: BTreeMap<Option<String>, BTreeSet<Timestamp>> = BTreeMap::new();
+    for (time, records) in &timed {
+        for record in records {
+            by_cluster.entry(record.record.cluster.clone()).or_default().insert(*time);
+        }
+    }
+    let mut alone: BTreeMap<String, Vec<Observation>> = BTreeMap::new();
+    for record in untimed {
+        let only = by_cluster.get(&record.record.cluster).filter(|known| known.len() == 1);
+        match only.and_then(|known| known.first()).and_then(|time| timed.get_mut(time)) {
+            Some(copies) => copies.push(record),
+            None => alone.entry(record.key.digest.clone()).or_default().push(record),
+        }
+    }
+    timed.into_values().chain(alone.into_values()).collect()
+}
+
+/// The copy that says most, with what any copy knows of its origin.
+fn survivor(mut copies: Vec<Observation>, duplicates: &mut Vec<Evidence>) -> Observation {
+    copies.sort_by(|left, right| right.rank().cmp(&left.rank()));
+    let count = copies.len() as u64;
+    let leaked = copies.iter().all(|copy| copy.leaked_category.is_some());
+    let mut copies = copies.into_iter();
+    let Some(mut kept) = copies.next() else { unreachable!("a group has a member") };
+    for copy in copies {
+        if !kept.platform_known && copy.platform_known {
+            kept.record.platform = copy.record.platform;
+            kept.platform_known = true;
+        }
+        kept.record.account = kept.record.account.take().or(copy.record.account);
+        kept.record.cluster = kept.record.cluster.take().or(copy.record.cluster);
+        kept.record.region = kept.record.region.take().or(copy.record.region);
+        duplicates.push(copy.record.evidence);
+    }
+    if !leaked {
+        kept.leaked_category = None;
+    }
+    kept.record.copies = count;
+    kept
+}

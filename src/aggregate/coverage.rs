@@ -1,0 +1,120 @@
+//! What the dump covers: for each cluster and UTC hour the first and last time seen.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use serde::Serialize;
+
+/// Silence longer than this is a gap.
+const GAP: SignedDuration = SignedDuration::from_hours(1);
+const HOUR: i64 = 3600;
+
+/// Cells of cluster and hour; they merge by minimum and maximum.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Coverage {
+    cells: BTreeMap<(Option<String>, i64), (Timestamp, Timestamp)>,
+}
+
+/// Time without any event of a cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Gap {
+    /// The last event before.
+    pub start: Timestamp,
+    /// The first event after.
+    pub end: Timestamp,
+}
+
+/// One cluster on one UTC day that has events. The row of `coverage.csv`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Day {
+    /// Absent where the dump does not tell.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    /// UTC day.
+    pub day: Date,
+    /// First event of the day.
+    pub first_seen: Timestamp,
+    /// Last event of the day.
+    pub last_seen: Timestamp,
+    /// Hours of the day with an event, at most 24.
+    pub hours_seen: u32,
+    /// Gaps longer than an hour that begin on this day.
+    pub gaps: Vec<Gap>,
+}
+
+impl Coverage {
+    /// Notes that a cluster was seen.
+    pub fn add(&mut self, cluster: Option<&str>, time: Timestamp) {
+        let hour = time.as_second().div_euclid(HOUR);
+        self.widen((cluster.map(str::to_owned), hour), (time, time));
+    }
+
+    /// The union of two.
+    pub fn merge(&mut self, other: Coverage) {
+        for (key, span) in other.cells {
+            self.widen(key, span);
+        }
+    }
+
+    fn widen(&mut self, key: (Option<String>, i64), (first, last): (Timestamp, Timestamp)) {
+        let cell = self.cells.entry(key).or_insert((first, last));
+        cell.0 = cell.0.min(first);
+        cell.1 = cell.1.max(last);
+    }
+
+    /// Rows by cluster, then day.
+    #[must_use]
+    pub fn days(&self) -> Vec<Day> {
+        let mut days: Vec<Day> = Vec::new();
+        let mut before: Option<(&Option<String>, Timestamp)> = None;
+        for ((cluster, _), &(first, last)) in &self.cells {
+            if let (Some((same, end)), Some(day)) = (before, days.last_mut())
+                && same == cluster
+                && first.duration_since(end) > GAP
+            {
+                day.gaps.push(Gap { start: end, end: first });
+            }
+            let date = first.to_zoned_datetime(TimeZone::UTC).date();
+            match days.last_mut() {
+                Some(day) if day.cluster == *cluster && day.day == date => {
+                    day.last_seen = last;
+                    day.hours_seen += 1;
+                }
+                _ => days.push(Day {
+                    cluster: cluster.clone(),
+                    day: date,
+                    first_seen: first,
+                    last_seen: last,
+                    hours_seen: 1,
+                    gaps: Vec::new(),
+                }),
+            }
+            before = Some((cluster, last));
+        }
+        days
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_stand_on_the_day_they_begin() {
+        let mut coverage = Coverage::default();
+        for time in [
+            "2026-11-10T22:10:00Z",
+            "2026-11-10T22:50:00Z",
+            "2026-11-12T06:00:00Z",
+            "2026-11-12T06:59:00Z",
+            "2026-11-12T07:58:00Z",
+        ] {
+            coverage.add(Some("prod"), time.parse().unwrap());
+        }
+        let days = coverage.days();
+        assert_eq!(days.len(), 2);
+        assert_eq!((days[0].hours_seen, days[1].hours_seen), (1, 2));
+        assert_eq!(days[0].gaps[0].end.to_string(), "2026-11-12T06:00:00Z");
+        assert!(days[1].gaps.is_empty());
+    }
+}

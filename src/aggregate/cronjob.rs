@@ -1,0 +1,84 @@
+//! What the body of a request says of a CronJob.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::AuditEvent;
+
+/// The parts of a CronJob that reports show.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CronJob {
+    /// `spec.schedule`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// `spec.suspend`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suspend: Option<bool>,
+    /// Service account of its pods.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub service_account: Option<String>,
+    /// Images of all containers.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub images: Vec<String>,
+    /// Command and arguments of each container that has any, joined by spaces.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<String>,
+    /// The field it was read from: `responseObject` or `requestObject`.
+    pub spec_source: String,
+}
+
+/// A CronJob as its request left it, with its name where objectRef has none.
+#[derive(Debug, Default)]
+pub(super) struct Bodies {
+    pub cronjob: Option<CronJob>,
+    pub name: Option<String>,
+    pub malformed: Vec<&'static str>,
+}
+
+/// Reads the bodies, the response first: it is the state after the change.
+pub(super) fn read(event: &AuditEvent<'_>) -> Bodies {
+    let mut bodies = Bodies::default();
+    let sources = [("responseObject", &event.response_object), ("requestObject", &event.request_object)];
+    for (field, text) in sources {
+        let Some(text) = text else { continue };
+        match serde_json::from_slice::<Value>(text) {
+            Ok(body) => bodies.take(&body, field),
+            Err(_) => bodies.malformed.push(field),
+        }
+    }
+    bodies
+}
+
+impl Bodies {
+    fn take(&mut self, body: &Value, field: &str) {
+        let name =
+            || text(body, "/metadata/name").filter(|_| body.get("kind").and_then(Value::as_str) != Some("Status"));
+        self.name = self.name.take().or_else(name);
+        let is_whole = body.pointer("/spec/jobTemplate").is_some() && body.pointer("/spec/schedule").is_some();
+        if self.cronjob.is_none() && is_whole {
+            self.cronjob = Some(cronjob(body, field));
+        }
+    }
+}
+
+fn cronjob(body: &Value, field: &str) -> CronJob {
+    let pod = body.pointer("/spec/jobTemplate/spec/template/spec").unwrap_or(&Value::Null);
+    let lists = ["initContainers", "containers"].iter().filter_map(|list| pod.get(list)?.as_array());
+    let containers: Vec<&Value> = lists.flatten().collect();
+    let words = |container: &Value| {
+        let lists = ["command", "args"].iter().filter_map(|list| container.get(list)?.as_array());
+        lists.flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+    };
+    CronJob {
+        schedule: text(body, "/spec/schedule"),
+        suspend: body.pointer("/spec/suspend").and_then(Value::as_bool),
+        service_account: text(pod, "/serviceAccountName").or_else(|| text(pod, "/serviceAccount")),
+        images: containers.iter().filter_map(|container| text(container, "/image")).collect(),
+        commands: containers.iter().map(|container| words(container)).filter(|command| !command.is_empty()).collect(),
+        spec_source: field.to_owned(),
+    }
+}
+
+fn text(value: &Value, pointer: &str) -> Option<String> {
+    value.pointer(pointer)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+}

@@ -1,0 +1,199 @@
+//! From observations to what reports print. Nothing is counted before this.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::alerts::{self, Alert};
+use super::copies;
+use super::coverage::Day;
+use super::ledger::{Input, Totals};
+use super::observation::{Observation, Record};
+use super::summary::{self, Group};
+use super::{Evidence, Tally};
+use crate::rule::{Rule, RuleMatch, Severity, Suppression};
+
+/// A rule match, a suppressed match, or (with no rule) a CronJob request that no rule matched.
+#[derive(Debug, Clone, Serialize)]
+#[expect(missing_docs, reason = "the fields of hits.jsonl, documented in the README")]
+pub struct Hit {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_id: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule_name: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub alert_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dedup_key: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub mitre: Vec<&'static str>,
+    #[serde(flatten)]
+    pub record: Record,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suppressed_by: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+}
+
+impl Hit {
+    fn of_rule(record: Record, found: &RuleMatch, suppressed: Option<Suppression>, rules: &[Rule]) -> Self {
+        let rule = rules.iter().find(|rule| rule.id == found.rule_id);
+        let (by, reason) = suppressed.map(|suppressed| (suppressed.by, suppressed.reason)).unzip();
+        Hit {
+            rule_id: rule.map(|rule| rule.id),
+            rule_name: rule.map(|rule| rule.name),
+            severity: rule.map(|rule| rule.severity),
+            alert_id: None,
+            title: Some(found.title.clone()),
+            dedup_key: Some(found.dedup_key.clone()),
+            mitre: rule.map(|rule| rule.mitre.to_vec()).unwrap_or_default(),
+            record,
+            suppressed_by: by,
+            reason,
+        }
+    }
+
+    fn activity(record: Record) -> Self {
+        Hit {
+            rule_id: None,
+            rule_name: None,
+            severity: None,
+            alert_id: None,
+            title: None,
+            dedup_key: None,
+            mitre: Vec::new(),
+            record,
+            suppressed_by: None,
+            reason: None,
+        }
+    }
+
+    /// Order in which windows open.
+    pub(super) fn alert_order(&self) -> impl Ord + '_ {
+        (
+            self.rule_id,
+            &self.record.cluster,
+            &self.dedup_key,
+            self.record.time.is_none(),
+            self.record.time,
+            &self.record.evidence,
+        )
+    }
+
+    /// Order in reports: time (absent last), place, rule.
+    fn report_order(&self) -> impl Ord + '_ {
+        (self.record.time.is_none(), self.record.time, &self.record.evidence, self.rule_id)
+    }
+}
+
+/// What was asked for, as far as it decides what is counted.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Hits before this are history only.
+    pub since: Option<Timestamp>,
+    /// Keys of the summary.
+    pub group_by: Vec<String>,
+}
+
+/// What reports print.
+#[derive(Debug)]
+pub struct Finished {
+    /// Hits by time.
+    pub hits: Vec<Hit>,
+    /// Suppressed matches by time.
+    pub suppressed: Vec<Hit>,
+    /// Other CronJob requests by time; the controllers' status updates are left out.
+    pub activity: Vec<Hit>,
+    /// Alerts by first hit.
+    pub alerts: Vec<Alert>,
+    /// Groups, most hits first.
+    pub summary: Vec<Group>,
+    /// Days covered.
+    pub coverage: Vec<Day>,
+    /// Inputs by path and member.
+    pub inputs: Vec<Input>,
+    /// Sums over the inputs.
+    pub totals: Totals,
+}
+
+/// Collapses copies, decides, opens windows, groups and sorts.
+#[must_use]
+pub fn finish(tally: Tally, rules: &[Rule], plan: &Plan) -> Finished {
+    let (survivors, duplicates) = copies::collapse(tally.observations);
+    let (mut hits, mut suppressed, mut activity) = (Vec::new(), Vec::new(), Vec::new());
+    for observation in survivors.into_iter().filter(|observation| in_window(observation, plan)) {
+        sort_out(observation, rules, &mut hits, &mut suppressed, &mut activity);
+    }
+    let alerts = alerts::open(&mut hits, rules);
+    for list in [&mut hits, &mut suppressed, &mut activity] {
+        list.sort_by(|left, right| left.report_order().cmp(&right.report_order()));
+    }
+    let inputs = inputs(tally.inputs, &hits, &duplicates);
+    Finished {
+        summary: summary::groups(&hits, &suppressed, &activity, &plan.group_by),
+        totals: Totals::of(&inputs),
+        coverage: tally.coverage.days(),
+        hits,
+        suppressed,
+        activity,
+        alerts,
+        inputs,
+    }
+}
+
+fn in_window(observation: &Observation, plan: &Plan) -> bool {
+    match (observation.record.time, plan.since) {
+        (Some(time), Some(since)) => time >= since,
+        _ => true,
+    }
+}
+
+fn sort_out(
+    observation: Observation,
+    rules: &[Rule],
+    hits: &mut Vec<Hit>,
+    suppressed: &mut Vec<Hit>,
+    activity: &mut Vec<Hit>,
+) {
+    let Observation { record, matches, leaked_category, .. } = observation;
+    let leaked = leaked_category.map(|category| Suppression {
+        by: "category".to_owned(),
+        reason: format!("an audit event logged under Azure's category {category}"),
+    });
+    for found in &matches {
+        let reason = leaked.clone().or_else(|| found.suppressed.clone());
+        let list = if reason.is_some() { &mut *suppressed } else { &mut *hits };
+        list.push(Hit::of_rule(record.clone(), found, reason, rules));
+    }
+    if matches.is_empty() && !is_controller_noise(&record) {
+        activity.push(Hit::activity(record));
+    }
+}
+
+/// The cronjob-controller writes `cronjobs/status` at every schedule, most of all records on CronJobs.
+fn is_controller_noise(record: &Record) -> bool {
+    let controller = |user: &str| user.starts_with("system:");
+    record.subresource.as_deref() == Some("status") && record.username.as_deref().is_some_and(controller)
+}
+
+/// Rows by path and member, with the counts that only `finish` knows.
+fn inputs(mut inputs: Vec<Input>, hits: &[Hit], duplicates: &[Evidence]) -> Vec<Input> {
+    inputs.sort_by(|left, right| (&left.path, &left.member).cmp(&(&right.path, &right.member)));
+    let find = |inputs: &[Input], evidence: &Evidence| {
+        inputs.binary_search_by(|input| (&input.path, &input.member).cmp(&(&evidence.path, &evidence.member))).ok()
+    };
+    for hit in hits {
+        if let Some(at) = find(&inputs, &hit.record.evidence) {
+            inputs[at].hits += 1;
+        }
+    }
+    for evidence in duplicates {
+        if let Some(at) = find(&inputs, evidence) {
+            inputs[at].duplicates += 1;
+        }
+    }
+    inputs
+}

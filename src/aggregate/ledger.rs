@@ -1,0 +1,169 @@
+//! The ledger: every record of every input ends in exactly one counter.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+/// How reading an input ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Everything was read and decided.
+    Ok,
+    /// Not read, for a reason that is no damage.
+    Skipped,
+    /// Read, but for bytes that could not be decoded or records that could not be decided.
+    Partial,
+    /// Not read.
+    Failed,
+}
+
+/// One input: a file, or a member of an archive. The row of `inputs.csv`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Input {
+    /// Path relative to the PATH argument.
+    pub path: Arc<str>,
+    /// Path inside the archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member: Option<Arc<str>>,
+    /// Size as stored.
+    pub bytes: u64,
+    /// Of the bytes as stored; absent where they were not read.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sha256: Option<String>,
+    /// Containers around the text, outermost first, joined by `+`.
+    pub container: String,
+    /// Names of the formats that its records had.
+    pub format: BTreeSet<&'static str>,
+    /// Members, for an archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub members: Option<u64>,
+    /// `events + not_audit + malformed`.
+    pub records: u64,
+    /// Audit events.
+    pub events: u64,
+    /// Records of something else.
+    pub not_audit: u64,
+    /// Records that could not be decided.
+    pub malformed: u64,
+    /// Events of which part is lost.
+    pub truncated: u64,
+    /// Cut events that were decided from what survives.
+    pub salvaged: u64,
+    /// CronJob requests that are another copy of one kept elsewhere.
+    pub duplicates: u64,
+    /// Events outside every window that was asked for.
+    pub outside: u64,
+    /// Hits whose evidence lies here.
+    pub hits: u64,
+    /// Earliest event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_time: Option<Timestamp>,
+    /// Latest event.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_time: Option<Timestamp>,
+    /// How reading ended.
+    pub status: Status,
+    /// Why it is not `ok`, or the first thing wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}
+
+impl Input {
+    /// A row with nothing counted yet.
+    #[must_use]
+    pub fn new(path: Arc<str>, member: Option<Arc<str>>) -> Self {
+        Input {
+            path,
+            member,
+            bytes: 0,
+            sha256: None,
+            container: String::new(),
+            format: BTreeSet::new(),
+            members: None,
+            records: 0,
+            events: 0,
+            not_audit: 0,
+            malformed: 0,
+            truncated: 0,
+            salvaged: 0,
+            duplicates: 0,
+            outside: 0,
+            hits: 0,
+            first_time: None,
+            last_time: None,
+            status: Status::Ok,
+            error: None,
+        }
+    }
+
+    /// Notes what went wrong; the gravest status and the first reason stay.
+    pub fn problem(&mut self, status: Status, reason: impl Into<String>) {
+        self.status = self.status.max(status);
+        self.error.get_or_insert_with(|| reason.into());
+    }
+
+    /// Widens the span of event times.
+    pub fn seen(&mut self, time: Timestamp) {
+        self.first_time = Some(self.first_time.map_or(time, |first| first.min(time)));
+        self.last_time = Some(self.last_time.map_or(time, |last| last.max(time)));
+    }
+}
+
+/// The ledger of the whole sweep: sums over all inputs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[expect(missing_docs, reason = "sums of the fields of Input")]
+pub struct Totals {
+    /// Files, not counting archive members.
+    pub files: u64,
+    /// Bytes of the files as stored.
+    pub bytes: u64,
+    pub records: u64,
+    pub events: u64,
+    pub not_audit: u64,
+    pub malformed: u64,
+    pub truncated: u64,
+    pub salvaged: u64,
+    pub duplicates: u64,
+    pub outside: u64,
+    /// Inputs by status.
+    pub ok: u64,
+    pub skipped: u64,
+    pub partial: u64,
+    pub failed: u64,
+}
+
+impl Totals {
+    /// Sums rows up.
+    #[must_use]
+    pub fn of(inputs: &[Input]) -> Self {
+        let mut totals = Totals::default();
+        for input in inputs {
+            totals.add(input);
+        }
+        totals
+    }
+
+    fn add(&mut self, input: &Input) {
+        if input.member.is_none() {
+            self.files += 1;
+            self.bytes += input.bytes;
+        }
+        self.records += input.records;
+        self.events += input.events;
+        self.not_audit += input.not_audit;
+        self.malformed += input.malformed;
+        self.truncated += input.truncated;
+        self.salvaged += input.salvaged;
+        self.duplicates += input.duplicates;
+        self.outside += input.outside;
+        *match input.status {
+            Status::Ok => &mut self.ok,
+            Status::Skipped => &mut self.skipped,
+            Status::Partial => &mut self.partial,
+            Status::Failed => &mut self.failed,
+        } += 1;
+    }
+}

@@ -1,0 +1,40 @@
+//! What a sweep keeps, merged over threads and machines, and what `finish` alone makes of it.
+
+mod alerts;
+mod copies;
+mod coverage;
+mod cronjob;
+mod finish;
+mod ledger;
+mod observation;
+mod summary;
+
+pub use alerts::Alert;
+pub use coverage::{Coverage, Day, Gap};
+pub use cronjob::CronJob;
+pub use finish::{Finished, Hit, Plan, finish};
+pub use ledger::{Input, Status, Totals};
+pub use observation::{Actor, Change, Evidence, Observation, Outcome, Record, Seen};
+pub use summary::{GROUP_FIELDS, Group, is_group_field};
+
+/// Everything that a sweep of some sources found. Merging is union, so neither order nor grouping matters.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// Requests on CronJobs, and other rule matches.
+    pub observations: Vec<Observation>,
+    /// When each cluster was seen.
+    pub coverage: Coverage,
+    /// A row per input.
+    pub inputs: Vec<Input>,
+}
+
+impl Tally {
+    /// The union of two.
+    #[must_use]
+    pub fn merge(mut self, mut other: Tally) -> Tally {
+        self.observations.append(&mut other.observations);
+        self.inputs.append(&mut other.inputs);
+        self.coverage.merge(other.coverage);
+        self
+    }
+}

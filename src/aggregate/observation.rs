@@ -1,0 +1,348 @@
+//! One request that a report may need: what it was, where its bytes are, and what the rules say of it.
+
+use std::cmp::Reverse;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::cronjob::{self, CronJob};
+use crate::event::{AuditEvent, Origin, Platform, Text};
+use crate::json::{self, Fields};
+use crate::normalize::TimeSource;
+use crate::rule::RuleMatch;
+use crate::rule::cronjob::is_failure;
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Outcome {
+    Success,
+    Failed,
+    /// It succeeded, and changed nothing since it asked for `dryRun`.
+    DryRun,
+    /// The record does not tell: only its beginning was logged, or the answer is cut off.
+    Unknown,
+}
+
+/// What a request does to a CronJob.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Change {
+    Created,
+    Modified,
+    Deleted,
+}
+
+/// Where the bytes are that prove a record.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Evidence {
+    /// Path of the file, relative to the PATH argument.
+    pub path: Arc<str>,
+    /// Member of the archive.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub member: Option<Arc<str>>,
+    /// Number of the line, document or row, from 1.
+    pub record: u64,
+    /// Its offset in the decoded text.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub offset: Option<u64>,
+    /// JSON Pointer from there to the event.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub pointer: String,
+}
+
+/// Who is behind an EKS user: the AWS identity in `user.extra`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the names of user.extra, snake-cased")]
+pub struct Actor {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub arn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub canonical_arn: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub access_key_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub principal_id: Option<String>,
+}
+
+/// A request as the reports print it; absent values are left out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[expect(missing_docs, reason = "the fields of hits.jsonl, documented in the README")]
+pub struct Record {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_source: Option<TimeSource>,
+    pub platform: Platform,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cluster: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub account: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub stage: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub level: Option<String>,
+    pub outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_code: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub response_message: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verb: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_group: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub api_version: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subresource: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub namespace: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub request_uri: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub groups: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<Actor>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub impersonated_user: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub source_ips: Vec<String>,
+    /// The last of `source_ips`: the one that the API server saw itself. Those before it are the client's word.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub trusted_ip: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user_agent: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cronjob: Option<CronJob>,
+    pub truncated: bool,
+    pub damaged: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub malformed_fields: Vec<String>,
+    pub copies: u64,
+    pub evidence: Evidence,
+}
+
+/// What all copies of one request share.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct CopyKey {
+    /// Audit id, action and target; without an audit id the digest of the record.
+    pub request: (String, String, String),
+    /// `requestReceivedTimestamp`.
+    pub received: Option<Timestamp>,
+    /// Digest of the record's members.
+    pub digest: String,
+}
+
+/// A record that a sweep keeps; it becomes a hit, a suppressed hit or activity only in `finish`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Observation {
+    pub(super) key: CopyKey,
+    /// Whether envelope or options tell the platform.
+    pub(super) platform_known: bool,
+    pub(super) has_bodies: bool,
+    /// Part of a split GKE entry.
+    pub(super) part: u64,
+    /// The Azure log category, where it is not one of audit records.
+    pub(super) leaked_category: Option<String>,
+    /// What the rules say.
+    pub(super) matches: Vec<RuleMatch>,
+    /// What reports print.
+    pub(super) record: Record,
+}
+
+/// A record in its surroundings, for [`Observation::new`].
+#[derive(Debug)]
+pub struct Seen<'a> {
+    /// Its time.
+    pub time: Option<(Timestamp, TimeSource)>,
+    /// Where it comes from.
+    pub origin: Origin<'a>,
+    /// Azure's log category.
+    pub category: Option<&'a str>,
+    /// Where it lies.
+    pub evidence: Evidence,
+    /// Digest of its members.
+    pub digest: String,
+    /// What the rules say.
+    pub matches: Vec<RuleMatch>,
+}
+
+impl Observation {
+    /// Keeps an event.
+    #[must_use]
+    pub fn new(event: &AuditEvent<'_>, seen: Seen<'_>) -> Self {
+        let bodies = cronjob::read(event);
+        let has_bodies = event.request_object.is_some() || event.response_object.is_some();
+        let mut record = record(event, &seen);
+        record.name = record.name.or(bodies.name);
+        record.cronjob = bodies.cronjob;
+        record.malformed_fields.extend(bodies.malformed.iter().map(|&field| field.to_owned()));
+        record.evidence = seen.evidence;
+        let known = seen.category.is_none_or(|category| matches!(category, "kube-audit" | "kube-audit-admin"));
+        Observation {
+            key: copy_key(event, seen.digest),
+            platform_known: seen.origin.platform.is_some(),
+            has_bodies,
+            part: event.identity.part,
+            leaked_category: seen.category.filter(|_| !known).map(str::to_owned),
+            matches: seen.matches,
+            record,
+        }
+    }
+
+    /// Where it lies.
+    #[must_use]
+    pub fn evidence(&self) -> &Evidence {
+        &self.record.evidence
+    }
+
+    /// Whether a rule matches it, copies and exclusions not yet looked at.
+    #[must_use]
+    pub fn is_match(&self) -> bool {
+        !self.matches.is_empty()
+    }
+
+    /// Notes that its bytes come from a part of the stream whose checksum is wrong.
+    pub fn mark_damaged(&mut self) {
+        self.record.damaged = true;
+    }
+
+    /// Orders copies: the one that is kept is the greatest.
+    pub(super) fn rank(&self) -> impl Ord + '_ {
+        let stage = match self.record.stage.as_deref() {
+            Some("RequestReceived") => 0,
+            Some("ResponseStarted") => 1,
+            Some("Panic") => 2,
+            _ => 3,
+        };
+        (stage, !self.record.truncated, self.has_bodies, Reverse(self.part), Reverse(&self.record.evidence))
+    }
+}
+
+fn copy_key(event: &AuditEvent<'_>, digest: String) -> CopyKey {
+    let text = |text: &Option<Text<'_>>| text.as_deref().unwrap_or_default().to_owned();
+    let identity = &event.identity;
+    let request = match &identity.id {
+        Some(id) => (id.clone().into_owned(), text(&identity.action), text(&identity.target)),
+        None => (String::new(), digest.clone(), String::new()),
+    };
+    CopyKey { request, received: event.request_received, digest }
+}
+
+fn record(event: &AuditEvent<'_>, seen: &Seen<'_>) -> Record {
+    let owned = |text: &Option<Text<'_>>| text.as_deref().map(str::to_owned);
+    let list = |texts: &[Text<'_>]| texts.iter().map(|text| text.clone().into_owned()).collect();
+    let (object, status, origin) = (&event.object_ref, &event.response_status, &seen.origin);
+    Record {
+        time: seen.time.map(|(time, _)| time),
+        time_source: seen.time.map(|(_, source)| source),
+        platform: origin.platform.unwrap_or(Platform::Kubernetes),
+        cluster: owned(&origin.cluster),
+        account: owned(&origin.account),
+        region: owned(&origin.region),
+        audit_id: owned(&event.audit_id),
+        stage: owned(&event.stage),
+        level: owned(&event.level),
+        outcome: outcome(event),
+        response_code: status.code,
+        response_reason: owned(&status.reason),
+        response_message: owned(&status.message),
+        change: change(event),
+        verb: owned(&event.verb),
+        api_group: owned(&object.api_group),
+        api_version: owned(&object.api_version),
+        resource: owned(&object.resource),
+        subresource: owned(&object.subresource),
+        namespace: owned(&object.namespace),
+        name: object_name(event),
+        request_uri: owned(&event.request_uri),
+        username: owned(&event.user.username),
+        uid: owned(&event.user.uid),
+        groups: list(&event.user.groups),
+        actor: event.user.extra.and_then(Fields::read).and_then(|extra| actor(&extra)),
+        impersonated_user: event.impersonated_user.as_ref().and_then(|user| owned(&user.username)),
+        source_ips: list(&event.source_ips),
+        trusted_ip: event.source_ips.last().map(|ip| ip.clone().into_owned()),
+        user_agent: owned(&event.user_agent),
+        cronjob: None,
+        truncated: event.truncated,
+        damaged: false,
+        malformed_fields: event.malformed_fields.iter().map(|&field| field.to_owned()).collect(),
+        copies: 1,
+        evidence: seen.evidence.clone(),
+    }
+}
+
+/// The name in objectRef; not where a GKE path without a name put its namespace there.
+fn object_name(event: &AuditEvent<'_>) -> Option<String> {
+    let object = &event.object_ref;
+    let is_namespace = event.request_uri.is_none()
+        && object.name.is_some()
+        && object.name == object.namespace
+        && event.identity.target.as_deref().is_some_and(|path| path.split('/').count() <= 5);
+    object.name.as_deref().filter(|_| !is_namespace).map(str::to_owned)
+}
+
+fn outcome(event: &AuditEvent<'_>) -> Outcome {
+    let status = &event.response_status;
+    let failed =
+        status.code.is_some_and(is_failure) || status.code.is_none() && status.status.as_deref() == Some("Failure");
+    match () {
+        () if failed => Outcome::Failed,
+        () if !status.present || status.code.is_none() && status.status.is_none() && event.request_uri.is_some() => {
+            Outcome::Unknown
+        }
+        () if event.dry_run => Outcome::DryRun,
+        () => Outcome::Success,
+    }
+}
+
+/// A server-side apply that creates is a patch answered with 201.
+fn change(event: &AuditEvent<'_>) -> Option<Change> {
+    let object = &event.object_ref;
+    let on_cronjob = object.resource.as_deref() == Some("cronjobs") && object.subresource.is_none();
+    match event.verb.as_deref().filter(|_| on_cronjob)? {
+        "create" => Some(Change::Created),
+        "update" | "patch" if event.response_status.code == Some(201) => Some(Change::Created),
+        "update" | "patch" => Some(Change::Modified),
+        "delete" | "deletecollection" => Some(Change::Deleted),
+        _ => None,
+    }
+}
+
+/// The values of `user.extra` are lists; the first is taken.
+fn actor(extra: &Fields<'_>) -> Option<Actor> {
+    let first = |key: &str| {
+        let raw = extra.get(key)?;
+        json::string(raw).or_else(|| json::elements(raw).next().and_then(json::string)).map(Text::into_owned)
+    };
+    let actor = Actor {
+        arn: first("arn"),
+        canonical_arn: first("canonicalArn"),
+        session: first("sessionName"),
+        access_key_id: first("accessKeyId"),
+        principal_id: first("principalId"),
+    };
+    (actor != Actor::default()).then_some(actor)
+}

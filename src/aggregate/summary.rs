@@ -1,0 +1,138 @@
+//! The summary: requests on CronJobs counted by group, namespace and username unless told otherwise.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::finish::Hit;
+use super::observation::{Change, Outcome, Record};
+use crate::rule::Severity;
+
+/// Reads a key of a group from a record.
+type Field = fn(&Hit) -> Option<String>;
+
+/// Fields that `--group-by` takes.
+pub const GROUP_FIELDS: [(&str, Field); 13] = [
+    ("namespace", |hit| hit.record.namespace.clone()),
+    ("username", |hit| hit.record.username.clone()),
+    ("cluster", |hit| hit.record.cluster.clone()),
+    ("platform", |hit| Some(hit.record.platform.to_string())),
+    ("account", |hit| hit.record.account.clone()),
+    ("region", |hit| hit.record.region.clone()),
+    ("name", |hit| hit.record.name.clone()),
+    ("verb", |hit| hit.record.verb.clone()),
+    ("rule_id", |hit| hit.rule_id.map(str::to_owned)),
+    ("severity", |hit| hit.severity.map(|severity| severity.to_string())),
+    ("trusted_ip", |hit| hit.record.trusted_ip.clone()),
+    ("user_agent", |hit| hit.record.user_agent.clone()),
+    ("impersonated_user", |hit| hit.record.impersonated_user.clone()),
+];
+
+/// Whether `--group-by` takes this name.
+#[must_use]
+pub fn is_group_field(name: &str) -> bool {
+    GROUP_FIELDS.iter().any(|(known, _)| *known == name)
+}
+
+/// One group. The row of `summary.csv`.
+#[derive(Debug, Clone, Default, Serialize)]
+#[expect(missing_docs, reason = "the columns of summary.csv, documented in the README")]
+pub struct Group {
+    /// Values of the keys, in the order they were asked for.
+    pub keys: Vec<Option<String>>,
+    pub hits: u64,
+    pub alerts: BTreeSet<String>,
+    pub created: u64,
+    pub modified: u64,
+    pub deleted: u64,
+    pub denied: u64,
+    pub dry_run: u64,
+    pub suppressed: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Timestamp>,
+    /// `namespace/name`.
+    pub cronjobs: BTreeSet<String>,
+    pub clusters: BTreeSet<String>,
+    pub platforms: BTreeSet<String>,
+    pub source_ips: BTreeSet<String>,
+    pub user_agents: BTreeSet<String>,
+    pub images: BTreeSet<String>,
+    pub schedules: BTreeSet<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_severity: Option<Severity>,
+}
+
+/// Groups that have a hit, a suppressed hit, or a denied or deleted request: most hits first, then by keys.
+pub(super) fn groups(hits: &[Hit], suppressed: &[Hit], activity: &[Hit], by: &[String]) -> Vec<Group> {
+    let fields: Vec<Field> = by
+        .iter()
+        .filter_map(|name| GROUP_FIELDS.iter().find(|(known, _)| known == name))
+        .map(|(_, field)| *field)
+        .collect();
+    let mut groups: BTreeMap<Vec<Option<String>>, Group> = BTreeMap::new();
+    let mut add = |hit: &Hit, count: fn(&mut Group, &Hit)| {
+        let keys: Vec<_> = fields.iter().map(|field| field(hit)).collect();
+        let group = groups.entry(keys).or_default();
+        count(group, hit);
+        group.request(&hit.record);
+    };
+    for hit in hits {
+        add(hit, Group::hit);
+    }
+    for hit in suppressed {
+        add(hit, |group, _| group.suppressed += 1);
+    }
+    let counts = |hit: &&Hit| hit.record.change.is_some() || is_denied(&hit.record);
+    for hit in activity.iter().filter(counts) {
+        add(hit, |_, _| {});
+    }
+    let counted = groups.into_iter().map(|(keys, group)| Group { keys, ..group });
+    let mut groups: Vec<Group> =
+        counted.filter(|group| group.hits + group.suppressed + group.denied + group.deleted > 0).collect();
+    groups.sort_by(|left, right| (Reverse(left.hits), &left.keys).cmp(&(Reverse(right.hits), &right.keys)));
+    groups
+}
+
+impl Group {
+    fn hit(&mut self, hit: &Hit) {
+        self.hits += 1;
+        self.alerts.extend(hit.alert_id.clone());
+        self.max_severity = self.max_severity.max(hit.severity);
+    }
+
+    fn request(&mut self, record: &Record) {
+        match (record.outcome, record.change) {
+            (Outcome::DryRun, _) => self.dry_run += 1,
+            (Outcome::Failed, _) => self.denied += u64::from(is_denied(record)),
+            (_, Some(Change::Created)) => self.created += 1,
+            (_, Some(Change::Modified)) => self.modified += 1,
+            (_, Some(Change::Deleted)) => self.deleted += 1,
+            (_, None) => {}
+        }
+        if let Some(time) = record.time {
+            self.first_seen = Some(self.first_seen.map_or(time, |first| first.min(time)));
+            self.last_seen = self.last_seen.max(Some(time));
+        }
+        if record.name.is_some() {
+            let place = [record.namespace.as_deref(), record.name.as_deref()];
+            self.cronjobs.insert(place.into_iter().flatten().collect::<Vec<_>>().join("/"));
+        }
+        self.clusters.extend(record.cluster.clone());
+        self.platforms.insert(record.platform.to_string());
+        self.source_ips.extend(record.source_ips.iter().cloned());
+        self.user_agents.extend(record.user_agent.clone());
+        if let Some(cronjob) = &record.cronjob {
+            self.images.extend(cronjob.images.iter().cloned());
+            self.schedules.extend(cronjob.schedule.clone());
+        }
+    }
+}
+
+/// Refused for who asked: 401 and 403, or google.rpc UNAUTHENTICATED and PERMISSION_DENIED.
+fn is_denied(record: &Record) -> bool {
+    matches!(record.response_code, Some(401 | 403 | 7 | 16))
+}

@@ -1,0 +1,147 @@
+//! Arguments as typed.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::event::Platform;
+use crate::report::Format;
+use crate::rule::Severity;
+
+/// Forensic sweeps over historical Kubernetes audit logs.
+#[derive(Debug, Parser)]
+#[command(version, about, max_term_width = 80, arg_required_else_help = true, after_help = EXIT_STATUS)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  swept; everything could be decoded and decided
+  1  swept, and an alert reaches --fail-on
+  2  nothing swept: arguments, a path that does not exist, output not writable
+  3  swept, but an input could not be decoded or decided in full";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Sweep dumps, write reports
+    #[command(after_help = EXIT_STATUS)]
+    Scan(Scan),
+    /// Say what is in a dump: formats, clusters, time spans, gaps, damage
+    #[command(after_help = EXIT_STATUS)]
+    Inspect(Inspect),
+}
+
+/// What to read, common to all commands that read dumps.
+#[derive(Debug, Args)]
+pub(super) struct Input {
+    /// Files or directories of audit logs; `-` is standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Name of the cluster, where the dump itself does not say
+    #[arg(long, value_name = "NAME", help_heading = "Input")]
+    pub cluster: Option<String>,
+
+    /// Platform of the cluster, where the dump itself does not say: eks, aks,
+    /// gke or kubernetes
+    #[arg(long, value_name = "P", help_heading = "Input")]
+    pub platform: Option<Platform>,
+
+    /// Largest record; larger ones are counted as malformed
+    #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = super::options::bytes, help_heading = "Limits")]
+    pub max_record: u64,
+
+    /// Most bytes of text to read from one input
+    #[arg(long, value_name = "BYTES", value_parser = super::options::bytes, help_heading = "Limits")]
+    pub max_bytes: Option<u64>,
+
+    /// Threads [default: all cores]
+    #[arg(short = 'j', long, value_name = "N", help_heading = "Limits")]
+    pub threads: Option<usize>,
+
+    /// Print nothing but errors on standard error
+    #[arg(short, long, action = ArgAction::SetTrue, help_heading = "Terminal")]
+    pub quiet: bool,
+
+    /// No progress display
+    #[arg(long, help_heading = "Terminal")]
+    pub no_progress: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Scan {
+    #[command(flatten)]
+    pub input: Input,
+
+    /// Report directory; `-` prints the hits to standard output
+    #[arg(short, long, value_name = "DIR", default_value = "kubesweep-report", help_heading = "Output")]
+    pub out: PathBuf,
+
+    /// Format of hits on standard output: jsonl or csv
+    #[arg(long, value_name = "F", default_value = "jsonl", help_heading = "Output")]
+    pub format: Format,
+
+    /// Overwrite the reports in a directory that is not empty
+    #[arg(long, help_heading = "Output")]
+    pub force: bool,
+
+    /// Keys of summary.csv
+    #[arg(
+        long,
+        value_name = "F,F",
+        value_delimiter = ',',
+        default_value = "namespace,username",
+        help_heading = "Output"
+    )]
+    pub group_by: Vec<String>,
+
+    /// Exit with 1 if an alert has this severity or a higher one: info, low,
+    /// medium, high or critical
+    #[arg(long, value_name = "S", help_heading = "Output")]
+    pub fail_on: Option<Severity>,
+
+    /// First moment of the hits: a time, a date, or a span back from --as-of (30d, 24h)
+    #[arg(long, value_name = "T", help_heading = "Time")]
+    pub since: Option<String>,
+
+    /// First moment behind the hits: a time, a date, or a span back from --as-of
+    #[arg(long, value_name = "T", help_heading = "Time")]
+    pub until: Option<String>,
+
+    /// The "now" of spans [default: the clock]
+    #[arg(long, value_name = "T", help_heading = "Time")]
+    pub as_of: Option<String>,
+
+    /// History before --since that is read as well
+    #[arg(long, value_name = "SPAN", default_value = "30d", help_heading = "Time")]
+    pub lookback: String,
+
+    /// Context before --since that is read as well; the longer of the two counts
+    #[arg(long, value_name = "SPAN", default_value = "24h", help_heading = "Time")]
+    pub context: String,
+
+    /// Read files too whose path proves them outside the window
+    #[arg(long, help_heading = "Time")]
+    pub no_prune: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    #[command(flatten)]
+    pub input: Input,
+
+    /// Output format
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    pub format: InspectFormat,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum InspectFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For machines: totals, coverage and inputs, as in report.json
+    Json,
+}

@@ -1,0 +1,95 @@
+//! Arguments as meant: times, spans and sizes.
+
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, civil::Date, tz::TimeZone};
+
+use super::args::{Input, Scan};
+use crate::aggregate::{Plan, is_group_field};
+use crate::decode::Limits;
+use crate::discover::Window;
+use crate::error::Error;
+use crate::rule;
+use crate::sweep::Job;
+
+/// Reads a size: bytes, or with KiB, MiB, GiB.
+pub(super) fn bytes(text: &str) -> Result<u64, String> {
+    let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match &text[digits.len()..].to_ascii_lowercase()[..] {
+        "" | "b" => 1,
+        "k" | "kb" | "kib" => 1 << 10,
+        "m" | "mb" | "mib" => 1 << 20,
+        "g" | "gb" | "gib" => 1 << 30,
+        unit => return Err(format!("{unit} is no unit; use KiB, MiB or GiB")),
+    };
+    let number: u64 = digits.parse().map_err(|_| format!("{text} is no size; write 64MiB, for instance"))?;
+    number.checked_mul(factor).filter(|size| *size > 0).ok_or_else(|| format!("{text} is no possible size"))
+}
+
+/// The limits that the arguments set.
+pub(super) fn limits(input: &Input) -> Limits {
+    Limits { max_record: usize::try_from(input.max_record).unwrap_or(usize::MAX), max_bytes: input.max_bytes }
+}
+
+/// What a sweep is to do, before any window.
+pub(super) fn job(input: &Input) -> Job {
+    Job {
+        rules: rule::builtin(),
+        limits: limits(input),
+        window: Window::default(),
+        cluster: input.cluster.clone(),
+        platform: input.platform,
+    }
+}
+
+/// The window of the hits, and the wider one of the events that are kept for their history.
+pub(super) struct Times {
+    pub since: Option<Timestamp>,
+    pub kept: Window,
+}
+
+/// Reads the time arguments of a scan.
+pub(super) fn times(scan: &Scan) -> Result<Times, Error> {
+    let now = match &scan.as_of {
+        Some(text) => moment(text, "--as-of", None)?,
+        None => Timestamp::now(),
+    };
+    let read = |text: &Option<String>, option| text.as_ref().map(|text| moment(text, option, Some(now))).transpose();
+    let (since, until) = (read(&scan.since, "--since")?, read(&scan.until, "--until")?);
+    if let (Some(since), Some(until)) = (since, until)
+        && since >= until
+    {
+        return Err(Error::Usage(format!("--since {since} is not before --until {until}")));
+    }
+    let history = span(&scan.lookback, "--lookback")?.max(span(&scan.context, "--context")?);
+    let start = since.map(|since| since.checked_sub(history).unwrap_or(Timestamp::MIN));
+    Ok(Times { since, kept: Window { start, end: until } })
+}
+
+/// What is counted, for the summary keys that were asked for.
+pub(super) fn plan(scan: &Scan, since: Option<Timestamp>) -> Result<Plan, Error> {
+    if let Some(unknown) = scan.group_by.iter().find(|name| !is_group_field(name)) {
+        let known: Vec<_> = crate::aggregate::GROUP_FIELDS.iter().map(|(name, _)| *name).collect();
+        return Err(Error::Usage(format!("--group-by does not know {unknown}; it takes {}", known.join(", "))));
+    }
+    Ok(Plan { since, group_by: scan.group_by.clone() })
+}
+
+/// A time, a date (its midnight, UTC), or a span back from `now`.
+fn moment(text: &str, option: &str, now: Option<Timestamp>) -> Result<Timestamp, Error> {
+    let date = || text.parse::<Date>().ok()?.to_zoned_datetime(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    let back = || now?.checked_sub(span(text, option).ok()?).ok();
+    let forms = if now.is_some() {
+        "a time (2026-11-24T03:00:00Z), a date (2026-11-24) or a span (30d, 24h)"
+    } else {
+        "a time (2026-11-24T03:00:00Z) or a date (2026-11-24)"
+    };
+    text.parse().ok().or_else(date).or_else(back).ok_or_else(|| Error::Usage(format!("{option} {text}: write {forms}")))
+}
+
+/// A span of days and smaller units; a day has 24 hours.
+fn span(text: &str, option: &str) -> Result<SignedDuration, Error> {
+    let duration =
+        text.parse::<Span>().ok().and_then(|span| span.to_duration(SpanRelativeTo::days_are_24_hours()).ok());
+    duration
+        .filter(|duration| !duration.is_negative())
+        .ok_or_else(|| Error::Usage(format!("{option} {text}: write a span such as 30d or 24h")))
+}

@@ -1,0 +1,204 @@
+//! Bytes of a source → streams of text, through compression and archives, found by magic bytes alone.
+//!
+//! Everything is streamed; nothing is ever unpacked to disk. A zip is the exception in memory: its directory
+//! stands at its end, so one that lies inside another container is held whole, up to the record limit.
+
+mod archive;
+mod gzip;
+mod hashing;
+mod sniff;
+mod utf16;
+mod window;
+
+use std::cell::Cell;
+use std::fs::File;
+use std::io::{self, Read};
+
+pub(crate) use archive::printable;
+pub use hashing::Hashing;
+pub(crate) use hashing::sha256;
+pub use sniff::Kind;
+pub use window::Window;
+
+/// Containers inside containers, at most.
+const MAX_LAYERS: usize = 8;
+/// Bytes that tell a container: a tar header is the largest.
+const SNIFFED: usize = 4096;
+
+/// Part of a stream could not be decoded. After this error a reader may be read on: it goes on behind the damage.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{what} at byte {at}")]
+pub struct Damage {
+    /// What is wrong.
+    pub what: String,
+    /// Offset in the stream as stored.
+    pub at: u64,
+    /// Offset in the decoded text from which on the text is not to be trusted.
+    pub text_start: u64,
+}
+
+impl From<Damage> for io::Error {
+    fn from(damage: Damage) -> Self {
+        io::Error::new(io::ErrorKind::InvalidData, damage)
+    }
+}
+
+/// Limits that keep a hostile source from using up the machine.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// Largest record, in bytes; also the largest zip that may lie inside another container.
+    pub max_record: usize,
+    /// Most bytes of text to read from one source.
+    pub max_bytes: Option<u64>,
+}
+
+/// What a source, or a member of an archive in it, turned out to be.
+#[derive(Debug)]
+pub struct Stream<'s, 'c> {
+    /// Path inside the archive; `None` for the source itself.
+    pub member: Option<&'s str>,
+    /// The containers around it, outermost first, joined by `+`; empty for none.
+    pub container: &'s str,
+    /// What is inside.
+    pub content: Content<'c>,
+}
+
+/// The inside of a [`Stream`].
+pub enum Content<'s> {
+    /// Text, or an Avro file.
+    Data(Kind, &'s mut (dyn Read + 's)),
+    /// An archive of so many members, visited before; with what stopped its reading.
+    Archive(u64, Option<String>),
+    /// Nothing at all.
+    Empty,
+    /// Bytes that are no audit log; with what they are.
+    Foreign(&'static str),
+    /// A format that may hold audit logs and is not read.
+    Unsupported(&'static str),
+    /// It could not be opened.
+    Failed(String),
+}
+
+impl std::fmt::Debug for Content<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Content::Data(..) => "Data",
+            Content::Archive(..) => "Archive",
+            Content::Empty => "Empty",
+            Content::Foreign(_) => "Foreign",
+            Content::Unsupported(_) => "Unsupported",
+            Content::Failed(_) => "Failed",
+        })
+    }
+}
+
+/// Takes what [`walk`] finds.
+pub trait Visitor {
+    /// One stream; every source and every archive member gives exactly one.
+    fn stream(&mut self, stream: Stream<'_, '_>);
+    /// Size and SHA-256 of an archive member as stored, after it was visited.
+    fn hashed(&mut self, member: &str, bytes: u64, sha256: String);
+}
+
+/// Finds all streams of a source and hands them to `visitor`, members in archive order.
+///
+/// `file` is the same source, seekable, where there is one: a zip at the top is read through it.
+pub fn walk(input: &mut dyn Read, file: Option<File>, limits: Limits, visitor: &mut dyn Visitor) {
+    let budget = Cell::new(limits.max_bytes.unwrap_or(u64::MAX));
+    let mut walker = Walker { limits, budget: &budget, visitor, file };
+    walker.descend(Window::new(Box::new(input)), &Place::default());
+}
+
+/// Where in a source the walker stands.
+#[derive(Clone, Default)]
+struct Place {
+    member: Option<String>,
+    container: String,
+    layers: usize,
+}
+
+impl Place {
+    fn inside(&self, container: &str) -> Place {
+        let joint = if self.container.is_empty() { "" } else { "+" };
+        Place {
+            member: self.member.clone(),
+            container: format!("{}{joint}{container}", self.container),
+            layers: self.layers + 1,
+        }
+    }
+
+    fn member(&self, name: &str) -> Place {
+        let member = self.member.as_ref().map_or_else(|| name.to_owned(), |outer| format!("{outer}/{name}"));
+        Place { member: Some(member), container: String::new(), layers: self.layers + 1 }
+    }
+}
+
+struct Walker<'w> {
+    limits: Limits,
+    budget: &'w Cell<u64>,
+    visitor: &'w mut dyn Visitor,
+    file: Option<File>,
+}
+
+impl Walker<'_> {
+    fn descend<'r>(&mut self, mut input: Window<Box<dyn Read + 'r>>, place: &Place) {
+        let kind = match input.peek(SNIFFED) {
+            Ok(head) => sniff::kind(head),
+            Err(error) => return self.emit(place, Content::Failed(error.to_string())),
+        };
+        if kind.is_container() && place.layers >= MAX_LAYERS {
+            return self.emit(place, Content::Failed(format!("containers nested deeper than {MAX_LAYERS}")));
+        }
+        let name = kind.name();
+        match kind {
+            Kind::Gzip => self.layer(Ok(gzip::Members::new(input)), place, name),
+            Kind::Zstd => self.layer(zstd::Decoder::with_buffer(input), place, name),
+            Kind::Bzip2 => self.layer(Ok(bzip2::bufread::MultiBzDecoder::new(input)), place, name),
+            Kind::Xz => self.layer(Ok(liblzma::bufread::XzDecoder::new_multi_decoder(input)), place, name),
+            Kind::Tar => self.tar(input, &place.inside(name)),
+            Kind::Zip => self.zip(input, &place.inside(name)),
+            Kind::Utf16 => self.data(kind, &mut utf16::Utf8::new(input), place),
+            Kind::Text | Kind::Avro => self.data(kind, &mut input, place),
+            Kind::Empty => self.emit(place, Content::Empty),
+            Kind::Binary => self.emit(place, Content::Foreign("not text")),
+            Kind::Unsupported(what) => self.emit(place, Content::Unsupported(what)),
+        }
+    }
+
+    fn layer<'r>(&mut self, reader: io::Result<impl Read + 'r>, place: &Place, name: &str) {
+        match reader {
+            Ok(reader) => self.descend(Window::new(Box::new(reader)), &place.inside(name)),
+            Err(error) => self.emit(&place.inside(name), Content::Failed(error.to_string())),
+        }
+    }
+
+    fn data(&mut self, kind: Kind, reader: &mut dyn Read, place: &Place) {
+        let mut limited = Budgeted { inner: reader, left: self.budget };
+        self.emit(place, Content::Data(kind, &mut limited));
+    }
+
+    fn emit(&mut self, place: &Place, content: Content<'_>) {
+        self.visitor.stream(Stream { member: place.member.as_deref(), container: &place.container, content });
+    }
+}
+
+/// Ends a source that gives more text than `--max-bytes`.
+struct Budgeted<'b> {
+    inner: &'b mut dyn Read,
+    left: &'b Cell<u64>,
+}
+
+impl Read for Budgeted<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.left.get() == 0 {
+            return match self.inner.read(&mut [0])? {
+                0 => Ok(0),
+                _ => Err(io::Error::other("more text than --max-bytes allows; the rest was not read")),
+            };
+        }
+        let room = usize::try_from(self.left.get()).unwrap_or(usize::MAX).min(out.len());
+        let count = self.inner.read(&mut out[..room])?;
+        self.left.set(self.left.get() - count as u64);
+        Ok(count)
+    }
+}

@@ -1,0 +1,125 @@
+//! What a stream is, from its first bytes. Names and extensions lie: Firehose writes gzip without `.gz`.
+
+/// What the first bytes say.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names are the formats'")]
+pub enum Kind {
+    Gzip,
+    Zstd,
+    Bzip2,
+    Xz,
+    Tar,
+    Zip,
+    Avro,
+    Utf16,
+    Text,
+    Binary,
+    Empty,
+    /// Known, may hold audit logs, not read; with its name.
+    Unsupported(&'static str),
+}
+
+impl Kind {
+    /// Whether other streams lie inside.
+    #[must_use]
+    pub fn is_container(self) -> bool {
+        matches!(self, Kind::Gzip | Kind::Zstd | Kind::Bzip2 | Kind::Xz | Kind::Tar | Kind::Zip)
+    }
+
+    /// The name that reports use.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Gzip => "gzip",
+            Kind::Zstd => "zstd",
+            Kind::Bzip2 => "bzip2",
+            Kind::Xz => "xz",
+            Kind::Tar => "tar",
+            Kind::Zip => "zip",
+            Kind::Avro => "avro",
+            Kind::Utf16 => "utf-16",
+            Kind::Text => "text",
+            Kind::Binary => "binary",
+            Kind::Empty => "empty",
+            Kind::Unsupported(what) => what,
+        }
+    }
+}
+
+const MAGIC: [(&[u8], Kind); 17] = [
+    (b"\x1f\x8b\x08", Kind::Gzip),
+    (b"\x28\xb5\x2f\xfd", Kind::Zstd),
+    (b"BZh", Kind::Bzip2),
+    (b"\xfd7zXZ\0", Kind::Xz),
+    (b"PK\x03\x04", Kind::Zip),
+    (b"PK\x05\x06", Kind::Zip),
+    (b"Obj\x01", Kind::Avro),
+    (b"\xff\xfe", Kind::Utf16),
+    (b"\xfe\xff", Kind::Utf16),
+    (b"PAR1", Kind::Unsupported("parquet")),
+    (b"ORC", Kind::Unsupported("orc")),
+    (b"\xff\x06\x00\x00sNaPpY", Kind::Unsupported("snappy")),
+    (b"\x04\x22\x4d\x18", Kind::Unsupported("lz4")),
+    (b"7z\xbc\xaf\x27\x1c", Kind::Unsupported("7z")),
+    (b"Rar!\x1a\x07", Kind::Unsupported("rar")),
+    (b"SQLite format 3\0", Kind::Unsupported("sqlite")),
+    (b"ElfFile\0", Kind::Unsupported("evtx")),
+];
+
+/// First lines of YAML as `gcloud logging read` prints it when no format is asked for, and as kubectl does.
+const YAML: [&[u8]; 4] = [b"---\n", b"---\r\n", b"insertId: ", b"apiVersion: audit.k8s.io"];
+
+/// Tells a stream by its first bytes, as many as there are up to a few KiB.
+#[must_use]
+pub(super) fn kind(head: &[u8]) -> Kind {
+    if head.is_empty() {
+        return Kind::Empty;
+    }
+    if let Some((_, kind)) = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)) {
+        return *kind;
+    }
+    if is_tar(head) {
+        return Kind::Tar;
+    }
+    let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
+    if YAML.iter().any(|first| text.starts_with(first)) {
+        return Kind::Unsupported("yaml");
+    }
+    // A log that was truncated in place starts with zeros; any other control byte before the first brace is no text.
+    let start = text.iter().position(|&byte| byte != 0).unwrap_or(text.len());
+    let before_json = text[start..].split(|&byte| byte == b'{').next().unwrap_or_default();
+    let is_control = |byte: &u8| *byte < 32 && !matches!(byte, b'\t' | b'\n' | b'\r' | 27);
+    if before_json.iter().any(is_control) { Kind::Binary } else { Kind::Text }
+}
+
+/// Whether this is a tar header: its checksum holds (POSIX ustar, GNU and the older V7 form alike).
+fn is_tar(head: &[u8]) -> bool {
+    let Some(header) = head.get(..512) else { return false };
+    let field = &header[148..156];
+    let digits: Vec<u8> = field.iter().copied().skip_while(|b| *b == b' ').take_while(u8::is_ascii_digit).collect();
+    let stored = std::str::from_utf8(&digits).ok().and_then(|digits| u32::from_str_radix(digits, 8).ok());
+    let sum: u32 = header.iter().map(|&byte| u32::from(byte)).sum();
+    let blanked = sum - field.iter().map(|&byte| u32::from(byte)).sum::<u32>() + 8 * u32::from(b' ');
+    header[0] != 0 && stored == Some(blanked)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_tells_the_kind() {
+        for (head, expected) in [
+            (b"\x1f\x8b\x08\0".as_slice(), Kind::Gzip),
+            (b"{\"kind\"", Kind::Text),
+            (b"\0\0\0\0{\"kind\"", Kind::Text),
+            (b"\xef\xbb\xbf{}", Kind::Text),
+            (b"\x89PNG\r\n\x1a\n\0\0", Kind::Binary),
+            (b"PAR1\x15", Kind::Unsupported("parquet")),
+            (b"---\ninsertId: a\n", Kind::Unsupported("yaml")),
+            (b"", Kind::Empty),
+        ] {
+            assert_eq!(kind(head), expected, "{head:?}");
+        }
+    }
+}

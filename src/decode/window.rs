@@ -1,0 +1,106 @@
+//! A growing view on a byte stream: look ahead as far as needed, go back a little.
+
+use std::io::{self, BufRead, Read};
+
+/// Bytes asked of the reader at once. Larger chunks gain nothing.
+const CHUNK: usize = 128 * 1024;
+
+/// A buffered reader that can look ahead without limit and back as far as it was told to keep.
+#[derive(Debug)]
+pub struct Window<R> {
+    inner: R,
+    buffer: Vec<u8>,
+    start: usize,
+    end: usize,
+    /// Stream offset of `buffer[0]`.
+    base: u64,
+    keep: usize,
+}
+
+impl<R: Read> Window<R> {
+    /// A window that keeps nothing of what was consumed.
+    pub fn new(inner: R) -> Self {
+        Self::keeping(inner, 0)
+    }
+
+    /// A window that can [go back](Self::rewind) over the last `keep` bytes.
+    pub fn keeping(inner: R, keep: usize) -> Self {
+        Window { inner, buffer: Vec::new(), start: 0, end: 0, base: 0, keep }
+    }
+
+    /// Stream offset of the first byte that was not consumed.
+    pub fn offset(&self) -> u64 {
+        self.base + self.start as u64
+    }
+
+    /// The bytes at hand that were not consumed.
+    pub fn available(&self) -> &[u8] {
+        &self.buffer[self.start..self.end]
+    }
+
+    /// Reads one more chunk behind the bytes at hand; 0 at the end of the stream.
+    pub fn extend(&mut self) -> io::Result<usize> {
+        self.make_room();
+        loop {
+            match self.inner.read(&mut self.buffer[self.end..]) {
+                Ok(count) => {
+                    self.end += count;
+                    return Ok(count);
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// At least `count` bytes, or all that the stream still has.
+    pub fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
+        while self.end - self.start < count && self.extend()? > 0 {}
+        Ok(self.available())
+    }
+
+    /// Goes to a stream offset that is still kept, or as near to it as can be.
+    pub fn rewind(&mut self, offset: u64) {
+        let back = self.offset().saturating_sub(offset.max(self.base));
+        self.start -= usize::try_from(back).unwrap_or(0).min(self.start);
+    }
+
+    fn make_room(&mut self) {
+        if self.buffer.len() - self.end >= CHUNK {
+            return;
+        }
+        let drop = self.start.saturating_sub(self.keep);
+        // Moving is worth it where it frees at least what has to be moved; otherwise the buffer doubles.
+        if drop > 0 && drop >= self.end - drop || self.start == self.end {
+            self.buffer.copy_within(drop..self.end, 0);
+            self.base += drop as u64;
+            self.start -= drop;
+            self.end -= drop;
+        }
+        if self.buffer.len() - self.end < CHUNK {
+            let size = (self.end + CHUNK).max(self.buffer.len() * 2);
+            self.buffer.resize(size, 0);
+        }
+    }
+}
+
+impl<R: Read> Read for Window<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.fill_buf()?.read(out)?;
+        self.consume(count);
+        Ok(count)
+    }
+}
+
+impl<R: Read> BufRead for Window<R> {
+    fn fill_buf(&mut self) -> io::Result<&[u8]> {
+        if self.start == self.end {
+            self.extend()?;
+        }
+        Ok(self.available())
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.start = (self.start + count).min(self.end);
+    }
+}

@@ -1,0 +1,270 @@
+//! PATH arguments → the files to read, in one order on every machine, and the entries that are not read, with reasons.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
+use walkdir::{DirEntry, WalkDir};
+
+use crate::decode::printable;
+use crate::error::Error;
+use crate::event::Origin;
+use crate::unwrap::{cluster_of_id, subscription_of_id};
+
+/// How far outside the window a file's path must date it to be left out. Azure files records by the hour they were
+/// received, GCS adds late ones, Firehose buffers.
+const PRUNE_MARGIN: SignedDuration = SignedDuration::from_hours(24);
+
+/// Something to read.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Source {
+    /// As reports print it: relative to the PATH argument, with `/`.
+    pub name: Arc<str>,
+    /// Where it is; `None` for standard input.
+    pub path: Option<PathBuf>,
+    /// Size when it was found.
+    pub bytes: u64,
+}
+
+/// An entry that is not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unread {
+    /// As reports print it.
+    pub name: Arc<str>,
+    /// Size, where it has one.
+    pub bytes: u64,
+    /// Why.
+    pub reason: String,
+    /// Whether this is damage, not a choice.
+    pub failed: bool,
+}
+
+/// What a walk found, each list by name.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// To be read.
+    pub sources: Vec<Source>,
+    /// Not to be read.
+    pub unread: Vec<Unread>,
+}
+
+/// A span of event times, either end open.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Window {
+    /// First moment inside.
+    pub start: Option<Timestamp>,
+    /// First moment behind.
+    pub end: Option<Timestamp>,
+}
+
+impl Window {
+    /// Whether a time lies inside.
+    #[must_use]
+    pub fn contains(&self, time: Timestamp) -> bool {
+        self.start.is_none_or(|start| start <= time) && self.end.is_none_or(|end| time < end)
+    }
+}
+
+/// Walks the arguments. `-` is standard input. `exclude` is not entered: the report directory may lie inside a dump.
+///
+/// # Errors
+/// An argument that does not exist, or two whose last components are equal, so that their files could not be told apart.
+pub fn discover(paths: &[PathBuf], exclude: Option<&Path>) -> Result<Found, Error> {
+    let exclude = exclude.and_then(|path| path.canonicalize().ok());
+    let mut found = Found::default();
+    let mut prefixes = BTreeSet::new();
+    for path in paths {
+        let label = if paths.len() > 1 { label(path)? } else { String::new() };
+        if paths.len() > 1 && !prefixes.insert(label.clone()) {
+            let problem = format!(
+                "two PATH arguments are named {label}; their files could not be told apart: sweep the directory above them"
+            );
+            return Err(Error::Usage(problem));
+        }
+        if path.as_os_str() == "-" {
+            found.sources.push(Source { name: "-".into(), path: None, bytes: 0 });
+        } else {
+            found.walk(path, &label, exclude.as_deref())?;
+        }
+    }
+    found.sources.sort();
+    found.unread.sort_by(|left, right| left.name.cmp(&right.name));
+    Ok(found)
+}
+
+/// The last component of an argument, which stands before its files when there are several.
+fn label(path: &Path) -> Result<String, Error> {
+    if path.as_os_str() == "-" {
+        return Ok("-".to_owned());
+    }
+    let named = if path.file_name().is_some() { path.to_path_buf() } else { canonical(path)? };
+    Ok(named.file_name().map_or_else(|| "/".to_owned(), |name| printable(name.as_encoded_bytes())))
+}
+
+fn canonical(path: &Path) -> Result<PathBuf, Error> {
+    path.canonicalize().map_err(|source| Error::Input { path: path.to_owned(), source })
+}
+
+impl Found {
+    fn walk(&mut self, root: &Path, label: &str, exclude: Option<&Path>) -> Result<(), Error> {
+        let meta = root.metadata().map_err(|source| Error::Input { path: root.to_owned(), source })?;
+        if !meta.is_dir() {
+            let name = root.file_name().map_or_else(String::new, |name| printable(name.as_encoded_bytes()));
+            self.sources.push(Source { name: name.into(), path: Some(root.to_owned()), bytes: meta.len() });
+            return Ok(());
+        }
+        std::fs::read_dir(root).map_err(|source| Error::Input { path: root.to_owned(), source })?;
+        let mut entries = WalkDir::new(root).into_iter();
+        while let Some(entry) = entries.next() {
+            match entry {
+                Ok(entry) if entry.depth() > 0 && is_excluded(&entry, exclude) => {
+                    self.skip(name(root, label, entry.path()), 0, "the report directory");
+                    entries.skip_current_dir();
+                }
+                Ok(entry) => self.entry(root, label, &entry),
+                Err(error) => {
+                    let path = error.path().unwrap_or(root).to_owned();
+                    let reason = error.io_error().map_or_else(|| error.to_string(), io::Error::to_string);
+                    self.unread.push(Unread { name: name(root, label, &path), bytes: 0, reason, failed: true });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, root: &Path, label: &str, entry: &DirEntry) {
+        let kind = entry.file_type();
+        let name = || name(root, label, entry.path());
+        if kind.is_file() {
+            let bytes = entry.metadata().map_or(0, |meta| meta.len());
+            self.sources.push(Source { name: name(), path: Some(entry.path().to_owned()), bytes });
+        } else if kind.is_symlink() {
+            self.skip(name(), 0, "a symbolic link, not followed");
+        } else if !kind.is_dir() {
+            self.skip(name(), 0, "not a regular file");
+        }
+    }
+
+    fn skip(&mut self, name: Arc<str>, bytes: u64, reason: &str) {
+        self.unread.push(Unread { name, bytes, reason: reason.to_owned(), failed: false });
+    }
+
+    /// Moves the files whose path proves that they lie outside the window from the sources to the unread.
+    pub fn prune(&mut self, window: Window) {
+        let outside = |source: &Source| {
+            let span = dates(&source.name).filter(|span| is_outside(*span, window));
+            span.map(|(start, _)| {
+                format!(
+                    "its path dates it {}, outside the window; --no-prune reads it",
+                    start.to_zoned_datetime(TimeZone::UTC).date()
+                )
+            })
+        };
+        let sources = std::mem::take(&mut self.sources);
+        for source in sources {
+            match outside(&source) {
+                Some(reason) => self.skip(source.name, source.bytes, &reason),
+                None => self.sources.push(source),
+            }
+        }
+        self.unread.sort_by(|left, right| left.name.cmp(&right.name));
+    }
+}
+
+fn is_excluded(entry: &DirEntry, exclude: Option<&Path>) -> bool {
+    exclude.is_some_and(|exclude| {
+        entry.file_type().is_dir() && entry.path().canonicalize().is_ok_and(|path| path == exclude)
+    })
+}
+
+/// The path below the argument, joined by `/`; bytes that are not UTF-8 as `\xNN`.
+fn name(root: &Path, label: &str, path: &Path) -> Arc<str> {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    let parts = below.components().map(|part| printable(part.as_os_str().as_encoded_bytes()));
+    let label = Some(label.to_owned()).filter(|label| !label.is_empty());
+    label.into_iter().chain(parts).collect::<Vec<_>>().join("/").into()
+}
+
+fn is_outside((start, end): (Timestamp, Timestamp), window: Window) -> bool {
+    let before = window.start.is_some_and(|first| end.checked_add(PRUNE_MARGIN).is_ok_and(|end| end <= first));
+    let after = window.end.is_some_and(|last| start.checked_sub(PRUNE_MARGIN).is_ok_and(|start| start >= last));
+    before || after
+}
+
+/// The hour or day that a path gives its file, in the layouts of Firehose and GCS sinks (`2026/11/24/03`), Azure
+/// (`y=2026/m=11/d=24/h=03`) and Hive (`year=2026/month=11/day=24`, `dt=2026-11-24`).
+fn dates(name: &str) -> Option<(Timestamp, Timestamp)> {
+    let parts: Vec<&str> = name.split('/').collect();
+    let (date, hour) = (0..parts.len()).find_map(|at| date_at(&parts[at..]))?;
+    let midnight = date.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp();
+    let (offset, length) = hour.map_or((0, 24), |hour| (hour, 1));
+    let start = midnight.checked_add(SignedDuration::from_hours(offset)).ok()?;
+    Some((start, start.checked_add(SignedDuration::from_hours(length)).ok()?))
+}
+
+fn date_at(parts: &[&str]) -> Option<(Date, Option<i64>)> {
+    if let Some(date) = ["dt=", "date=", "eventDay="].iter().find_map(|key| parts[0].strip_prefix(key)) {
+        let date = date.parse().ok().or_else(|| Date::strptime("%Y%m%d", date).ok())?;
+        return Some((date, None));
+    }
+    let keyed = [["y=", "m=", "d=", "h="], ["year=", "month=", "day=", "hour="], ["", "", "", ""]];
+    keyed.iter().find_map(|keys| {
+        let digits = |at: usize, width: usize| {
+            let text = parts.get(at)?.strip_prefix(keys[at])?;
+            let fits = text.len() == width && text.bytes().all(|byte| byte.is_ascii_digit());
+            fits.then(|| text.parse::<i16>().ok()).flatten()
+        };
+        let narrow = |at: usize| i8::try_from(digits(at, 2)?).ok();
+        let date = Date::new(digits(0, 4)?, narrow(1)?, narrow(2)?).ok()?;
+        Some((date, digits(3, 2).filter(|hour| *hour < 24).map(i64::from)))
+    })
+}
+
+/// What a documented path form tells of the origin: Azure's resource id, the bucket of CloudWatch exports
+/// (`aws-logs-<account>-<region>`), Hive keys of Security Lake.
+#[must_use]
+pub fn origin_of_path(name: &str) -> Origin<'_> {
+    let mut origin = Origin::default();
+    if let Some(cluster) = cluster_of_id(name) {
+        origin.cluster = Some(cluster.into());
+        origin.account = subscription_of_id(name).map(Into::into);
+        origin.platform = Some(crate::event::Platform::Aks);
+    }
+    for part in name.split('/') {
+        if let Some((account, region)) = part.strip_prefix("aws-logs-").and_then(|rest| rest.split_once('-')) {
+            let is_account = account.len() == 12 && account.bytes().all(|byte| byte.is_ascii_digit());
+            origin.account = is_account.then(|| account.into()).or(origin.account);
+            origin.region = is_account.then(|| region.into()).or(origin.region);
+            origin.platform = origin.platform.or(is_account.then_some(crate::event::Platform::Eks));
+        }
+        if part.starts_with("kube-apiserver-audit-") {
+            origin.platform = origin.platform.or(Some(crate::event::Platform::Eks));
+        }
+        origin.region = part.strip_prefix("region=").map(Into::into).or(origin.region);
+        origin.account = part.strip_prefix("accountId=").map(Into::into).or(origin.account);
+    }
+    origin
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_date_their_files() {
+        let cases = [
+            ("a/2026/11/24/03/audit-1", Some("2026-11-24T03:00:00Z")),
+            ("cloudaudit.googleapis.com/activity/2026/11/24/03:00:00_03:59:59_S0.json", Some("2026-11-24T00:00:00Z")),
+            ("y=2026/m=11/d=24/h=03/m=00/PT1H.json", Some("2026-11-24T03:00:00Z")),
+            ("year=2026/month=11/day=24/x.gz", Some("2026-11-24T00:00:00Z")),
+            ("region=eu/eventDay=20261124/x.gz", Some("2026-11-24T00:00:00Z")),
+            ("2026/13/24/x", None),
+            ("audit.log", None),
+        ];
+        for (path, start) in cases {
+            assert_eq!(dates(path).map(|(start, _)| start.to_string()).as_deref(), start, "{path}");
+        }
+    }
+}

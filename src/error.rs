@@ -1,0 +1,31 @@
+//! The one error type: messages are lower-case fragments that read as one sentence behind `error: `.
+
+use std::io;
+use std::path::PathBuf;
+
+/// Why nothing was swept.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A PATH argument that is not there or cannot be read.
+    #[error("cannot read {path}: {source}; check the path and its permissions", path = .path.display())]
+    Input {
+        /// The argument.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Something cannot be written.
+    #[error("cannot write {path}: {source}", path = .path.display())]
+    Output {
+        /// The file or directory.
+        path: PathBuf,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The report directory holds something already.
+    #[error("{path} is not empty; choose another directory with -o, or --force to overwrite a report in it", path = .0.display())]
+    OutputNotEmpty(PathBuf),
+    /// Arguments that contradict each other or mean nothing.
+    #[error("{0}")]
+    Usage(String),
+}

@@ -1,0 +1,164 @@
+//! An audit event in the words of audit.k8s.io/v1, whatever cloud wrote it.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::json::Raw;
+
+/// Text borrowed from the record where it needed no unescaping.
+pub type Text<'a> = Cow<'a, str>;
+
+/// The service that ran the cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Platform {
+    /// Amazon EKS.
+    Eks,
+    /// Azure AKS.
+    Aks,
+    /// Google GKE.
+    Gke,
+    /// Any other cluster, and any record that does not tell.
+    Kubernetes,
+}
+
+impl FromStr for Platform {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let all = [Platform::Eks, Platform::Aks, Platform::Gke, Platform::Kubernetes];
+        let named = all.into_iter().find(|platform| platform.to_string() == text.to_ascii_lowercase());
+        named.ok_or_else(|| "a platform is eks, aks, gke or kubernetes".to_owned())
+    }
+}
+
+impl fmt::Display for Platform {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Platform::Eks => "eks",
+            Platform::Aks => "aks",
+            Platform::Gke => "gke",
+            Platform::Kubernetes => "kubernetes",
+        })
+    }
+}
+
+/// Where an event comes from, as far as envelope, path or options tell.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Origin<'a> {
+    /// `None` where nothing tells.
+    pub platform: Option<Platform>,
+    /// AWS account, Azure subscription or GCP project.
+    pub account: Option<Text<'a>>,
+    /// Cluster name.
+    pub cluster: Option<Text<'a>>,
+    /// AWS region, or GCP location.
+    pub region: Option<Text<'a>>,
+}
+
+/// Who made a request, or in whose name.
+#[derive(Debug, Clone, Default)]
+pub struct User<'a> {
+    /// `user.username`.
+    pub username: Option<Text<'a>>,
+    /// `user.uid`.
+    pub uid: Option<Text<'a>>,
+    /// `user.groups`.
+    pub groups: Vec<Text<'a>>,
+    /// `user.extra`, raw.
+    pub extra: Option<Raw<'a>>,
+}
+
+/// The object of a request.
+#[derive(Debug, Clone, Default)]
+pub struct ObjectRef<'a> {
+    /// Plural resource, `cronjobs`.
+    pub resource: Option<Text<'a>>,
+    /// Namespace.
+    pub namespace: Option<Text<'a>>,
+    /// Name.
+    pub name: Option<Text<'a>>,
+    /// API group, `batch`.
+    pub api_group: Option<Text<'a>>,
+    /// API version, `v1`.
+    pub api_version: Option<Text<'a>>,
+    /// Subresource, `status`.
+    pub subresource: Option<Text<'a>>,
+}
+
+/// How the API server answered.
+#[derive(Debug, Clone, Default)]
+pub struct ResponseStatus<'a> {
+    /// Whether the record has a response at all; GKE logs completed requests only, so there it always does.
+    pub present: bool,
+    /// HTTP code, or google.rpc code on GKE (1 to 16; OK is absent).
+    pub code: Option<i64>,
+    /// `Success` or `Failure`.
+    pub status: Option<Text<'a>>,
+    /// Machine-readable reason.
+    pub reason: Option<Text<'a>>,
+    /// Message for people.
+    pub message: Option<Text<'a>>,
+}
+
+/// One audit record.
+#[derive(Debug, Clone, Default)]
+pub struct AuditEvent<'a> {
+    /// `auditID`; on GKE operation.id, else insertId.
+    pub audit_id: Option<Text<'a>>,
+    /// `stage`.
+    pub stage: Option<Text<'a>>,
+    /// `level`.
+    pub level: Option<Text<'a>>,
+    /// `verb`.
+    pub verb: Option<Text<'a>>,
+    /// `requestURI`; absent on GKE.
+    pub request_uri: Option<Text<'a>>,
+    /// `user`: the authenticated one.
+    pub user: User<'a>,
+    /// `impersonatedUser`.
+    pub impersonated_user: Option<User<'a>>,
+    /// `sourceIPs`, in order.
+    pub source_ips: Vec<Text<'a>>,
+    /// `userAgent`.
+    pub user_agent: Option<Text<'a>>,
+    /// `objectRef`.
+    pub object_ref: ObjectRef<'a>,
+    /// `responseStatus`.
+    pub response_status: ResponseStatus<'a>,
+    /// `requestObject`, JSON text.
+    pub request_object: Option<Cow<'a, [u8]>>,
+    /// `responseObject`, JSON text.
+    pub response_object: Option<Cow<'a, [u8]>>,
+    /// `requestReceivedTimestamp`; on GKE the entry's timestamp.
+    pub request_received: Option<Timestamp>,
+    /// `stageTimestamp`.
+    pub stage_timestamp: Option<Timestamp>,
+    /// Whether the request changed nothing by its own wish.
+    pub dry_run: bool,
+    /// Whether part of the record is lost: cut by a log pipeline, or bodies dropped for their size.
+    pub truncated: bool,
+    /// Whether the record itself is cut and was decided from the fields that survive.
+    pub salvaged: bool,
+    /// Fields of a type that audit.k8s.io/v1 does not allow there, or with bytes that are no text.
+    pub malformed_fields: Vec<&'static str>,
+    /// What tells copies of this request from other requests.
+    pub identity: Identity<'a>,
+}
+
+/// The parts that all copies of one request share, beside the time it was received.
+#[derive(Debug, Clone, Default)]
+pub struct Identity<'a> {
+    /// `auditID`; on GKE split.uid, operation.id or insertId.
+    pub id: Option<Text<'a>>,
+    /// `verb`, or methodName.
+    pub action: Option<Text<'a>>,
+    /// `requestURI`, or resourceName.
+    pub target: Option<Text<'a>>,
+    /// Part of a split GKE entry, from 0.
+    pub part: u64,
+}

@@ -1,0 +1,68 @@
+//! Avro object container files, as Event Hub Capture and BigQuery write them; a record becomes a JSON object.
+
+use std::io::Read;
+
+use apache_avro::types::Value;
+use serde_json::{Map, Value as Json};
+
+use super::{Body, Document, Framing, Sink};
+use crate::decode::Damage;
+
+/// Gives out every record of the file. A file of only a header is whole, and usual.
+pub(super) fn frame(reader: &mut dyn Read, sink: &mut dyn Sink) {
+    let records = match apache_avro::Reader::new(reader) {
+        Ok(records) => records,
+        Err(error) => return damage(sink, &error),
+    };
+    for (number, record) in (1..).zip(records) {
+        match record {
+            Ok(value) => {
+                let text = to_json(value).to_string();
+                let body = Body::Json(text.as_bytes());
+                sink.document(Document {
+                    record: number,
+                    offset: None,
+                    element: None,
+                    framing: Framing::Avro,
+                    time: None,
+                    body,
+                });
+            }
+            Err(error) => return damage(sink, &error),
+        }
+    }
+}
+
+fn damage(sink: &mut dyn Sink, error: &apache_avro::Error) {
+    sink.damage(Damage { what: format!("avro: {error}"), at: 0, text_start: 0 });
+}
+
+/// Bytes that are text become a string, other bytes base64.
+fn to_json(value: Value) -> Json {
+    match value {
+        Value::Union(_, inner) => to_json(*inner),
+        Value::Bytes(bytes) | Value::Fixed(_, bytes) => bytes_to_json(bytes),
+        Value::Array(items) => items.into_iter().map(to_json).collect(),
+        Value::Record(members) => members.into_iter().map(|(key, value)| (key, to_json(value))).collect(),
+        Value::Map(members) => {
+            let mut sorted: Vec<_> = members.into_iter().collect();
+            sorted.sort_by(|left, right| left.0.cmp(&right.0));
+            Json::Object(sorted.into_iter().map(|(key, value)| (key, to_json(value))).collect::<Map<_, _>>())
+        }
+        Value::TimestampMicros(micros) => {
+            jiff::Timestamp::from_microsecond(micros).map_or(Json::Null, |t| t.to_string().into())
+        }
+        Value::TimestampMillis(millis) => {
+            jiff::Timestamp::from_millisecond(millis).map_or(Json::Null, |t| t.to_string().into())
+        }
+        other => Json::try_from(other).unwrap_or(Json::Null),
+    }
+}
+
+fn bytes_to_json(bytes: Vec<u8>) -> Json {
+    use base64::Engine;
+    match String::from_utf8(bytes) {
+        Ok(text) => text.into(),
+        Err(error) => base64::engine::general_purpose::STANDARD.encode(error.as_bytes()).into(),
+    }
+}

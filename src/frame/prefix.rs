@@ -1,0 +1,98 @@
+//! What log tools write in front of the JSON of a line.
+//!
+//! Only these forms are taken: a line of another program may hold JSON that an attacker wrote.
+
+use super::Framing;
+use crate::time;
+
+/// How far from the start of a line its JSON may begin.
+pub(super) const MAX_PREFIX: usize = 1024;
+
+/// The start of an audit event as every API server writes it; unquoted, so nothing that a program logged in quotes.
+pub(super) const EVENT_START: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
+
+/// A recognised prefix.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Prefix<'a> {
+    pub framing: Framing,
+    /// Where the content behind it starts.
+    pub content: usize,
+    pub time: Option<&'a str>,
+}
+
+/// Recognises the prefix of a line that does not start with JSON.
+pub(super) fn find(line: &[u8]) -> Option<Prefix<'_>> {
+    let head = &line[..line.len().min(MAX_PREFIX)];
+    let head = std::str::from_utf8(head).unwrap_or_else(|error| valid_part(head, error));
+    if let Some(cri) = cri(head) {
+        return Some(Prefix { framing: Framing::Cri, content: cri.content, time: Some(cri.time) });
+    }
+    let content = head.find('{')?;
+    let prefix = &head[..content];
+    if !prefix.ends_with([' ', '\t']) {
+        return None;
+    }
+    let tokens: Vec<&str> = prefix.split_ascii_whitespace().collect();
+    let is_time = |token: &&str| token.contains('T') && time::parse(token).is_some();
+    let plain = tokens.iter().all(|token| token.bytes().all(is_token));
+    let (framing, time) = match tokens.as_slice() {
+        _ if !plain => return None,
+        [time] if is_time(time) => (Framing::CloudWatchExport, Some(*time)),
+        ["EVENTS", _] | ["EVENTS", _, _] | ["EVENTS", _, _, _] => (Framing::CloudWatchText, None),
+        [time, _] if is_time(time) && prefix.contains('\t') => (Framing::Fluentd, Some(*time)),
+        [time, _] if is_time(time) => (Framing::CloudWatchTail, Some(*time)),
+        [_] => (Framing::Node, None),
+        _ => return None,
+    };
+    Some(Prefix { framing, content, time })
+}
+
+fn is_token(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"._:/@+-".contains(&byte)
+}
+
+fn valid_part(head: &[u8], error: std::str::Utf8Error) -> &str {
+    std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
+}
+
+/// A line of the CRI log format (kubernetes/design-proposals-archive, node/kubelet-cri-logging.md).
+pub(super) struct Cri<'a> {
+    pub time: &'a str,
+    pub stream: &'a str,
+    /// Whether the content goes on in the next line of this stream.
+    pub partial: bool,
+    pub content: usize,
+}
+
+pub(super) fn cri(head: &str) -> Option<Cri<'_>> {
+    let mut tokens = head.splitn(4, ' ');
+    let (time, stream, tags) = (tokens.next()?, tokens.next()?, tokens.next()?);
+    let known = matches!(stream, "stdout" | "stderr") && time::parse(time).is_some();
+    let tag = tags.split([':', '\n', '\r']).next()?;
+    let partial = tag == "P";
+    (known && (partial || tag == "F")).then(|| {
+        let content = (time.len() + stream.len() + tags.len() + 3).min(head.len());
+        Cri { time, stream, partial, content }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn documented_prefixes_are_found() {
+        for (line, framing) in [
+            ("2026-11-24T03:16:43.101Z {\"a\":1}", Some(Framing::CloudWatchExport)),
+            ("2026-11-24T03:16:43.101000+00:00 kube-apiserver-audit-7197 {}", Some(Framing::CloudWatchTail)),
+            ("EVENTS\t3655\t1795490175101\tkube-apiserver-audit-1\t{}", Some(Framing::CloudWatchText)),
+            ("master-0.example.com {}", Some(Framing::Node)),
+            ("2024-10-21T16:18:00.555019251+08:00 stdout P {\"level", Some(Framing::Cri)),
+            ("2026-11-24T03:16:43Z\tkube.audit\t{}", Some(Framing::Fluentd)),
+            ("I0710 20:27:25.673734 1 tlsconfig.go:240] {}", None),
+            ("msg=\"bad\" {}", None),
+        ] {
+            assert_eq!(find(line.as_bytes()).map(|prefix| prefix.framing), framing, "{line}");
+        }
+    }
+}

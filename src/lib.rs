@@ -1,0 +1,63 @@
+//! kubesweep: forensic sweeps over historical Kubernetes audit logs.
+//!
+//! # The map
+//!
+//! Data flows one way, and the modules stand in that order:
+//!
+//! ```text
+//! discover → decode → frame → unwrap → normalize → evaluate → aggregate → report
+//!  sources    bytes   documents leaves  AuditEvent  matches    Tally → Finished  files
+//! └──────────── I/O, may fail ─────────┘└────── pure, cannot fail ──────┘└ I/O ┘
+//!                  sweep runs the first seven over all sources, in parallel
+//! ```
+//!
+//! - [`discover`] finds the files; it opens none.
+//! - [`decode`] turns bytes into text, through compression and archives; it knows no JSON.
+//! - [`frame`] turns text into documents with their place; it knows no envelope.
+//! - [`unwrap`] turns documents into records, through the envelopes of clouds and forwarders; it reads no field
+//!   of an audit event.
+//! - [`normalize`] turns records of any platform into an [`event::AuditEvent`], cut ones included.
+//! - [`rule`] and [`evaluate`] say what matches; they see one event.
+//! - [`aggregate`] keeps observations; only its `finish` counts.
+//! - [`report`] prints; it computes no new fact.
+//! - [`sweep`] is the loop over sources and threads, [`cli`] the command line, [`progress`] the display.
+//! - [`json`] and [`time`] read what logs write, leniently.
+//!
+//! # Invariants
+//!
+//! 1. Nothing is lost quietly: every record ends in exactly one counter, `records = events + not_audit + malformed`.
+//! 2. Reports are a function of input bytes and options: not of threads, walk order, hash seed, clock or locale.
+//! 3. Memory is bounded by threads × largest record and by what is kept, never by the size of the input.
+//! 4. One bad source cannot end the run, hide another, or turn the exit status to success.
+//! 5. `normalize`, `evaluate` and `aggregate` cannot fail and touch nothing outside.
+//! 6. Text from the log is hostile: it is escaped by the format that prints it, and only there.
+//! 7. No network, and no `unsafe` in this crate.
+
+pub mod error;
+pub mod json;
+pub mod time;
+
+pub mod discover;
+
+pub mod decode;
+
+pub mod frame;
+
+pub mod unwrap;
+
+pub mod event;
+pub mod normalize;
+
+pub mod rule;
+
+pub mod evaluate;
+
+pub mod aggregate;
+
+pub mod report;
+
+pub mod sweep;
+
+pub mod progress;
+
+pub mod cli;

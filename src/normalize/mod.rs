@@ -1,0 +1,63 @@
+//! A record of any platform → an [`AuditEvent`]; cannot fail: what it cannot read it names.
+
+mod gke;
+mod native;
+mod reader;
+mod rewrite;
+mod uri;
+
+use jiff::Timestamp;
+
+use crate::event::AuditEvent;
+use crate::time;
+use crate::unwrap::{Envelope, Leaf};
+
+/// What a record turned out to be.
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "it is handed on at once, and boxing would cost an allocation a record")]
+pub enum Normalized<'a> {
+    /// An audit event.
+    Event(AuditEvent<'a>),
+    /// A record of something else.
+    NotAudit,
+    /// It looks like a record and cannot be decided; with the reason.
+    Malformed(&'static str),
+}
+
+/// Reads a record and hands what it is to `then`.
+pub fn normalize<T>(leaf: &Leaf<'_>, then: impl FnOnce(Normalized<'_>) -> T) -> T {
+    match leaf {
+        Leaf::Event(fields) => then(native::event(fields)),
+        Leaf::LogEntry(fields) => then(gke::event(fields)),
+        Leaf::Row(fields) => rewrite::then(&rewrite::row(fields), then),
+        Leaf::Ocsf(fields) => rewrite::then(&rewrite::ocsf(fields), then),
+        Leaf::Legacy(line) => rewrite::then(&rewrite::legacy(line), then),
+        Leaf::Other => then(Normalized::NotAudit),
+        Leaf::Broken(_) => then(Normalized::Malformed("no whole JSON, and too little of it left to decide")),
+        Leaf::TooLong => then(Normalized::Malformed("larger than --max-record")),
+    }
+}
+
+/// Which clock gave the time of an event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TimeSource {
+    /// `requestReceivedTimestamp`.
+    RequestReceived,
+    /// `stageTimestamp`.
+    Stage,
+    /// The envelope or line prefix.
+    Envelope,
+}
+
+/// The time of an event: when it was received, else when its stage was reached, else when it was logged.
+#[must_use]
+pub fn time_of(event: &AuditEvent<'_>, envelope: &Envelope<'_>) -> Option<(Timestamp, TimeSource)> {
+    let received = event.request_received.map(|time| (time, TimeSource::RequestReceived));
+    let stage = || event.stage_timestamp.map(|time| (time, TimeSource::Stage));
+    let logged = || {
+        let time = envelope.time.and_then(time::from_json).or_else(|| time::parse(envelope.line_time?));
+        time.map(|time| (time, TimeSource::Envelope))
+    };
+    received.or_else(stage).or_else(logged)
+}

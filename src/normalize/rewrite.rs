@@ -1,0 +1,165 @@
+//! Records that hold the fields of an event under other names are written as an event first, then read as one.
+
+use serde_json::{Map, Value, json};
+
+use super::{Normalized, native, uri};
+use crate::json::{self, Fields, Raw};
+
+/// Reads the rewritten event.
+pub(super) fn then<T>(event: &Value, then: impl FnOnce(Normalized<'_>) -> T) -> T {
+    let text = event.to_string();
+    match Fields::read(text.as_bytes()) {
+        Some(fields) => then(native::event(&fields)),
+        None => then(Normalized::NotAudit),
+    }
+}
+
+/// Columns of AKSAudit and AWSEKSLogs (learn.microsoft.com, Azure Monitor tables), and the fields they hold.
+const COLUMNS: [(&str, &str); 19] = [
+    ("AuditId", "auditID"),
+    ("Stage", "stage"),
+    ("Level", "level"),
+    ("Verb", "verb"),
+    ("RequestUri", "requestURI"),
+    ("RequestURI", "requestURI"),
+    ("User", "user"),
+    ("ImpersonatedUser", "impersonatedUser"),
+    ("SourceIps", "sourceIPs"),
+    ("SourceIPs", "sourceIPs"),
+    ("UserAgent", "userAgent"),
+    ("ObjectRef", "objectRef"),
+    ("ResponseStatus", "responseStatus"),
+    ("RequestObject", "requestObject"),
+    ("ResponseObject", "responseObject"),
+    ("Annotations", "annotations"),
+    ("RequestReceivedTime", "requestReceivedTimestamp"),
+    ("RequestReceivedTimestamp", "requestReceivedTimestamp"),
+    ("StageReceivedTime", "stageTimestamp"),
+];
+
+/// A row, whose structured columns are JSON or strings of JSON.
+pub(super) fn row(fields: &Fields<'_>) -> Value {
+    let mut event = Map::new();
+    for (name, raw) in fields.iter() {
+        // The Azure portal adds the zone to the names of time columns.
+        let name = name.strip_suffix(" [UTC]").unwrap_or(name);
+        if let Some((_, field)) = COLUMNS.iter().find(|(column, _)| *column == name) {
+            event.insert((*field).to_owned(), column(raw));
+        }
+    }
+    if let Some(path) = event.get("objectRef").and_then(Value::as_str) {
+        let mut parts = path.split('/').map(str::to_owned);
+        event["objectRef"] = json!({"namespace": parts.next(), "resource": parts.next(), "name": parts.next()});
+    }
+    Value::Object(event)
+}
+
+fn column(raw: Raw<'_>) -> Value {
+    let text = json::string(raw);
+    let inner = text.as_deref().filter(|text| text.starts_with(['{', '[']));
+    let structured = inner.and_then(|text| serde_json::from_str(text).ok());
+    structured.unwrap_or_else(|| text.map_or_else(|| value(raw), |text| Value::from(text.into_owned())))
+}
+
+fn value(raw: Raw<'_>) -> Value {
+    serde_json::from_slice(raw).unwrap_or(Value::Null)
+}
+
+/// An OCSF API Activity (class 6003) that Security Lake made of an event (ocsf/examples, EKS Audit Logs).
+pub(super) fn ocsf(fields: &Fields<'_>) -> Value {
+    let all: Value = fields.iter().map(|(key, raw)| (key.to_owned(), value(raw))).collect::<Map<_, _>>().into();
+    let at = |pointer: &str| all.pointer(pointer).filter(|value| !value.is_null()).cloned();
+    let uri = at("/http_request/url/path");
+    let kind = at("/resources/0/type");
+    let (resource, subresource) =
+        ocsf_resource(kind.as_ref().and_then(Value::as_str), uri.as_ref().and_then(Value::as_str));
+    let groups = at("/actor/user/groups").and_then(|groups| {
+        Some(groups.as_array()?.iter().filter_map(|group| group.get("name").cloned()).collect::<Value>())
+    });
+    let mut event = json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1",
+        "auditID": at("/api/request/uid"), "stage": at("/message"), "level": at("/metadata/log_level"),
+        "verb": at("/api/operation"), "requestURI": uri,
+        "user": {"username": at("/actor/user/name"), "uid": at("/actor/user/uid"), "groups": groups},
+        "sourceIPs": at("/src_endpoint/ip").map(|ip| [ip]), "userAgent": at("/http_request/user_agent"),
+        "objectRef": {
+            "resource": resource, "subresource": subresource, "namespace": at("/resources/0/namespace"),
+            "name": at("/resources/0/name"), "apiGroup": at("/api/group/name"), "apiVersion": at("/api/version"),
+        },
+        "requestReceivedTimestamp": at("/start_time_dt").or_else(|| at("/start_time")),
+        "stageTimestamp": at("/time_dt").or_else(|| at("/time")),
+    });
+    if let Some(code) = at("/api/response/code") {
+        event["responseStatus"] = json!({"code": code, "reason": at("/api/response/error")});
+    }
+    event
+}
+
+/// OCSF writes resource and subresource as one word; the path tells where the one ends.
+fn ocsf_resource<'a>(kind: Option<&'a str>, uri: Option<&'a str>) -> (Option<&'a str>, Option<&'a str>) {
+    let named = uri.and_then(uri::target).and_then(|target| target.resource);
+    match (kind, named) {
+        (Some(kind), Some(resource)) if kind.starts_with(resource) => {
+            let rest = kind[resource.len()..].trim_start_matches(['/', '.']);
+            (Some(resource), Some(rest).filter(|rest| !rest.is_empty()))
+        }
+        (kind, named) => (kind.or(named), None),
+    }
+}
+
+/// A line of `--audit-log-format=legacy`: `<time> AUDIT: id="…" stage="…" ip="…" method="…" user="…" …`.
+pub(super) fn legacy(line: &str) -> Value {
+    let (time, rest) = line.split_once(" AUDIT: ").unwrap_or_default();
+    let pairs = legacy_pairs(rest);
+    let get = |key: &str| pairs.iter().find(|(name, _)| name == key).map(|(_, value)| value.clone());
+    let uri = get("uri");
+    let target = uri.as_deref().and_then(uri::target).unwrap_or_default();
+    let code = get("response").and_then(|response| response.parse::<u16>().ok());
+    let groups = get("groups")
+        .map(|groups| groups.split(',').map(|group| group.trim_matches('"').to_owned()).collect::<Vec<_>>());
+    let mut event = json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "auditID": get("id"), "stage": get("stage"),
+        "verb": get("method").map(|method| legacy_verb(&method, target.name.is_some())),
+        "requestURI": uri.clone(), "user": {"username": get("user"), "groups": groups},
+        "sourceIPs": get("ip").map(|ip| [ip]), "userAgent": get("user-agent"),
+        "objectRef": {
+            "resource": target.resource, "namespace": target.namespace, "name": target.name,
+            "apiGroup": target.group, "apiVersion": target.version, "subresource": target.subresource,
+        },
+        // `Event.RequestReceivedTimestamp` (k8s.io/apiserver, plugin/pkg/audit/log, EventString).
+        "requestReceivedTimestamp": time,
+    });
+    if let Some(code) = code {
+        event["responseStatus"] = json!({"code": code});
+    }
+    event
+}
+
+/// The API server writes the verb; before 1.7 it wrote the HTTP method.
+fn legacy_verb(method: &str, named: bool) -> String {
+    match (method, named) {
+        ("POST", _) => "create",
+        ("PUT", _) => "update",
+        ("PATCH", _) => "patch",
+        ("DELETE", true) => "delete",
+        ("DELETE", false) => "deletecollection",
+        ("GET", true) => "get",
+        ("GET", false) => "list",
+        (verb, _) => verb,
+    }
+    .to_owned()
+}
+
+/// `key="value"` pairs, quoted as Go's `%q` does; `<self>` and `<deferred>` are the format's words for nothing.
+fn legacy_pairs(mut rest: &str) -> Vec<(String, String)> {
+    let mut pairs = Vec::new();
+    while let Some((key, after)) = rest.split_once("=\"") {
+        let json::Skip::End(end) = json::skip_lenient(format!("\"{after}").as_bytes(), 0) else { break };
+        let value = json::decode(format!("\"{}", &after[..end - 1]).as_bytes()).text.into_owned();
+        if !value.starts_with('<') {
+            pairs.push((key.trim().to_owned(), value));
+        }
+        rest = &after[end - 1..];
+    }
+    pairs
+}

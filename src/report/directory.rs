@@ -1,0 +1,119 @@
+//! The report directory: refused when it holds something, written file by file, marked whole at the end.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
+
+use crate::decode::Hashing;
+use crate::error::Error;
+
+/// The file that is removed first and written last: a directory without it is incomplete.
+const MARK: &str = "run.json";
+
+/// A directory that reports are being written to.
+#[derive(Debug)]
+pub struct Directory {
+    path: PathBuf,
+    hashes: Vec<(String, String)>,
+}
+
+impl Directory {
+    /// Takes a new or empty directory; with `force` any, of which only the report files are touched.
+    ///
+    /// # Errors
+    /// It holds something, or cannot be created or written.
+    pub fn create(path: &Path, force: bool) -> Result<Self, Error> {
+        let output = |source| Error::Output { path: path.to_owned(), source };
+        create_private(path).map_err(output)?;
+        let mut entries = fs::read_dir(path).map_err(output)?;
+        if !force && entries.next().is_some() {
+            return Err(Error::OutputNotEmpty(path.to_owned()));
+        }
+        let directory = Directory { path: path.to_owned(), hashes: Vec::new() };
+        directory.remove_mark()?;
+        directory.probe()?;
+        Ok(directory)
+    }
+
+    fn remove_mark(&self) -> Result<(), Error> {
+        match fs::remove_file(self.path.join(MARK)) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.error(MARK, source)),
+            _ => Ok(()),
+        }
+    }
+
+    /// Fails before the long work begins if nothing can be written here.
+    fn probe(&self) -> Result<(), Error> {
+        let name = ".kubesweep-probe.tmp";
+        let path = self.path.join(name);
+        create_file(&path).and_then(|_| fs::remove_file(&path)).map_err(|source| self.error(name, source))
+    }
+
+    /// Writes one report under a temporary name, then renames it.
+    ///
+    /// # Errors
+    /// It cannot be written; the temporary file is removed.
+    pub fn write(&mut self, name: &str, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+        let temporary = self.path.join(format!(".{name}.tmp"));
+        let written = write_file(&temporary, content).and_then(|()| fs::rename(&temporary, self.path.join(name)));
+        if written.is_err() {
+            // It may not even have been created; the first error is the one to report.
+            let _ = fs::remove_file(&temporary);
+        }
+        written.map_err(|source| self.error(name, source))?;
+        let hash = hash(&self.path.join(name)).map_err(|source| self.error(name, source))?;
+        self.hashes.push((name.to_owned(), hash));
+        Ok(())
+    }
+
+    /// SHA-256 of every report written so far.
+    #[must_use]
+    pub fn hashes(&self) -> &[(String, String)] {
+        &self.hashes
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn error(&self, name: &str, source: io::Error) -> Error {
+        Error::Output { path: self.path.join(name), source }
+    }
+}
+
+fn write_file(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    let mut out = BufWriter::new(create_file(path)?);
+    content(&mut out)?;
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+}
+
+fn hash(path: &Path) -> io::Result<String> {
+    let mut hashing = Hashing::new(File::open(path)?);
+    hashing.drain()?;
+    Ok(hashing.finish().1)
+}
+
+/// Reports quote what users ran, so they are the user's own.
+#[cfg(unix)]
+fn create_private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path)
+}
+
+#[cfg(unix)]
+fn create_file(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+}
+
+#[cfg(not(unix))]
+fn create_private(path: &Path) -> io::Result<()> {
+    fs::create_dir_all(path)
+}
+
+#[cfg(not(unix))]
+fn create_file(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create(true).truncate(true).open(path)
+}

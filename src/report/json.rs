@@ -1,0 +1,74 @@
+//! The JSON reports.
+
+use std::io::{self, Write};
+
+use serde_json::{Map, Value, json};
+
+use crate::aggregate::{Finished, Group, Hit};
+use crate::rule::Severity;
+
+/// Raised when a member of report.json changes its meaning.
+const SCHEMA_VERSION: u32 = 1;
+
+pub(super) fn lines(hits: &[Hit], out: &mut dyn Write) -> io::Result<()> {
+    hits.iter().try_for_each(|hit| {
+        serde_json::to_writer(&mut *out, hit)?;
+        out.write_all(b"\n")
+    })
+}
+
+/// Everything but the hits.
+pub(super) fn report(report: &Finished, keys: &[String], out: &mut dyn Write) -> io::Result<()> {
+    let value = json!({
+        "schema_version": SCHEMA_VERSION,
+        "totals": totals(report),
+        "group_by": keys,
+        "summary": report.summary.iter().map(|row| group(row, keys)).collect::<Vec<_>>(),
+        "alerts": report.alerts,
+        "coverage": report.coverage,
+        "inputs": report.inputs,
+    });
+    serde_json::to_writer_pretty(&mut *out, &value)?;
+    out.write_all(b"\n")
+}
+
+/// What `inspect` says: everything about the dump, nothing about rules.
+#[must_use]
+pub fn inspection(report: &Finished) -> String {
+    let value = json!({
+        "schema_version": SCHEMA_VERSION,
+        "totals": report.totals,
+        "coverage": report.coverage,
+        "inputs": report.inputs,
+    });
+    format!("{value:#}\n")
+}
+
+fn totals(report: &Finished) -> Value {
+    let mut totals = serde_json::to_value(report.totals).unwrap_or_default();
+    let by_severity = |count: &dyn Fn(Severity) -> usize| -> Map<String, Value> {
+        Severity::ALL.iter().map(|&severity| (severity.to_string(), count(severity).into())).collect()
+    };
+    totals["hits"] =
+        by_severity(&|severity| report.hits.iter().filter(|hit| hit.severity == Some(severity)).count()).into();
+    totals["alerts"] =
+        by_severity(&|severity| report.alerts.iter().filter(|alert| alert.severity == severity).count()).into();
+    totals["suppressed"] = report.suppressed.len().into();
+    totals["activity"] = report.activity.len().into();
+    totals
+}
+
+/// A group with its keys by name, as in summary.csv.
+fn group(row: &Group, keys: &[String]) -> Value {
+    let mut value = Map::new();
+    for (name, key) in keys.iter().zip(&row.keys) {
+        if let Some(key) = key {
+            value.insert(name.clone(), key.as_str().into());
+        }
+    }
+    if let Ok(Value::Object(rest)) = serde_json::to_value(row) {
+        value.extend(rest.into_iter().filter(|(name, _)| name != "keys"));
+    }
+    value.insert("alerts".to_owned(), row.alerts.len().into());
+    Value::Object(value)
+}

@@ -1,0 +1,65 @@
+//! run.json: the only report with wall-clock facts.
+
+use std::io::{self, Write};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::aggregate::Totals;
+use crate::decode::sha256;
+use crate::rule::Rule;
+
+/// One run of the program.
+#[derive(Debug)]
+pub struct Run {
+    /// The command line, program name excluded.
+    pub arguments: Vec<String>,
+    /// When it started.
+    pub start: Timestamp,
+    /// When the reports were written.
+    pub end: Timestamp,
+    /// The status the program ends with.
+    pub exit_status: u8,
+}
+
+impl Run {
+    /// Writes the file.
+    pub fn write(
+        &self,
+        rules: &[Rule],
+        totals: &Totals,
+        hashes: &[(String, String)],
+        out: &mut dyn Write,
+    ) -> io::Result<()> {
+        let seconds = self.end.duration_since(self.start).as_secs_f64();
+        let rules: Vec<Value> = rules
+            .iter()
+            .map(|rule| json!({"rule_id": rule.id, "sha256": sha256(format!("{rule:?}").as_bytes())}))
+            .collect();
+        let reports: Vec<Value> = hashes.iter().map(|(file, sha256)| json!({"file": file, "sha256": sha256})).collect();
+        let value = json!({
+            "kubesweep": env!("CARGO_PKG_VERSION"),
+            "arguments": self.arguments,
+            "rules": rules,
+            "reports": reports,
+            "start": self.start,
+            "end": self.end,
+            "seconds": seconds,
+            "bytes_per_second": rate(totals.bytes, seconds),
+            "records_per_second": rate(totals.records, seconds),
+            "exit_status": self.exit_status,
+        });
+        serde_json::to_writer_pretty(&mut *out, &value)?;
+        out.write_all(b"\n")
+    }
+}
+
+#[expect(
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a speed for people"
+)]
+fn rate(count: u64, seconds: f64) -> u64 {
+    if seconds > 0.0 { (count as f64 / seconds) as u64 } else { 0 }
+}

@@ -1,0 +1,191 @@
+//! What people read on a terminal, in 80 columns. Log text is escaped, so that it cannot move the cursor.
+
+use std::fmt::Write;
+
+use jiff::Timestamp;
+
+use crate::aggregate::{Day, Finished, Input, Status};
+use crate::rule::Severity;
+
+/// Groups and inputs that the closing block names.
+const SHOWN: usize = 5;
+
+/// Text that cannot control a terminal or turn its reading direction: such characters print as `\u{…}`.
+#[must_use]
+pub fn escape(text: &str) -> String {
+    text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
+        let hidden = matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{061C}');
+        if c.is_control() || hidden {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+        out
+    })
+}
+
+/// The block that closes a scan.
+#[must_use]
+pub fn closing(report: &Finished, group_by: &[String], reports: &str) -> String {
+    let mut out = String::new();
+    let line = |out: &mut String, label: &str, text: &str| {
+        let _ = writeln!(out, "{label:<11}{text}");
+    };
+    line(&mut out, "hits", &severities(report.hits.iter().filter_map(|hit| hit.severity)));
+    line(&mut out, "alerts", &severities(report.alerts.iter().map(|alert| alert.severity)));
+    for (at, group) in report.summary.iter().filter(|group| group.hits > 0).take(SHOWN).enumerate() {
+        let keys: Vec<_> = group.keys.iter().map(|key| escape(key.as_deref().unwrap_or("-"))).collect();
+        let label = if at == 0 { "top groups" } else { "" };
+        line(&mut out, label, &format!("{:>6}  {}", group.hits, keys.join("  ")));
+    }
+    let groups = report.summary.iter().filter(|group| group.hits > 0).count();
+    if groups > SHOWN {
+        line(&mut out, "", &format!("        and {} more by {}", groups - SHOWN, group_by.join(", ")));
+    }
+    let totals = &report.totals;
+    let (bytes, files) = (size(totals.bytes), plural(totals.files, "file"));
+    line(
+        &mut out,
+        "read",
+        &format!(
+            "{files}, {bytes}: {} ok, {} skipped, {} partial, {} failed",
+            totals.ok, totals.skipped, totals.partial, totals.failed
+        ),
+    );
+    line(
+        &mut out,
+        "records",
+        &format!(
+            "{} = {} events + {} not audit + {} malformed",
+            totals.records, totals.events, totals.not_audit, totals.malformed
+        ),
+    );
+    line(
+        &mut out,
+        "of which",
+        &format!(
+            "{} truncated, {} duplicates, {} outside, {} suppressed",
+            totals.truncated,
+            totals.duplicates,
+            totals.outside,
+            report.suppressed.len()
+        ),
+    );
+    line(&mut out, "time span", &(span(&report.coverage) + " over an hour"));
+    for input in damaged(&report.inputs).take(SHOWN) {
+        line(&mut out, if input.status == Status::Failed { "failed" } else { "partial" }, &problem(input));
+    }
+    let damaged = damaged(&report.inputs).count();
+    if damaged > SHOWN {
+        line(&mut out, "", &format!("and {} more; see inputs.csv", damaged - SHOWN));
+    }
+    line(&mut out, "reports", reports);
+    out
+}
+
+fn severities(all: impl Iterator<Item = Severity>) -> String {
+    let mut counts = std::collections::BTreeMap::<std::cmp::Reverse<Severity>, u64>::new();
+    for severity in all {
+        *counts.entry(std::cmp::Reverse(severity)).or_default() += 1;
+    }
+    let parts: Vec<String> = counts.iter().map(|(severity, count)| format!("{count} {}", severity.0)).collect();
+    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+}
+
+fn damaged(inputs: &[Input]) -> impl Iterator<Item = &Input> {
+    inputs.iter().filter(|input| matches!(input.status, Status::Partial | Status::Failed))
+}
+
+fn problem(input: &Input) -> String {
+    let member = input.member.as_ref().map(|member| format!(" ({member})")).unwrap_or_default();
+    escape(&format!("{}{member}: {}", input.path, input.error.as_deref().unwrap_or_default()))
+}
+
+fn span(days: &[Day]) -> String {
+    let first = days.iter().map(|day| day.first_seen).min();
+    let last = days.iter().map(|day| day.last_seen).max();
+    let gaps: usize = days.iter().map(|day| day.gaps.len()).sum();
+    match (first, last) {
+        (Some(first), Some(last)) => {
+            format!("{} to {}, {}", short(first), short(last), plural(gaps as u64, "gap"))
+        }
+        _ => "no event with a time".to_owned(),
+    }
+}
+
+fn short(time: Timestamp) -> String {
+    time.strftime("%Y-%m-%d %H:%MZ").to_string()
+}
+
+fn plural(count: u64, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+/// A size for people, in powers of 1024.
+#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
+fn size(bytes: u64) -> String {
+    let (mut size, mut unit) = (bytes as f64, 0);
+    while size >= 1024.0 && unit < 4 {
+        size /= 1024.0;
+        unit += 1;
+    }
+    let unit_name = ["B", "KiB", "MiB", "GiB", "TiB"][unit];
+    if unit == 0 { format!("{bytes} B") } else { format!("{size:.1} {unit_name}") }
+}
+
+/// What `inspect` says of a dump.
+#[must_use]
+pub fn inspection(report: &Finished) -> String {
+    let mut out = String::new();
+    let _ = writeln!(out, "FORMATS");
+    for (format, (files, events)) in by_format(&report.inputs) {
+        let _ = writeln!(out, "  {format:<28} {:>12} {:>16}", plural(files, "input"), plural(events, "event"));
+    }
+    let _ = writeln!(out, "\nCLUSTERS (a gap is an hour or more without an event)");
+    for days in report.coverage.chunk_by(|left, right| left.cluster == right.cluster) {
+        let cluster = days[0].cluster.as_deref().map_or_else(|| "(not named by the dump)".to_owned(), escape);
+        let _ = writeln!(out, "  {cluster:<28} {}", span(days));
+        let mut gaps: Vec<_> = days.iter().flat_map(|day| &day.gaps).collect();
+        gaps.sort_by_key(|gap| std::cmp::Reverse(gap.end.duration_since(gap.start)));
+        for gap in gaps.iter().take(SHOWN) {
+            let _ = writeln!(out, "    nothing from {} to {}", short(gap.start), short(gap.end));
+        }
+        if gaps.len() > SHOWN {
+            let _ = writeln!(out, "    and {} shorter gaps", gaps.len() - SHOWN);
+        }
+    }
+    let totals = &report.totals;
+    let _ = writeln!(out, "\nRECORDS");
+    let _ = writeln!(
+        out,
+        "  {} in {}, {}",
+        plural(totals.records, "record"),
+        plural(totals.files, "file"),
+        size(totals.bytes)
+    );
+    let _ = writeln!(
+        out,
+        "  {} events, {} not audit, {} malformed; {} truncated",
+        totals.events, totals.not_audit, totals.malformed, totals.truncated
+    );
+    let _ = writeln!(out, "\nDAMAGE");
+    for input in damaged(&report.inputs) {
+        let _ = writeln!(out, "  {}", problem(input));
+    }
+    if damaged(&report.inputs).next().is_none() {
+        let _ = writeln!(out, "  none");
+    }
+    out
+}
+
+fn by_format(inputs: &[Input]) -> std::collections::BTreeMap<String, (u64, u64)> {
+    let mut formats = std::collections::BTreeMap::<String, (u64, u64)>::new();
+    for input in inputs.iter().filter(|input| input.records > 0 || input.status == Status::Failed) {
+        let names: Vec<&str> = input.format.iter().copied().collect();
+        let name = if names.is_empty() { "(no audit records)".to_owned() } else { names.join(" + ") };
+        let counts = formats.entry(name).or_default();
+        counts.0 += 1;
+        counts.1 += input.events;
+    }
+    formats
+}

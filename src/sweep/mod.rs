@@ -1,0 +1,74 @@
+//! All sources, in parallel, into one tally. The only place that knows of threads.
+
+mod source;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
+
+use crate::aggregate::{Input, Status, Tally};
+use crate::decode::Limits;
+use crate::discover::{Found, Source, Window};
+use crate::error::Error;
+use crate::event::Platform;
+use crate::rule::Rule;
+
+/// What a sweep is to do.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// Rules to evaluate.
+    pub rules: Vec<Rule>,
+    /// Limits on sources.
+    pub limits: Limits,
+    /// Times of events that are kept, history included.
+    pub window: Window,
+    /// The cluster of all records, whatever they say.
+    pub cluster: Option<String>,
+    /// The platform of all records, whatever they say.
+    pub platform: Option<Platform>,
+}
+
+/// Watches a sweep; called from all threads.
+pub trait Observer: Sync {
+    /// A source was opened.
+    fn opened(&self, name: &str);
+    /// Bytes were read from sources.
+    fn read(&self, bytes: u64);
+    /// A source was read to its end.
+    fn closed(&self, records: u64, hits: u64);
+}
+
+/// Sweeps everything that was found. A source that fails, or on which this program fails, is a row and no more.
+#[must_use]
+pub fn sweep(found: &Found, job: &Job, observer: &dyn Observer) -> Tally {
+    let unread = found.unread.iter().map(|unread| {
+        let mut input = Input::new(unread.name.clone(), None);
+        input.bytes = unread.bytes;
+        input.problem(if unread.failed { Status::Failed } else { Status::Skipped }, unread.reason.as_str());
+        input
+    });
+    let skipped = Tally { inputs: unread.collect(), ..Tally::default() };
+    // One source at a time, so that a thread that is done takes the next.
+    let sources = found.sources.par_iter().with_max_len(1);
+    let swept = sources.map(|source| isolated(source, job, observer));
+    swept.reduce(Tally::default, Tally::merge).merge(skipped)
+}
+
+/// Runs work on so many threads, or one per core.
+///
+/// # Errors
+/// The threads cannot be started.
+pub fn in_threads<T: Send>(threads: Option<usize>, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
+    let pool = pool.map_err(|error| Error::Usage(format!("cannot start threads: {error}")))?;
+    Ok(pool.install(work))
+}
+
+fn isolated(source: &Source, job: &Job, observer: &dyn Observer) -> Tally {
+    catch_unwind(AssertUnwindSafe(|| source::sweep(source, job, observer))).unwrap_or_else(|_| {
+        let mut input = Input::new(source.name.clone(), None);
+        input.bytes = source.bytes;
+        input.problem(Status::Failed, "kubesweep failed on this file; please report it as a bug");
+        Tally { inputs: vec![input], ..Tally::default() }
+    })
+}

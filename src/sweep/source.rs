@@ -1,0 +1,226 @@
+//! One source through all stages: decode, frame, unwrap, normalize, evaluate.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use super::{Job, Observer};
+use crate::aggregate::{Evidence, Input, Observation, Seen, Status, Tally};
+use crate::decode::{self, Content, Damage, Hashing, Stream, Visitor};
+use crate::discover::{Source, origin_of_path};
+use crate::evaluate::evaluate;
+use crate::event::{AuditEvent, Origin};
+use crate::frame::{self, Document, Sink};
+use crate::normalize::{Normalized, normalize, time_of};
+use crate::unwrap::{Envelope, Leaf, Place, Unwrapper};
+
+/// Reads one source to its end.
+pub(super) fn sweep(source: &Source, job: &Job, observer: &dyn Observer) -> Tally {
+    observer.opened(&source.name);
+    let mut reading = Reading { name: source.name.clone(), job, tally: Tally::default() };
+    match open(source) {
+        Ok((reader, file)) => reading.read(reader, file, observer),
+        Err(error) => {
+            let mut input = Input::new(source.name.clone(), None);
+            input.problem(Status::Failed, format!("cannot be opened: {error}"));
+            reading.tally.inputs.push(input);
+        }
+    }
+    let tally = reading.tally;
+    let records = tally.inputs.iter().map(|input| input.records).sum();
+    let hits = tally.observations.iter().filter(|observation| observation.is_match()).count();
+    observer.closed(records, hits as u64);
+    tally
+}
+
+/// The source as a stream, and as a file where it can be read out of order.
+fn open(source: &Source) -> io::Result<(Box<dyn Read>, Option<File>)> {
+    let Some(path) = &source.path else { return Ok((Box::new(io::stdin().lock()), None)) };
+    let file = File::open(path)?;
+    let seekable = if file.metadata()?.is_file() { Some(File::open(path)?) } else { None };
+    Ok((Box::new(file), seekable))
+}
+
+/// A source being read.
+struct Reading<'j> {
+    name: Arc<str>,
+    job: &'j Job,
+    tally: Tally,
+}
+
+impl Reading<'_> {
+    fn read(&mut self, reader: Box<dyn Read>, file: Option<File>, observer: &dyn Observer) {
+        let mut hashed = Hashing::new(Watched { inner: reader, observer });
+        decode::walk(&mut hashed, file, self.job.limits, self);
+        let drained = hashed.drain();
+        let (bytes, sha256) = hashed.finish();
+        for input in self.tally.inputs.iter_mut().filter(|input| input.member.is_none()) {
+            input.bytes = bytes;
+            match &drained {
+                Ok(()) => input.sha256 = Some(sha256.clone()),
+                Err(error) => input.problem(Status::Partial, format!("reading stopped at byte {bytes}: {error}")),
+            }
+        }
+    }
+}
+
+impl Visitor for Reading<'_> {
+    fn stream(&mut self, stream: Stream<'_, '_>) {
+        let mut input = Input::new(self.name.clone(), stream.member.map(Arc::from));
+        stream.container.clone_into(&mut input.container);
+        match stream.content {
+            Content::Data(kind, reader) => {
+                let mut text = TextStream::new(self.job, &mut self.tally, input);
+                frame::frame(kind, reader, self.job.limits, &mut text);
+                input = text.finish();
+            }
+            Content::Archive(members, problem) => {
+                input.members = Some(members);
+                if let Some(problem) = problem {
+                    input.problem(Status::Partial, problem);
+                }
+            }
+            Content::Empty => input.problem(Status::Skipped, "empty"),
+            Content::Foreign(what) => input.problem(Status::Skipped, what),
+            Content::Unsupported(format) => {
+                input.format.insert(format);
+                input.problem(Status::Failed, format!("{format} is not read; convert it to JSON lines first"));
+            }
+            Content::Failed(problem) => input.problem(Status::Failed, problem),
+        }
+        self.tally.inputs.push(input);
+    }
+
+    fn hashed(&mut self, member: &str, bytes: u64, sha256: String) {
+        let is_member = |input: &&mut Input| input.member.as_deref() == Some(member) && input.sha256.is_none();
+        for input in self.tally.inputs.iter_mut().filter(is_member) {
+            input.bytes = bytes;
+            input.sha256 = Some(sha256.clone());
+        }
+    }
+}
+
+/// Counts bytes for the progress display.
+struct Watched<'o> {
+    inner: Box<dyn Read>,
+    observer: &'o dyn Observer,
+}
+
+impl Read for Watched<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.inner.read(out)?;
+        self.observer.read(count as u64);
+        Ok(count)
+    }
+}
+
+/// One stream of text being framed: a file, or a member of an archive.
+struct TextStream<'j> {
+    unwrapper: Unwrapper,
+    recorder: Recorder<'j>,
+}
+
+impl<'j> TextStream<'j> {
+    fn new(job: &'j Job, tally: &'j mut Tally, input: Input) -> Self {
+        let first = tally.observations.len();
+        TextStream { unwrapper: Unwrapper::new(job.limits), recorder: Recorder { job, tally, input, first } }
+    }
+
+    fn finish(mut self) -> Input {
+        let recorder = &mut self.recorder;
+        self.unwrapper.finish(&mut |leaf, envelope, place| recorder.leaf(&leaf, envelope, place));
+        self.recorder.input
+    }
+}
+
+impl Sink for TextStream<'_> {
+    fn document(&mut self, document: Document<'_>) {
+        let recorder = &mut self.recorder;
+        let base = Envelope::default();
+        self.unwrapper.open(&document, &base, &mut |leaf, envelope, place| recorder.leaf(&leaf, envelope, place));
+    }
+
+    fn damage(&mut self, damage: Damage) {
+        self.recorder.damage(&damage);
+    }
+}
+
+/// Counts the records of a stream and keeps those that reports need.
+struct Recorder<'j> {
+    job: &'j Job,
+    tally: &'j mut Tally,
+    input: Input,
+    /// Index of the stream's first observation.
+    first: usize,
+}
+
+impl Recorder<'_> {
+    fn leaf(&mut self, leaf: &Leaf<'_>, envelope: &Envelope<'_>, place: Place<'_>) {
+        self.input.records += 1;
+        normalize(leaf, |normalized| match normalized {
+            Normalized::Event(event) => self.event(&event, leaf, envelope, place),
+            Normalized::NotAudit => self.input.not_audit += 1,
+            Normalized::Malformed(reason) => {
+                self.input.malformed += 1;
+                let offset = place.offset.map_or_else(String::new, |offset| format!(", byte {offset}"));
+                self.input.problem(Status::Partial, format!("record {}{offset}: {reason}", place.record));
+            }
+        });
+        self.input.format.extend(envelope.format.or_else(|| leaf.format()));
+    }
+
+    fn event(&mut self, event: &AuditEvent<'_>, leaf: &Leaf<'_>, envelope: &Envelope<'_>, place: Place<'_>) {
+        self.input.events += 1;
+        self.input.truncated += u64::from(event.truncated);
+        self.input.salvaged += u64::from(event.salvaged);
+        let path = self.input.path.clone();
+        let origin = origin(self.job, envelope, &path);
+        let time = time_of(event, envelope);
+        if let Some((time, _)) = time {
+            self.input.seen(time);
+            self.tally.coverage.add(origin.cluster.as_deref(), time);
+            if !self.job.window.contains(time) {
+                self.input.outside += 1;
+                return;
+            }
+        }
+        let matches = evaluate(&self.job.rules, event);
+        if matches.is_empty() && event.object_ref.resource.as_deref() != Some("cronjobs") {
+            return;
+        }
+        let evidence = Evidence {
+            path: path.clone(),
+            member: self.input.member.clone(),
+            record: place.record,
+            offset: place.offset,
+            pointer: place.pointer.to_string(),
+        };
+        let category = envelope.category.as_deref();
+        let seen = Seen { time, origin, category, evidence, digest: leaf.digest(), matches };
+        self.tally.observations.push(Observation::new(event, seen));
+    }
+
+    /// Records from a part of the stream whose checksum is wrong were decoded, and may say anything.
+    fn damage(&mut self, damage: &Damage) {
+        self.input.problem(Status::Partial, damage.to_string());
+        for observation in &mut self.tally.observations[self.first..] {
+            if observation.evidence().offset.is_some_and(|offset| offset >= damage.text_start) {
+                observation.mark_damaged();
+            }
+        }
+    }
+}
+
+/// Options outrank the envelope, which outranks the path; Panther's source label is the last resort.
+fn origin<'a>(job: &'a Job, envelope: &'a Envelope<'_>, path: &'a str) -> Origin<'a> {
+    let of_path = origin_of_path(path);
+    let told = &envelope.origin;
+    let cluster = job.cluster.as_deref().or(told.cluster.as_deref());
+    let label = envelope.source_label.as_deref();
+    Origin {
+        platform: job.platform.or(told.platform).or(of_path.platform),
+        account: told.account.as_deref().map(Into::into).or(of_path.account),
+        cluster: cluster.map(Into::into).or(of_path.cluster).or(label.map(Into::into)),
+        region: told.region.as_deref().map(Into::into).or(of_path.region),
+    }
+}

@@ -1,0 +1,107 @@
+//! EKS: CloudWatch Logs subscriptions and API answers, Firehose, Lambda.
+
+use super::{Envelope, Fields, Platform, Step, Walk, filled, part};
+
+/// Opens the envelopes of AWS.
+pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    payload(fields, envelope, walk)
+        || sentinel(fields, envelope, walk)
+        || failed(fields, envelope, walk)
+        || log_event(fields, envelope, walk)
+}
+
+/// What the head of a subscription payload tells of its events: account and log group, whose third part is the
+/// cluster (`/aws/eks/<cluster>/cluster`; AWS docs, EKS control plane logging).
+pub(super) fn subscription<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
+    let mut told = envelope.named("cloudwatch-subscription", Some(Platform::Eks));
+    if let Some(owner) = filled(fields, "owner").filter(|owner| owner.bytes().all(|byte| byte.is_ascii_digit())) {
+        told.origin.account = Some(owner);
+    }
+    told.origin.cluster = told.origin.cluster.or_else(|| part(fields.text("logGroup")?, cluster_of_group));
+    told
+}
+
+fn cluster_of_group(group: &str) -> Option<&str> {
+    group.strip_prefix("/aws/eks/")?.split('/').next().filter(|cluster| !cluster.is_empty())
+}
+
+/// A whole payload (inside another envelope), or the event of a Lambda around its base64.
+fn payload<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    if let Some(events) = fields.get("logEvents") {
+        let told = subscription(fields, envelope);
+        walk.inside(Step::Key("logEvents"), |walk| walk.each(events, &told, Walk::value));
+        return true;
+    }
+    let Some(awslogs) = fields.object("awslogs") else { return false };
+    let Some(data) = awslogs.get("data") else { return false };
+    let told = envelope.named("awslogs", Some(Platform::Eks));
+    walk.inside(Step::Key("awslogs"), |walk| walk.base64("data", data, &told));
+    true
+}
+
+/// A record that Firehose could not process: the evidence is in `rawData` (AWS docs, Firehose data transformation).
+fn failed<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    let Some(data) = fields.get("rawData").filter(|_| fields.get("errorCode").is_some()) else { return false };
+    walk.base64("rawData", data, &envelope.named("firehose-failed", Some(Platform::Eks)));
+    true
+}
+
+/// One log event: in a subscription payload, an API answer, a Lambda's output line.
+fn log_event<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    let Some(message) = fields.get_even_cut("message") else { return false };
+    let api = ["logStreamName", "ingestionTime", "eventId"].iter().any(|key| fields.get(key).is_some());
+    let aws = fields.object("aws").and_then(|aws| aws.object("awslogs"));
+    let group = fields.get("logGroup").is_some();
+    if !api && !group && aws.is_none() && envelope.format != Some("cloudwatch-subscription") {
+        return false;
+    }
+    let mut told = match &aws {
+        Some(awslogs) => subscription(awslogs, &envelope.named("forwarder", None)),
+        None => envelope.named("cloudwatch-events", Some(Platform::Eks)),
+    };
+    told.origin.cluster = told.origin.cluster.or_else(|| part(fields.text("logGroup")?, cluster_of_group));
+    told.time = fields.get("timestamp").or(told.time);
+    walk.member("message", message, &told);
+    true
+}
+
+/// A row of Sentinel's AWSEKSLogs, which keeps the event as it was (learn.microsoft.com, tables/AWSEKSLogs).
+fn sentinel<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    let Some(event) = fields.get_even_cut("RawEvent") else { return false };
+    walk.member("RawEvent", event, &told_by_sentinel(fields, envelope));
+    true
+}
+
+/// What the columns beside it tell.
+pub(super) fn told_by_sentinel<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
+    let mut told = envelope.named("sentinel-awsekslogs", Some(Platform::Eks));
+    told.origin.cluster = told.origin.cluster.or_else(|| filled(fields, "ClusterName"));
+    told.origin.account = told.origin.account.or_else(|| filled(fields, "AwsAccountId"));
+    told.origin.region = told.origin.region.or_else(|| filled(fields, "Region"));
+    told.time = fields.get("TimeGenerated").or(told.time);
+    told
+}
+
+/// What an OCSF record tells: the region. Its account is the caller's.
+pub(super) fn told_by_ocsf<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
+    let mut told = envelope.named("ocsf", Some(Platform::Eks));
+    told.origin.region = told.origin.region.or_else(|| filled(&fields.object("cloud")?, "region"));
+    told
+}
+
+/// Whether this is an OCSF API Activity that Security Lake made of a Kubernetes audit event; CloudTrail's have the
+/// same class.
+pub(super) fn is_ocsf(fields: &Fields<'_>) -> bool {
+    let is_api_activity = fields.get("class_uid") == Some(b"6003");
+    let product = || fields.object("metadata")?.object("product");
+    let names =
+        || product().map(|product| [product.text("name"), product.object("feature").and_then(|f| f.text("name"))]);
+    let of_eks = || names().is_some_and(|names| names.iter().flatten().any(|name| name.contains("EKS")));
+    let stage = || fields.text("message").is_some_and(|stage| STAGES.contains(&stage.as_ref()));
+    is_api_activity
+        && fields.get("api").is_some()
+        && (of_eks() || stage() && fields.object("api").is_some_and(|api| api.get("group").is_some()))
+}
+
+/// Stages of audit.k8s.io/v1.
+const STAGES: [&str; 4] = ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];

@@ -1,0 +1,145 @@
+//! Records that a log pipeline has cut into several: put together again, or given up as truncated.
+
+use super::{Envelope, Leaf, OnLeaf, Place, Pointer, Walk};
+use crate::event::{Origin, Text};
+use crate::json::{self, Fields, Skip};
+
+/// The least length at which a known limit may have cut a line: containerd and AKS cut at 16 KiB (Azure/AKS issue
+/// 4635), Log Analytics at 32,766 bytes (issue 3316). A shorter line that is cut is damage of another kind.
+const LEAST_LIMIT: usize = 15_000;
+/// Sources that may have an open record at once.
+const MAX_OPEN: usize = 64;
+
+/// Text of one log line, perhaps not all of it.
+pub(super) struct Fragment<'f> {
+    /// Tells lines of different writers apart.
+    pub source: &'f str,
+    pub text: &'f str,
+    /// Whether the writer says that the line ends here; `None` where it does not say.
+    pub ends_line: Option<bool>,
+}
+
+/// Lines that wait for their rest, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Fragments(Vec<Pending>);
+
+/// A line whose end has not come.
+#[derive(Debug)]
+pub(super) struct Pending {
+    source: String,
+    text: String,
+    envelope: Envelope<'static>,
+    time: Option<Vec<u8>>,
+    record: u64,
+    offset: Option<u64>,
+    pointer: Pointer,
+}
+
+impl Fragments {
+    pub(super) fn drain(&mut self) -> Vec<Pending> {
+        std::mem::take(&mut self.0)
+    }
+
+    fn take(&mut self, source: &str) -> Option<Pending> {
+        let at = self.0.iter().position(|pending| pending.source == source)?;
+        Some(self.0.remove(at))
+    }
+}
+
+impl Pending {
+    fn new(fragment: &Fragment<'_>, envelope: &Envelope<'_>, walk: &Walk<'_, '_>) -> Self {
+        Pending {
+            source: fragment.source.to_owned(),
+            text: fragment.text.to_owned(),
+            envelope: owned(envelope),
+            time: envelope.time.map(<[u8]>::to_vec),
+            record: walk.record,
+            offset: walk.offset,
+            pointer: walk.pointer.clone(),
+        }
+    }
+
+    fn envelope(&self) -> Envelope<'_> {
+        Envelope { time: self.time.as_deref(), ..self.envelope.clone() }
+    }
+
+    /// Gives out what there is of the record.
+    pub(super) fn give_up(self, on_leaf: &mut OnLeaf<'_>) {
+        let place = Place { record: self.record, offset: self.offset, pointer: &self.pointer };
+        let text = self.text.trim().as_bytes();
+        let leaf = match Fields::read(text) {
+            Some(fields) if text.len() >= LEAST_LIMIT => super::native(&fields).unwrap_or(Leaf::Broken(text)),
+            Some(_) => Leaf::Broken(text),
+            None => Leaf::Other,
+        };
+        on_leaf(leaf, &self.envelope(), place);
+    }
+}
+
+impl Walk<'_, '_> {
+    /// Opens a line that may be the beginning, the middle or the end of a record.
+    pub(super) fn fragment(&mut self, fragment: &Fragment<'_>, envelope: &Envelope<'_>) {
+        let starts = fragment.text.trim_start().starts_with('{');
+        let continues = fragment.ends_line.is_some() || !starts;
+        match self.unwrapper.fragments.take(fragment.source) {
+            Some(mut pending) if continues && pending.text.len() <= self.unwrapper.limits.max_record => {
+                pending.text.push_str(fragment.text);
+                if is_open(&pending.text, fragment.ends_line) {
+                    self.unwrapper.fragments.0.push(pending);
+                } else {
+                    self.joined(&pending);
+                }
+                return;
+            }
+            Some(pending) => pending.give_up(self.on_leaf),
+            None => {}
+        }
+        if is_open(fragment.text, fragment.ends_line) && self.unwrapper.fragments.0.len() < MAX_OPEN {
+            let pending = Pending::new(fragment, envelope, self);
+            self.unwrapper.fragments.0.push(pending);
+        } else if starts && fragment.ends_line.is_none() && !is_one_value(fragment.text) {
+            self.leaf(Leaf::Broken(fragment.text.as_bytes()), envelope);
+        } else {
+            self.text(fragment.text, envelope);
+        }
+    }
+
+    /// Opens a joined record at the place of its first part.
+    fn joined(&mut self, pending: &Pending) {
+        let here = (self.record, self.offset, std::mem::replace(&mut self.pointer, pending.pointer.clone()));
+        (self.record, self.offset) = (pending.record, pending.offset);
+        self.text(&pending.text, &pending.envelope());
+        (self.record, self.offset, self.pointer) = here;
+    }
+}
+
+fn is_open(text: &str, ends_line: Option<bool>) -> bool {
+    let text = text.trim_start().as_bytes();
+    match ends_line {
+        Some(ends) => !ends,
+        None => text.starts_with(b"{") && json::skip_strict(text, 0) == Skip::Incomplete,
+    }
+}
+
+fn is_one_value(text: &str) -> bool {
+    let text = text.trim().as_bytes();
+    json::skip_strict(text, 0) == Skip::End(text.len())
+}
+
+fn owned(envelope: &Envelope<'_>) -> Envelope<'static> {
+    let own = |text: &Option<Text<'_>>| text.as_ref().map(|text| Text::Owned(text.clone().into_owned()));
+    let origin = &envelope.origin;
+    Envelope {
+        origin: Origin {
+            platform: origin.platform,
+            account: own(&origin.account),
+            cluster: own(&origin.cluster),
+            region: own(&origin.region),
+        },
+        format: envelope.format,
+        time: None,
+        line_time: None,
+        category: own(&envelope.category),
+        source_label: own(&envelope.source_label),
+    }
+}

@@ -1,0 +1,511 @@
+//! A document → the audit records in it, through the envelopes that clouds and forwarders put around them.
+//!
+//! Only the keys of known envelopes are opened, never any string that looks like an event: a CronJob may carry
+//! a forged one in its spec. What is inside such a key may be JSON, JSON in a string, or base64 of gzip; each
+//! step inside adds to the pointer.
+
+mod aws;
+mod azure;
+mod fragments;
+mod gcp;
+mod siem;
+mod table;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use base64::Engine;
+
+use crate::decode::{self, Content, Damage, Limits, Stream, Visitor};
+use crate::event::{Origin, Platform, Text};
+use crate::frame::{self, Body, Document, Framing, Sink};
+use crate::json::{self, Fields, Raw, Skip};
+pub(crate) use azure::{cluster_of_id, subscription_of_id};
+use fragments::Fragments;
+pub(crate) use gcp::payload as gcp_payload;
+
+/// Payloads inside payloads, at most: base64 and gzip inside JSON.
+const MAX_PAYLOADS: usize = 4;
+/// Envelopes inside envelopes, at most.
+const MAX_DEPTH: usize = 16;
+
+/// What the envelopes around a record tell.
+#[derive(Debug, Clone, Default)]
+pub struct Envelope<'a> {
+    /// Platform, account, cluster, region.
+    pub origin: Origin<'a>,
+    /// The name of the outermost form that was recognised, for `inputs.csv`.
+    pub format: Option<&'static str>,
+    /// Time that the envelope gives the record, as written.
+    pub time: Option<Raw<'a>>,
+    /// The same from the prefix of a line.
+    pub line_time: Option<&'a str>,
+    /// Azure's log category.
+    pub category: Option<Text<'a>>,
+    /// Panther's `p_source_label`: a cluster name where nothing better is known.
+    pub source_label: Option<Text<'a>>,
+}
+
+impl Envelope<'_> {
+    /// The same with a format, unless an outer envelope has named one, and a platform, unless one is known.
+    fn named(&self, format: &'static str, platform: Option<Platform>) -> Self {
+        let mut named = self.clone();
+        named.format = named.format.or(Some(format));
+        named.origin.platform = named.origin.platform.or(platform);
+        named
+    }
+}
+
+/// One record, told apart by its shape.
+#[derive(Debug)]
+pub enum Leaf<'a> {
+    /// An event of audit.k8s.io.
+    Event(Fields<'a>),
+    /// A GCP LogEntry of service k8s.io.
+    LogEntry(Fields<'a>),
+    /// A row of Azure's AKSAudit tables, or of Sentinel's AWSEKSLogs.
+    Row(Fields<'a>),
+    /// An OCSF API Activity of EKS.
+    Ocsf(Fields<'a>),
+    /// A line of the API server's `legacy` log format.
+    Legacy(&'a str),
+    /// A record of something else.
+    Other,
+    /// Text that is no whole JSON, where a record should be.
+    Broken(&'a [u8]),
+    /// A record larger than `--max-record`.
+    TooLong,
+}
+
+impl Leaf<'_> {
+    /// The form that a record has by itself, where no envelope around it has a name.
+    #[must_use]
+    pub fn format(&self) -> Option<&'static str> {
+        match self {
+            Leaf::Event(_) => Some("audit-log"),
+            Leaf::LogEntry(_) => Some("gke-logentry"),
+            Leaf::Row(_) => Some("aks-audit"),
+            Leaf::Ocsf(_) => Some("ocsf"),
+            Leaf::Legacy(_) => Some("legacy"),
+            Leaf::Other | Leaf::Broken(_) | Leaf::TooLong => None,
+        }
+    }
+
+    /// A digest that is equal for records of equal members, in hexadecimal.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let text = match self {
+            Leaf::Event(fields) | Leaf::LogEntry(fields) | Leaf::Row(fields) | Leaf::Ocsf(fields) => {
+                let members = fields.iter().flat_map(|(key, raw)| [key.as_bytes(), b"\0", raw, b"\0"]);
+                members.flatten().copied().collect()
+            }
+            Leaf::Legacy(line) => line.as_bytes().to_vec(),
+            Leaf::Other | Leaf::Broken(_) | Leaf::TooLong => Vec::new(),
+        };
+        decode::sha256(&text)
+    }
+}
+
+/// The way from a framed document to a record inside it: a JSON Pointer (RFC 6901) that also steps through
+/// strings which hold JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Pointer(Vec<Step>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Step {
+    Key(&'static str),
+    Index(usize),
+}
+
+impl fmt::Display for Pointer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|step| match step {
+            Step::Key(key) => write!(f, "/{key}"),
+            Step::Index(index) => write!(f, "/{index}"),
+        })
+    }
+}
+
+/// Where a record stands in its stream.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'p> {
+    /// Number of the line or document, from 1.
+    pub record: u64,
+    /// Offset of the line or document in the decoded text.
+    pub offset: Option<u64>,
+    /// From there to the record; empty where the document is the record.
+    pub pointer: &'p Pointer,
+}
+
+/// Takes the records that [`Unwrapper`] finds.
+pub type OnLeaf<'s> = dyn FnMut(Leaf<'_>, &Envelope<'_>, Place<'_>) + 's;
+
+/// Opens the documents of one stream, in order; joins records that a log pipeline has split.
+#[derive(Debug)]
+pub struct Unwrapper {
+    limits: Limits,
+    fragments: Fragments,
+}
+
+impl Unwrapper {
+    /// Starts a stream.
+    #[must_use]
+    pub fn new(limits: Limits) -> Self {
+        Unwrapper { limits, fragments: Fragments::default() }
+    }
+
+    /// Finds the records of one document.
+    pub fn open(&mut self, document: &Document<'_>, base: &Envelope<'_>, on_leaf: &mut OnLeaf<'_>) {
+        let mut envelope = base.clone();
+        envelope.line_time = document.time;
+        (envelope.format, envelope.origin.platform) = framing_tells(document.framing, envelope.origin.platform);
+        let mut walk = Walk::new(self, document.record, document.offset, on_leaf);
+        if let Some(element) = document.element {
+            let around = Fields::read(element.around).unwrap_or_else(|| Fields::from_entries(Vec::new()));
+            envelope = around_tells(element.key, &around, &envelope);
+            let key = element.key.map(Step::Key);
+            walk.pointer.0.extend(key.into_iter().chain([Step::Index(element.index)]));
+            walk.body(document.body, &envelope);
+        } else {
+            walk.body(document.body, &envelope);
+        }
+    }
+
+    /// Gives out what still waited for its continuation.
+    pub fn finish(&mut self, on_leaf: &mut OnLeaf<'_>) {
+        for pending in self.fragments.drain() {
+            pending.give_up(on_leaf);
+        }
+    }
+}
+
+/// Format and platform that the text between the documents gives away.
+fn framing_tells(framing: Framing, known: Option<Platform>) -> (Option<&'static str>, Option<Platform>) {
+    let (format, platform) = match framing {
+        Framing::Json | Framing::Csv | Framing::Avro => (None, None),
+        Framing::CloudWatchExport => (Some("cloudwatch-export"), Some(Platform::Eks)),
+        Framing::CloudWatchTail => (Some("cloudwatch-tail"), Some(Platform::Eks)),
+        Framing::CloudWatchText => (Some("cloudwatch-events"), Some(Platform::Eks)),
+        Framing::Node => (Some("node-logs"), None),
+        Framing::Cri => (Some("cri"), None),
+        Framing::Fluentd => (Some("fluentd"), None),
+    };
+    (format, known.or(platform))
+}
+
+/// What the object around a walked array tells of its elements.
+fn around_tells<'a>(key: Option<&str>, around: &Fields<'a>, outer: &Envelope<'a>) -> Envelope<'a> {
+    match key {
+        Some("logEvents") => aws::subscription(around, outer),
+        Some("items") => outer.named("event-list", None),
+        Some("records") => outer.named("azure-records", None),
+        _ => outer.clone(),
+    }
+}
+
+/// One document being opened.
+struct Walk<'w, 's> {
+    unwrapper: &'w mut Unwrapper,
+    on_leaf: &'w mut OnLeaf<'s>,
+    record: u64,
+    offset: Option<u64>,
+    pointer: Pointer,
+    depth: usize,
+    payloads: usize,
+    leaves: u64,
+    /// Columns of the positional row being opened: a step into one of them is its index.
+    columns: Vec<String>,
+}
+
+/// Tries one family of envelopes on an object; true where it was one.
+type Family = for<'a> fn(&Fields<'a>, &Envelope<'a>, &mut Walk<'_, '_>) -> bool;
+
+/// Families in the order they are tried: what is recognised by more keys stands first.
+const FAMILIES: [Family; 5] = [aws::open, azure::open, gcp::open, table::open, siem::open];
+
+impl<'w, 's> Walk<'w, 's> {
+    fn new(unwrapper: &'w mut Unwrapper, record: u64, offset: Option<u64>, on_leaf: &'w mut OnLeaf<'s>) -> Self {
+        Walk {
+            unwrapper,
+            on_leaf,
+            record,
+            offset,
+            pointer: Pointer::default(),
+            depth: 0,
+            payloads: 0,
+            leaves: 0,
+            columns: Vec::new(),
+        }
+    }
+
+    fn leaf(&mut self, leaf: Leaf<'_>, envelope: &Envelope<'_>) {
+        self.leaves += 1;
+        let place = Place { record: self.record, offset: self.offset, pointer: &self.pointer };
+        (self.on_leaf)(leaf, envelope, place);
+    }
+
+    fn body(&mut self, body: Body<'_>, envelope: &Envelope<'_>) {
+        match body {
+            Body::Json(text) => self.value(text, envelope),
+            Body::Text(text) => self.text(&String::from_utf8_lossy(text), envelope),
+            Body::Broken(text) => self.broken(text, envelope),
+            Body::TooLong => self.leaf(Leaf::TooLong, envelope),
+        }
+    }
+
+    /// Opens a value that stands where a record may stand.
+    fn value<'a>(&mut self, raw: Raw<'a>, envelope: &Envelope<'a>) {
+        if self.depth >= MAX_DEPTH {
+            return self.leaf(Leaf::Broken(raw), envelope);
+        }
+        self.depth += 1;
+        match raw.first() {
+            Some(b'{') => match Fields::read(raw) {
+                Some(fields) => self.object(raw, &fields, envelope),
+                None => self.leaf(Leaf::Broken(raw), envelope),
+            },
+            Some(b'[') => self.array(raw, envelope),
+            Some(b'"') => match json::string(raw) {
+                Some(text) => self.text(&text, envelope),
+                None => self.broken(json::cut_string(raw).trim_ascii().as_bytes(), envelope),
+            },
+            _ => self.leaf(Leaf::Other, envelope),
+        }
+        self.depth -= 1;
+    }
+
+    fn array<'a>(&mut self, raw: Raw<'a>, envelope: &Envelope<'a>) {
+        if let Some(row) = table::insights_row(raw) {
+            return table::open_insights(&row, envelope, self);
+        }
+        self.each(raw, envelope, Self::value);
+    }
+
+    /// Calls `open` for every element of an array.
+    fn each<'a>(
+        &mut self,
+        raw: Raw<'a>,
+        envelope: &Envelope<'a>,
+        mut open: impl FnMut(&mut Self, Raw<'a>, &Envelope<'a>),
+    ) {
+        for (index, element) in json::elements(raw).enumerate() {
+            self.pointer.0.push(Step::Index(index));
+            open(self, element, envelope);
+            self.pointer.0.pop();
+        }
+    }
+
+    fn object<'a>(&mut self, raw: Raw<'a>, fields: &Fields<'a>, envelope: &Envelope<'a>) {
+        let envelope = &panther(fields, envelope);
+        if let Some(nested) = table::nest(fields) {
+            return match Fields::read(nested.as_bytes()) {
+                Some(nested) => self.object(raw, &nested, &envelope.named("columns", None)),
+                None => self.leaf(Leaf::Broken(raw), envelope),
+            };
+        }
+        if let Some(leaf) = native(fields) {
+            let envelope = leaf_tells(&leaf, envelope);
+            return self.leaf(leaf, &envelope);
+        }
+        let before = self.leaves;
+        let opened = FAMILIES.iter().any(|open| open(fields, envelope, self));
+        if !fields.is_whole() {
+            // What a cut envelope still held was given out; with nothing found, the cut took the record.
+            if self.leaves == before {
+                self.leaf(Leaf::Broken(raw), envelope);
+            }
+        } else if !opened {
+            self.leaf(Leaf::Other, envelope);
+        }
+    }
+
+    /// An object whose members stand in a positional row.
+    fn row<'a>(&mut self, fields: &Fields<'a>, envelope: &Envelope<'a>) {
+        self.columns = fields.iter().map(|(column, _)| column.to_owned()).collect();
+        self.object(b"{}", fields, envelope);
+        self.columns.clear();
+    }
+
+    /// Opens the member of this key, adding it to the pointer.
+    fn member<'a>(&mut self, key: &'static str, raw: Raw<'a>, envelope: &Envelope<'a>) {
+        self.inside(Step::Key(key), |walk| walk.value(raw, envelope));
+    }
+
+    fn inside(&mut self, step: Step, open: impl FnOnce(&mut Self)) {
+        let columns = std::mem::take(&mut self.columns);
+        let position = |key: &str| columns.iter().position(|column| json::equal_folded(column, key));
+        let step = match step {
+            Step::Key(key) => position(key).map_or(step, Step::Index),
+            Step::Index(_) => step,
+        };
+        self.pointer.0.push(step);
+        open(self);
+        self.pointer.0.pop();
+        self.columns = columns;
+    }
+
+    /// Opens text that stands where a record may stand: JSON, several JSON values, or a line of something else.
+    fn text(&mut self, text: &str, envelope: &Envelope<'_>) {
+        let trimmed = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\0');
+        let bytes = trimmed.as_bytes();
+        match bytes.first() {
+            Some(b'{' | b'[') => match json::skip_strict(bytes, 0) {
+                Skip::End(end) if end == bytes.len() => self.value(bytes, envelope),
+                Skip::End(_) => self.payload(bytes, envelope),
+                _ if bytes[0] == b'[' => self.leaf(Leaf::Other, envelope),
+                _ => self.broken(bytes, envelope),
+            },
+            Some(b'"') if json::skip_strict(bytes, 0) == Skip::End(bytes.len()) => self.value(bytes, envelope),
+            _ if is_legacy(trimmed) => self.leaf(Leaf::Legacy(trimmed), &envelope.named("legacy", None)),
+            _ if is_tail(trimmed) => self.leaf(Leaf::Broken(bytes), envelope),
+            _ => self.leaf(Leaf::Other, envelope),
+        }
+    }
+
+    /// JSON that is cut or broken: the envelopes around it may be whole enough to be opened.
+    fn broken(&mut self, text: &[u8], envelope: &Envelope<'_>) {
+        match Fields::read(text) {
+            Some(fields) if self.depth < MAX_DEPTH => {
+                self.depth += 1;
+                self.object(text, &fields, envelope);
+                self.depth -= 1;
+            }
+            _ => self.leaf(Leaf::Broken(text), envelope),
+        }
+    }
+
+    /// Opens bytes that were base64 inside JSON: perhaps compressed, perhaps several documents.
+    fn payload(&mut self, bytes: &[u8], envelope: &Envelope<'_>) {
+        if self.payloads >= MAX_PAYLOADS {
+            return self.leaf(Leaf::Broken(bytes), envelope);
+        }
+        let limits = self.unwrapper.limits;
+        let mut inner = Payload { walk: self, envelope, limits };
+        decode::walk(&mut &*bytes, None, limits, &mut inner);
+    }
+
+    /// Opens a string that holds base64, or the JSON that some tools decode it to.
+    fn base64<'a>(&mut self, key: &'static str, raw: Raw<'a>, envelope: &Envelope<'a>) {
+        let Some(text) = json::string(raw) else { return self.member(key, raw, envelope) };
+        match base64::engine::general_purpose::STANDARD.decode(text.trim()) {
+            Ok(bytes) => self.inside(Step::Key(key), |walk| walk.payload(&bytes, envelope)),
+            Err(_) => self.member(key, raw, envelope),
+        }
+    }
+}
+
+/// Runs decode and frame over a payload and opens what they find; later documents add their number as a step.
+struct Payload<'p, 'w, 's, 'e> {
+    walk: &'p mut Walk<'w, 's>,
+    envelope: &'p Envelope<'e>,
+    limits: Limits,
+}
+
+impl Visitor for Payload<'_, '_, '_, '_> {
+    fn stream(&mut self, stream: Stream<'_, '_>) {
+        match stream.content {
+            Content::Data(kind, reader) => frame::frame(kind, reader, self.limits, self),
+            Content::Empty | Content::Archive(_, None) => {}
+            Content::Foreign(_) => self.walk.leaf(Leaf::Other, self.envelope),
+            Content::Unsupported(_) | Content::Failed(_) | Content::Archive(..) => {
+                self.walk.leaf(Leaf::Broken(b""), self.envelope);
+            }
+        }
+    }
+
+    fn hashed(&mut self, _: &str, _: u64, _: String) {}
+}
+
+impl Sink for Payload<'_, '_, '_, '_> {
+    fn document(&mut self, document: Document<'_>) {
+        let around = document.element.and_then(|element| Fields::read(element.around));
+        let around = around.unwrap_or_else(|| Fields::from_entries(Vec::new()));
+        let envelope = around_tells(document.element.and_then(|element| element.key), &around, self.envelope);
+        let outer = self.walk.pointer.0.len();
+        if document.record > 1 {
+            let number = usize::try_from(document.record - 1).unwrap_or(usize::MAX);
+            self.walk.pointer.0.push(Step::Index(number));
+        }
+        if let Some(element) = document.element {
+            let key = element.key.map(Step::Key);
+            self.walk.pointer.0.extend(key.into_iter().chain([Step::Index(element.index)]));
+        }
+        self.walk.payloads += 1;
+        self.walk.body(document.body, &envelope);
+        self.walk.payloads -= 1;
+        self.walk.pointer.0.truncate(outer);
+    }
+
+    fn damage(&mut self, _: Damage) {
+        self.walk.leaf(Leaf::Broken(b""), self.envelope);
+    }
+}
+
+/// The leaf that an object is by itself, as opposed to an envelope.
+fn native<'a>(fields: &Fields<'a>) -> Option<Leaf<'a>> {
+    let is_text = |key: &str| fields.get(key).is_some_and(|raw| raw.first() == Some(&b'"'));
+    let any = |keys: &[&str]| keys.iter().any(|key| fields.get(key).is_some());
+    let audit_api = || fields.text("apiVersion").is_some_and(|version| version.starts_with("audit.k8s.io/"));
+    let event_kind = fields.get("kind") == Some(b"\"Event\"");
+    if event_kind && audit_api() || is_text("verb") && any(&["auditID", "stage", "objectRef", "requestURI"]) {
+        return Some(Leaf::Event(fields.clone()));
+    }
+    if any(&["auditID"]) && any(&["objectRef", "requestURI", "responseStatus", "requestReceivedTimestamp"]) {
+        return Some(Leaf::Event(fields.clone()));
+    }
+    if gcp::is_entry(fields) {
+        return Some(Leaf::LogEntry(fields.clone()));
+    }
+    if azure::is_row(fields) {
+        return Some(Leaf::Row(fields.clone()));
+    }
+    aws::is_ocsf(fields).then(|| Leaf::Ocsf(fields.clone()))
+}
+
+/// What a record that is its own envelope tells of its origin.
+fn leaf_tells<'a>(leaf: &Leaf<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
+    match leaf {
+        Leaf::LogEntry(fields) => gcp::told(fields, envelope),
+        Leaf::Row(fields) => azure::told_by_row(fields, envelope),
+        Leaf::Ocsf(fields) => aws::told_by_ocsf(fields, envelope),
+        _ => envelope.clone(),
+    }
+}
+
+/// What Panther's row columns tell beside the event.
+fn panther<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
+    let Some(log_type) = fields.text("p_log_type") else { return envelope.clone() };
+    let platform = match log_type.as_ref() {
+        "Amazon.EKS.Audit" => Some(Platform::Eks),
+        "Azure.MonitorActivity" => Some(Platform::Aks),
+        "GCP.AuditLog" => Some(Platform::Gke),
+        _ => None,
+    };
+    let mut told = envelope.named("panther", platform);
+    told.time = told.time.or_else(|| fields.get("p_event_time"));
+    told.source_label = fields.text("p_source_label").filter(|label| !label.is_empty());
+    told
+}
+
+/// `AUDIT: id="…"` with a time before it, as `--audit-log-format=legacy` writes.
+fn is_legacy(text: &str) -> bool {
+    text.split_once(" AUDIT: id=\"").is_some_and(|(time, _)| crate::time::parse(time).is_some())
+}
+
+/// Whether text that does not start as JSON is the end of an audit event whose beginning is elsewhere.
+fn is_tail(text: &str) -> bool {
+    text.ends_with('}') && [r#""auditID":""#, r#""requestReceivedTimestamp":""#].iter().any(|key| text.contains(key))
+}
+
+/// The text of a member of exactly this key, if it is not empty.
+fn filled<'a>(fields: &Fields<'a>, key: &str) -> Option<Text<'a>> {
+    fields.text(key).filter(|text| !text.is_empty())
+}
+
+/// Part of borrowed text, borrowed where it can be.
+fn part<'a>(text: Text<'a>, choose: impl for<'t> Fn(&'t str) -> Option<&'t str>) -> Option<Text<'a>> {
+    match text {
+        Cow::Borrowed(text) => choose(text).map(Cow::Borrowed),
+        Cow::Owned(text) => choose(&text).map(|part| Cow::Owned(part.to_owned())),
+    }
+}

@@ -1,0 +1,108 @@
+//! Containers, forwarders and SIEMs: one key around the record, known by name.
+
+use super::fragments::Fragment;
+use super::{Envelope, Fields, Platform, Raw, Step, Walk};
+use crate::json;
+
+/// Keys that forwarders put around a record, the format they give away, and the platform where only one uses it.
+///
+/// The order decides where several are there: Splunk's `result` holds `_raw`, Elastic's `_source` holds `message`.
+const WRAPPERS: [(&str, &str, Option<Platform>); 10] = [
+    ("result", "splunk", None),
+    ("_raw", "splunk", None),
+    ("_source", "elastic", None),
+    ("@message", "cloudwatch-insights", Some(Platform::Eks)),
+    ("line", "loki", None),
+    ("attributes", "datadog", None),
+    ("json", "filebeat", None),
+    ("event", "forwarder", None),
+    ("message", "forwarder", None),
+    ("log", "fluent-bit", None),
+];
+
+/// Keys that carry the time beside a wrapped record.
+const TIMES: [&str; 6] = ["@timestamp", "timestamp", "time", "_time", "date", "TimeGenerated"];
+
+/// Opens the envelopes of forwarders and SIEMs.
+pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    elastic_hits(fields, envelope, walk)
+        || elastic_field(fields, envelope, walk)
+        || loki(fields, envelope, walk)
+        || docker(fields, envelope, walk)
+        || wrapper(fields, envelope, walk)
+}
+
+/// An Elasticsearch answer: `hits.hits[]._source`.
+fn elastic_hits<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    let Some(hits) = fields.object("hits").and_then(|hits| hits.get("hits")) else { return false };
+    let told = envelope.named("elastic", None);
+    walk.inside(Step::Key("hits"), |walk| {
+        walk.inside(Step::Key("hits"), |walk| walk.each(hits, &told, Walk::value));
+    });
+    true
+}
+
+/// Elastic's own parsing: the event as an object in `kubernetes.audit` (elastic/integrations, audit_logs).
+fn elastic_field<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    let told = envelope.named("elastic", None);
+    if let Some(audit) = fields.get("kubernetes.audit") {
+        walk.member("kubernetes.audit", audit, &told);
+        return true;
+    }
+    let Some(audit) = fields.object("kubernetes").and_then(|kubernetes| kubernetes.get("audit")) else { return false };
+    walk.inside(Step::Key("kubernetes"), |walk| walk.member("audit", audit, &told));
+    true
+}
+
+/// A Loki answer: `data.result[].values[][1]`.
+fn loki<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    let Some(result) = fields.object("data").and_then(|data| data.get("result")) else { return false };
+    let told = envelope.named("loki", None);
+    walk.inside(Step::Key("data"), |walk| {
+        walk.inside(Step::Key("result"), |walk| walk.each(result, &told, loki_stream));
+    });
+    true
+}
+
+fn loki_stream<'a>(walk: &mut Walk<'_, '_>, stream: Raw<'a>, told: &Envelope<'a>) {
+    let Some(values) = Fields::read(stream).and_then(|stream| stream.get("values")) else {
+        return walk.leaf(super::Leaf::Other, told);
+    };
+    walk.inside(Step::Key("values"), |walk| {
+        walk.each(values, told, |walk, pair, told| {
+            let mut pair = json::elements(pair);
+            let timed = Envelope { time: pair.next(), ..told.clone() };
+            match pair.next() {
+                Some(line) => walk.inside(Step::Index(1), |walk| walk.value(line, &timed)),
+                None => walk.leaf(super::Leaf::Other, told),
+            }
+        });
+    });
+}
+
+/// A line of docker's json-file driver: lines over 16 KiB are split, and only the last part ends with a newline.
+fn docker<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    let (Some(log), Some(stream)) = (fields.text("log"), fields.text("stream")) else { return false };
+    if fields.get("time").is_none() {
+        return false;
+    }
+    let mut told = envelope.named("docker", None);
+    told.time = fields.get("time");
+    walk.inside(Step::Key("log"), |walk| {
+        let fragment = Fragment { source: &stream, text: &log, ends_line: Some(log.ends_with('\n')) };
+        walk.fragment(&fragment, &told);
+    });
+    true
+}
+
+fn wrapper<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    let Some((key, format, platform, inner)) =
+        WRAPPERS.iter().find_map(|(key, format, platform)| Some((*key, *format, *platform, fields.get_even_cut(key)?)))
+    else {
+        return false;
+    };
+    let mut told = envelope.named(format, platform);
+    told.time = TIMES.iter().find_map(|key| fields.get(key)).or(told.time);
+    walk.member(key, inner, &told);
+    true
+}

@@ -1,0 +1,113 @@
+//! One directory per case below `fixtures/cases`: `cmd` is the command line (`out` stands for a new directory),
+//! `input` what it reads, `expected` what it must leave: report files by name, `exit`, `stdout`, `stderr`.
+//!
+//! `UPDATE_EXPECT=1` rewrites what stands in `expected`, or begins one.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::{Run, kubesweep, root, rows};
+
+/// What a new case begins with.
+const DEFAULT: [&str; 4] = ["exit", "stderr", "hits.jsonl", "inputs.csv"];
+
+#[test]
+fn cases_leave_what_they_expect() {
+    let mut failures = Vec::new();
+    for case in all() {
+        let (_temporary, out, run) = perform(&case, &[]);
+        ledger_adds_up(&case, &out);
+        for name in expected_files(&case) {
+            let actual = content(&out, &run, &name);
+            let file = case.join("expected").join(&name);
+            if std::env::var_os("UPDATE_EXPECT").is_some() {
+                fs::create_dir_all(file.parent().unwrap()).unwrap();
+                fs::write(&file, actual).unwrap();
+            } else if fs::read_to_string(&file).unwrap_or_default() != actual {
+                failures.push(format!("{}: {}", file.display(), first_difference(&file, &actual)));
+            }
+        }
+    }
+    assert!(failures.is_empty(), "{} differ; UPDATE_EXPECT=1 rewrites them\n{}", failures.len(), failures.join("\n"));
+}
+
+#[test]
+fn reports_do_not_depend_on_threads() {
+    for case in all() {
+        let (_first, one, _) = perform(&case, &["-j1"]);
+        let (_second, eight, _) = perform(&case, &["-j8"]);
+        for report in reports(&one) {
+            let read = |out: &Path| fs::read(out.join(&report)).unwrap();
+            assert!(read(&one) == read(&eight), "{}: {report} differs", case.display());
+        }
+    }
+}
+
+/// Every record ends in one counter, in every row and in the sum.
+fn ledger_adds_up(case: &Path, out: &Path) {
+    if !out.join("inputs.csv").exists() {
+        return;
+    }
+    let number = |row: &std::collections::BTreeMap<String, String>, column: &str| row[column].parse::<u64>().unwrap();
+    let mut hits = 0;
+    for row in rows(&out.join("inputs.csv")) {
+        let parts = number(&row, "events") + number(&row, "not_audit") + number(&row, "malformed");
+        assert_eq!(number(&row, "records"), parts, "{}: {row:?}", case.display());
+        hits += number(&row, "hits");
+    }
+    assert_eq!(hits, rows(&out.join("hits.csv")).len() as u64, "{}: hits without an input", case.display());
+}
+
+fn all() -> Vec<PathBuf> {
+    let entries = fs::read_dir(root().join("fixtures/cases")).unwrap();
+    let mut cases: Vec<PathBuf> =
+        entries.map(|entry| entry.unwrap().path()).filter(|path| path.join("cmd").exists()).collect();
+    cases.sort();
+    assert!(cases.len() > 100, "the cases are there");
+    cases
+}
+
+fn perform(case: &Path, more: &[&str]) -> (tempfile::TempDir, PathBuf, Run) {
+    let temporary = tempfile::tempdir().unwrap();
+    let out = temporary.path().join("out");
+    let cmd = fs::read_to_string(case.join("cmd")).unwrap();
+    let place = out.to_str().unwrap();
+    let words = cmd.split_whitespace().map(|word| if word == "out" { place } else { word });
+    let arguments: Vec<&str> = words.chain(more.iter().copied()).collect();
+    let mut run = kubesweep(case, &arguments);
+    run.stderr = run.stderr.replace(place, "out");
+    (temporary, out, run)
+}
+
+fn expected_files(case: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(case.join("expected")) else {
+        return DEFAULT.map(str::to_owned).to_vec();
+    };
+    let mut names: Vec<String> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+fn content(out: &Path, run: &Run, name: &str) -> String {
+    match name {
+        "exit" => format!("{}\n", run.exit),
+        "stdout" => run.stdout.clone(),
+        "stderr" => run.stderr.clone(),
+        file => fs::read_to_string(out.join(file)).unwrap_or_else(|error| format!("{file}: {error}\n")),
+    }
+}
+
+/// All files of a report but the one with the clock's facts.
+fn reports(out: &Path) -> Vec<String> {
+    let Ok(entries) = fs::read_dir(out) else { return Vec::new() };
+    entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).filter(|name| name != "run.json").collect()
+}
+
+fn first_difference(file: &Path, actual: &str) -> String {
+    let expected = fs::read_to_string(file).unwrap_or_default();
+    let pair = expected.lines().zip(actual.lines()).enumerate().find(|(_, (left, right))| left != right);
+    match pair {
+        Some((line, (left, right))) => format!("line {}\n  expected {left}\n  actual   {right}", line + 1),
+        None => format!("{} lines expected, {} actual", expected.lines().count(), actual.lines().count()),
+    }
+}

@@ -1,0 +1,62 @@
+//! End-to-end tests: everything here runs the binary, or reads what it wrote.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod cases;
+mod commands;
+mod evidence;
+mod oracle;
+mod tidy;
+
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// The repository.
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What a run of the binary did.
+struct Run {
+    exit: i32,
+    stdout: String,
+    stderr: String,
+}
+
+/// Runs the binary in a directory.
+fn kubesweep<S: AsRef<std::ffi::OsStr>>(directory: &Path, arguments: &[S]) -> Run {
+    let output: Output = Command::new(env!("CARGO_BIN_EXE_kubesweep"))
+        .args(arguments)
+        .current_dir(directory)
+        .env_remove("RUST_BACKTRACE")
+        .output()
+        .expect("the binary runs");
+    Run {
+        exit: output.status.code().expect("the binary is not killed"),
+        stdout: String::from_utf8(output.stdout).expect("standard output is UTF-8"),
+        stderr: String::from_utf8(output.stderr).expect("standard error is UTF-8"),
+    }
+}
+
+/// Runs `scan` over some paths into a new directory, which lives as long as the first of the results.
+fn scan(paths: &[PathBuf], options: &[&str]) -> (tempfile::TempDir, PathBuf, Run) {
+    let temporary = tempfile::tempdir().unwrap();
+    let out = temporary.path().join("out");
+    let mut arguments: Vec<std::ffi::OsString> = vec!["scan".into()];
+    arguments.extend(paths.iter().map(Into::into));
+    arguments.extend(["-o".into(), out.clone().into()]);
+    arguments.extend(options.iter().map(Into::into));
+    let run = kubesweep(temporary.path(), &arguments);
+    (temporary, out, run)
+}
+
+/// The hits that a scan wrote.
+fn hits(out: &Path) -> Vec<serde_json::Value> {
+    let text = std::fs::read_to_string(out.join("hits.jsonl")).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// The rows of a CSV report as maps of its columns.
+fn rows(file: &Path) -> Vec<std::collections::BTreeMap<String, String>> {
+    csv::Reader::from_path(file).unwrap().deserialize().map(Result::unwrap).collect()
+}

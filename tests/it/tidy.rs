@@ -1,0 +1,82 @@
+//! The house rules that no lint knows: which module may see which, and which crate lives where.
+
+use std::fs;
+use std::path::Path;
+
+use crate::root;
+
+/// Modules in the order data flows; a module may name those before it, and these from anywhere.
+const FLOW: [&str; 12] = [
+    "decode",
+    "frame",
+    "unwrap",
+    "normalize",
+    "rule",
+    "evaluate",
+    "aggregate",
+    "report",
+    "discover",
+    "sweep",
+    "progress",
+    "cli",
+];
+
+/// Crates that live in one file or folder.
+const HOMES: [(&str, &str); 9] = [
+    ("rayon", "sweep"),
+    ("indicatif", "progress"),
+    ("flate2", "decode"),
+    ("zstd", "decode"),
+    ("tar", "decode"),
+    ("zip", "decode"),
+    ("walkdir", "discover"),
+    ("apache_avro", "frame/avro"),
+    ("encoding_rs", "decode"),
+];
+
+#[test]
+fn dependencies_point_one_way() {
+    each_source(&mut |file, text| {
+        let module = file.split(['/', '.']).next().unwrap();
+        let Some(own) = FLOW.iter().position(|name| *name == module) else { return };
+        for later in &FLOW[own + 1..] {
+            // A sweep knows every stage but the reports; the display shows what a sweep does.
+            assert!(
+                !text.contains(&format!("crate::{later}")),
+                "src/{file} names crate::{later}, which comes after it"
+            );
+        }
+    });
+}
+
+#[test]
+fn each_crate_has_one_home() {
+    each_source(&mut |file, text| {
+        for (name, home) in HOMES {
+            let used = text.contains(&format!("{name}::")) && !text.contains(&format!("self::{name}"));
+            assert!(!used || file.starts_with(home), "src/{file} names {name}, which lives in src/{home}");
+        }
+    });
+}
+
+#[test]
+fn every_file_says_what_it_is() {
+    each_source(&mut |file, text| assert!(text.starts_with("//!"), "src/{file} does not begin with //!"));
+}
+
+fn each_source(check: &mut dyn FnMut(&str, &str)) {
+    fn visit(directory: &Path, check: &mut dyn FnMut(&str, &str)) {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                visit(&path, check);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let name = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
+                let text = fs::read_to_string(&path).unwrap();
+                // Unit tests may use what they like.
+                check(&name, text.split("#[cfg(test)]").next().unwrap());
+            }
+        }
+    }
+    visit(&root().join("src"), check);
+}
