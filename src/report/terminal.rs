@@ -7,6 +7,8 @@ use jiff::Timestamp;
 use crate::aggregate::{Day, Finished, Input, Status};
 use crate::rule::Severity;
 
+/// Columns of the narrowest terminal that is served.
+const WIDTH: usize = 80;
 /// Groups and inputs that the closing block names.
 const SHOWN: usize = 5;
 
@@ -28,9 +30,6 @@ pub fn escape(text: &str) -> String {
 #[must_use]
 pub fn closing(report: &Finished, group_by: &[String], reports: &str) -> String {
     let mut out = String::new();
-    let line = |out: &mut String, label: &str, text: &str| {
-        let _ = writeln!(out, "{label:<11}{text}");
-    };
     line(&mut out, "hits", &severities(report.hits.iter().filter_map(|hit| hit.severity)));
     line(&mut out, "alerts", &severities(report.alerts.iter().map(|alert| alert.severity)));
     for (at, group) in report.summary.iter().filter(|group| group.hits > 0).take(SHOWN).enumerate() {
@@ -73,7 +72,9 @@ pub fn closing(report: &Finished, group_by: &[String], reports: &str) -> String 
     );
     line(&mut out, "time span", &(span(&report.coverage) + " over an hour"));
     for input in damaged(&report.inputs).take(SHOWN) {
-        line(&mut out, if input.status == Status::Failed { "failed" } else { "partial" }, &problem(input));
+        let [place, reason] = problem(input, WIDTH - 11);
+        line(&mut out, if input.status == Status::Failed { "failed" } else { "partial" }, &place);
+        line(&mut out, "", &reason);
     }
     let damaged = damaged(&report.inputs).count();
     if damaged > SHOWN {
@@ -81,6 +82,27 @@ pub fn closing(report: &Finished, group_by: &[String], reports: &str) -> String 
     }
     line(&mut out, "reports", reports);
     out
+}
+
+fn line(out: &mut String, label: &str, text: &str) {
+    let _ = writeln!(out, "{label:<11}{}", fit(text, WIDTH - 11));
+}
+
+/// Text cut to so many characters, with a mark where it is.
+fn fit(text: &str, width: usize) -> String {
+    if text.chars().count() <= width {
+        return text.to_owned();
+    }
+    text.chars().take(width - 1).chain(['…']).collect()
+}
+
+/// The end of a path, which tells more than its beginning.
+fn fit_path(path: &str, width: usize) -> String {
+    let length = path.chars().count();
+    if length <= width {
+        return path.to_owned();
+    }
+    ['…'].into_iter().chain(path.chars().skip(length - width + 1)).collect()
 }
 
 fn severities(all: impl Iterator<Item = Severity>) -> String {
@@ -96,9 +118,12 @@ fn damaged(inputs: &[Input]) -> impl Iterator<Item = &Input> {
     inputs.iter().filter(|input| matches!(input.status, Status::Partial | Status::Failed))
 }
 
-fn problem(input: &Input) -> String {
+/// Where something is wrong, and what; a line each.
+fn problem(input: &Input, width: usize) -> [String; 2] {
     let member = input.member.as_ref().map(|member| format!(" ({member})")).unwrap_or_default();
-    escape(&format!("{}{member}: {}", input.path, input.error.as_deref().unwrap_or_default()))
+    let place = escape(&format!("{}{member}", input.path));
+    let reason = escape(input.error.as_deref().unwrap_or_default());
+    [fit_path(&place, width), fit(&reason, width)]
 }
 
 fn span(days: &[Day]) -> String {
@@ -139,12 +164,13 @@ pub fn inspection(report: &Finished) -> String {
     let mut out = String::new();
     let _ = writeln!(out, "FORMATS");
     for (format, (files, events)) in by_format(&report.inputs) {
-        let _ = writeln!(out, "  {format:<28} {:>12} {:>16}", plural(files, "input"), plural(events, "event"));
+        let _ =
+            writeln!(out, "  {:<44} {:>12} {:>16}", fit(&format, 44), plural(files, "input"), plural(events, "event"));
     }
     let _ = writeln!(out, "\nCLUSTERS (a gap is an hour or more without an event)");
     for days in report.coverage.chunk_by(|left, right| left.cluster == right.cluster) {
         let cluster = days[0].cluster.as_deref().map_or_else(|| "(not named by the dump)".to_owned(), escape);
-        let _ = writeln!(out, "  {cluster:<28} {}", span(days));
+        let _ = writeln!(out, "  {:<28} {}", fit(&cluster, 28), span(days));
         let mut gaps: Vec<_> = days.iter().flat_map(|day| &day.gaps).collect();
         gaps.sort_by_key(|gap| std::cmp::Reverse(gap.end.duration_since(gap.start)));
         for gap in gaps.iter().take(SHOWN) {
@@ -170,7 +196,8 @@ pub fn inspection(report: &Finished) -> String {
     );
     let _ = writeln!(out, "\nDAMAGE");
     for input in damaged(&report.inputs) {
-        let _ = writeln!(out, "  {}", problem(input));
+        let [place, reason] = problem(input, WIDTH - 4);
+        let _ = writeln!(out, "  {place}\n    {reason}");
     }
     if damaged(&report.inputs).next().is_none() {
         let _ = writeln!(out, "  none");

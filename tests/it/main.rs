@@ -6,6 +6,7 @@ mod cases;
 mod commands;
 mod evidence;
 mod oracle;
+mod readme;
 mod tidy;
 
 use std::path::{Path, PathBuf};

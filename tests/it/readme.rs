@@ -1,0 +1,41 @@
+//! The README prints only what was really printed: every `console` block is run and compared.
+//! `UPDATE_EXPECT=1` puts in what is printed now.
+
+use crate::{kubesweep, root};
+
+#[test]
+fn the_readme_prints_what_is_printed() {
+    let file = root().join("README.md");
+    let readme = std::fs::read_to_string(&file).unwrap();
+    let mut parts = readme.split("```console\n");
+    let mut real = parts.next().unwrap().to_owned();
+    let mut commands = 0;
+    for part in parts {
+        let (block, text) = part.split_once("```").unwrap();
+        real += "```console\n";
+        for command in block.split("$ ").skip(1) {
+            let line = command.lines().next().unwrap();
+            commands += 1;
+            real += &format!("$ {line}\n{}", printed(line));
+        }
+        real += &format!("```{text}");
+    }
+    assert!(commands >= 3, "the README has examples");
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        std::fs::write(file, real).unwrap();
+    } else {
+        assert_eq!(readme, real);
+    }
+}
+
+fn printed(line: &str) -> String {
+    let temporary = tempfile::tempdir().unwrap();
+    let out = temporary.path().join("report");
+    let arguments = line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("kubesweep "));
+    let arguments = arguments.unwrap_or_else(|| panic!("not a kubesweep command: {line}"));
+    let place = out.to_str().unwrap();
+    let words: Vec<&str> =
+        arguments.split_whitespace().map(|word| if word == "report" { place } else { word }).collect();
+    let run = kubesweep(root(), &words);
+    (run.stdout + &run.stderr).replace(place, "report")
+}
