@@ -25,6 +25,9 @@ pub enum Error {
     /// The report directory holds something already.
     #[error("{path} is not empty; choose another directory with -o, or --force to overwrite a report in it", path = .0.display())]
     OutputNotEmpty(PathBuf),
+    /// A rule or tuning file that cannot be used.
+    #[error(transparent)]
+    Rule(#[from] crate::rule::RuleError),
     /// Arguments that contradict each other or mean nothing.
     #[error("{0}")]
     Usage(String),

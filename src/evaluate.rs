@@ -1,10 +1,142 @@
-//! Rules over one event: stateless, and without allocation where nothing matches.
+//! Rules over one event: stateless. An event that no rule matches costs no allocation but for lists it is asked for.
 
-use crate::event::AuditEvent;
-use crate::rule::{Rule, RuleMatch};
+use jiff::Timestamp;
+
+use crate::rule::{
+    Condition, Logic, Pack, Path, Piece, Quantifier, Rule, RuleMatch, Step, Suppression, Template, Value, View, same,
+};
 
 /// What the rules say of an event, in rule order.
 #[must_use]
-pub fn evaluate(rules: &[Rule], event: &AuditEvent<'_>) -> Vec<RuleMatch> {
-    rules.iter().filter_map(|rule| (rule.matches)(event)).collect()
+pub fn evaluate(pack: &Pack, view: &View<'_>, time: Option<Timestamp>) -> Vec<RuleMatch> {
+    pack.rules.iter().filter_map(|rule| matches(rule, pack, view, time)).collect()
+}
+
+fn matches(rule: &Rule, pack: &Pack, view: &View<'_>, time: Option<Timestamp>) -> Option<RuleMatch> {
+    if !looks_at(rule, view.event.stage.as_deref()) || !logic_holds(&rule.logic, view) {
+        return None;
+    }
+    let excluded = rule.exclusions.iter().find(|(_, condition)| holds(condition, Scope::Event(view)));
+    let suppressed = excluded
+        .map(|(name, _)| Suppression { by: name.clone(), reason: format!("an exclusion of the rule {}", rule.id) });
+    Some(RuleMatch {
+        rule_id: rule.id.clone(),
+        title: limited(fill(&rule.title, view)),
+        dedup_key: limited(fill(&rule.dedup_key, view)),
+        distinct: rule.distinct.as_ref().and_then(|path| value(path, view).print()),
+        suppressed: suppressed.or_else(|| pack.tuning.suppression(&rule.id, view, time)),
+    })
+}
+
+/// RequestReceived has neither status nor body; only rules that ask for it see it.
+fn looks_at(rule: &Rule, stage: Option<&str>) -> bool {
+    match (&rule.stages, stage) {
+        (Some(stages), Some(stage)) => stages.iter().any(|known| known == stage),
+        (None, Some(stage)) => stage != "RequestReceived",
+        (_, None) => true,
+    }
+}
+
+fn logic_holds(logic: &Logic, view: &View<'_>) -> bool {
+    match logic {
+        Logic::Panther { detection } => holds(detection, Scope::Event(view)),
+        Logic::Sigma(sigma) => sigma.holds(view),
+    }
+}
+
+/// What the paths of a condition start from.
+#[derive(Clone, Copy)]
+enum Scope<'s, 'v> {
+    Event(&'v View<'v>),
+    Element(&'s Value<'v>),
+}
+
+fn holds(condition: &Condition, scope: Scope<'_, '_>) -> bool {
+    let count = |inside: &[Condition], most: usize| {
+        inside.iter().filter(|condition| holds(condition, scope)).take(most).count()
+    };
+    match condition {
+        Condition::All(inside) => inside.iter().all(|condition| holds(condition, scope)),
+        Condition::Any(inside) => count(inside, 1) == 1,
+        Condition::OnlyOne(inside) => count(inside, 2) == 1,
+        Condition::None(inside) => count(inside, 1) == 0,
+        Condition::AlwaysTrue => true,
+        Condition::Test { path, test, negated, operand, fold } => {
+            let found = any(path, scope, &mut |value| test.holds(value, operand, *fold));
+            found != *negated
+        }
+        Condition::Same { left, right, negated } => {
+            let found = any(left, scope, &mut |left| any(right, scope, &mut |right| same(left, right)));
+            found != *negated
+        }
+        Condition::Elements { path, quantifier, inside } => elements(path, *quantifier, inside, scope),
+    }
+}
+
+fn elements(path: &Path, quantifier: Quantifier, inside: &[Condition], scope: Scope<'_, '_>) -> bool {
+    let (mut all, mut fitting) = (0_usize, 0_usize);
+    any(path, scope, &mut |list| {
+        for element in list.elements().unwrap_or_default() {
+            all += 1;
+            let fits = inside.iter().all(|condition| holds(condition, Scope::Element(&element)));
+            fitting += usize::from(fits);
+        }
+        false
+    });
+    match quantifier {
+        Quantifier::Any => fitting > 0,
+        Quantifier::All => all > 0 && fitting == all,
+        Quantifier::OnlyOne => fitting == 1,
+        Quantifier::No => fitting == 0,
+    }
+}
+
+/// Whether `test` holds for any value that the path leads to; a path that leads nowhere gives one missing value.
+fn any<'v>(path: &Path, scope: Scope<'_, 'v>, test: &mut dyn FnMut(&Value<'v>) -> bool) -> bool {
+    match (scope, path.field) {
+        (Scope::Event(view), Some(field)) => walk(&(field.read)(view), &path.steps, test),
+        (Scope::Element(element), _) => walk(element, &path.steps, test),
+        (Scope::Event(_), None) => test(&Value::Missing),
+    }
+}
+
+fn walk<'v>(value: &Value<'v>, steps: &[Step], test: &mut dyn FnMut(&Value<'v>) -> bool) -> bool {
+    let Some((step, rest)) = steps.split_first() else { return test(value) };
+    match step {
+        Step::Key(key) => walk(&value.member(key), rest, test),
+        Step::Index(index) => {
+            let element = value.elements().and_then(|items| items.into_iter().nth(*index));
+            walk(&element.unwrap_or(Value::Missing), rest, test)
+        }
+        Step::Each => match value.elements().filter(|items| !items.is_empty()) {
+            Some(items) => items.iter().any(|item| walk(item, rest, test)),
+            None => test(&Value::Missing),
+        },
+    }
+}
+
+fn value<'v>(path: &Path, view: &'v View<'v>) -> Value<'v> {
+    let mut found = Value::Missing;
+    any(path, Scope::Event(view), &mut |value| {
+        found = value.clone();
+        true
+    });
+    found
+}
+
+fn fill(template: &Template, view: &View<'_>) -> String {
+    let fill = |piece: &Piece| match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::Field(path, fallback) => value(path, view).print().unwrap_or_else(|| fallback.clone()),
+    };
+    template.0.iter().map(fill).collect()
+}
+
+/// Panther's limit for titles and dedup keys: beyond 1,000 characters, 985 and a mark.
+fn limited(text: String) -> String {
+    if text.chars().nth(1000).is_none() {
+        return text;
+    }
+    let kept: String = text.chars().take(985).collect();
+    kept + "... (truncated)"
 }

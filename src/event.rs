@@ -134,6 +134,8 @@ pub struct AuditEvent<'a> {
     pub request_object: Option<Cow<'a, [u8]>>,
     /// `responseObject`, JSON text.
     pub response_object: Option<Cow<'a, [u8]>>,
+    /// `annotations`, raw JSON; absent on GKE, whose labels are another thing.
+    pub annotations: Option<Raw<'a>>,
     /// `requestReceivedTimestamp`; on GKE the entry's timestamp.
     pub request_received: Option<Timestamp>,
     /// `stageTimestamp`.
@@ -161,4 +163,85 @@ pub struct Identity<'a> {
     pub target: Option<Text<'a>>,
     /// Part of a split GKE entry, from 0.
     pub part: u64,
+}
+
+/// How a request ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It was done.
+    Success,
+    /// It was refused, or went wrong.
+    Failed,
+    /// It succeeded, and changed nothing since it asked for `dryRun`.
+    DryRun,
+    /// The record does not tell: only its beginning was logged, or the answer is cut off.
+    Unknown,
+}
+
+impl Outcome {
+    /// Reads it from an event.
+    #[must_use]
+    pub fn of(event: &AuditEvent<'_>) -> Self {
+        let status = &event.response_status;
+        match (status.code, status.status.as_deref()) {
+            (Some(code), _) if is_failure(code) => Outcome::Failed,
+            (None, Some("Failure")) => Outcome::Failed,
+            // On GKE no code is OK; elsewhere it says nothing.
+            (None, None) if !status.present || event.request_uri.is_some() => Outcome::Unknown,
+            _ if event.dry_run => Outcome::DryRun,
+            _ => Outcome::Success,
+        }
+    }
+
+    /// As reports and rules write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Outcome::Success => "success",
+            Outcome::Failed => "failed",
+            Outcome::DryRun => "dry_run",
+            Outcome::Unknown => "unknown",
+        }
+    }
+}
+
+/// HTTP codes from 400, and google.rpc codes but OK.
+#[must_use]
+pub fn is_failure(code: i64) -> bool {
+    code >= 400 || (1..=16).contains(&code)
+}
+
+/// What a write does to its object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Change {
+    Created,
+    Modified,
+    Deleted,
+}
+
+impl Change {
+    /// Reads it from an event; a server-side apply that creates is a patch answered with 201.
+    #[must_use]
+    pub fn of(event: &AuditEvent<'_>) -> Option<Self> {
+        match event.verb.as_deref().filter(|_| event.object_ref.subresource.is_none())? {
+            "create" => Some(Change::Created),
+            "update" | "patch" if event.response_status.code == Some(201) => Some(Change::Created),
+            "update" | "patch" => Some(Change::Modified),
+            "delete" | "deletecollection" => Some(Change::Deleted),
+            _ => None,
+        }
+    }
+
+    /// As reports and rules write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Change::Created => "created",
+            Change::Modified => "modified",
+            Change::Deleted => "deleted",
+        }
+    }
 }

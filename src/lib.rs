@@ -17,7 +17,7 @@
 //! - [`unwrap`] turns documents into records, through the envelopes of clouds and forwarders; it reads no field
 //!   of an audit event.
 //! - [`normalize`] turns records of any platform into an [`event::AuditEvent`], cut ones included.
-//! - [`rule`] and [`evaluate`] say what matches; they see one event.
+//! - [`rule`] and [`evaluate`] say what matches; they see one event. [`testing`] runs the tests that rules carry.
 //! - [`aggregate`] keeps observations; only its `finish` counts.
 //! - [`report`] prints; it computes no new fact.
 //! - [`sweep`] is the loop over sources and threads, [`cli`] the command line, [`progress`] the display.
@@ -51,6 +51,7 @@ pub mod normalize;
 pub mod rule;
 
 pub mod evaluate;
+pub mod testing;
 
 pub mod aggregate;
 

@@ -10,16 +10,16 @@ use super::ledger::{Input, Totals};
 use super::observation::{Observation, Record};
 use super::summary::{self, Group};
 use super::{Evidence, Tally};
-use crate::rule::{Rule, RuleMatch, Severity, Suppression};
+use crate::rule::{Pack, Rule, RuleMatch, Severity, Suppression};
 
 /// A rule match, a suppressed match, or (with no rule) a CronJob request that no rule matched.
 #[derive(Debug, Clone, Serialize)]
 #[expect(missing_docs, reason = "the fields of hits.jsonl, documented in the README")]
 pub struct Hit {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule_id: Option<&'static str>,
+    pub rule_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule_name: Option<&'static str>,
+    pub rule_name: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -29,30 +29,35 @@ pub struct Hit {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dedup_key: Option<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub mitre: Vec<&'static str>,
+    pub mitre: Vec<String>,
     #[serde(flatten)]
     pub record: Record,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suppressed_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The value that a distinct threshold counts.
+    #[serde(skip)]
+    pub(super) distinct: Option<String>,
+    /// Whether this is the first entry of its record, which may match several rules.
+    #[serde(skip)]
+    pub(super) is_first: bool,
 }
 
 impl Hit {
-    fn of_rule(record: Record, found: &RuleMatch, suppressed: Option<Suppression>, rules: &[Rule]) -> Self {
-        let rule = rules.iter().find(|rule| rule.id == found.rule_id);
-        let (by, reason) = suppressed.map(|suppressed| (suppressed.by, suppressed.reason)).unzip();
+    fn of_rule(record: Record, found: RuleMatch, rule: &Rule) -> Self {
+        let (by, reason) = found.suppressed.map(|suppressed| (suppressed.by, suppressed.reason)).unzip();
         Hit {
-            rule_id: rule.map(|rule| rule.id),
-            rule_name: rule.map(|rule| rule.name),
-            severity: rule.map(|rule| rule.severity),
-            alert_id: None,
-            title: Some(found.title.clone()),
-            dedup_key: Some(found.dedup_key.clone()),
-            mitre: rule.map(|rule| rule.mitre.to_vec()).unwrap_or_default(),
-            record,
+            rule_id: Some(rule.id.clone()),
+            rule_name: Some(rule.name.clone()),
+            severity: Some(rule.severity),
+            title: Some(found.title),
+            dedup_key: Some(found.dedup_key),
+            mitre: rule.mitre.clone(),
             suppressed_by: by,
             reason,
+            distinct: found.distinct,
+            ..Hit::activity(record)
         }
     }
 
@@ -68,13 +73,15 @@ impl Hit {
             record,
             suppressed_by: None,
             reason: None,
+            distinct: None,
+            is_first: true,
         }
     }
 
     /// Order in which windows open.
     pub(super) fn alert_order(&self) -> impl Ord + '_ {
         (
-            self.rule_id,
+            &self.rule_id,
             &self.record.cluster,
             &self.dedup_key,
             self.record.time.is_none(),
@@ -85,7 +92,7 @@ impl Hit {
 
     /// Order in reports: time (absent last), place, rule.
     fn report_order(&self) -> impl Ord + '_ {
-        (self.record.time.is_none(), self.record.time, &self.record.evidence, self.rule_id)
+        (self.record.time.is_none(), self.record.time, &self.record.evidence, &self.rule_id)
     }
 }
 
@@ -121,13 +128,13 @@ pub struct Finished {
 
 /// Collapses copies, decides, opens windows, groups and sorts.
 #[must_use]
-pub fn finish(tally: Tally, rules: &[Rule], plan: &Plan) -> Finished {
+pub fn finish(tally: Tally, pack: &Pack, plan: &Plan) -> Finished {
     let (survivors, duplicates) = copies::collapse(tally.observations);
     let (mut hits, mut suppressed, mut activity) = (Vec::new(), Vec::new(), Vec::new());
     for observation in survivors.into_iter().filter(|observation| in_window(observation, plan)) {
-        sort_out(observation, rules, &mut hits, &mut suppressed, &mut activity);
+        sort_out(observation, pack, &mut hits, &mut suppressed, &mut activity);
     }
-    let alerts = alerts::open(&mut hits, rules);
+    let alerts = alerts::open(&mut hits, pack);
     for list in [&mut hits, &mut suppressed, &mut activity] {
         list.sort_by(|left, right| left.report_order().cmp(&right.report_order()));
     }
@@ -153,7 +160,7 @@ fn in_window(observation: &Observation, plan: &Plan) -> bool {
 
 fn sort_out(
     observation: Observation,
-    rules: &[Rule],
+    pack: &Pack,
     hits: &mut Vec<Hit>,
     suppressed: &mut Vec<Hit>,
     activity: &mut Vec<Hit>,
@@ -163,12 +170,15 @@ fn sort_out(
         by: "category".to_owned(),
         reason: format!("an audit event logged under Azure's category {category}"),
     });
-    for found in &matches {
-        let reason = leaked.clone().or_else(|| found.suppressed.clone());
-        let list = if reason.is_some() { &mut *suppressed } else { &mut *hits };
-        list.push(Hit::of_rule(record.clone(), found, reason, rules));
+    let mut is_first = true;
+    for mut found in matches {
+        let Some(rule) = pack.rule(&found.rule_id) else { continue };
+        found.suppressed = leaked.clone().or(found.suppressed);
+        let list = if found.suppressed.is_some() { &mut *suppressed } else { &mut *hits };
+        list.push(Hit { is_first, ..Hit::of_rule(record.clone(), found, rule) });
+        is_first = false;
     }
-    if matches.is_empty() && !is_controller_noise(&record) {
+    if is_first && record.resource.as_deref() == Some("cronjobs") && !is_controller_noise(&record) {
         activity.push(Hit::activity(record));
     }
 }

@@ -14,7 +14,7 @@ pub use coverage::{Coverage, Day, Gap};
 pub use cronjob::CronJob;
 pub use finish::{Finished, Hit, Plan, finish};
 pub use ledger::{Input, Status, Totals};
-pub use observation::{Actor, Change, Evidence, Observation, Outcome, Record, Seen};
+pub use observation::{Actor, Evidence, Observation, Record, Seen};
 pub use summary::{GROUP_FIELDS, Group, is_group_field};
 
 /// Everything that a sweep of some sources found. Merging is union, so neither order nor grouping matters.

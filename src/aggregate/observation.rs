@@ -7,34 +7,10 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::cronjob::{self, CronJob};
-use crate::event::{AuditEvent, Origin, Platform, Text};
+use crate::event::{AuditEvent, Change, Origin, Outcome, Platform, Text};
 use crate::json::{self, Fields};
 use crate::normalize::TimeSource;
-use crate::rule::RuleMatch;
-use crate::rule::cronjob::is_failure;
-
-/// How a request ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Outcome {
-    Success,
-    Failed,
-    /// It succeeded, and changed nothing since it asked for `dryRun`.
-    DryRun,
-    /// The record does not tell: only its beginning was logged, or the answer is cut off.
-    Unknown,
-}
-
-/// What a request does to a CronJob.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Change {
-    Created,
-    Modified,
-    Deleted,
-}
+use crate::rule::{Class, RuleMatch, classify};
 
 /// Where the bytes are that prove a record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -126,6 +102,7 @@ pub struct Record {
     pub actor: Option<Actor>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impersonated_user: Option<String>,
+    pub principal_class: Class,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub source_ips: Vec<String>,
     /// The last of `source_ips`: the one that the API server saw itself. Those before it are the client's word.
@@ -264,11 +241,11 @@ fn record(event: &AuditEvent<'_>, seen: &Seen<'_>) -> Record {
         audit_id: owned(&event.audit_id),
         stage: owned(&event.stage),
         level: owned(&event.level),
-        outcome: outcome(event),
+        outcome: Outcome::of(event),
         response_code: status.code,
         response_reason: owned(&status.reason),
         response_message: owned(&status.message),
-        change: change(event),
+        change: Change::of(event),
         verb: owned(&event.verb),
         api_group: owned(&object.api_group),
         api_version: owned(&object.api_version),
@@ -282,6 +259,7 @@ fn record(event: &AuditEvent<'_>, seen: &Seen<'_>) -> Record {
         groups: list(&event.user.groups),
         actor: event.user.extra.and_then(Fields::read).and_then(|extra| actor(&extra)),
         impersonated_user: event.impersonated_user.as_ref().and_then(|user| owned(&user.username)),
+        principal_class: classify(&event.user),
         source_ips: list(&event.source_ips),
         trusted_ip: event.source_ips.last().map(|ip| ip.clone().into_owned()),
         user_agent: owned(&event.user_agent),
@@ -302,33 +280,6 @@ fn object_name(event: &AuditEvent<'_>) -> Option<String> {
         && object.name == object.namespace
         && event.identity.target.as_deref().is_some_and(|path| path.split('/').count() <= 5);
     object.name.as_deref().filter(|_| !is_namespace).map(str::to_owned)
-}
-
-fn outcome(event: &AuditEvent<'_>) -> Outcome {
-    let status = &event.response_status;
-    let failed =
-        status.code.is_some_and(is_failure) || status.code.is_none() && status.status.as_deref() == Some("Failure");
-    match () {
-        () if failed => Outcome::Failed,
-        () if !status.present || status.code.is_none() && status.status.is_none() && event.request_uri.is_some() => {
-            Outcome::Unknown
-        }
-        () if event.dry_run => Outcome::DryRun,
-        () => Outcome::Success,
-    }
-}
-
-/// A server-side apply that creates is a patch answered with 201.
-fn change(event: &AuditEvent<'_>) -> Option<Change> {
-    let object = &event.object_ref;
-    let on_cronjob = object.resource.as_deref() == Some("cronjobs") && object.subresource.is_none();
-    match event.verb.as_deref().filter(|_| on_cronjob)? {
-        "create" => Some(Change::Created),
-        "update" | "patch" if event.response_status.code == Some(201) => Some(Change::Created),
-        "update" | "patch" => Some(Change::Modified),
-        "delete" | "deletecollection" => Some(Change::Deleted),
-        _ => None,
-    }
 }
 
 /// The values of `user.extra` are lists; the first is taken.

@@ -7,7 +7,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::finish::Hit;
-use super::observation::{Change, Outcome, Record};
+use super::observation::Record;
+use crate::event::{Change, Outcome};
 use crate::rule::Severity;
 
 /// Reads a key of a group from a record.
@@ -23,7 +24,7 @@ pub const GROUP_FIELDS: [(&str, Field); 13] = [
     ("region", |hit| hit.record.region.clone()),
     ("name", |hit| hit.record.name.clone()),
     ("verb", |hit| hit.record.verb.clone()),
-    ("rule_id", |hit| hit.rule_id.map(str::to_owned)),
+    ("rule_id", |hit| hit.rule_id.clone()),
     ("severity", |hit| hit.severity.map(|severity| severity.to_string())),
     ("trusted_ip", |hit| hit.record.trusted_ip.clone()),
     ("user_agent", |hit| hit.record.user_agent.clone()),
@@ -36,7 +37,7 @@ pub fn is_group_field(name: &str) -> bool {
     GROUP_FIELDS.iter().any(|(known, _)| *known == name)
 }
 
-/// One group. The row of `summary.csv`.
+/// One group. The row of `summary.csv`: hits and requests are those on CronJobs, alerts and severity those of all rules.
 #[derive(Debug, Clone, Default, Serialize)]
 #[expect(missing_docs, reason = "the columns of summary.csv, documented in the README")]
 pub struct Group {
@@ -78,7 +79,9 @@ pub(super) fn groups(hits: &[Hit], suppressed: &[Hit], activity: &[Hit], by: &[S
         let keys: Vec<_> = fields.iter().map(|field| field(hit)).collect();
         let group = groups.entry(keys).or_default();
         count(group, hit);
-        group.request(&hit.record);
+        if hit.is_first && is_on_cronjobs(&hit.record) {
+            group.request(&hit.record);
+        }
     };
     for hit in hits {
         add(hit, Group::hit);
@@ -91,15 +94,16 @@ pub(super) fn groups(hits: &[Hit], suppressed: &[Hit], activity: &[Hit], by: &[S
         add(hit, |_, _| {});
     }
     let counted = groups.into_iter().map(|(keys, group)| Group { keys, ..group });
-    let mut groups: Vec<Group> =
-        counted.filter(|group| group.hits + group.suppressed + group.denied + group.deleted > 0).collect();
+    let mut groups: Vec<Group> = counted
+        .filter(|group| group.alerts.len() as u64 + group.suppressed + group.denied + group.deleted > 0)
+        .collect();
     groups.sort_by(|left, right| (Reverse(left.hits), &left.keys).cmp(&(Reverse(right.hits), &right.keys)));
     groups
 }
 
 impl Group {
     fn hit(&mut self, hit: &Hit) {
-        self.hits += 1;
+        self.hits += u64::from(is_on_cronjobs(&hit.record));
         self.alerts.extend(hit.alert_id.clone());
         self.max_severity = self.max_severity.max(hit.severity);
     }
@@ -130,6 +134,10 @@ impl Group {
             self.schedules.extend(cronjob.schedule.clone());
         }
     }
+}
+
+fn is_on_cronjobs(record: &Record) -> bool {
+    record.resource.as_deref() == Some("cronjobs")
 }
 
 /// Refused for who asked: 401 and 403, or google.rpc UNAUTHENTICATED and PERMISSION_DENIED.

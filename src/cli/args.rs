@@ -23,11 +23,20 @@ Exit status:
   2  nothing swept: arguments, a path that does not exist, output not writable
   3  swept, but an input could not be decoded or decided in full";
 
+const RULES_EXIT_STATUS: &str = "\
+Exit status:
+  0  done; all tests passed
+  1  a test failed
+  2  a rule cannot be read";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Sweep dumps, write reports
     #[command(after_help = EXIT_STATUS)]
     Scan(Scan),
+    /// List, show and test rules
+    #[command(after_help = RULES_EXIT_STATUS)]
+    Rules(Rules),
     /// Say what is in a dump: formats, clusters, time spans, gaps, damage
     #[command(after_help = EXIT_STATUS)]
     Inspect(Inspect),
@@ -74,6 +83,15 @@ pub(super) struct Input {
 pub(super) struct Scan {
     #[command(flatten)]
     pub input: Input,
+
+    /// Rules to evaluate: a file or directory (Panther-style or Sigma YAML),
+    /// builtin:cronjob or builtin:all; repeatable [default: builtin:cronjob]
+    #[arg(short, long, value_name = "R", help_heading = "Rules")]
+    pub rules: Vec<String>,
+
+    /// Suppressions and severities, as YAML
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    pub tune: Option<PathBuf>,
 
     /// Report directory; `-` prints the hits to standard output
     #[arg(short, long, value_name = "DIR", default_value = "kubesweep-report", help_heading = "Output")]
@@ -134,14 +152,49 @@ pub(super) struct Inspect {
 
     /// Output format
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
-    pub format: InspectFormat,
+    pub format: OutputFormat,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
-pub(super) enum InspectFormat {
+pub(super) enum OutputFormat {
     /// For people
     #[default]
     Text,
-    /// For machines: totals, coverage and inputs, as in report.json
+    /// For machines
     Json,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Rules {
+    #[command(subcommand)]
+    pub action: RulesAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RulesAction {
+    /// List rules: id, severity, name
+    List {
+        /// Files, directories, builtin:cronjob or builtin:all
+        #[arg(value_name = "R", default_value = "builtin:all")]
+        rules: Vec<String>,
+    },
+    /// Show one rule: what it says, when it matches, what the prefilter uses
+    Show {
+        /// The rule's id
+        id: String,
+        /// Files, directories, builtin:cronjob or builtin:all
+        #[arg(value_name = "R", default_value = "builtin:all")]
+        rules: Vec<String>,
+    },
+    /// Run the tests that rules carry
+    Test {
+        /// Files, directories, builtin:cronjob or builtin:all
+        #[arg(value_name = "PATH", default_value = "builtin:all")]
+        rules: Vec<String>,
+        /// Output format
+        #[arg(long, value_enum, default_value_t)]
+        format: OutputFormat,
+    },
+    /// Print every field that rules may name, with its meaning
+    Fields,
 }

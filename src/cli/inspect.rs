@@ -2,25 +2,26 @@
 
 use std::io::{self, Write};
 
-use super::args::{Inspect, InspectFormat};
+use super::args::{Inspect, OutputFormat};
 use super::{ExitStatus, options, progress, status, warn_if_nothing};
 use crate::aggregate::{Plan, finish};
 use crate::discover::discover;
 use crate::error::Error;
 use crate::report::{inspection, inspection_json};
+use crate::rule::{Pack, Tuning};
 use crate::sweep;
 
 /// Reads everything and says what it is; writes no file.
 pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
-    let job = options::job(&inspect.input);
+    let job = options::job(&inspect.input, Pack::new(Vec::new(), Tuning::default()));
     let found = discover(&inspect.input.paths, None)?;
     let progress = progress(&found, inspect.input.quiet || inspect.input.no_progress);
     let tally = sweep::in_threads(inspect.input.threads, || sweep::sweep(&found, &job, &progress))?;
     progress.finish();
-    let report = finish(tally, &job.rules, &Plan::default());
+    let report = finish(tally, &job.pack, &Plan::default());
     let text = match inspect.format {
-        InspectFormat::Text => inspection(&report),
-        InspectFormat::Json => inspection_json(&report),
+        OutputFormat::Text => inspection(&report),
+        OutputFormat::Json => inspection_json(&report),
     };
     match io::stdout().write_all(text.as_bytes()) {
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {

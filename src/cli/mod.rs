@@ -3,6 +3,7 @@
 mod args;
 mod inspect;
 mod options;
+mod rules;
 mod scan;
 
 use std::ffi::OsString;
@@ -22,7 +23,7 @@ use args::{Cli, Command};
 pub enum ExitStatus {
     /// Swept; everything could be decoded and decided.
     Swept = 0,
-    /// Swept, and an alert reaches `--fail-on`.
+    /// Swept, and an alert reaches `--fail-on`; or a rule's test failed.
     Alerted = 1,
     /// Nothing was swept: arguments, paths, output.
     Usage = 2,
@@ -45,6 +46,7 @@ pub fn run(arguments: &[OsString]) -> Result<ExitStatus, Error> {
     };
     match cli.command {
         Command::Scan(scan) => scan::run(&scan, arguments),
+        Command::Rules(rules) => rules::run(&rules.action),
         Command::Inspect(inspect) => inspect::run(&inspect),
     }
 }

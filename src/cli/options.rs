@@ -7,7 +7,7 @@ use crate::aggregate::{Plan, is_group_field};
 use crate::decode::Limits;
 use crate::discover::Window;
 use crate::error::Error;
-use crate::rule;
+use crate::rule::{self, Pack, Tuning};
 use crate::sweep::Job;
 
 /// Reads a size: bytes, or with KiB, MiB, GiB.
@@ -29,10 +29,17 @@ pub(super) fn limits(input: &Input) -> Limits {
     Limits { max_record: usize::try_from(input.max_record).unwrap_or(usize::MAX), max_bytes: input.max_bytes }
 }
 
+/// The rules that a scan evaluates, as tuned.
+pub(super) fn pack(scan: &Scan) -> Result<Pack, Error> {
+    let rules = rule::load(&scan.rules)?;
+    let tuning = scan.tune.as_deref().map(Tuning::load).transpose()?.unwrap_or_default();
+    Ok(Pack::new(rules, tuning))
+}
+
 /// What a sweep is to do, before any window.
-pub(super) fn job(input: &Input) -> Job {
+pub(super) fn job(input: &Input, pack: Pack) -> Job {
     Job {
-        rules: rule::builtin(),
+        pack,
         limits: limits(input),
         window: Window::default(),
         cluster: input.cluster.clone(),
@@ -42,6 +49,7 @@ pub(super) fn job(input: &Input) -> Job {
 
 /// The window of the hits, and the wider one of the events that are kept for their history.
 pub(super) struct Times {
+    pub now: Timestamp,
     pub since: Option<Timestamp>,
     pub kept: Window,
 }
@@ -61,7 +69,7 @@ pub(super) fn times(scan: &Scan) -> Result<Times, Error> {
     }
     let history = span(&scan.lookback, "--lookback")?.max(span(&scan.context, "--context")?);
     let start = since.map(|since| since.checked_sub(history).unwrap_or(Timestamp::MIN));
-    Ok(Times { since, kept: Window { start, end: until } })
+    Ok(Times { now, since, kept: Window { start, end: until } })
 }
 
 /// What is counted, for the summary keys that were asked for.

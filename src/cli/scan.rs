@@ -20,7 +20,8 @@ pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Err
     let start = Timestamp::now();
     let times = options::times(scan)?;
     let plan = options::plan(scan, times.since)?;
-    let job = Job { window: times.kept, ..options::job(&scan.input) };
+    let job = Job { window: times.kept, ..options::job(&scan.input, options::pack(scan)?) };
+    warn(&job, times.now, scan.input.quiet);
     let to_stdout = scan.out.as_os_str() == "-";
     let mut found = discover(&scan.input.paths, Some(scan.out.as_path()).filter(|_| !to_stdout))?;
     if !scan.no_prune {
@@ -30,10 +31,10 @@ pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Err
     let progress = progress(&found, scan.input.quiet || scan.input.no_progress);
     let tally = sweep::in_threads(scan.input.threads, || sweep::sweep(&found, &job, &progress))?;
     progress.finish();
-    let report = finish(tally, &job.rules, &plan);
+    let report = finish(tally, &job.pack, &plan);
     let status = verdict(&report, scan);
     match directory {
-        Some(directory) => write(directory, &report, &job.rules, scan, &facts(arguments, start, status))?,
+        Some(directory) => write(directory, &report, &job.pack.rules, scan, &facts(arguments, start, status))?,
         None => print(&report, scan)?,
     }
     if !scan.input.quiet {
@@ -43,6 +44,15 @@ pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Err
         warn_if_nothing(&report.totals);
     }
     Ok(status)
+}
+
+/// Says which entries of the tuning do nothing.
+fn warn(job: &Job, now: Timestamp, quiet: bool) {
+    for warning in job.pack.tuning.warnings(&job.pack.rules, now) {
+        if !quiet {
+            let _ = writeln!(io::stderr(), "warning: {}", warning.0);
+        }
+    }
 }
 
 fn verdict(report: &Finished, scan: &Scan) -> ExitStatus {

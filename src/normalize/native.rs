@@ -31,6 +31,7 @@ pub(super) fn event<'a>(fields: &Fields<'a>) -> Normalized<'a> {
         truncated: salvaged || marked || request_skipped || response_skipped,
         request_object,
         response_object,
+        annotations: present(fields.get("annotations")),
         salvaged,
         ..AuditEvent::default()
     };

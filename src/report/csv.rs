@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::aggregate::{Finished, Hit};
 
 /// Columns of hits.csv: the keys of hits.jsonl, nested ones dotted.
-pub(super) const HIT_COLUMNS: [&str; 56] = [
+pub(super) const HIT_COLUMNS: [&str; 57] = [
     "rule_id",
     "rule_name",
     "severity",
@@ -49,6 +49,7 @@ pub(super) const HIT_COLUMNS: [&str; 56] = [
     "actor.access_key_id",
     "actor.principal_id",
     "impersonated_user",
+    "principal_class",
     "source_ips",
     "trusted_ip",
     "user_agent",

@@ -6,7 +6,6 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use crate::aggregate::Totals;
-use crate::decode::sha256;
 use crate::rule::Rule;
 
 /// One run of the program.
@@ -32,10 +31,8 @@ impl Run {
         out: &mut dyn Write,
     ) -> io::Result<()> {
         let seconds = self.end.duration_since(self.start).as_secs_f64();
-        let rules: Vec<Value> = rules
-            .iter()
-            .map(|rule| json!({"rule_id": rule.id, "sha256": sha256(format!("{rule:?}").as_bytes())}))
-            .collect();
+        let rules: Vec<Value> =
+            rules.iter().map(|rule| json!({"rule_id": rule.id, "file": rule.file, "sha256": rule.sha256})).collect();
         let reports: Vec<Value> = hashes.iter().map(|(file, sha256)| json!({"file": file, "sha256": sha256})).collect();
         let value = json!({
             "kubesweep": env!("CARGO_PKG_VERSION"),

@@ -1,6 +1,17 @@
-//! Detection rules: what they are called, and what a match of one is.
+//! Detection rules: YAML → compiled, with what a match of one says.
 
-pub(crate) mod cronjob;
+mod condition;
+mod field;
+mod literals;
+mod pack;
+mod panther;
+mod principal;
+mod sigma;
+mod template;
+mod tune;
+mod value;
+mod view;
+mod yaml;
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +19,19 @@ use std::str::FromStr;
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
-use crate::event::AuditEvent;
+pub use condition::{Condition, Quantifier};
+pub use field::{FIELDS, Field, Path, Step};
+pub use literals::{Prefilter, of_rule as literals_of};
+pub use pack::{Pack, load};
+pub use principal::{Class, classify};
+pub use sigma::Sigma;
+pub(crate) use template::Piece;
+pub use template::Template;
+pub use tune::{Tuning, Warning};
+pub(crate) use value::same;
+pub use value::{Operand, Test as ValueTest, Value, is_public};
+pub use view::{View, native};
+pub use yaml::RuleError;
 
 /// Severity of a rule, in Panther's words, ascending.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,21 +72,78 @@ impl fmt::Display for Severity {
     }
 }
 
-/// A rule that can be evaluated.
+/// A compiled rule.
 #[derive(Debug, Clone)]
 pub struct Rule {
-    /// Panther's RuleID.
-    pub id: &'static str,
+    /// Panther's RuleID, or Sigma's id.
+    pub id: String,
     /// DisplayName.
-    pub name: &'static str,
+    pub name: String,
+    /// Whether it is evaluated when a directory or pack is asked for.
+    pub enabled: bool,
     /// Severity of its alerts.
     pub severity: Severity,
+    /// What it finds and why that matters.
+    pub description: String,
+    /// What to do about a hit.
+    pub runbook: String,
+    /// Where to read more.
+    pub reference: String,
+    /// Who does the same with no bad intent.
+    pub false_positives: Vec<String>,
     /// MITRE ATT&CK techniques.
-    pub mitre: &'static [&'static str],
-    /// DedupPeriodMinutes, as a duration.
+    pub mitre: Vec<String>,
+    /// DedupPeriodMinutes.
     pub dedup_period: SignedDuration,
-    /// Decides one event.
-    pub matches: fn(&AuditEvent<'_>) -> Option<RuleMatch>,
+    /// Matches of one dedup key within the period that make them hits.
+    pub threshold: u64,
+    /// What the threshold counts: distinct values of this path, not matches.
+    pub distinct: Option<Path>,
+    /// Alert title.
+    pub title: Template,
+    /// Dedup key.
+    pub dedup_key: Template,
+    /// Stages it looks at; all but RequestReceived unless it says so.
+    pub stages: Option<Vec<String>>,
+    /// When it matches.
+    pub logic: Logic,
+    /// When a match is suppressed, by name.
+    pub exclusions: Vec<(String, Condition)>,
+    /// Its own tests.
+    pub tests: Vec<Test>,
+    /// The file it comes from.
+    pub file: String,
+    /// Of that file.
+    pub sha256: String,
+}
+
+/// The predicate of a rule.
+#[derive(Debug, Clone)]
+pub enum Logic {
+    /// Match expressions.
+    Panther {
+        /// What must hold.
+        detection: Condition,
+    },
+    /// A Sigma rule.
+    Sigma(Box<Sigma>),
+}
+
+/// A test that a rule carries.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Test {
+    /// Its name.
+    pub name: String,
+    /// Whether the rule must hit; a suppressed match is no hit.
+    pub expected: bool,
+    /// The record, as JSON.
+    pub log: String,
+    /// The title it must give.
+    pub title: Option<String>,
+    /// The dedup key it must give.
+    pub dedup_key: Option<String>,
+    /// The exclusion that must suppress it.
+    pub suppressed_by: Option<String>,
 }
 
 /// What a rule says of one event that it matches.
@@ -73,8 +153,10 @@ pub struct RuleMatch {
     pub rule_id: String,
     /// Alert title.
     pub title: String,
-    /// Hits of one key within the dedup period are one alert.
+    /// Matches of one key within the dedup period are one alert.
     pub dedup_key: String,
+    /// The value that a distinct threshold counts.
+    pub distinct: Option<String>,
     /// Why this match is no hit.
     pub suppressed: Option<Suppression>,
 }
@@ -86,19 +168,4 @@ pub struct Suppression {
     pub by: String,
     /// A sentence for people.
     pub reason: String,
-}
-
-/// The rules that a scan evaluates unless told otherwise.
-#[must_use]
-pub fn builtin() -> Vec<Rule> {
-    vec![cronjob::RULE]
-}
-
-/// Panther's limit for titles and dedup keys: beyond 1,000 characters, 985 and a mark.
-fn limited(text: String) -> String {
-    if text.chars().nth(1000).is_none() {
-        return text;
-    }
-    let kept: String = text.chars().take(985).collect();
-    kept + "... (truncated)"
 }

@@ -11,13 +11,13 @@ use crate::decode::Limits;
 use crate::discover::{Found, Source, Window};
 use crate::error::Error;
 use crate::event::Platform;
-use crate::rule::Rule;
+use crate::rule::Pack;
 
 /// What a sweep is to do.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Job {
     /// Rules to evaluate.
-    pub rules: Vec<Rule>,
+    pub pack: Pack,
     /// Limits on sources.
     pub limits: Limits,
     /// Times of events that are kept, history included.

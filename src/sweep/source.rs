@@ -12,6 +12,7 @@ use crate::evaluate::evaluate;
 use crate::event::{AuditEvent, Origin};
 use crate::frame::{self, Document, Sink};
 use crate::normalize::{Normalized, normalize, time_of};
+use crate::rule::View;
 use crate::unwrap::{Envelope, Leaf, Place, Unwrapper};
 
 /// Reads one source to its end.
@@ -184,7 +185,7 @@ impl Recorder<'_> {
                 return;
             }
         }
-        let matches = evaluate(&self.job.rules, event);
+        let matches = evaluate(&self.job.pack, &View::new(event, &origin), time.map(|(time, _)| time));
         if matches.is_empty() && event.object_ref.resource.as_deref() != Some("cronjobs") {
             return;
         }

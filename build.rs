@@ -1,0 +1,24 @@
+//! Embeds the rules of `src/rules`: adding one is adding a file.
+
+use std::fmt::Write;
+use std::path::Path;
+use std::{env, fs, io};
+
+fn main() -> io::Result<()> {
+    let directory = Path::new("src/rules");
+    println!("cargo:rerun-if-changed={}", directory.display());
+    let mut names = Vec::new();
+    for entry in fs::read_dir(directory)? {
+        names.push(entry?.file_name().to_string_lossy().into_owned());
+    }
+    names.sort();
+    let root = env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?;
+    let mut code = String::from("/// The built-in rules: file name and text.\nconst BUILTIN: &[(&str, &str)] = &[\n");
+    for name in names.iter().filter(|name| name.ends_with(".yml")) {
+        let file = Path::new(&root).join(directory).join(name);
+        let _ = writeln!(code, "    ({name:?}, include_str!({:?})),", file.display().to_string());
+    }
+    code.push_str("];\n");
+    let out = env::var("OUT_DIR").map_err(io::Error::other)?;
+    fs::write(Path::new(&out).join("builtin.rs"), code)
+}

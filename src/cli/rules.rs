@@ -1,0 +1,147 @@
+//! `kubesweep rules`.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use super::ExitStatus;
+use super::args::{OutputFormat, RulesAction};
+use crate::error::Error;
+use crate::report::escape;
+use crate::rule::{self, FIELDS, Logic, Rule};
+use crate::testing::{self, Verdict};
+
+/// Lists, shows or tests rules.
+pub(super) fn run(action: &RulesAction) -> Result<ExitStatus, Error> {
+    let (text, status) = match action {
+        RulesAction::List { rules } => (list(&rule::load(rules)?), ExitStatus::Swept),
+        RulesAction::Show { id, rules } => (show(id, &rule::load(rules)?)?, ExitStatus::Swept),
+        RulesAction::Test { rules, format } => test(&rule::load(rules)?, *format),
+        RulesAction::Fields => (fields(), ExitStatus::Swept),
+    };
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            Err(Error::Output { path: "standard output".into(), source: error })
+        }
+        _ => Ok(status),
+    }
+}
+
+fn list(rules: &[Rule]) -> String {
+    let width = rules.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
+    let mut out = String::new();
+    for rule in rules {
+        let _ = writeln!(out, "{:<width$}  {:<8}  {}", rule.id, rule.severity, escape(&rule.name));
+    }
+    out
+}
+
+fn show(id: &str, rules: &[Rule]) -> Result<String, Error> {
+    let Some(rule) = rules.iter().find(|rule| rule.id == id) else {
+        return Err(Error::Usage(format!("no rule {id}; `kubesweep rules list` names them")));
+    };
+    let mut out = String::new();
+    let _ = writeln!(out, "{}\n{} ({}, {})\n", rule.id, escape(&rule.name), rule.severity, rule.mitre.join(", "));
+    for text in [&rule.description, &rule.runbook, &rule.reference].into_iter().filter(|text| !text.is_empty()) {
+        let _ = writeln!(out, "{}\n", text.lines().map(escape).collect::<Vec<_>>().join("\n"));
+    }
+    match &rule.logic {
+        Logic::Panther { detection } => {
+            let _ = writeln!(out, "Matches\n{}", indented(&detection.to_string()));
+        }
+        Logic::Sigma(sigma) => {
+            let _ = writeln!(out, "Matches\n  as its Sigma detection says");
+            for alias in &sigma.aliases {
+                let _ = writeln!(out, "  {alias} is no field of an audit event; it is read as documented");
+            }
+            let _ = writeln!(out);
+        }
+    }
+    for (name, condition) in &rule.exclusions {
+        let _ = writeln!(out, "Suppressed as {name}\n{}", indented(&condition.to_string()));
+    }
+    let _ = writeln!(out, "{}", prefilter(rule));
+    Ok(out)
+}
+
+fn indented(text: &str) -> String {
+    text.lines().fold(String::new(), |mut out, line| {
+        let _ = writeln!(out, "  {line}");
+        out
+    })
+}
+
+fn prefilter(rule: &Rule) -> String {
+    match rule::literals_of(rule) {
+        Some(literals) => {
+            let literals: Vec<_> = literals.iter().map(String::as_str).collect();
+            format!("Prefilter\n  a record that holds none of these is not looked at: {}", literals.join(", "))
+        }
+        None => "Prefilter\n  none: no text must stand in every record that matches, so all records are looked at"
+            .to_owned(),
+    }
+}
+
+fn test(rules: &[Rule], format: OutputFormat) -> (String, ExitStatus) {
+    let verdicts: Vec<Verdict> = rules.iter().flat_map(testing::run).collect();
+    let failed = verdicts.iter().filter(|verdict| !verdict.passed).count();
+    let text = match format {
+        OutputFormat::Json => serde_json::json!({"tests": verdicts, "warnings": warnings(rules)}).to_string() + "\n",
+        OutputFormat::Text => test_text(rules, &verdicts, failed),
+    };
+    (text, if failed > 0 { ExitStatus::Alerted } else { ExitStatus::Swept })
+}
+
+fn test_text(rules: &[Rule], verdicts: &[Verdict], failed: usize) -> String {
+    let mut out = String::new();
+    for rule in rules {
+        let _ = writeln!(out, "{}", rule.id);
+        for verdict in verdicts.iter().filter(|verdict| verdict.rule_id == rule.id) {
+            let word = if verdict.passed { "PASS" } else { "FAIL" };
+            let _ = writeln!(out, "  [{word}] {}", escape(&verdict.test));
+            let details = [
+                ("", &verdict.problem),
+                ("title ", &verdict.title),
+                ("dedup ", &verdict.dedup_key),
+                ("suppressed by ", &verdict.suppressed_by),
+            ];
+            for (label, detail) in details {
+                if let Some(detail) = detail {
+                    let _ = writeln!(out, "         {label}{}", escape(detail));
+                }
+            }
+        }
+    }
+    for warning in warnings(rules) {
+        let _ = writeln!(out, "warning: {}", escape(&warning));
+    }
+    let _ = writeln!(out, "{} passed, {failed} failed", verdicts.len() - failed);
+    out
+}
+
+/// Rules whose tests cannot tell that they work, and Sigma rules that name fields which no audit event has.
+fn warnings(rules: &[Rule]) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for rule in rules {
+        for (expected, what) in [(true, "positive"), (false, "negative")] {
+            if !rule.tests.iter().any(|test| test.expected == expected) {
+                warnings.push(format!("{} has no {what} test", rule.id));
+            }
+        }
+        if let Logic::Sigma(sigma) = &rule.logic {
+            warnings.extend(
+                sigma.aliases.iter().map(|alias| {
+                    format!("{} names {alias}, which no audit event has; it is read as documented", rule.id)
+                }),
+            );
+        }
+    }
+    warnings
+}
+
+fn fields() -> String {
+    let width = FIELDS.iter().map(|field| field.name.len()).max().unwrap_or(0);
+    FIELDS.iter().fold(String::new(), |mut out, field| {
+        let _ = writeln!(out, "{:<width$}  {}", field.name, field.meaning);
+        out
+    })
+}

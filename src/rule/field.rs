@@ -1,0 +1,220 @@
+//! The fields that rules may name, and the paths into them.
+
+use serde_json::Value as Json;
+
+use super::value::Value;
+use super::view::{SYSTEM_NAMESPACES, View, commands, container_texts, exec_command, owned, texts};
+use super::{principal, yaml};
+
+/// A field: its name, how it is read, whether its text stands in the raw record as it is, and what it means.
+pub struct Field {
+    /// As rules write it.
+    pub name: &'static str,
+    /// Reads it.
+    pub read: for<'v> fn(&'v View<'_>) -> Value<'v>,
+    /// Whether an equal text must stand somewhere in the raw record, on every platform.
+    pub raw: bool,
+    /// For `rules fields`.
+    pub meaning: &'static str,
+}
+
+impl std::fmt::Debug for Field {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+macro_rules! fields {
+    ($($name:literal, $raw:literal, $meaning:literal, $read:expr;)*) => {
+        /// All fields, in the order `rules fields` prints them.
+        pub static FIELDS: &[Field] = &[$(Field { name: $name, read: $read, raw: $raw, meaning: $meaning }),*];
+    };
+}
+
+fields! {
+    "verb", false, "audit.k8s.io verb; GKE: last part of methodName", |view| view.event.verb.as_deref().into();
+    "resource", true, "objectRef.resource; GKE: from resourceName", |view| view.event.object_ref.resource.as_deref().into();
+    "subresource", true, "objectRef.subresource; GKE: from resourceName", |view| view.event.object_ref.subresource.as_deref().into();
+    "namespace", true, "objectRef.namespace; GKE: from resourceName", |view| view.event.object_ref.namespace.as_deref().into();
+    "name", true, "objectRef.name; GKE: from resourceName, the namespace where there is no name", |view| view.event.object_ref.name.as_deref().into();
+    "apiGroup", true, "objectRef.apiGroup; GKE: from resourceName, absent for core", |view| view.event.object_ref.api_group.as_deref().into();
+    "apiVersion", true, "objectRef.apiVersion; GKE: from resourceName", |view| view.event.object_ref.api_version.as_deref().into();
+    "username", true, "user.username; GKE: principalEmail, else principalSubject, else authoritySelector", |view| view.event.user.username.as_deref().into();
+    "uid", true, "user.uid; absent on GKE", |view| view.event.user.uid.as_deref().into();
+    "groups", true, "user.groups; absent on GKE", |view| texts(&view.event.user.groups);
+    "impersonated_user", true, "impersonatedUser.username; absent on GKE", |view| view.event.impersonated_user.as_ref().and_then(|user| user.username.as_deref()).into();
+    "sourceIPs", true, "sourceIPs, the client's word first; GKE: callerIp", |view| texts(&view.event.source_ips);
+    "trusted_ip", true, "the last of sourceIPs: the one that the API server saw itself", |view| view.event.source_ips.last().map(AsRef::as_ref).into();
+    "userAgent", true, "userAgent; GKE: callerSuppliedUserAgent", |view| view.event.user_agent.as_deref().into();
+    "requestURI", false, "requestURI; absent on GKE", |view| view.event.request_uri.as_deref().into();
+    "auditID", true, "auditID; GKE: operation.id, else insertId", |view| view.event.audit_id.as_deref().into();
+    "stage", false, "stage; absent on GKE, which logs completed requests only", |view| view.event.stage.as_deref().into();
+    "level", false, "audit level; absent on GKE", |view| view.event.level.as_deref().into();
+    "response_code", false, "responseStatus.code: HTTP, or google.rpc (1 to 16) on GKE", |view| code(view);
+    "outcome", false, "failed (code from 400, or 1 to 16), dry_run, unknown (no answer logged) or success", |view| outcome(view).into();
+    "change", false, "of a write: created (create, or an update answered with 201), modified or deleted", |view| change(view).into();
+    "change_word", false, "created for verb create, else modified, as Panther's titles say", |view| if view.event.verb.as_deref() == Some("create") { "created".into() } else { "modified".into() };
+    "principal_class", false, "human, node, anonymous, control_plane, controller, gitops, workload_sa, cloud_addon or shared", |view| Value::Text(view.principal_class().to_string().into());
+    "resource_class", false, "rbac (roles and bindings), workload (pods and what makes them), secret, webhook or other", |view| view.event.object_ref.resource.as_deref().map(resource_class).into();
+    "is_system_namespace", false, "namespace is kube-system, gke-system, kube-node-lease or kube-public", |view| Value::Bool(view.event.object_ref.namespace.as_deref().is_some_and(|ns| SYSTEM_NAMESPACES.contains(&ns)));
+    "is_system_principal", false, "username is one that Panther's rules exclude in system namespaces", |view| Value::Bool(view.event.user.username.as_deref().is_some_and(principal::is_system));
+    "request.dry_run", false, "the request asked for dryRun; GKE: label command.gke.io/dryRun", |view| Value::Bool(view.event.dry_run);
+    "exec_command", false, "command of an exec, from the request's parameters", |view| view.event.request_uri.as_deref().and_then(exec_command).map_or(Value::Missing, |command| Value::Text(command.into()));
+    "pod_spec", false, "pod template of any workload, from responseObject, else requestObject", |view| view.pod_spec().map_or(Value::Missing, Value::from);
+    "containers", false, "all its containers, init and ephemeral ones too", |view| list(view.containers());
+    "images", true, "images of these", |view| owned(container_texts(&view.containers(), "image"));
+    "commands", false, "command and arguments of each, joined by spaces", |view| owned(commands(&view.containers()));
+    "host_paths", false, "hostPath of its volumes", |view| owned(host_paths(view));
+    "capabilities", true, "capabilities that its containers add", |view| owned(capabilities(view));
+    "platform", false, "eks, aks, gke or kubernetes", |view| view.origin().platform.map_or(Value::Missing, |platform| Value::Text(platform.to_string().into()));
+    "cluster", false, "cluster name, where the dump tells it", |view| view.origin().cluster.as_deref().into();
+    "account", false, "AWS account, Azure subscription or GCP project", |view| view.origin().account.as_deref().into();
+    "region", false, "region or location", |view| view.origin().region.as_deref().into();
+    "requestObject", true, "body of the request: a whole object, or a patch; paths go inside", |view| present(view.request());
+    "responseObject", true, "body of the answer: the state after the change; paths go inside", |view| present(view.response());
+    "annotations", true, "annotations; GKE: labels are not read here", |view| present(view.annotations());
+    "user.username", true, "as username", |view| view.event.user.username.as_deref().into();
+    "user.uid", true, "as uid", |view| view.event.user.uid.as_deref().into();
+    "user.groups", true, "as groups", |view| texts(&view.event.user.groups);
+    "user.extra", true, "user.extra: on EKS arn, sessionName, accessKeyId, each a list", |view| present(view.extra());
+    "impersonatedUser.username", true, "as impersonated_user", |view| view.event.impersonated_user.as_ref().and_then(|user| user.username.as_deref()).into();
+    "impersonatedUser.groups", true, "groups of the impersonated user", |view| view.event.impersonated_user.as_ref().map_or(Value::Missing, |user| texts(&user.groups));
+    "objectRef.resource", true, "as resource", |view| view.event.object_ref.resource.as_deref().into();
+    "objectRef.subresource", true, "as subresource", |view| view.event.object_ref.subresource.as_deref().into();
+    "objectRef.namespace", true, "as namespace", |view| view.event.object_ref.namespace.as_deref().into();
+    "objectRef.name", true, "as name", |view| view.event.object_ref.name.as_deref().into();
+    "objectRef.apiGroup", true, "as apiGroup", |view| view.event.object_ref.api_group.as_deref().into();
+    "objectRef.apiVersion", true, "as apiVersion", |view| view.event.object_ref.api_version.as_deref().into();
+    "responseStatus.code", false, "as response_code", |view| code(view);
+    "responseStatus.status", false, "Success or Failure", |view| view.event.response_status.status.as_deref().into();
+    "responseStatus.reason", true, "reason of a failure", |view| view.event.response_status.reason.as_deref().into();
+    "responseStatus.message", true, "message of a failure", |view| view.event.response_status.message.as_deref().into();
+}
+
+fn resource_class(resource: &str) -> &'static str {
+    match resource {
+        "roles" | "rolebindings" | "clusterroles" | "clusterrolebindings" => "rbac",
+        "pods"
+        | "replicationcontrollers"
+        | "replicasets"
+        | "deployments"
+        | "daemonsets"
+        | "statefulsets"
+        | "jobs"
+        | "cronjobs" => "workload",
+        "secrets" => "secret",
+        "validatingwebhookconfigurations" | "mutatingwebhookconfigurations" => "webhook",
+        _ => "other",
+    }
+}
+
+fn code<'v>(view: &View<'_>) -> Value<'v> {
+    #[expect(clippy::cast_precision_loss, reason = "codes are small")]
+    view.event.response_status.code.map_or(Value::Missing, |code| Value::Number(code as f64))
+}
+
+fn outcome(view: &View<'_>) -> &'static str {
+    crate::event::Outcome::of(view.event).name()
+}
+
+fn change(view: &View<'_>) -> Option<&'static str> {
+    crate::event::Change::of(view.event).map(crate::event::Change::name)
+}
+
+fn list<'v>(items: Vec<&'v Json>) -> Value<'v> {
+    if items.is_empty() { Value::Missing } else { Value::List(items.into_iter().map(Value::from).collect()) }
+}
+
+fn present(body: &Json) -> Value<'_> {
+    if body.is_null() { Value::Missing } else { Value::from(body) }
+}
+
+fn host_paths(view: &View<'_>) -> Vec<String> {
+    let volumes = view.pod_spec().and_then(|pod| pod.get("volumes")?.as_array());
+    let paths = volumes.into_iter().flatten().filter_map(|volume| volume.pointer("/hostPath/path")?.as_str());
+    paths.map(str::to_owned).collect()
+}
+
+fn capabilities(view: &View<'_>) -> Vec<String> {
+    let added = view.containers();
+    let added = added.iter().filter_map(|container| container.pointer("/securityContext/capabilities/add")?.as_array());
+    added.flatten().filter_map(Json::as_str).map(str::to_owned).collect()
+}
+
+/// A field and the way into it.
+#[derive(Debug, Clone)]
+pub struct Path {
+    /// `None` inside AnyElement and the like: the element itself.
+    pub field: Option<&'static Field>,
+    /// Steps from there.
+    pub steps: Vec<Step>,
+}
+
+/// One step of a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    /// Member of an object.
+    Key(String),
+    /// Element of a list.
+    Index(usize),
+    /// Every element of a list.
+    Each,
+}
+
+impl std::fmt::Display for Path {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.field.map_or("", |field| field.name))?;
+        for (at, step) in self.steps.iter().enumerate() {
+            match step {
+                Step::Key(key) if at == 0 && self.field.is_none() => f.write_str(key)?,
+                Step::Key(key) => write!(f, ".{key}")?,
+                Step::Index(index) => write!(f, "[{index}]")?,
+                Step::Each => f.write_str("[*]")?,
+            }
+        }
+        if self.field.is_none() && self.steps.is_empty() { f.write_str("(element)") } else { Ok(()) }
+    }
+}
+
+impl Path {
+    /// A path of an event: the longest known field that it starts with, then steps.
+    pub(super) fn of_event(line: usize, steps: Vec<Step>) -> yaml::Parsed<Path> {
+        let names: Vec<&str> =
+            steps.iter().map_while(|step| if let Step::Key(key) = step { Some(key.as_str()) } else { None }).collect();
+        for taken in (1..=names.len().min(2)).rev() {
+            let name = names[..taken].join(".");
+            if let Some(field) = FIELDS.iter().find(|field| field.name == name) {
+                return Ok(Path { field: Some(field), steps: steps[taken..].to_vec() });
+            }
+        }
+        let word = names.iter().take(2).copied().collect::<Vec<_>>().join(".");
+        Err(yaml::unknown(line, "field", &word, FIELDS.iter().map(|field| field.name)))
+    }
+
+    /// Whether text that this path leads to must stand in the raw record.
+    pub(super) fn is_raw(&self) -> bool {
+        self.field.is_some_and(|field| field.raw)
+    }
+}
+
+/// Reads `a.b[2].c` and `a[*].b`.
+pub(super) fn steps(line: usize, path: &str) -> yaml::Parsed<Vec<Step>> {
+    let mut steps = Vec::new();
+    for part in path.split('.') {
+        let (key, brackets) = part.split_at(part.find('[').unwrap_or(part.len()));
+        if !key.is_empty() {
+            steps.push(Step::Key(key.to_owned()));
+        } else if brackets.is_empty() {
+            return Err(yaml::Problem::new(line, format!("the path {path} has an empty part")));
+        }
+        for bracket in brackets.split('[').skip(1) {
+            let inner = bracket.strip_suffix(']').unwrap_or("?");
+            steps.push(match (inner, inner.parse()) {
+                ("*", _) => Step::Each,
+                (_, Ok(index)) => Step::Index(index),
+                _ => return Err(yaml::Problem::new(line, format!("in the path {path} write [2] or [*]"))),
+            });
+        }
+    }
+    Ok(steps)
+}

@@ -1,0 +1,125 @@
+//! Loading rules: the built-in ones, files, directories.
+
+use std::path::{Path, PathBuf};
+
+use super::yaml::{self, RuleError};
+use super::{Prefilter, Rule, Tuning, panther, sigma};
+use crate::decode::sha256;
+
+include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
+
+/// Rules of `builtin:cronjob`: the flagship, and its companion for the identities that it excludes.
+const CRONJOB: [&str; 2] =
+    ["kubernetes_cronjob_created_or_modified.yml", "kubernetes_cronjob_by_excluded_identity.yml"];
+
+/// Rules that are evaluated together.
+#[derive(Debug)]
+pub struct Pack {
+    /// The rules, in the order they were asked for, each id once.
+    pub rules: Vec<Rule>,
+    /// What users changed.
+    pub tuning: Tuning,
+    /// What a record must hold for any of them; `None` where one of them may match any record.
+    pub prefilter: Option<Prefilter>,
+}
+
+impl Pack {
+    /// Puts rules together; severities of the tuning are applied.
+    #[must_use]
+    pub fn new(mut rules: Vec<Rule>, tuning: Tuning) -> Self {
+        for rule in &mut rules {
+            rule.severity = tuning.severity(&rule.id).unwrap_or(rule.severity);
+        }
+        // Requests on CronJobs are kept whatever the rules say of them.
+        let prefilter = Prefilter::new(&rules, &["cronjobs"]);
+        Pack { rules, tuning, prefilter }
+    }
+
+    /// The rule of this id.
+    #[must_use]
+    pub fn rule(&self, id: &str) -> Option<&Rule> {
+        self.rules.iter().find(|rule| rule.id == id)
+    }
+}
+
+/// Loads what `--rules` asks for; nothing asked for is `builtin:cronjob`. Disabled rules are left out, unless they
+/// are named as a file.
+///
+/// # Errors
+/// The first thing wrong in any file: file, line, what, and what would be right.
+pub fn load(specs: &[String]) -> Result<Vec<Rule>, RuleError> {
+    let default = ["builtin:cronjob".to_owned()];
+    let mut rules: Vec<Rule> = Vec::new();
+    for spec in if specs.is_empty() { &default } else { specs } {
+        for rule in load_one(spec)? {
+            match rules.iter().find(|known| known.id == rule.id) {
+                Some(known) if known.sha256 == rule.sha256 => {}
+                Some(known) => {
+                    let what = format!("the rule {} is in {} too", rule.id, known.file);
+                    return Err(RuleError { file: rule.file, line: 1, what });
+                }
+                None => rules.push(rule),
+            }
+        }
+    }
+    Ok(rules)
+}
+
+fn load_one(spec: &str) -> Result<Vec<Rule>, RuleError> {
+    if let Some(set) = spec.strip_prefix("builtin:") {
+        let wanted = |name: &str| set == "all" || set == "cronjob" && CRONJOB.contains(&name);
+        let files: Vec<_> = BUILTIN.iter().filter(|(name, _)| wanted(name)).collect();
+        if files.is_empty() {
+            return Err(at(spec, 1, "the built-in sets are builtin:cronjob and builtin:all"));
+        }
+        return files
+            .into_iter()
+            .map(|(name, text)| compile(name, text))
+            .collect::<Result<Vec<_>, _>>()
+            .map(|all| all.concat());
+    }
+    let path = Path::new(spec);
+    let is_directory = path.is_dir();
+    let mut rules = Vec::new();
+    for file in if is_directory { files_below(path)? } else { vec![path.to_owned()] } {
+        let name = file.display().to_string();
+        let text = std::fs::read_to_string(&file).map_err(|error| at(&name, 1, &format!("cannot be read: {error}")))?;
+        rules.extend(compile(&name, &text)?.into_iter().filter(|rule| !is_directory || rule.enabled));
+    }
+    Ok(rules)
+}
+
+fn files_below(directory: &Path) -> Result<Vec<PathBuf>, RuleError> {
+    let mut files = Vec::new();
+    let problem = |error: std::io::Error| at(&directory.display().to_string(), 1, &format!("cannot be read: {error}"));
+    for entry in std::fs::read_dir(directory).map_err(problem)? {
+        let path = entry.map_err(problem)?.path();
+        if path.is_dir() {
+            files.extend(files_below(&path)?);
+        } else if path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml") {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// Compiles the rules of one file: Sigma where there is a `detection`, Panther's form otherwise.
+pub(crate) fn compile(file: &str, text: &str) -> Result<Vec<Rule>, RuleError> {
+    let documents = yaml::documents(text).map_err(|problem| problem.in_file(file))?;
+    let compiled = if documents.iter().any(|document| document.get("detection").is_some()) {
+        sigma::compile(1, text)
+    } else {
+        documents.iter().map(panther::compile).collect()
+    };
+    let mut rules = compiled.map_err(|problem| problem.in_file(file))?;
+    for rule in &mut rules {
+        file.clone_into(&mut rule.file);
+        rule.sha256 = sha256(text.as_bytes());
+    }
+    Ok(rules)
+}
+
+fn at(file: &str, line: usize, what: &str) -> RuleError {
+    RuleError { file: file.to_owned(), line, what: what.to_owned() }
+}

@@ -1,0 +1,148 @@
+//! Rules in Panther's YAML: its metadata keys, its simple detections, and a few keys of our own.
+
+use jiff::SignedDuration;
+
+use super::condition::{self, Condition};
+use super::field::{Path, steps};
+use super::template::Template;
+use super::yaml::{Kind, Node, Parsed, Problem, unknown};
+use super::{Logic, Rule, Severity, Test};
+
+/// Panther's keys, and ours: Exclusions, DedupKey, Stages, ThresholdDistinct, FalsePositives.
+const KEYS: [&str; 28] = [
+    "AnalysisType",
+    "RuleID",
+    "DisplayName",
+    "Enabled",
+    "Status",
+    "Filename",
+    "LogTypes",
+    "Tags",
+    "Severity",
+    "Description",
+    "Runbook",
+    "Reference",
+    "Reports",
+    "DedupPeriodMinutes",
+    "Threshold",
+    "GroupBy",
+    "SummaryAttributes",
+    "AlertTitle",
+    "AlertContext",
+    "Tests",
+    "Detection",
+    "Exclusions",
+    "DedupKey",
+    "Stages",
+    "ThresholdDistinct",
+    "FalsePositives",
+    "CreateAlert",
+    "InlineFilters",
+];
+/// Stages of audit.k8s.io.
+const STAGES: [&str; 4] = ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
+
+/// Compiles one document.
+pub(super) fn compile(node: &Node) -> Parsed<Rule> {
+    if let Some(member) = node.map()?.iter().find(|member| !KEYS.contains(&member.key.as_str())) {
+        return Err(unknown(member.line, "key", &member.key, KEYS.into_iter()));
+    }
+    let needed = |key: &str| node.get(key).ok_or_else(|| Problem::new(node.line, format!("the rule has no {key}")));
+    let id = needed("RuleID")?.text()?.to_owned();
+    let text =
+        |key: &str| node.get(key).map(Node::text).transpose().map(|text| text.unwrap_or_default().trim().to_owned());
+    let number = |key: &str| node.get(key).map(Node::integer).transpose();
+    let template = |key: &str, default: &str| match node.get(key) {
+        Some(node) => Template::compile(node.line, node.text()?),
+        None => Template::compile(node.line, default),
+    };
+    let name = Some(text("DisplayName")?).filter(|name| !name.is_empty()).unwrap_or_else(|| id.clone());
+    let title_default = name.replace(['{', '}'], "");
+    let minutes = i64::try_from(number("DedupPeriodMinutes")?.unwrap_or(60)).unwrap_or(60);
+    Ok(Rule {
+        severity: severity(needed("Severity")?)?,
+        enabled: node.get("Enabled").map(Node::boolean).transpose()?.unwrap_or(true),
+        description: text("Description")?,
+        reference: text("Reference")?,
+        runbook: text("Runbook")?,
+        false_positives: node.get("FalsePositives").map(Node::texts).transpose()?.unwrap_or_default(),
+        mitre: node.get("Reports").map(mitre).transpose()?.unwrap_or_default(),
+        dedup_period: SignedDuration::from_mins(minutes),
+        threshold: number("Threshold")?.unwrap_or(1).max(1),
+        distinct: node.get("ThresholdDistinct").map(path).transpose()?,
+        title: template("AlertTitle", &title_default)?,
+        dedup_key: template("DedupKey", &format!("{id} {{username}} {{namespace}}"))?,
+        stages: node.get("Stages").map(stages).transpose()?,
+        logic: Logic::Panther { detection: condition::compile(needed("Detection")?)? },
+        exclusions: exclusions(node)?,
+        tests: node.get("Tests").map(tests).transpose()?.unwrap_or_default(),
+        id,
+        name,
+        file: String::new(),
+        sha256: String::new(),
+    })
+}
+
+fn path(node: &Node) -> Parsed<Path> {
+    Path::of_event(node.line, steps(node.line, node.text()?)?)
+}
+
+fn severity(node: &Node) -> Parsed<Severity> {
+    node.text()?.parse().map_err(|problem: String| Problem::new(node.line, problem))
+}
+
+/// `MITRE ATT&CK: [TA0003:T1053.003]`: the technique behind the tactic.
+fn mitre(node: &Node) -> Parsed<Vec<String>> {
+    let mut techniques = Vec::new();
+    for report in node.map()? {
+        if report.key == "MITRE ATT&CK" {
+            let all = report.value.texts()?;
+            techniques.extend(all.iter().map(|text| text.rsplit(':').next().unwrap_or_default().trim().to_owned()));
+        }
+    }
+    Ok(techniques)
+}
+
+fn stages(node: &Node) -> Parsed<Vec<String>> {
+    let stages = node.texts()?;
+    match stages.iter().find(|stage| !STAGES.contains(&stage.as_str())) {
+        Some(stage) => Err(unknown(node.line, "stage", stage, STAGES.into_iter())),
+        None => Ok(stages),
+    }
+}
+
+/// A mapping of names to match expressions; Panther's InlineFilters (what must hold) are exclusions of the opposite.
+fn exclusions(node: &Node) -> Parsed<Vec<(String, Condition)>> {
+    let mut exclusions = Vec::new();
+    for exclusion in node.get("Exclusions").map(Node::map).transpose()?.unwrap_or_default() {
+        exclusions.push((exclusion.key.clone(), condition::compile(&exclusion.value)?));
+    }
+    if let Some(filters) = node.get("InlineFilters") {
+        exclusions.push(("InlineFilters".to_owned(), Condition::None(vec![condition::compile(filters)?])));
+    }
+    Ok(exclusions)
+}
+
+fn tests(node: &Node) -> Parsed<Vec<Test>> {
+    node.list()?.iter().map(test).collect()
+}
+
+fn test(node: &Node) -> Parsed<Test> {
+    let known = ["Name", "ExpectedResult", "Log", "Mocks", "ExpectedTitle", "ExpectedDedupKey", "ExpectedSuppressedBy"];
+    if let Some(member) = node.map()?.iter().find(|member| !known.contains(&member.key.as_str())) {
+        return Err(unknown(member.line, "key", &member.key, known.into_iter()));
+    }
+    let needed = |key: &str| node.get(key).ok_or_else(|| Problem::new(node.line, format!("the test has no {key}")));
+    let text = |key: &str| node.get(key).map(|node| node.text().map(str::to_owned)).transpose();
+    Ok(Test {
+        name: needed("Name")?.text()?.to_owned(),
+        expected: needed("ExpectedResult")?.boolean()?,
+        log: match &needed("Log")?.value {
+            Kind::Scalar(serde_json::Value::String(json)) => json.clone(),
+            _ => needed("Log")?.to_json().to_string(),
+        },
+        title: text("ExpectedTitle")?,
+        dedup_key: text("ExpectedDedupKey")?,
+        suppressed_by: text("ExpectedSuppressedBy")?,
+    })
+}

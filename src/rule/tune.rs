@@ -1,0 +1,210 @@
+//! What users change about rules without touching them: suppressions with a reason and an end, severities.
+
+use std::path::Path;
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+use super::yaml::{self, Node, Parsed, Problem, RuleError, unknown};
+use super::{Rule, Severity, Suppression, View};
+use crate::rule::value::Value;
+
+/// A tuning file.
+#[derive(Debug, Clone, Default)]
+pub struct Tuning {
+    file: String,
+    suppressions: Vec<Entry>,
+    severities: Vec<(usize, String, Severity)>,
+}
+
+/// One suppression: every pattern given must fit.
+#[derive(Debug, Clone)]
+struct Entry {
+    line: usize,
+    name: String,
+    rule: Option<String>,
+    patterns: Vec<(&'static str, String)>,
+    reason: String,
+    expires: Option<Timestamp>,
+}
+
+/// Something in a tuning file that does nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning(pub String);
+
+/// Fields that an entry may name, and those of an event they are compared with.
+const FIELDS: [(&str, &str); 6] = [
+    ("namespace", "namespace"),
+    ("username", "username"),
+    ("user_agent", "userAgent"),
+    ("cluster", "cluster"),
+    ("name", "name"),
+    ("image", "images"),
+];
+const KEYS: [&str; 4] = ["id", "rule", "reason", "expires"];
+
+impl Tuning {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// It cannot be read, or names something unknown; with file and line.
+    pub fn load(path: &Path) -> Result<Self, RuleError> {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path).map_err(|error| RuleError {
+            file: file.clone(),
+            line: 1,
+            what: format!("cannot be read: {error}"),
+        })?;
+        Self::parse(&file, &text).map_err(|problem| problem.in_file(&file))
+    }
+
+    fn parse(file: &str, text: &str) -> Parsed<Self> {
+        let mut tuning = Tuning { file: file.to_owned(), ..Tuning::default() };
+        for document in yaml::documents(text)? {
+            for member in document.map()? {
+                match member.key.as_str() {
+                    "suppress" => {
+                        let entries = member.value.list()?.iter().map(entry);
+                        tuning.suppressions = entries.collect::<Parsed<_>>()?;
+                    }
+                    "severity" => {
+                        for change in member.value.map()? {
+                            let severity = change.value.text()?.parse();
+                            let severity =
+                                severity.map_err(|problem: String| Problem::new(change.value.line, problem))?;
+                            tuning.severities.push((change.line, change.key.clone(), severity));
+                        }
+                    }
+                    other => return Err(unknown(member.line, "key", other, ["suppress", "severity"].into_iter())),
+                }
+            }
+        }
+        Ok(tuning)
+    }
+
+    /// The severity that a rule was given.
+    #[must_use]
+    pub fn severity(&self, rule: &str) -> Option<Severity> {
+        self.severities.iter().find(|(_, id, _)| id == rule).map(|(_, _, severity)| *severity)
+    }
+
+    /// Entries that do nothing: for rules that are not there, or past their end at `now`.
+    #[must_use]
+    pub fn warnings(&self, rules: &[Rule], now: Timestamp) -> Vec<Warning> {
+        let known = |id: &str| rules.iter().any(|rule| rule.id == id);
+        let at = |line: usize, what: String| Warning(format!("{}:{line}: {what}", self.file));
+        let unknown_severity = self.severities.iter().filter(|(_, id, _)| !known(id));
+        let mut warnings: Vec<Warning> =
+            unknown_severity.map(|(line, id, _)| at(*line, format!("no rule {id} is evaluated"))).collect();
+        for entry in &self.suppressions {
+            if let Some(rule) = entry.rule.as_ref().filter(|rule| !known(rule)) {
+                warnings.push(at(entry.line, format!("no rule {rule} is evaluated")));
+            }
+            if let Some(end) = entry.expires.filter(|end| *end <= now) {
+                warnings.push(at(entry.line, format!("the suppression {} ended at {end}", entry.name)));
+            }
+        }
+        warnings
+    }
+
+    /// The first entry that suppresses a match. An entry with an end holds for events before it.
+    #[must_use]
+    pub fn suppression(&self, rule: &str, view: &View<'_>, time: Option<Timestamp>) -> Option<Suppression> {
+        let entry = self.suppressions.iter().find(|entry| entry.fits(rule, view, time))?;
+        Some(Suppression { by: entry.name.clone(), reason: entry.reason.clone() })
+    }
+}
+
+impl Entry {
+    fn fits(&self, rule: &str, view: &View<'_>, time: Option<Timestamp>) -> bool {
+        let of_rule = self.rule.as_deref().is_none_or(|wanted| wanted == rule);
+        let in_time = self.expires.is_none_or(|end| time.is_none_or(|time| time < end));
+        of_rule && in_time && self.patterns.iter().all(|(field, pattern)| fits(view, field, pattern))
+    }
+}
+
+/// Whether a field, or all values of a list, fit a pattern: one foreign image is enough not to suppress.
+fn fits(view: &View<'_>, field: &str, pattern: &str) -> bool {
+    let Some(field) = super::FIELDS.iter().find(|known| known.name == field) else { return false };
+    let value = (field.read)(view);
+    let fits = |value: &Value<'_>| value.print().is_some_and(|text| glob(pattern.as_bytes(), text.as_bytes()));
+    match value.elements() {
+        Some(items) => !items.is_empty() && items.iter().all(fits),
+        None => fits(&value),
+    }
+}
+
+/// Whether text fits a pattern in which `*` stands for any text.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let mut parts = pattern.split(|&byte| byte == b'*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = text.strip_prefix(first) else { return false };
+    let mut parts: Vec<&[u8]> = parts.collect();
+    let Some(last) = parts.pop() else { return rest.is_empty() };
+    for part in parts {
+        match memchr::memmem::find(rest, part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+fn entry(node: &Node) -> Parsed<Entry> {
+    let known = || FIELDS.iter().map(|(name, _)| *name).chain(KEYS);
+    let mut entry = Entry {
+        line: node.line,
+        name: format!("tuning line {}", node.line),
+        rule: None,
+        patterns: Vec::new(),
+        reason: String::new(),
+        expires: None,
+    };
+    for member in node.map()? {
+        let text = member.value.text();
+        match member.key.as_str() {
+            "id" => text?.clone_into(&mut entry.name),
+            "rule" => entry.rule = Some(text?.to_owned()),
+            "reason" => text?.clone_into(&mut entry.reason),
+            "expires" => entry.expires = Some(end(&member.value)?),
+            key => match FIELDS.iter().find(|(name, _)| *name == key) {
+                Some((_, field)) => entry.patterns.push((field, text?.to_owned())),
+                None => return Err(unknown(member.line, "key", key, known())),
+            },
+        }
+    }
+    if entry.reason.is_empty() {
+        return Err(Problem::new(node.line, "a suppression needs a reason"));
+    }
+    if entry.rule.is_none() && entry.patterns.is_empty() {
+        return Err(Problem::new(node.line, "a suppression needs a rule or a pattern; this one would hide everything"));
+    }
+    Ok(entry)
+}
+
+fn end(node: &Node) -> Parsed<Timestamp> {
+    let text = node.text()?;
+    let date = || text.parse::<Date>().ok()?.to_zoned_datetime(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    let problem = || Problem::new(node.line, format!("{text} is no date (2027-01-31) and no time"));
+    text.parse().ok().or_else(date).ok_or_else(problem)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        for (pattern, text, expected) in [
+            ("prod", "prod", true),
+            ("prod", "prod2", false),
+            ("prod*", "prod2", true),
+            ("*/backup:*", "registry/backup:1", true),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "axxbyy", false),
+            ("*", "", true),
+            ("ab*ba", "aba", false),
+        ] {
+            assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! An event as rules see it: its fields by name, and what is derived from them.
+
+use std::borrow::Cow;
+use std::cell::OnceCell;
+
+use serde_json::{Value as Json, json};
+
+use super::principal::{self, Class};
+use super::value::Value;
+use crate::event::{AuditEvent, Origin, Text, User};
+
+/// Namespaces that belong to the cluster, as in Panther's rules.
+pub(super) const SYSTEM_NAMESPACES: [&str; 4] = ["kube-system", "gke-system", "kube-node-lease", "kube-public"];
+
+/// One event; bodies are parsed when a condition first asks for them.
+#[derive(Debug)]
+pub struct View<'e> {
+    /// The event.
+    pub event: &'e AuditEvent<'e>,
+    origin: &'e Origin<'e>,
+    request: OnceCell<Json>,
+    response: OnceCell<Json>,
+    extra: OnceCell<Json>,
+    annotations: OnceCell<Json>,
+}
+
+impl<'e> View<'e> {
+    /// Looks at an event.
+    #[must_use]
+    pub fn new(event: &'e AuditEvent<'e>, origin: &'e Origin<'e>) -> Self {
+        View {
+            event,
+            origin,
+            request: OnceCell::new(),
+            response: OnceCell::new(),
+            extra: OnceCell::new(),
+            annotations: OnceCell::new(),
+        }
+    }
+
+    /// `requestObject`; null where there is none, or none that can be parsed.
+    #[must_use]
+    pub fn request(&self) -> &Json {
+        self.request.get_or_init(|| parse(self.event.request_object.as_deref()))
+    }
+
+    /// `responseObject`; null where there is none, or none that can be parsed.
+    #[must_use]
+    pub fn response(&self) -> &Json {
+        self.response.get_or_init(|| parse(self.event.response_object.as_deref()))
+    }
+
+    pub(super) fn extra(&self) -> &Json {
+        self.extra.get_or_init(|| parse(self.event.user.extra))
+    }
+
+    pub(super) fn annotations(&self) -> &Json {
+        self.annotations.get_or_init(|| parse(self.event.annotations))
+    }
+
+    /// The pod template of any workload: from the response, which is the state after the change, else the request.
+    pub(super) fn pod_spec(&self) -> Option<&Json> {
+        [self.response(), self.request()].into_iter().find_map(pod_spec)
+    }
+
+    /// All containers of that template: init and ephemeral ones too.
+    pub(super) fn containers(&self) -> Vec<&Json> {
+        let lists = ["initContainers", "containers", "ephemeralContainers"];
+        let pod = self.pod_spec();
+        lists.iter().filter_map(|list| pod?.get(list)?.as_array()).flatten().collect()
+    }
+
+    pub(super) fn principal_class(&self) -> Class {
+        principal::classify(&self.event.user)
+    }
+
+    pub(super) fn origin(&self) -> &Origin<'e> {
+        self.origin
+    }
+}
+
+fn parse(text: Option<&[u8]>) -> Json {
+    text.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or(Json::Null)
+}
+
+/// Where the pod template stands: Pod, CronJob, PodTemplate, or a workload with `spec.template`.
+fn pod_spec(body: &Json) -> Option<&Json> {
+    let pointers = ["/spec/jobTemplate/spec/template/spec", "/spec/template/spec", "/template/spec", "/spec"];
+    let is_pod = |spec: &&Json| ["containers", "ephemeralContainers"].iter().any(|list| spec.get(list).is_some());
+    pointers.iter().find_map(|pointer| body.pointer(pointer).filter(is_pod))
+}
+
+/// Text that a list shows.
+pub(super) fn texts<'v>(texts: &'v [Text<'_>]) -> Value<'v> {
+    if texts.is_empty() {
+        Value::Missing
+    } else {
+        Value::List(texts.iter().map(|text| Value::from(text.as_ref())).collect())
+    }
+}
+
+pub(super) fn owned<'v>(texts: Vec<String>) -> Value<'v> {
+    if texts.is_empty() {
+        Value::Missing
+    } else {
+        Value::List(texts.into_iter().map(|text| Value::Text(Cow::Owned(text))).collect())
+    }
+}
+
+/// Text members of containers.
+pub(super) fn container_texts(containers: &[&Json], key: &str) -> Vec<String> {
+    containers.iter().filter_map(|container| container.get(key)?.as_str()).map(str::to_owned).collect()
+}
+
+/// Command and arguments of each container, joined by spaces.
+pub(super) fn commands(containers: &[&Json]) -> Vec<String> {
+    let words = |container: &&Json| {
+        let lists = ["command", "args"].iter().filter_map(|list| container.get(list)?.as_array());
+        lists.flatten().filter_map(Json::as_str).collect::<Vec<_>>().join(" ")
+    };
+    containers.iter().map(words).filter(|command| !command.is_empty()).collect()
+}
+
+/// The command that `exec` runs: the `command` parameters of the request, in order.
+pub(super) fn exec_command(uri: &str) -> Option<String> {
+    let (_, query) = uri.split_once('?')?;
+    let words: Vec<String> =
+        query.split('&').filter_map(|pair| pair.strip_prefix("command=")).map(percent_decoded).collect();
+    (!words.is_empty()).then(|| words.join(" "))
+}
+
+/// Undoes `%20` and `+`; bytes that are not UTF-8 become U+FFFD.
+fn percent_decoded(text: &str) -> String {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&byte, after)) = rest.split_first() {
+        let hex = (byte == b'%').then(|| after.get(..2)).flatten().and_then(|digits| std::str::from_utf8(digits).ok());
+        match hex.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+            Some(decoded) => {
+                bytes.push(decoded);
+                rest = &after[2..];
+            }
+            None => {
+                bytes.push(if byte == b'+' { b' ' } else { byte });
+                rest = after;
+            }
+        }
+    }
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// An event as native JSON of audit.k8s.io/v1, for rules that look at it as a whole.
+#[must_use]
+pub fn native(view: &View<'_>) -> Json {
+    let event = view.event;
+    let user = |user: &User<'_>| json!({"username": user.username, "uid": user.uid, "groups": user.groups});
+    let object = &event.object_ref;
+    let status = &event.response_status;
+    let mut native = json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1",
+        "level": event.level, "auditID": event.audit_id, "stage": event.stage, "requestURI": event.request_uri,
+        "verb": event.verb, "user": user(&event.user), "sourceIPs": event.source_ips, "userAgent": event.user_agent,
+        "impersonatedUser": event.impersonated_user.as_ref().map(user),
+        "objectRef": {
+            "resource": object.resource, "namespace": object.namespace, "name": object.name,
+            "apiGroup": object.api_group, "apiVersion": object.api_version, "subresource": object.subresource,
+        },
+        "responseStatus": {"code": status.code, "status": status.status, "reason": status.reason, "message": status.message},
+        "requestObject": view.request(), "responseObject": view.response(), "annotations": view.annotations(),
+    });
+    native["user"]["extra"] = view.extra().clone();
+    prune(&mut native);
+    native
+}
+
+/// Removes members that are null: in the event as it was they are missing.
+fn prune(value: &mut Json) {
+    if let Json::Object(members) = value {
+        members.retain(|_, member| !member.is_null());
+        members.values_mut().for_each(prune);
+    }
+}

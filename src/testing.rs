@@ -1,0 +1,92 @@
+//! Runs the tests that rules carry, through the same stages as a sweep.
+
+use crate::decode::Limits;
+use crate::evaluate::evaluate;
+use crate::event::Origin;
+use crate::frame::{Body, Document, Framing};
+use crate::normalize::{Normalized, normalize, time_of};
+use crate::rule::{Pack, Rule, RuleMatch, Test, Tuning, View};
+use crate::unwrap::{Envelope, Unwrapper};
+
+/// How a test went.
+#[derive(Debug, Clone, serde::Serialize)]
+pub struct Verdict {
+    /// The rule.
+    pub rule_id: String,
+    /// The test.
+    pub test: String,
+    /// Whether the rule did what the test expects.
+    pub passed: bool,
+    /// What went wrong.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+    /// Title of the match, suppressed or not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// Its dedup key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub dedup_key: Option<String>,
+    /// What suppressed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub suppressed_by: Option<String>,
+}
+
+/// Runs all tests of a rule.
+#[must_use]
+pub fn run(rule: &Rule) -> Vec<Verdict> {
+    let pack = Pack::new(vec![rule.clone()], Tuning::default());
+    rule.tests.iter().map(|test| verdict(rule, test, &matches(&pack, &test.log))).collect()
+}
+
+fn verdict(rule: &Rule, test: &Test, found: &[RuleMatch]) -> Verdict {
+    let hit = found.iter().find(|found| found.suppressed.is_none());
+    let shown = hit.or(found.first());
+    let title = shown.map(|found| found.title.clone());
+    let dedup_key = shown.map(|found| found.dedup_key.clone());
+    let suppressed_by = shown.and_then(|found| found.suppressed.as_ref()).map(|suppression| suppression.by.clone());
+    let differs = |what: &str, expected: &Option<String>, is: &Option<String>| {
+        let wrong = expected.is_some() && expected != is;
+        wrong.then(|| format!("{what} is {}, not {}", quoted(is), quoted(expected)))
+    };
+    let problem = match (test.expected, hit.is_some()) {
+        (true, false) => Some("the rule does not match".to_owned()),
+        (false, true) => Some("the rule matches".to_owned()),
+        _ => differs("the title", &test.title, &title)
+            .or_else(|| differs("the dedup key", &test.dedup_key, &dedup_key))
+            .or_else(|| differs("what suppresses it", &test.suppressed_by, &suppressed_by)),
+    };
+    Verdict {
+        rule_id: rule.id.clone(),
+        test: test.name.clone(),
+        passed: problem.is_none(),
+        problem,
+        title,
+        dedup_key,
+        suppressed_by,
+    }
+}
+
+fn quoted(text: &Option<String>) -> String {
+    text.as_ref().map_or_else(|| "nothing".to_owned(), |text| format!("{text:?}"))
+}
+
+/// What the rules say of the records in a test's log.
+fn matches(pack: &Pack, log: &str) -> Vec<RuleMatch> {
+    let limits = Limits { max_record: usize::MAX, max_bytes: None };
+    let body = Body::Json(log.as_bytes());
+    let document = Document { record: 1, offset: Some(0), element: None, framing: Framing::Json, time: None, body };
+    let mut found = Vec::new();
+    let mut unwrapper = Unwrapper::new(limits);
+    let mut on_leaf = |leaf: crate::unwrap::Leaf<'_>, envelope: &Envelope<'_>, _: crate::unwrap::Place<'_>| {
+        normalize(&leaf, |normalized| {
+            if let Normalized::Event(event) = normalized {
+                let origin = Origin { cluster: envelope.origin.cluster.clone(), ..envelope.origin.clone() };
+                let time = time_of(&event, envelope).map(|(time, _)| time);
+                found.extend(evaluate(pack, &View::new(&event, &origin), time));
+            }
+        });
+    };
+    unwrapper.open(&document, &Envelope::default(), &mut on_leaf);
+    unwrapper.finish(&mut on_leaf);
+    found
+}
