@@ -9,13 +9,16 @@ fn main() -> io::Result<()> {
     println!("cargo:rerun-if-changed={}", directory.display());
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
-        names.push(entry?.file_name().to_string_lossy().into_owned());
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "yml") {
+            names.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+        }
     }
     names.sort();
     let root = env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?;
     let mut code = String::from("/// The built-in rules: file name and text.\nconst BUILTIN: &[(&str, &str)] = &[\n");
-    for name in names.iter().filter(|name| name.ends_with(".yml")) {
-        let file = Path::new(&root).join(directory).join(name);
+    for name in names {
+        let file = Path::new(&root).join(directory).join(&name);
         let _ = writeln!(code, "    ({name:?}, include_str!({:?})),", file.display().to_string());
     }
     code.push_str("];\n");

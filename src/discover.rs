@@ -8,10 +8,9 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use walkdir::{DirEntry, WalkDir};
 
-use crate::decode::printable;
 use crate::error::Error;
 use crate::event::Origin;
-use crate::unwrap::{cluster_of_id, subscription_of_id};
+use crate::paths::{azure_cluster, azure_subscription, printable};
 
 /// How far outside the window a file's path must date it to be left out. Azure files records by the hour they were
 /// received, GCS adds late ones, Firehose buffers.
@@ -119,8 +118,8 @@ impl Found {
         let mut entries = WalkDir::new(root).into_iter();
         while let Some(entry) = entries.next() {
             match entry {
-                Ok(entry) if entry.depth() > 0 && is_excluded(&entry, exclude) => {
-                    self.skip(name(root, label, entry.path()), 0, "the report directory");
+                Ok(entry) if entry.depth() > 0 && (is_excluded(&entry, exclude) || is_report(&entry)) => {
+                    self.skip(name(root, label, entry.path()), 0, "a report of kubesweep");
                     entries.skip_current_dir();
                 }
                 Ok(entry) => self.entry(root, label, &entry),
@@ -179,6 +178,12 @@ fn is_excluded(entry: &DirEntry, exclude: Option<&Path>) -> bool {
     })
 }
 
+/// Whether a directory holds the files that a scan leaves.
+fn is_report(entry: &DirEntry) -> bool {
+    let files = ["hits.jsonl", "inputs.csv", "summary.csv"];
+    entry.file_type().is_dir() && files.iter().all(|file| entry.path().join(file).exists())
+}
+
 /// The path below the argument, joined by `/`; bytes that are not UTF-8 as `\xNN`.
 fn name(root: &Path, label: &str, path: &Path) -> Arc<str> {
     let below = path.strip_prefix(root).unwrap_or(path);
@@ -193,21 +198,28 @@ fn is_outside((start, end): (Timestamp, Timestamp), window: Window) -> bool {
     before || after
 }
 
-/// The hour or day that a path gives its file, in the layouts of Firehose and GCS sinks (`2026/11/24/03`), Azure
-/// (`y=2026/m=11/d=24/h=03`) and Hive (`year=2026/month=11/day=24`, `dt=2026-11-24`).
+/// The hour or day that a path proves for its file, in the layouts of Firehose (`2026/11/24/03/…`), GCS sinks
+/// (`cloudaudit.googleapis.com/…/2026/11/24/…`), Azure (`y=2026/m=11/d=24/h=03`) and Hive (`year=2026/month=11/day=24`,
+/// `dt=2026-11-24`). Two dates that differ prove nothing, and a day alone is how people name their own folders.
 fn dates(name: &str) -> Option<(Timestamp, Timestamp)> {
     let parts: Vec<&str> = name.split('/').collect();
-    let (date, hour) = (0..parts.len()).find_map(|at| date_at(&parts[at..]))?;
+    let of_gcs = parts.iter().any(|part| part.contains("audit.googleapis.com"));
+    let mut found = (0..parts.len()).filter_map(|at| date_at(&parts[at..]));
+    let (date, hour, keyed) = found.next()?;
+    if found.any(|(other, ..)| other != date) || !(keyed || of_gcs || hour.is_some()) {
+        return None;
+    }
     let midnight = date.to_zoned_datetime(TimeZone::UTC).ok()?.timestamp();
     let (offset, length) = hour.map_or((0, 24), |hour| (hour, 1));
     let start = midnight.checked_add(SignedDuration::from_hours(offset)).ok()?;
     Some((start, start.checked_add(SignedDuration::from_hours(length)).ok()?))
 }
 
-fn date_at(parts: &[&str]) -> Option<(Date, Option<i64>)> {
+/// The date at the start of some path segments, its hour, and whether keys name them.
+fn date_at(parts: &[&str]) -> Option<(Date, Option<i64>, bool)> {
     if let Some(date) = ["dt=", "date=", "eventDay="].iter().find_map(|key| parts[0].strip_prefix(key)) {
         let date = date.parse().ok().or_else(|| Date::strptime("%Y%m%d", date).ok())?;
-        return Some((date, None));
+        return Some((date, None, true));
     }
     let keyed = [["y=", "m=", "d=", "h="], ["year=", "month=", "day=", "hour="], ["", "", "", ""]];
     keyed.iter().find_map(|keys| {
@@ -218,7 +230,7 @@ fn date_at(parts: &[&str]) -> Option<(Date, Option<i64>)> {
         };
         let narrow = |at: usize| i8::try_from(digits(at, 2)?).ok();
         let date = Date::new(digits(0, 4)?, narrow(1)?, narrow(2)?).ok()?;
-        Some((date, digits(3, 2).filter(|hour| *hour < 24).map(i64::from)))
+        Some((date, digits(3, 2).filter(|hour| *hour < 24).map(i64::from), !keys[0].is_empty()))
     })
 }
 
@@ -227,9 +239,9 @@ fn date_at(parts: &[&str]) -> Option<(Date, Option<i64>)> {
 #[must_use]
 pub fn origin_of_path(name: &str) -> Origin<'_> {
     let mut origin = Origin::default();
-    if let Some(cluster) = cluster_of_id(name) {
+    if let Some(cluster) = azure_cluster(name) {
         origin.cluster = Some(cluster.into());
-        origin.account = subscription_of_id(name).map(Into::into);
+        origin.account = azure_subscription(name).map(Into::into);
         origin.platform = Some(crate::event::Platform::Aks);
     }
     for part in name.split('/') {
@@ -261,6 +273,8 @@ mod tests {
             ("year=2026/month=11/day=24/x.gz", Some("2026-11-24T00:00:00Z")),
             ("region=eu/eventDay=20261124/x.gz", Some("2026-11-24T00:00:00Z")),
             ("2026/13/24/x", None),
+            ("export/2026/11/24/task/000000", None),
+            ("downloads/2026/12/30/01/logs/2026/11/24/03/a.log", None),
             ("audit.log", None),
         ];
         for (path, start) in cases {

@@ -88,6 +88,8 @@ pub struct ObjectRef<'a> {
     pub api_version: Option<Text<'a>>,
     /// Subresource, `status`.
     pub subresource: Option<Text<'a>>,
+    /// Whether the name is the namespace again: a GKE path without a name, read as Panther reads it.
+    pub name_is_namespace: bool,
 }
 
 /// How the API server answered.
@@ -95,6 +97,8 @@ pub struct ObjectRef<'a> {
 pub struct ResponseStatus<'a> {
     /// Whether the record has a response at all; GKE logs completed requests only, so there it always does.
     pub present: bool,
+    /// Whether an answer without a code is OK, as on GKE.
+    pub silent_is_ok: bool,
     /// HTTP code, or google.rpc code on GKE (1 to 16; OK is absent).
     pub code: Option<i64>,
     /// `Success` or `Failure`.
@@ -187,8 +191,7 @@ impl Outcome {
         match (status.code, status.status.as_deref()) {
             (Some(code), _) if is_failure(code) => Outcome::Failed,
             (None, Some("Failure")) => Outcome::Failed,
-            // On GKE no code is OK; elsewhere it says nothing.
-            (None, None) if !status.present || event.request_uri.is_some() => Outcome::Unknown,
+            (None, None) if !status.silent_is_ok => Outcome::Unknown,
             _ if event.dry_run => Outcome::DryRun,
             _ => Outcome::Success,
         }

@@ -220,6 +220,14 @@ impl<'a> Fields<'a> {
         self.get_folded(key).or_else(cut)
     }
 
+    /// The key as it is written here, of the member that [`get_even_cut`](Self::get_even_cut) gives.
+    #[must_use]
+    pub fn spelling(&self, key: &str) -> Option<String> {
+        let names = || self.entries.iter().map(|(name, _)| name).chain(self.cut.iter().map(|(name, _)| name));
+        let exact = names().find(|name| *name == key);
+        exact.or_else(|| names().find(|name| equal_folded(name, key))).map(|name| name.clone().into_owned())
+    }
+
     /// The string member of this key, decoded; `None` for any other type.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {

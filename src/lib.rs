@@ -35,6 +35,7 @@
 
 pub mod error;
 pub mod json;
+mod paths;
 pub mod time;
 
 pub mod discover;

@@ -46,7 +46,7 @@ fn verdict(rule: &Rule, test: &Test, found: &[RuleMatch]) -> Verdict {
     let suppressed_by = shown.and_then(|found| found.suppressed.as_ref()).map(|suppression| suppression.by.clone());
     let differs = |what: &str, expected: &Option<String>, is: &Option<String>| {
         let wrong = expected.is_some() && expected != is;
-        wrong.then(|| format!("{what} is {}, not {}", quoted(is), quoted(expected)))
+        wrong.then(|| format!("{what} is {}, not {}", quoted(is.as_ref()), quoted(expected.as_ref())))
     };
     let problem = match (test.expected, hit.is_some()) {
         (true, false) => Some("the rule does not match".to_owned()),
@@ -66,8 +66,8 @@ fn verdict(rule: &Rule, test: &Test, found: &[RuleMatch]) -> Verdict {
     }
 }
 
-fn quoted(text: &Option<String>) -> String {
-    text.as_ref().map_or_else(|| "nothing".to_owned(), |text| format!("{text:?}"))
+fn quoted(text: Option<&String>) -> String {
+    text.map_or_else(|| "nothing".to_owned(), |text| format!("{text:?}"))
 }
 
 /// What the rules say of the records in a test's log.

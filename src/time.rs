@@ -37,6 +37,9 @@ pub fn from_json(raw: Raw<'_>) -> Option<Timestamp> {
 /// Seconds up to the year 5138, milliseconds, microseconds or nanoseconds beyond; the exports never say which.
 #[expect(clippy::cast_possible_truncation, reason = "microseconds of any date that jiff has fit")]
 fn from_epoch(value: f64) -> Option<Timestamp> {
+    if !value.is_finite() {
+        return None;
+    }
     let micros = match value.abs() {
         size if size < 1e11 => value * 1e6,
         size if size < 1e14 => value * 1e3,

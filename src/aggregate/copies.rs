@@ -69,6 +69,10 @@ fn survivor(mut copies: Vec<Observation>, duplicates: &mut Vec<Evidence>) -> Obs
     let mut copies = copies.into_iter();
     let Some(mut kept) = copies.next() else { unreachable!("a group has a member") };
     for copy in copies {
+        // A copy that was cut has lost the time at which the request was received.
+        if copy.record.time_source < kept.record.time_source || kept.record.time.is_none() {
+            (kept.record.time, kept.record.time_source) = (copy.record.time, copy.record.time_source);
+        }
         if !kept.platform_known && copy.platform_known {
             kept.record.platform = copy.record.platform;
             kept.platform_known = true;

@@ -185,8 +185,9 @@ fn sort_out(
 
 /// The cronjob-controller writes `cronjobs/status` at every schedule, most of all records on CronJobs.
 fn is_controller_noise(record: &Record) -> bool {
-    let controller = |user: &str| user.starts_with("system:");
-    record.subresource.as_deref() == Some("status") && record.username.as_deref().is_some_and(controller)
+    let writers = ["system:serviceaccount:kube-system:cronjob-controller", "system:kube-controller-manager"];
+    record.subresource.as_deref() == Some("status")
+        && record.username.as_deref().is_some_and(|user| writers.contains(&user))
 }
 
 /// Rows by path and member, with the counts that only `finish` knows.

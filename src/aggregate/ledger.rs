@@ -99,10 +99,12 @@ impl Input {
         }
     }
 
-    /// Notes what went wrong; the gravest status and the first reason stay.
+    /// Notes what went wrong; the gravest status and the first reason for it stay.
     pub fn problem(&mut self, status: Status, reason: impl Into<String>) {
+        if status > self.status || self.error.is_none() {
+            self.error = Some(reason.into());
+        }
         self.status = self.status.max(status);
-        self.error.get_or_insert_with(|| reason.into());
     }
 
     /// Widens the span of event times.

@@ -252,7 +252,7 @@ fn record(event: &AuditEvent<'_>, seen: &Seen<'_>) -> Record {
         resource: owned(&object.resource),
         subresource: owned(&object.subresource),
         namespace: owned(&object.namespace),
-        name: object_name(event),
+        name: owned(&object.name).filter(|_| !object.name_is_namespace),
         request_uri: owned(&event.request_uri),
         username: owned(&event.user.username),
         uid: owned(&event.user.uid),
@@ -270,16 +270,6 @@ fn record(event: &AuditEvent<'_>, seen: &Seen<'_>) -> Record {
         copies: 1,
         evidence: seen.evidence.clone(),
     }
-}
-
-/// The name in objectRef; not where a GKE path without a name put its namespace there.
-fn object_name(event: &AuditEvent<'_>) -> Option<String> {
-    let object = &event.object_ref;
-    let is_namespace = event.request_uri.is_none()
-        && object.name.is_some()
-        && object.name == object.namespace
-        && event.identity.target.as_deref().is_some_and(|path| path.split('/').count() <= 5);
-    object.name.as_deref().filter(|_| !is_namespace).map(str::to_owned)
 }
 
 /// The values of `user.extra` are lists; the first is taken.

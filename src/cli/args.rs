@@ -49,12 +49,12 @@ pub(super) struct Input {
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
-    /// Name of the cluster, where the dump itself does not say
+    /// Name of the cluster, whatever the dump says
     #[arg(long, value_name = "NAME", help_heading = "Input")]
     pub cluster: Option<String>,
 
-    /// Platform of the cluster, where the dump itself does not say: eks, aks,
-    /// gke or kubernetes
+    /// Platform of the cluster, whatever the dump says: eks, aks, gke or
+    /// kubernetes
     #[arg(long, value_name = "P", help_heading = "Input")]
     pub platform: Option<Platform>,
 
@@ -67,8 +67,8 @@ pub(super) struct Input {
     pub max_bytes: Option<u64>,
 
     /// Threads [default: all cores]
-    #[arg(short = 'j', long, value_name = "N", help_heading = "Limits")]
-    pub threads: Option<usize>,
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Limits")]
+    pub threads: Option<u16>,
 
     /// Print nothing but errors on standard error
     #[arg(short, long, action = ArgAction::SetTrue, help_heading = "Terminal")]

@@ -1,6 +1,10 @@
 //! Arguments as meant: times, spans and sizes.
 
-use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, civil::Date, tz::TimeZone};
+use jiff::{
+    SignedDuration, Span, SpanRelativeTo, Timestamp,
+    civil::{self, Date},
+    tz::TimeZone,
+};
 
 use super::args::{Input, Scan};
 use crate::aggregate::{Plan, is_group_field};
@@ -83,6 +87,9 @@ pub(super) fn plan(scan: &Scan, since: Option<Timestamp>) -> Result<Plan, Error>
 
 /// A time, a date (its midnight, UTC), or a span back from `now`.
 fn moment(text: &str, option: &str, now: Option<Timestamp>) -> Result<Timestamp, Error> {
+    // Without a zone it is UTC, as everything here.
+    let civil =
+        || text.parse::<civil::DateTime>().ok().filter(|_| text.contains(':'))?.to_zoned_datetime(TimeZone::UTC).ok();
     let date = || text.parse::<Date>().ok()?.to_zoned_datetime(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
     let back = || now?.checked_sub(span(text, option).ok()?).ok();
     let forms = if now.is_some() {
@@ -90,7 +97,13 @@ fn moment(text: &str, option: &str, now: Option<Timestamp>) -> Result<Timestamp,
     } else {
         "a time (2026-11-24T03:00:00Z) or a date (2026-11-24)"
     };
-    text.parse().ok().or_else(date).or_else(back).ok_or_else(|| Error::Usage(format!("{option} {text}: write {forms}")))
+    let civil = || civil().map(|zoned| zoned.timestamp());
+    text.parse()
+        .ok()
+        .or_else(civil)
+        .or_else(date)
+        .or_else(back)
+        .ok_or_else(|| Error::Usage(format!("{option} {text}: write {forms}")))
 }
 
 /// A span of days and smaller units; a day has 24 hours.

@@ -3,11 +3,15 @@
 use std::fmt::Write;
 use std::io::{self, Cursor, Read, Seek};
 
+use crate::paths::printable;
+
 use super::{Content, Hashing, Place, Walker, Window};
 
 impl Walker<'_> {
     pub(super) fn tar<'r>(&mut self, input: Window<Box<dyn Read + 'r>>, place: &Place) {
         let mut archive = tar::Archive::new(input);
+        // Archives that were put one behind the other have end marks between them.
+        archive.set_ignore_zeros(true);
         let mut members = 0;
         let problem = match archive.entries() {
             Ok(entries) => self.tar_entries(entries, place, &mut members),
@@ -29,10 +33,14 @@ impl Walker<'_> {
             match entry.header().entry_type() {
                 tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
                     *members += 1;
-                    self.member(&mut entry, &place.member(&name))?;
+                    let inner = self.inner(place, &name);
+                    self.member(&mut entry, &inner)?;
                 }
                 tar::EntryType::Directory => {}
-                _ => self.emit(&place.member(&name), Content::Foreign("a link or device in the archive")),
+                _ => {
+                    let inner = self.inner(place, &name);
+                    self.emit(&inner, Content::Foreign("a link or device in the archive"));
+                }
             }
         }
         Ok(())
@@ -47,8 +55,9 @@ impl Walker<'_> {
         let mut bytes = Vec::new();
         match input.by_ref().take(limit as u64 + 1).read_to_end(&mut bytes) {
             Ok(_) if bytes.len() > limit => {
-                let problem =
-                    format!("a zip inside a container may have {limit} bytes (--max-record); unpack it first");
+                let problem = format!(
+                    "a zip that is not a file of its own may have {limit} bytes (--max-record); unpack it first"
+                );
                 self.emit(place, Content::Failed(problem));
             }
             Ok(_) => self.zip_entries(Cursor::new(bytes), place),
@@ -64,7 +73,7 @@ impl Walker<'_> {
         let mut members = 0;
         for index in 0..archive.len() {
             let name = archive.by_index_raw(index).map(|file| printable(file.name_raw()));
-            let inner = place.member(&name.unwrap_or_else(|_| format!("#{index}")));
+            let inner = self.inner(place, &name.unwrap_or_else(|_| format!("#{index}")));
             match archive.by_index(index) {
                 Ok(file) if file.is_dir() => {}
                 Ok(mut file) => {
@@ -81,6 +90,17 @@ impl Walker<'_> {
         self.emit(place, Content::Archive(members, None));
     }
 
+    /// The place of a member; a second one of the same name is told apart by its number.
+    fn inner(&mut self, place: &Place, name: &str) -> Place {
+        let mut inner = place.member(name);
+        let seen = self.seen.entry(inner.member.clone().unwrap_or_default()).or_insert(0_u32);
+        *seen += 1;
+        if let Some(member) = inner.member.as_mut().filter(|_| *seen > 1) {
+            let _ = write!(member, "#{seen}");
+        }
+        inner
+    }
+
     /// Visits one member and reports its hash, reading it to its end whatever the visitor read.
     fn member(&mut self, reader: &mut dyn Read, place: &Place) -> io::Result<()> {
         let mut hashed = Hashing::new(reader);
@@ -92,15 +112,4 @@ impl Walker<'_> {
         }
         drained
     }
-}
-
-/// A name for people: bytes that are not UTF-8 as `\xNN`.
-pub(crate) fn printable(name: &[u8]) -> String {
-    name.utf8_chunks().fold(String::new(), |mut out, chunk| {
-        out.push_str(chunk.valid());
-        for byte in chunk.invalid() {
-            let _ = write!(out, "\\x{byte:02X}");
-        }
-        out
-    })
 }

@@ -3,7 +3,7 @@
 //! Firehose writes one member per delivery and thousands per object; a reader that stops at the first member
 //! loses nearly everything. RFC 1952 lets members follow each other with nothing in between.
 
-use std::io::{self, Read};
+use std::io::{self, BufRead, Read};
 
 use flate2::bufread::GzDecoder;
 use memchr::memmem;
@@ -12,6 +12,9 @@ use super::{Damage, window::Window};
 
 /// How far the search for the next member goes back from where inflating failed.
 const LOOK_BACK: usize = 64 * 1024;
+
+/// Members in a row without any text after which the search goes forward only.
+const MAX_BARREN: u32 = 64;
 
 /// Reads the text of all members. After an error that is a [`Damage`] reading goes on with the next member found.
 pub(super) struct Members<R: Read> {
@@ -23,6 +26,8 @@ pub(super) struct Members<R: Read> {
     text: u64,
     /// Number of the current member, from 1.
     number: u64,
+    /// Members in a row that gave no text.
+    barren: u32,
 }
 
 enum State<R: Read> {
@@ -35,22 +40,27 @@ impl<R: Read> Members<R> {
     /// Starts at the first member.
     pub(super) fn new(input: R) -> Self {
         let input = Window::keeping(input, LOOK_BACK);
-        Members { state: State::Between(input), member_start: 0, text_start: 0, text: 0, number: 0 }
+        Members { state: State::Between(input), member_start: 0, text_start: 0, text: 0, number: 0, barren: 0 }
     }
 
     fn open(&mut self, mut input: Window<R>) -> io::Result<()> {
-        let head = input.peek(3)?;
-        if head.is_empty() {
-            return Ok(());
+        let head = input.peek(3).map(|head| (head.is_empty(), head.starts_with(b"\x1f\x8b\x08")));
+        match head {
+            // An error of the stream below ends nothing: it may go on behind its own damage.
+            Err(error) => {
+                self.state = State::Between(input);
+                Err(error)
+            }
+            Ok((true, _)) => Ok(()),
+            Ok((_, false)) => self.skip_to_member(input, "bytes behind a gzip member that are no member"),
+            Ok((_, true)) => {
+                self.member_start = input.offset();
+                self.text_start = self.text;
+                self.number += 1;
+                self.state = State::Inside(Box::new(GzDecoder::new(input)));
+                Ok(())
+            }
         }
-        if !head.starts_with(b"\x1f\x8b\x08") {
-            return self.skip_to_member(input, "bytes behind a gzip member that are no member");
-        }
-        self.member_start = input.offset();
-        self.text_start = self.text;
-        self.number += 1;
-        self.state = State::Inside(Box::new(GzDecoder::new(input)));
-        Ok(())
     }
 
     /// Looks for the next member header; zero bytes up to the end are padding, anything else is damage.
@@ -61,15 +71,20 @@ impl<R: Read> Members<R> {
             let bytes = input.available();
             if let Some(found) = find_header(bytes) {
                 only_zeros &= bytes[..found].iter().all(|&byte| byte == 0);
-                std::io::BufRead::consume(&mut input, found);
+                input.consume(found);
                 self.state = State::Between(input);
                 break;
             }
             let skip = bytes.len().saturating_sub(3);
             only_zeros &= bytes.iter().all(|&byte| byte == 0);
-            std::io::BufRead::consume(&mut input, skip);
-            if input.extend()? == 0 {
-                break;
+            input.consume(skip);
+            match input.extend() {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) => {
+                    self.state = State::Between(input);
+                    return Err(error);
+                }
             }
         }
         if only_zeros { Ok(()) } else { Err(self.damage(what, at)) }
@@ -81,7 +96,11 @@ impl<R: Read> Members<R> {
 
     fn recover(&mut self, mut input: Window<R>, error: &io::Error) -> io::Error {
         let failed_at = input.offset();
-        input.rewind(self.member_start + 1);
+        // Headers that start nothing would be tried again and again, each over the bytes of the next ones.
+        self.barren = if self.text == self.text_start { self.barren + 1 } else { 0 };
+        if self.barren < MAX_BARREN {
+            input.rewind(self.member_start + 1);
+        }
         let damage = self.damage(&describe(error), failed_at);
         // What lies between is part of the member that failed, so it is not reported a second time.
         match self.skip_to_member(input, "") {

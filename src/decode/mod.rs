@@ -11,10 +11,10 @@ mod utf16;
 mod window;
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 
-pub(crate) use archive::printable;
 pub use hashing::Hashing;
 pub(crate) use hashing::sha256;
 pub use sniff::Kind;
@@ -22,7 +22,7 @@ pub use window::Window;
 
 /// Containers inside containers, at most.
 const MAX_LAYERS: usize = 8;
-/// Bytes that tell a container: a tar header is the largest.
+/// Bytes that tell what a stream is: a tar header, or enough of a text to know it for one.
 const SNIFFED: usize = 4096;
 
 /// Part of a stream could not be decoded. After this error a reader may be read on: it goes on behind the damage.
@@ -105,7 +105,7 @@ pub trait Visitor {
 /// `file` is the same source, seekable, where there is one: a zip at the top is read through it.
 pub fn walk(input: &mut dyn Read, file: Option<File>, limits: Limits, visitor: &mut dyn Visitor) {
     let budget = Cell::new(limits.max_bytes.unwrap_or(u64::MAX));
-    let mut walker = Walker { limits, budget: &budget, visitor, file };
+    let mut walker = Walker { limits, budget: &budget, visitor, file, seen: BTreeMap::new() };
     walker.descend(Window::new(Box::new(input)), &Place::default());
 }
 
@@ -138,14 +138,28 @@ struct Walker<'w> {
     budget: &'w Cell<u64>,
     visitor: &'w mut dyn Visitor,
     file: Option<File>,
+    /// Members visited so far, by name.
+    seen: BTreeMap<String, u32>,
 }
 
 impl Walker<'_> {
     fn descend<'r>(&mut self, mut input: Window<Box<dyn Read + 'r>>, place: &Place) {
-        let kind = match input.peek(SNIFFED) {
-            Ok(head) => sniff::kind(head),
-            Err(error) => return self.emit(place, Content::Failed(error.to_string())),
+        let mut damages = Vec::new();
+        let kind = loop {
+            match input.peek(SNIFFED) {
+                Ok(head) => break sniff::kind(head),
+                Err(error) if is_damage(&error) => damages.push(error),
+                Err(error) => return self.emit(place, Content::Failed(error.to_string())),
+            }
         };
+        if kind == Kind::Empty
+            && let Some(damage) = damages.first()
+        {
+            return self.emit(place, Content::Failed(damage.to_string()));
+        }
+        if !damages.is_empty() {
+            input = Window::new(Box::new(Damaged { damages, rest: input }));
+        }
         if kind.is_container() && place.layers >= MAX_LAYERS {
             return self.emit(place, Content::Failed(format!("containers nested deeper than {MAX_LAYERS}")));
         }
@@ -154,7 +168,7 @@ impl Walker<'_> {
             Kind::Gzip => self.layer(Ok(gzip::Members::new(input)), place, name),
             Kind::Zstd => self.layer(zstd::Decoder::with_buffer(input), place, name),
             Kind::Bzip2 => self.layer(Ok(bzip2::bufread::MultiBzDecoder::new(input)), place, name),
-            Kind::Xz => self.layer(Ok(liblzma::bufread::XzDecoder::new_multi_decoder(input)), place, name),
+            Kind::Xz => self.layer(xz(input), place, name),
             Kind::Tar => self.tar(input, &place.inside(name)),
             Kind::Zip => self.zip(input, &place.inside(name)),
             Kind::Utf16 => self.data(kind, &mut utf16::Utf8::new(input), place),
@@ -179,6 +193,34 @@ impl Walker<'_> {
 
     fn emit(&mut self, place: &Place, content: Content<'_>) {
         self.visitor.stream(Stream { member: place.member.as_deref(), container: &place.container, content });
+    }
+}
+
+/// Most memory that an xz stream may ask for; the largest preset needs 65 MiB.
+const XZ_MEMORY: u64 = 256 << 20;
+
+fn xz<R: io::BufRead>(input: R) -> io::Result<liblzma::bufread::XzDecoder<R>> {
+    let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)?;
+    Ok(liblzma::bufread::XzDecoder::new_stream(input, stream))
+}
+
+/// Whether reading may go on after this error.
+fn is_damage(error: &io::Error) -> bool {
+    error.get_ref().is_some_and(|inner| inner.is::<Damage>())
+}
+
+/// A stream whose beginning was lost: what went wrong, then what could be read.
+struct Damaged<R> {
+    damages: Vec<io::Error>,
+    rest: R,
+}
+
+impl<R: Read> Read for Damaged<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self.damages.pop() {
+            Some(damage) => Err(damage),
+            None => self.rest.read(out),
+        }
     }
 }
 

@@ -78,6 +78,10 @@ pub(super) fn kind(head: &[u8]) -> Kind {
     if let Some((_, kind)) = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)) {
         return *kind;
     }
+    // A zstd file may start with a frame that is to be skipped (RFC 8878, 3.1.2), as pzstd writes.
+    if matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]) {
+        return Kind::Zstd;
+    }
     if is_tar(head) {
         return Kind::Tar;
     }
@@ -85,11 +89,11 @@ pub(super) fn kind(head: &[u8]) -> Kind {
     if YAML.iter().any(|first| text.starts_with(first)) {
         return Kind::Unsupported("yaml");
     }
-    // A log that was truncated in place starts with zeros; any other control byte before the first brace is no text.
-    let start = text.iter().position(|&byte| byte != 0).unwrap_or(text.len());
-    let before_json = text[start..].split(|&byte| byte == b'{').next().unwrap_or_default();
-    let is_control = |byte: &u8| *byte < 32 && !matches!(byte, b'\t' | b'\n' | b'\r' | 27);
-    if before_json.iter().any(is_control) { Kind::Binary } else { Kind::Text }
+    // A log that was truncated in place starts with zeros, and single control bytes stand in many a log.
+    let text = &text[text.iter().position(|&byte| byte != 0).unwrap_or(text.len())..];
+    let is_control = |byte: &&u8| **byte < 32 && !matches!(byte, b'\t' | b'\n' | b'\r' | 27);
+    let controls = text.iter().filter(is_control).count();
+    if controls * 20 > text.len() { Kind::Binary } else { Kind::Text }
 }
 
 /// Whether this is a tar header: its checksum holds (POSIX ustar, GNU and the older V7 form alike).
@@ -115,6 +119,7 @@ mod tests {
             (b"\0\0\0\0{\"kind\"", Kind::Text),
             (b"\xef\xbb\xbf{}", Kind::Text),
             (b"\x89PNG\r\n\x1a\n\0\0", Kind::Binary),
+            (b"hello\x01 this is a line of a log\n{}", Kind::Text),
             (b"PAR1\x15", Kind::Unsupported("parquet")),
             (b"---\ninsertId: a\n", Kind::Unsupported("yaml")),
             (b"", Kind::Empty),

@@ -15,6 +15,8 @@ pub struct Window<R> {
     /// Stream offset of `buffer[0]`.
     base: u64,
     keep: usize,
+    /// What stopped a look ahead; the next read reports it.
+    stopped: Option<io::Error>,
 }
 
 impl<R: Read> Window<R> {
@@ -25,7 +27,7 @@ impl<R: Read> Window<R> {
 
     /// A window that can [go back](Self::rewind) over the last `keep` bytes.
     pub fn keeping(inner: R, keep: usize) -> Self {
-        Window { inner, buffer: Vec::new(), start: 0, end: 0, base: 0, keep }
+        Window { inner, buffer: Vec::new(), start: 0, end: 0, base: 0, keep, stopped: None }
     }
 
     /// Stream offset of the first byte that was not consumed.
@@ -40,6 +42,9 @@ impl<R: Read> Window<R> {
 
     /// Reads one more chunk behind the bytes at hand; 0 at the end of the stream.
     pub fn extend(&mut self) -> io::Result<usize> {
+        if let Some(error) = self.stopped.take() {
+            return Err(error);
+        }
         self.make_room();
         loop {
             match self.inner.read(&mut self.buffer[self.end..]) {
@@ -53,9 +58,16 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// At least `count` bytes, or all that the stream still has.
+    /// At least `count` bytes, or all that can be read; fails only where nothing can.
     pub fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
-        while self.end - self.start < count && self.extend()? > 0 {}
+        while self.end - self.start < count && self.stopped.is_none() {
+            match self.extend() {
+                Ok(0) => break,
+                Ok(_) => {}
+                Err(error) if self.start == self.end => return Err(error),
+                Err(error) => self.stopped = Some(error),
+            }
+        }
         Ok(self.available())
     }
 

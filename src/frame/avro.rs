@@ -2,6 +2,8 @@
 
 use std::io::Read;
 
+use apache_avro::Schema;
+use apache_avro::schema::Name;
 use apache_avro::types::Value;
 use serde_json::{Map, Value as Json};
 
@@ -12,8 +14,12 @@ use crate::decode::Damage;
 pub(super) fn frame(reader: &mut dyn Read, sink: &mut dyn Sink) {
     let records = match apache_avro::Reader::new(reader) {
         Ok(records) => records,
-        Err(error) => return damage(sink, &error),
+        Err(error) => return damage(sink, &error.to_string()),
     };
+    // A type inside itself lets a few bytes nest deeper than a stack is.
+    if is_recursive(records.writer_schema(), &mut Vec::new()) {
+        return damage(sink, "its schema names a type inside itself, which no export does");
+    }
     for (number, record) in (1..).zip(records) {
         match record {
             Ok(value) => {
@@ -28,16 +34,32 @@ pub(super) fn frame(reader: &mut dyn Read, sink: &mut dyn Sink) {
                     body,
                 });
             }
-            Err(error) => return damage(sink, &error),
+            Err(error) => return damage(sink, &error.to_string()),
         }
     }
 }
 
-fn damage(sink: &mut dyn Sink, error: &apache_avro::Error) {
-    sink.damage(Damage { what: format!("avro: {error}"), at: 0, text_start: 0 });
+fn damage(sink: &mut dyn Sink, problem: &str) {
+    sink.damage(Damage { what: format!("avro: {problem}"), at: 0, text_start: u64::MAX });
 }
 
-/// Bytes that are text become a string, other bytes base64.
+fn is_recursive<'s>(schema: &'s Schema, around: &mut Vec<&'s Name>) -> bool {
+    match schema {
+        Schema::Ref { name } => around.contains(&name),
+        Schema::Record(record) => {
+            around.push(&record.name);
+            let found = record.fields.iter().any(|field| is_recursive(&field.schema, around));
+            around.pop();
+            found
+        }
+        Schema::Union(union) => union.variants().iter().any(|variant| is_recursive(variant, around)),
+        Schema::Array(array) => is_recursive(&array.items, around),
+        Schema::Map(map) => is_recursive(&map.types, around),
+        _ => false,
+    }
+}
+
+/// Bytes that are text become a string, compressed ones base64.
 fn to_json(value: Value) -> Json {
     match value {
         Value::Union(_, inner) => to_json(*inner),
@@ -63,6 +85,9 @@ fn bytes_to_json(bytes: Vec<u8>) -> Json {
     use base64::Engine;
     match String::from_utf8(bytes) {
         Ok(text) => text.into(),
-        Err(error) => base64::engine::general_purpose::STANDARD.encode(error.as_bytes()).into(),
+        Err(error) if error.as_bytes().starts_with(b"\x1f\x8b") => {
+            base64::engine::general_purpose::STANDARD.encode(error.as_bytes()).into()
+        }
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into(),
     }
 }

@@ -6,13 +6,15 @@ use super::{Body, Document, Framing, Input, More, Sink};
 use crate::json::equal_folded;
 
 /// Columns that tell an export of audit records; others may stand beside them.
-const KNOWN: [&str; 17] = [
+const KNOWN: [&str; 22] = [
     "@message",
     "message",
     "_raw",
     "log_s",
     "log",
     "line",
+    "event",
+    "data",
     "properties",
     "properties_s",
     "AdditionalFields",
@@ -22,53 +24,73 @@ const KNOWN: [&str; 17] = [
     "requestURI",
     "objectRef.resource",
     "RawEvent",
+    "protoPayload",
     "protoPayload.methodName",
     "protopayload_auditlog",
+    "jsonPayload",
+    "textPayload",
 ];
+/// Spreadsheets write what separates numbers in their language; the header tells.
+const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+
+/// The columns of an export.
+pub(super) struct Header {
+    columns: Vec<String>,
+    delimiter: u8,
+}
 
 /// Reads the header row; `None` (and nothing consumed) where the stream is not such an export.
-pub(super) fn header(input: &mut Input<'_>, sink: &mut dyn Sink) -> Option<Vec<String>> {
+pub(super) fn header(input: &mut Input<'_>, sink: &mut dyn Sink) -> Option<Header> {
     while !input.available().contains(&b'\n') && input.available().len() < 64 * 1024 {
-        if input.grow(sink) != More::Text {
+        if input.grow() != More::Text {
             break;
         }
     }
     let bytes = input.available();
     let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let end = memchr::memchr(b'\n', bytes)?;
-    let line = std::str::from_utf8(&bytes[mark..end])
+    let mut at = mark + bytes[mark..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    if bytes[at..].starts_with(b"sep=") {
+        at += memchr::memchr(b'\n', &bytes[at..])? + 1;
+    }
+    let end = at + memchr::memchr(b'\n', &bytes[at..])?;
+    let line = std::str::from_utf8(&bytes[at..end])
         .ok()
         .filter(|line| !line.starts_with(['{', '[']) && !line.contains("{\""))?;
-    let columns = cells(line.as_bytes())?;
-    let known = |column: &String| KNOWN.iter().any(|known| equal_folded(known, column));
-    columns.iter().any(known).then(|| {
-        input.consume(end + 1);
-        columns
-    })
+    let header = DELIMITERS.iter().find_map(|&delimiter| {
+        let columns: Vec<String> =
+            cells(line.as_bytes(), delimiter)?.iter().map(|column| column.trim().to_owned()).collect();
+        let known = columns.iter().any(|column| KNOWN.iter().any(|known| equal_folded(known, column)));
+        (known && (columns.len() > 1 || delimiter == b',')).then_some(Header { columns, delimiter })
+    })?;
+    input.consume(end + 1, sink);
+    Some(header)
 }
 
 /// The rows behind a header.
 pub(super) struct Rows<'r, 's> {
     input: Input<'r>,
-    header: Vec<String>,
+    header: Header,
     sink: &'s mut dyn Sink,
     record: u64,
 }
 
 impl<'r, 's> Rows<'r, 's> {
-    pub(super) fn new(input: Input<'r>, header: Vec<String>, sink: &'s mut dyn Sink) -> Self {
+    pub(super) fn new(input: Input<'r>, header: Header, sink: &'s mut dyn Sink) -> Self {
         Rows { input, header, sink, record: 0 }
     }
 
     pub(super) fn run(mut self) {
         while !self.input.is_done(self.sink) {
-            let first = self.input.available()[0];
-            if matches!(first, b'\n' | b'\r') {
-                self.input.consume(1);
-                continue;
-            }
             self.record += 1;
-            self.row();
+            let blank = self.input.available().starts_with(b"\n") || self.input.available().starts_with(b"\r\n");
+            if blank {
+                self.input.pass_line(self.sink);
+            } else {
+                self.row();
+            }
+            if self.input.available().first() == Some(&b'\n') {
+                self.input.consume(1, self.sink);
+            }
         }
     }
 
@@ -78,12 +100,12 @@ impl<'r, 's> Rows<'r, 's> {
             if let Some(end) = row_end(bytes) {
                 return self.emit(end);
             }
-            match self.input.grow(self.sink) {
+            match self.input.grow() {
                 More::Text => {}
                 More::End => return self.emit(self.input.available().len()),
                 More::Limit => {
                     self.document(Body::TooLong);
-                    return self.pass_line();
+                    return self.input.pass_line(self.sink);
                 }
             }
         }
@@ -93,22 +115,24 @@ impl<'r, 's> Rows<'r, 's> {
     fn emit(&mut self, end: usize) {
         let row = &self.input.available()[..end];
         let closed = memchr::memchr_iter(b'"', row).count().is_multiple_of(2);
-        let object =
-            cells(row).filter(|cells| closed && cells.len() == self.header.len()).map(|cells| self.object(&cells));
-        if let Some(object) = object {
-            self.document(Body::Json(object.as_bytes()));
-            self.input.consume(end);
-            return;
+        let fits = |cells: &Vec<String>| closed && cells.len() == self.header.columns.len();
+        let object = cells(row, self.header.delimiter).filter(fits).map(|cells| self.object(&cells));
+        let end = if object.is_some() { end } else { memchr::memchr(b'\n', row).unwrap_or(end) };
+        match object {
+            _ if end > self.input.max_record => self.document(Body::TooLong),
+            Some(object) => self.document(Body::Json(object.as_bytes())),
+            None => {
+                let row = row[..end].to_vec();
+                self.document(Body::Broken(&row));
+            }
         }
-        let row = row[..memchr::memchr(b'\n', row).unwrap_or(end)].to_vec();
-        self.document(Body::Broken(&row));
-        self.input.consume(row.len());
+        self.input.consume(end, self.sink);
     }
 
     /// A row as a JSON object of strings.
     fn object(&self, cells: &[String]) -> String {
-        let members =
-            self.header.iter().zip(cells).map(|(column, cell)| format!("{}:{}", quoted(column), quoted(cell)));
+        let columns = self.header.columns.iter().zip(cells);
+        let members = columns.map(|(column, cell)| format!("{}:{}", quoted(column), quoted(cell)));
         format!("{{{}}}", members.collect::<Vec<_>>().join(","))
     }
 
@@ -121,17 +145,6 @@ impl<'r, 's> Rows<'r, 's> {
             time: None,
             body,
         });
-    }
-
-    fn pass_line(&mut self) {
-        loop {
-            let newline = memchr::memchr(b'\n', self.input.available());
-            let count = newline.map_or(self.input.available().len(), |at| at + 1);
-            self.input.consume(count);
-            if newline.is_some() || self.input.is_done(self.sink) {
-                return;
-            }
-        }
     }
 }
 
@@ -148,8 +161,9 @@ fn row_end(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-fn cells(row: &[u8]) -> Option<Vec<String>> {
-    let mut reader = ::csv::ReaderBuilder::new().has_headers(false).flexible(true).from_reader(row);
+fn cells(row: &[u8], delimiter: u8) -> Option<Vec<String>> {
+    let mut reader =
+        ::csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(row);
     let mut record = ::csv::ByteRecord::new();
     reader.read_byte_record(&mut record).ok().filter(|read| *read)?;
     Some(record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect())

@@ -4,13 +4,15 @@
 use memchr::memmem;
 
 use super::prefix::{self, EVENT_START, MAX_PREFIX};
-use super::{Body, Document, Element, Framing, Input, More, Sink};
+use super::resync::{self, Next};
+use super::{ARRAYS, Body, Document, Element, Framing, Input, More, Sink};
 use crate::decode::Damage;
 use crate::json::{self, Skip};
 
-/// Keys whose array holds records: CloudWatch (`logEvents`, `events`, `results`), Azure (`records`, `value`),
-/// EventList (`items`), CloudTrail-like files (`Records`).
-const ARRAYS: [&str; 7] = ["logEvents", "events", "results", "records", "value", "items", "Records"];
+/// Objects up to this size are given out whole, with all that stands around their arrays; larger ones are walked.
+const WHOLE: usize = 1 << 20;
+/// What is kept of the object around a walked array.
+const MAX_AROUND: usize = 16 * 1024;
 
 /// Splits a stream that is not CSV.
 pub(super) struct Documents<'r, 's> {
@@ -45,6 +47,8 @@ struct Around {
     key: Option<&'static str>,
     text: Vec<u8>,
     index: usize,
+    /// Whether the element at hand begins a line.
+    own_lines: bool,
 }
 
 /// How far an object was understood.
@@ -53,7 +57,7 @@ enum Scan {
     /// The array of a known key starts at this index.
     Array(&'static str, usize),
     Incomplete,
-    Broken(usize),
+    Broken,
 }
 
 impl<'r, 's> Documents<'r, 's> {
@@ -72,7 +76,7 @@ impl<'r, 's> Documents<'r, 's> {
                 b'[' if self.opens_array() => {
                     let head = self.head(Framing::Json, None);
                     self.consume(1);
-                    self.elements(&head, &mut Around { key: None, text: Vec::new(), index: 0 });
+                    self.elements(&head, &mut Around { key: None, text: Vec::new(), index: 0, own_lines: false });
                 }
                 _ => self.text(),
             }
@@ -83,7 +87,7 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    /// Passes white space, zero bytes and byte order marks; false at the end of the stream.
+    /// Passes white space, control bytes and byte order marks; false at the end of the stream.
     fn skip_blanks(&mut self) -> bool {
         loop {
             if self.input.is_done(self.sink) {
@@ -96,10 +100,8 @@ impl<'r, 's> Documents<'r, 's> {
                     self.line_start = true;
                     1
                 }
-                b' ' | b'\t' | b'\r' | 0 => {
-                    bytes.iter().position(|b| !matches!(b, b' ' | b'\t' | b'\r' | 0)).unwrap_or(bytes.len())
-                }
-                b',' if !self.line_start => 1,
+                b' ' | b'\t' | b'\r' | 0..32 => bytes.iter().position(|&b| b > 32 || b == b'\n').unwrap_or(bytes.len()),
+                b',' if !self.line_start || self.comma_leads() => 1,
                 0xEF if bytes.starts_with(b"\xef\xbb\xbf") => 3,
                 _ => return true,
             };
@@ -107,10 +109,16 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    fn consume(&mut self, count: usize) {
-        if self.input.consume(count) {
-            self.line_start = true;
-        }
+    /// Whether the comma at hand stands before an object: some tools write it at the start of the next line.
+    fn comma_leads(&self) -> bool {
+        self.input.available()[1..].iter().find(|byte| **byte != b' ') == Some(&b'{')
+    }
+
+    /// Drops bytes; true where that reached damage.
+    fn consume(&mut self, count: usize) -> bool {
+        let reached = self.input.consume(count, self.sink);
+        self.line_start |= reached;
+        reached
     }
 
     fn head(&mut self, framing: Framing, time: Option<&str>) -> Head {
@@ -118,13 +126,27 @@ impl<'r, 's> Documents<'r, 's> {
         Head { record: self.record, offset: self.input.offset(), framing, time: time.map(str::to_owned) }
     }
 
-    /// Whether the `[` at hand opens an array of objects or arrays, not a line such as `[error] …`.
+    /// Whether the `[` at hand opens an array of records, not a line such as `[error] …` or `["a"]: …`.
     fn opens_array(&mut self) -> bool {
         loop {
-            if let Some(next) = self.input.available()[1..].iter().find(|byte| !byte.is_ascii_whitespace()) {
-                return matches!(next, b'{' | b'[' | b']');
+            let bytes = self.input.available();
+            let first = bytes[1..].iter().position(|byte| !byte.is_ascii_whitespace()).map(|at| at + 1);
+            match first.map(|at| (at, bytes[at])) {
+                Some((_, b'{' | b'[' | b']')) => return true,
+                Some((at, b'"')) => match json::skip_strict(bytes, at) {
+                    Skip::End(end) => {
+                        let next = bytes[end..].iter().find(|byte| !byte.is_ascii_whitespace());
+                        if let Some(next) = next {
+                            return matches!(next, b',' | b']');
+                        }
+                    }
+                    Skip::Broken(_) => return false,
+                    Skip::Incomplete => {}
+                },
+                Some(_) => return false,
+                None => {}
             }
-            if self.input.grow(self.sink) != More::Text {
+            if self.input.grow() != More::Text {
                 return false;
             }
         }
@@ -133,62 +155,93 @@ impl<'r, 's> Documents<'r, 's> {
     /// One document that is an object, or the elements of the array in it.
     fn object(&mut self, head: &Head) {
         loop {
-            match scan(self.input.available()) {
+            match scan(self.input.available(), 1) {
                 Scan::Whole(end) => {
-                    emit(self.sink, head, None, Body::Json(&self.input.available()[..end]));
-                    self.line_start = false;
-                    return self.consume(end);
-                }
-                Scan::Array(key, at) => {
-                    let text = self.input.available()[..at].to_vec();
-                    self.consume(at + 1);
-                    let mut around = Around { key: Some(key), text, index: 0 };
-                    if self.elements(head, &mut around) {
-                        self.rest_of_object(head, around);
-                    }
+                    self.give(head, None, end);
                     return;
                 }
-                Scan::Broken(at) => return self.broken(head, None, at),
-                Scan::Incomplete => match self.input.grow(self.sink) {
+                Scan::Array(key, at) => return self.around_array(head, key, at),
+                Scan::Broken => return self.broken(head),
+                Scan::Incomplete => match self.input.grow() {
                     More::Text => {}
-                    More::End => return self.broken(head, None, self.input.available().len()),
+                    More::End => return self.broken(head),
                     More::Limit => return self.too_long(head, None),
                 },
             }
         }
     }
 
-    /// The elements of an array whose bracket was consumed; false where the stream ended or broke inside.
+    /// An object with an array of records: given out whole where it is small and sound, else walked.
+    fn around_array(&mut self, head: &Head, key: &'static str, at: usize) {
+        loop {
+            match json::skip_strict(self.input.available(), 0) {
+                Skip::End(end) if end <= WHOLE && end <= self.input.max_record => {
+                    self.give(head, None, end);
+                    return;
+                }
+                Skip::Incomplete if self.input.available().len() <= WHOLE && self.input.grow() == More::Text => {}
+                _ => break,
+            }
+        }
+        let text = self.input.available()[..at.min(MAX_AROUND)].to_vec();
+        self.consume(at + 1);
+        let mut around = Around { key: Some(key), text, index: 0, own_lines: false };
+        if self.elements(head, &mut around) {
+            self.rest_of_object(head, around);
+        }
+    }
+
+    /// Gives out the document or element at hand, which ends at `end`; true where that reached damage.
+    fn give(&mut self, head: &Head, around: Option<&Around>, end: usize) -> bool {
+        let fits = end <= self.input.max_record;
+        let body = if fits { Body::Json(&self.input.available()[..end]) } else { Body::TooLong };
+        emit(self.sink, head, around, body);
+        self.line_start = false;
+        self.consume(end)
+    }
+
+    /// The elements of an array whose bracket was consumed; false where the array was left before its end.
     fn elements(&mut self, head: &Head, around: &mut Around) -> bool {
         self.line_start = false;
         loop {
-            match self.next_in_structure() {
+            match self.next_in_structure(around) {
                 Some(b']') => {
                     self.consume(1);
                     return true;
                 }
-                Some(_) => self.element(head, around),
-                None => {
+                Some(b'}' | b':') | None => {
                     self.unclosed(head);
                     return false;
+                }
+                Some(_) => {
+                    if !self.element(head, around) {
+                        return false;
+                    }
                 }
             }
             around.index += 1;
         }
     }
 
-    fn element(&mut self, head: &Head, around: &Around) {
+    /// One element; false where the array ends with it.
+    fn element(&mut self, head: &Head, around: &Around) -> bool {
         loop {
             match json::skip_strict(self.input.available(), 0) {
                 Skip::End(end) => {
-                    emit(self.sink, head, Some(around), Body::Json(&self.input.available()[..end]));
-                    return self.consume(end);
+                    let reached = self.give(head, Some(around), end);
+                    if reached {
+                        self.unclosed(head);
+                    }
+                    return !reached;
                 }
-                Skip::Broken(at) => return self.broken(head, Some(around), at),
-                Skip::Incomplete => match self.input.grow(self.sink) {
+                Skip::Broken(_) => return self.broken_element(head, around),
+                Skip::Incomplete => match self.input.grow() {
                     More::Text => {}
-                    More::End => return self.broken(head, Some(around), self.input.available().len()),
-                    More::Limit => return self.too_long(head, Some(around)),
+                    More::End => return self.broken_element(head, around),
+                    More::Limit => {
+                        self.too_long(head, Some(around));
+                        return true;
+                    }
                 },
             }
         }
@@ -196,42 +249,49 @@ impl<'r, 's> Documents<'r, 's> {
 
     /// The members behind the array of an object, which may hold another one.
     fn rest_of_object(&mut self, head: &Head, mut around: Around) {
-        while let Some(byte) = self.next_in_structure() {
+        while let Some(byte) = self.next_in_structure(&mut around) {
             if byte == b'}' {
-                return self.consume(1);
+                self.consume(1);
+                return;
             }
-            // A member is `"key":value`; the opening brace makes it one that `scan` can read.
-            let member = [b"{", self.input.available()].concat();
-            match scan(&member) {
-                Scan::Array(key, at) if at > 0 => {
-                    self.consume(at);
+            match scan(self.input.available(), 0) {
+                Scan::Array(key, at) => {
+                    self.consume(at + 1);
                     around.key = Some(key);
                     around.index = 0;
                     if !self.elements(head, &mut around) {
                         return;
                     }
                 }
-                Scan::Whole(end) => return self.consume(end - 1),
-                Scan::Incomplete if self.input.grow(self.sink) == More::Text => {}
-                _ => return self.unclosed(head),
+                Scan::Whole(end) => {
+                    self.consume(end);
+                    return;
+                }
+                Scan::Incomplete if self.input.grow() == More::Text => {}
+                _ => break,
             }
         }
         self.unclosed(head);
     }
 
-    /// The next byte that is neither blank nor a comma, inside a structure.
-    fn next_in_structure(&mut self) -> Option<u8> {
+    /// The next byte that is neither blank nor a comma, inside a structure; `None` where the text of the structure ends.
+    fn next_in_structure(&mut self, around: &mut Around) -> Option<u8> {
         loop {
             let bytes = self.input.available();
             let blank = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | 0);
-            if let Some(at) = bytes.iter().position(|byte| !blank(byte)) {
-                let byte = bytes[at];
-                // Consuming blanks up to the damage ends the structure; what follows is another text.
-                let crossed = at > 0 && self.input.consume(at);
-                return (!crossed).then_some(byte);
+            let found = bytes.iter().position(|byte| !blank(byte));
+            let count = found.unwrap_or(bytes.len());
+            if count > 0 {
+                around.own_lines = bytes[count - 1] == b'\n';
             }
-            let all = bytes.len();
-            if all > 0 && self.input.consume(all) || self.input.grow(self.sink) != More::Text {
+            let byte = found.map(|at| bytes[at]);
+            if count > 0 && self.consume(count) {
+                return None;
+            }
+            if byte.is_some() {
+                return byte;
+            }
+            if self.input.grow() != More::Text {
                 return None;
             }
         }
@@ -247,33 +307,72 @@ impl<'r, 's> Documents<'r, 's> {
         });
     }
 
-    /// Gives up the document at hand at `at`, where it breaks, and finds where to go on.
-    fn broken(&mut self, head: &Head, around: Option<&Around>, at: usize) {
+    /// Gives up the document at hand and finds where to go on.
+    fn broken(&mut self, head: &Head) {
+        let mut more = true;
         let end = loop {
             let bytes = self.input.available();
-            match resume(bytes, at, around.is_some(), head.framing) {
+            match resync::document(bytes, more) {
                 Some(end) => break end,
-                None => match self.input.grow(self.sink) {
+                None if !more => break bytes.len(),
+                None => match self.input.grow() {
                     More::Text => {}
-                    More::End => break self.input.available().len(),
-                    More::Limit => return self.too_long(head, around),
+                    More::End => more = false,
+                    More::Limit => return self.too_long(head, None),
                 },
             }
         };
-        emit(self.sink, head, around, Body::Broken(self.input.available()[..end].trim_ascii_end()));
+        self.give_broken(head, None, end);
+    }
+
+    fn broken_element(&mut self, head: &Head, around: &Around) -> bool {
+        loop {
+            let bytes = self.input.available();
+            match resync::element(bytes, around.own_lines) {
+                Some(Next::Element(end)) => return !self.give_broken(head, Some(around), end),
+                Some(Next::Document(end)) => {
+                    self.give_broken(head, Some(around), end);
+                    self.unclosed(head);
+                    return false;
+                }
+                None => match self.input.grow() {
+                    More::Text => {}
+                    More::End => {
+                        let end = self.input.available().len();
+                        self.give_broken(head, Some(around), end);
+                        return false;
+                    }
+                    More::Limit => {
+                        self.too_long(head, Some(around));
+                        return true;
+                    }
+                },
+            }
+        }
+    }
+
+    /// Gives out a broken document; one that has run into others may have taken them with it, which is told.
+    fn give_broken(&mut self, head: &Head, around: Option<&Around>, end: usize) -> bool {
+        let text = self.input.available()[..end].trim_ascii_end();
+        let swallowed = memmem::find(&text[1.min(text.len())..], EVENT_START).is_some();
+        emit(self.sink, head, around, Body::Broken(text));
+        if swallowed {
+            let at = self.input.offset();
+            let what = format!("the broken record at byte {at} holds what may be another record");
+            self.sink.damage(Damage { what, at, text_start: u64::MAX });
+        }
         self.line_start = false;
-        self.consume(end);
+        self.consume(end)
     }
 
     /// Passes a document that is larger than a record may be, without keeping it.
     fn too_long(&mut self, head: &Head, around: Option<&Around>) {
         emit(self.sink, head, around, Body::TooLong);
         self.line_start = false;
-        let mut passed = Passed::default();
+        let mut passed = Passed::new(around.is_none() && resync::is_compact(self.input.available()));
         loop {
             let (count, closed) = passed.feed(self.input.available());
-            self.consume(count);
-            if closed || self.input.is_done(self.sink) {
+            if self.consume(count) || closed || self.input.is_done(self.sink) {
                 return;
             }
         }
@@ -282,13 +381,12 @@ impl<'r, 's> Documents<'r, 's> {
     /// A line that does not start with JSON, or what stands behind a document in its line.
     fn text(&mut self) {
         while self.input.available().len() < MAX_PREFIX && !self.input.available().contains(&b'\n') {
-            if self.input.grow(self.sink) != More::Text {
+            if self.input.grow() != More::Text {
                 break;
             }
         }
-        if self.line_start
-            && let Some(found) = prefix::find(self.input.available())
-        {
+        let found = prefix::find(self.input.available()).filter(|_| self.line_start);
+        if let Some(found) = found {
             let (framing, content) = (found.framing, found.content);
             let time = found.time.map(str::to_owned);
             if framing == Framing::Cri {
@@ -298,7 +396,14 @@ impl<'r, 's> Documents<'r, 's> {
             self.consume(content);
             return self.object(&head);
         }
-        let Some(end) = self.line_end(true) else { return };
+        let (end, too_long) = self.input.line();
+        if too_long {
+            let head = self.head(Framing::Json, None);
+            emit(self.sink, &head, None, Body::TooLong);
+            self.line_start = false;
+            return self.input.pass_line(self.sink);
+        }
+        let end = resync::event_in_text(&self.input.available()[..end]).unwrap_or(end);
         let line = &self.input.available()[..end];
         let trailer = !self.line_start && line.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_whitespace());
         if !trailer {
@@ -309,45 +414,14 @@ impl<'r, 's> Documents<'r, 's> {
         self.consume(end);
     }
 
-    /// Where the line at hand ends, or an audit event starts in it; `None` after passing a line that is too long.
-    fn line_end(&mut self, stop_at_event: bool) -> Option<usize> {
-        loop {
-            let bytes = self.input.available();
-            let newline = memchr::memchr(b'\n', bytes);
-            let line = &bytes[..newline.unwrap_or(bytes.len())];
-            let event = memmem::find(line, EVENT_START).filter(|&at| stop_at_event && at > 0);
-            if let Some(end) = event.or(newline) {
-                return Some(end);
-            }
-            match self.input.grow(self.sink) {
-                More::Text => {}
-                More::End => return Some(self.input.available().len()),
-                More::Limit => {
-                    let head = self.head(Framing::Json, None);
-                    emit(self.sink, &head, None, Body::TooLong);
-                    self.pass_line();
-                    return None;
-                }
-            }
-        }
-    }
-
-    fn pass_line(&mut self) {
-        self.line_start = false;
-        loop {
-            let bytes = self.input.available();
-            let newline = memchr::memchr(b'\n', bytes);
-            let count = newline.unwrap_or(bytes.len());
-            self.consume(count);
-            if newline.is_some() || self.input.is_done(self.sink) {
-                return;
-            }
-        }
-    }
-
     /// A CRI line: kept while its content goes on, given out when it is whole.
     fn cri_line(&mut self) {
-        let Some(end) = self.line_end(false) else { return };
+        let (end, too_long) = self.input.line();
+        if too_long {
+            let head = self.head(Framing::Cri, None);
+            emit(self.sink, &head, None, Body::TooLong);
+            return self.input.pass_line(self.sink);
+        }
         let line = self.input.available()[..end].to_vec();
         let text = String::from_utf8_lossy(&line[..line.len().min(MAX_PREFIX)]);
         if let Some(cri) = prefix::cri(&text) {
@@ -371,8 +445,8 @@ impl<'r, 's> Documents<'r, 's> {
     }
 
     fn cri_content(&mut self, part: &Part) {
-        let head =
-            Head { record: part.record, offset: part.offset, framing: Framing::Cri, time: Some(part.time.clone()) };
+        let time = Some(part.time.clone());
+        let head = Head { record: part.record, offset: part.offset, framing: Framing::Cri, time };
         let content = part.bytes.trim_ascii();
         let body = match json::skip_strict(content, 0) {
             _ if content.first() != Some(&b'{') => Body::Text(content),
@@ -394,31 +468,31 @@ fn emit(sink: &mut dyn Sink, head: &Head, around: Option<&Around>, body: Body<'_
     });
 }
 
-/// Reads the members of the object at the start of `text` until it ends or the array of a known key begins.
-fn scan(text: &[u8]) -> Scan {
-    let mut at = 1;
+/// Reads members from `at` until their object ends or the array of a known key begins.
+fn scan(text: &[u8], mut at: usize) -> Scan {
+    let blanks = |at: usize| text[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
     loop {
-        at += text[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        at += blanks(at);
         match text.get(at) {
             Some(b'}') => return Scan::Whole(at + 1),
             Some(b'"') => {}
-            Some(_) => return Scan::Broken(at),
+            Some(_) => return Scan::Broken,
             None => return Scan::Incomplete,
         }
         let key_start = at;
         match json::skip_strict(text, at) {
             Skip::End(end) => at = end,
             Skip::Incomplete => return Scan::Incomplete,
-            Skip::Broken(at) => return Scan::Broken(at),
+            Skip::Broken(_) => return Scan::Broken,
         }
         let key = &text[key_start + 1..at - 1];
-        at += text[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        at += blanks(at);
         match text.get(at) {
             Some(b':') => at += 1,
-            Some(_) => return Scan::Broken(at),
+            Some(_) => return Scan::Broken,
             None => return Scan::Incomplete,
         }
-        at += text[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        at += blanks(at);
         if text.get(at) == Some(&b'[')
             && let Some(known) = ARRAYS.iter().find(|known| known.as_bytes() == key)
         {
@@ -427,72 +501,42 @@ fn scan(text: &[u8]) -> Scan {
         match json::skip_strict(text, at) {
             Skip::End(end) => at = end,
             Skip::Incomplete => return Scan::Incomplete,
-            Skip::Broken(at) => return Scan::Broken(at),
+            Skip::Broken(_) => return Scan::Broken,
         }
-        at += text[at..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+        at += blanks(at);
         match text.get(at) {
             Some(b',') if !matches!(text.get(at + 1), Some(b'}')) => at += 1,
             Some(b'}') => {}
-            Some(_) => return Scan::Broken(at),
+            Some(_) => return Scan::Broken,
             None => return Scan::Incomplete,
         }
     }
 }
 
-/// Where to go on behind a document that breaks at `at`; `None` where the text at hand does not tell.
-///
-/// A compact document ends with its line. In an array, or with no newline, the next one is found by how this
-/// one begins: a nested object would have to begin like an audit event, with nothing quoted.
-fn resume(text: &[u8], at: usize, in_array: bool, framing: Framing) -> Option<usize> {
-    let compact = text.get(1).is_some_and(|byte| !byte.is_ascii_whitespace()) || framing != Framing::Json;
-    if compact
-        && !in_array
-        && let Some(newline) = memchr::memchr(b'\n', text)
-    {
-        return Some(torn(&text[..newline]).unwrap_or(newline));
-    }
-    let signature = signature(text);
-    let from = if in_array || !compact { 1 } else { at.max(1) };
-    memmem::find(text.get(from..)?, signature).map(|found| from + found)
-}
-
-/// Where a whole audit event stands at the end of a broken line: two writes that ran into each other.
-///
-/// An event that somebody hid inside a body does not end its line.
-fn torn(line: &[u8]) -> Option<usize> {
-    let at = memmem::rfind(line, EVENT_START).filter(|&at| at > 0)?;
-    match json::skip_strict(line, at) {
-        Skip::End(end) => line[end..].trim_ascii().is_empty().then_some(at),
-        _ => None,
-    }
-}
-
-/// The start of a document through its first key; of an audit event through its API group.
-fn signature(text: &[u8]) -> &[u8] {
-    if text.starts_with(EVENT_START) {
-        return EVENT_START;
-    }
-    let key = text.iter().position(|&byte| byte == b'"').unwrap_or(0);
-    let end = text.iter().skip(key + 1).position(|&byte| byte == b'"').map_or(1, |end| key + end + 2);
-    &text[..end.min(text.len())]
-}
-
 /// Follows a document that is not kept, over any number of chunks, to its end.
-#[derive(Default)]
 struct Passed {
+    compact: bool,
     depth: usize,
     in_string: bool,
     escaped: bool,
+    line_start: bool,
 }
 
 impl Passed {
-    /// Bytes of this chunk that belong to the document, and whether it ended with them.
+    fn new(compact: bool) -> Self {
+        Passed { compact, depth: 0, in_string: false, escaped: false, line_start: false }
+    }
+
+    /// Bytes of this chunk that belong to the document, and whether it ended with them. One that is cut ends with
+    /// its line, or before a brace in the first column.
     fn feed(&mut self, chunk: &[u8]) -> (usize, bool) {
         for (at, byte) in chunk.iter().enumerate() {
+            let line_start = std::mem::replace(&mut self.line_start, *byte == b'\n');
             match byte {
+                b'\n' if self.in_string || self.compact => return (at, true),
+                b'{' if line_start => return (at, true),
                 _ if self.escaped => self.escaped = false,
                 b'\\' if self.in_string => self.escaped = true,
-                b'\n' if self.in_string => return (at, true),
                 b'"' => self.in_string = !self.in_string,
                 _ if self.in_string => {}
                 b'{' | b'[' => self.depth += 1,

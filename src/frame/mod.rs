@@ -4,6 +4,7 @@ mod avro;
 mod csv;
 mod json;
 mod prefix;
+mod resync;
 
 use std::io::{self, Read};
 
@@ -73,6 +74,12 @@ pub enum Framing {
     Avro,
 }
 
+/// The content of a whole line of the CRI log format.
+pub(crate) fn cri_content(line: &str) -> Option<&str> {
+    let cri = prefix::cri(line).filter(|cri| !cri.partial)?;
+    line.get(cri.content..)
+}
+
 /// Takes what [`frame`] finds.
 pub trait Sink {
     /// The next document, in order.
@@ -94,12 +101,16 @@ pub fn frame(kind: Kind, reader: &mut dyn Read, limits: Limits, sink: &mut dyn S
     }
 }
 
+/// Keys whose array holds records: CloudWatch (`logEvents`, `events`, `results`), Azure (`records`, `value`),
+/// EventList (`items`), CloudTrail-like files (`Records`).
+pub(crate) const ARRAYS: [&str; 7] = ["logEvents", "events", "results", "records", "value", "items", "Records"];
+
 /// The text of a stream; what lies behind damage is shown only when all before it was consumed.
 struct Input<'r> {
     window: Window<&'r mut dyn Read>,
     max_record: usize,
-    /// Offset up to which text is sound, while there is damage ahead.
-    barrier: Option<u64>,
+    /// Damage ahead, and the offset up to which text is sound.
+    ahead: Option<(u64, Damage)>,
     ended: bool,
 }
 
@@ -109,13 +120,13 @@ enum More {
     Text,
     /// Nothing more belongs to the text at hand.
     End,
-    /// The text at hand is as long as a record may be.
+    /// The text at hand is longer than a record may be.
     Limit,
 }
 
 impl<'r> Input<'r> {
     fn new(reader: &'r mut dyn Read, max_record: usize) -> Self {
-        Input { window: Window::new(reader), max_record, barrier: None, ended: false }
+        Input { window: Window::new(reader), max_record, ahead: None, ended: false }
     }
 
     fn available(&self) -> &[u8] {
@@ -126,54 +137,86 @@ impl<'r> Input<'r> {
         self.window.offset()
     }
 
-    /// Drops the first bytes; true where that reached damage, and what follows is another text.
-    fn consume(&mut self, count: usize) -> bool {
+    /// Drops the first bytes; true where that reached damage, which is told now: what follows is another text.
+    fn consume(&mut self, count: usize, sink: &mut dyn Sink) -> bool {
         io::BufRead::consume(&mut self.window, count);
-        let crossed = self.barrier.is_some_and(|barrier| barrier <= self.offset());
-        if crossed {
-            self.barrier = None;
+        let reached = self.ahead.as_ref().is_some_and(|(barrier, _)| *barrier <= self.offset());
+        if reached {
+            self.tell(sink);
         }
-        crossed
+        reached
     }
 
-    /// Whether there is any more text to consume.
+    fn tell(&mut self, sink: &mut dyn Sink) {
+        if let Some((_, damage)) = self.ahead.take() {
+            sink.damage(damage);
+        }
+    }
+
+    /// Whether there is no more text to consume.
     fn is_done(&mut self, sink: &mut dyn Sink) -> bool {
         while self.available().is_empty() {
-            // A barrier with nothing before it separates nothing.
-            self.barrier = None;
+            self.tell(sink);
             if self.ended {
                 return true;
             }
-            self.read(sink);
+            self.read();
         }
         false
     }
 
     /// Doubles the text at hand, so that scanning again from its start costs no more than twice in all.
-    fn grow(&mut self, sink: &mut dyn Sink) -> More {
+    fn grow(&mut self) -> More {
         let had = self.available().len();
         if had > self.max_record {
             return More::Limit;
         }
-        while self.available().len() < (had * 2).max(1) {
-            if self.barrier.is_some() || self.ended {
-                break;
-            }
-            self.read(sink);
+        while self.available().len() < (had * 2).max(1) && self.ahead.is_none() && !self.ended {
+            self.read();
         }
         if self.available().len() > had { More::Text } else { More::End }
     }
 
-    fn read(&mut self, sink: &mut dyn Sink) {
+    /// The line at hand without its newline, or what there is of it, and whether it is longer than a record may be.
+    fn line(&mut self) -> (usize, bool) {
+        let mut searched = 0;
+        loop {
+            let bytes = self.available();
+            if let Some(newline) = memchr::memchr(b'\n', &bytes[searched..]) {
+                let end = searched + newline;
+                return (end, end > self.max_record);
+            }
+            searched = bytes.len();
+            match self.grow() {
+                More::Text => {}
+                More::End => return (searched, searched > self.max_record),
+                More::Limit => return (searched, true),
+            }
+        }
+    }
+
+    /// Consumes up to the next newline.
+    fn pass_line(&mut self, sink: &mut dyn Sink) {
+        loop {
+            let bytes = self.available();
+            let newline = memchr::memchr(b'\n', bytes);
+            let count = newline.unwrap_or(bytes.len());
+            if self.consume(count, sink) || newline.is_some() || self.is_done(sink) {
+                return;
+            }
+        }
+    }
+
+    fn read(&mut self) {
         match self.window.extend() {
             Ok(0) => self.ended = true,
             Ok(_) => {}
             Err(error) => {
-                self.barrier = Some(self.offset() + self.available().len() as u64);
+                let at = self.offset() + self.available().len() as u64;
                 let damage = error.get_ref().and_then(|inner| inner.downcast_ref::<Damage>()).cloned();
                 self.ended = damage.is_none();
-                let at = self.barrier.unwrap_or_default();
-                sink.damage(damage.unwrap_or_else(|| Damage { what: error.to_string(), at, text_start: at }));
+                self.ahead =
+                    Some((at, damage.unwrap_or_else(|| Damage { what: error.to_string(), at, text_start: at })));
             }
         }
     }

@@ -9,7 +9,6 @@ use super::native::is_true;
 use super::reader::{Reader, present};
 use crate::event::{AuditEvent, Identity, ObjectRef, ResponseStatus, Text, User};
 use crate::json::{self, Fields, Raw};
-use crate::time;
 use crate::unwrap::gcp_payload;
 
 /// What Panther's rule prints where an entry names nobody.
@@ -46,8 +45,8 @@ pub(super) fn event<'a>(fields: &Fields<'a>) -> Normalized<'a> {
         response_status: response_status(&mut read, payload.get("status")),
         request_object: body(&mut read, &payload, ["request", "requestJson"], "requestObject"),
         response_object: body(&mut read, &payload, ["response", "responseJson"], "responseObject"),
-        request_received: present(fields.get_folded("timestamp")).and_then(time::from_json),
-        stage_timestamp: present(fields.get_folded("receiveTimestamp")).and_then(time::from_json),
+        request_received: read.time(fields.get_folded("timestamp"), "requestReceivedTimestamp"),
+        stage_timestamp: read.time(fields.get_folded("receiveTimestamp"), "stageTimestamp"),
         dry_run: label(labels, "command.gke.io/dryRun").is_some_and(is_true),
         truncated: !fields.is_whole() || label(labels, "audit.k8s.io/truncated").is_some_and(is_true),
         salvaged: !fields.is_whole(),
@@ -90,6 +89,7 @@ fn object_ref<'a>(name: &Text<'a>) -> ObjectRef<'a> {
         resource: if parts.len() >= 5 { part(4) } else { part(2) },
         name: if parts.len() >= 6 { part(5) } else { part(3) },
         subresource: part(6),
+        name_is_namespace: namespaced && parts.len() <= 5,
     }
 }
 
@@ -98,7 +98,7 @@ fn response_status<'a>(read: &mut Reader, raw: Option<Raw<'a>>) -> ResponseStatu
     let fields = read.object(raw, "responseStatus");
     let code = fields.as_ref().and_then(|fields| read.code(fields.get_folded("code"), "responseStatus.code"));
     let message = fields.and_then(|fields| read.text(fields.get_folded("message"), "responseStatus.message"));
-    ResponseStatus { present: true, code, message, ..ResponseStatus::default() }
+    ResponseStatus { present: true, silent_is_ok: true, code, message, ..ResponseStatus::default() }
 }
 
 /// A body, or BigQuery's string of one.

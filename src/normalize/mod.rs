@@ -27,11 +27,11 @@ pub enum Normalized<'a> {
 /// Reads a record and hands what it is to `then`.
 pub fn normalize<T>(leaf: &Leaf<'_>, then: impl FnOnce(Normalized<'_>) -> T) -> T {
     match leaf {
-        Leaf::Event(fields) => then(native::event(fields)),
+        Leaf::Event(fields) => then(native::event(fields, fields.is_whole())),
         Leaf::LogEntry(fields) => then(gke::event(fields)),
-        Leaf::Row(fields) => rewrite::then(&rewrite::row(fields), then),
-        Leaf::Ocsf(fields) => rewrite::then(&rewrite::ocsf(fields), then),
-        Leaf::Legacy(line) => rewrite::then(&rewrite::legacy(line), then),
+        Leaf::Row(fields) => rewrite::then(&rewrite::row(fields), fields.is_whole(), then),
+        Leaf::Ocsf(fields) => rewrite::then(&rewrite::ocsf(fields).to_string(), fields.is_whole(), then),
+        Leaf::Legacy(line) => rewrite::then(&rewrite::legacy(line).to_string(), true, then),
         Leaf::Other => then(Normalized::NotAudit),
         Leaf::Broken(_) => then(Normalized::Malformed("no whole JSON, and too little of it left to decide")),
         Leaf::TooLong => then(Normalized::Malformed("larger than --max-record")),

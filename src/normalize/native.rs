@@ -4,16 +4,15 @@ use super::Normalized;
 use super::reader::{Reader, present};
 use crate::event::{AuditEvent, Identity, ObjectRef, ResponseStatus, User};
 use crate::json::{self, Fields, Raw};
-use crate::time;
 
-/// Reads an event, whole or cut.
-pub(super) fn event<'a>(fields: &Fields<'a>) -> Normalized<'a> {
+/// Reads an event. `whole` says whether its record was: fields made from a cut one may be whole themselves.
+pub(super) fn event<'a>(fields: &Fields<'a>, whole: bool) -> Normalized<'a> {
     let mut read = Reader::default();
     let annotations = read.object(fields.get("annotations"), "annotations");
     let (request_object, request_skipped) = read.body(fields.get("requestObject"), "requestObject");
     let (response_object, response_skipped) = read.body(fields.get("responseObject"), "responseObject");
     let marked = annotations.is_some_and(|annotations| is_marked_truncated(&annotations));
-    let salvaged = !fields.is_whole();
+    let salvaged = !whole;
     let mut event = AuditEvent {
         audit_id: read.text(fields.get("auditID"), "auditID"),
         stage: read.text(fields.get("stage"), "stage"),
@@ -26,8 +25,10 @@ pub(super) fn event<'a>(fields: &Fields<'a>) -> Normalized<'a> {
         user_agent: read.text(fields.get("userAgent"), "userAgent"),
         object_ref: object_ref(&mut read, fields.get("objectRef")),
         response_status: response_status(&mut read, fields.get("responseStatus")),
-        request_received: timestamp(fields, "requestReceivedTimestamp").or_else(|| timestamp(fields, "timestamp")),
-        stage_timestamp: timestamp(fields, "stageTimestamp"),
+        request_received: read
+            .time(fields.get("requestReceivedTimestamp"), "requestReceivedTimestamp")
+            .or_else(|| read.time(fields.get("timestamp"), "timestamp")),
+        stage_timestamp: read.time(fields.get("stageTimestamp"), "stageTimestamp"),
         truncated: salvaged || marked || request_skipped || response_skipped,
         request_object,
         response_object,
@@ -91,6 +92,7 @@ fn object_ref<'a>(read: &mut Reader, raw: Option<Raw<'a>>) -> ObjectRef<'a> {
         api_group: read.text(fields.get("apiGroup"), "objectRef.apiGroup"),
         api_version: read.text(fields.get("apiVersion"), "objectRef.apiVersion"),
         subresource: read.text(fields.get("subresource"), "objectRef.subresource"),
+        name_is_namespace: false,
     }
 }
 
@@ -98,15 +100,12 @@ fn response_status<'a>(read: &mut Reader, raw: Option<Raw<'a>>) -> ResponseStatu
     let Some(fields) = read.object(raw, "responseStatus") else { return ResponseStatus::default() };
     ResponseStatus {
         present: true,
+        silent_is_ok: false,
         code: read.code(fields.get_folded("code"), "responseStatus.code"),
         status: read.text(fields.get("status"), "responseStatus.status"),
         reason: read.text(fields.get("reason"), "responseStatus.reason"),
         message: read.text(fields.get("message"), "responseStatus.message"),
     }
-}
-
-fn timestamp(fields: &Fields<'_>, key: &str) -> Option<jiff::Timestamp> {
-    time::from_json(present(fields.get(key))?)
 }
 
 /// The API server's own mark on an event whose bodies it dropped; Elastic writes dots in keys as underscores.

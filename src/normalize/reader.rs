@@ -2,8 +2,11 @@
 
 use std::borrow::Cow;
 
+use jiff::Timestamp;
+
 use crate::event::Text;
 use crate::json::{self, Fields, Raw};
+use crate::time;
 
 /// Collects the names of malformed fields while members are read.
 ///
@@ -52,6 +55,16 @@ impl Reader {
             self.malformed(name);
         }
         fields
+    }
+
+    /// A time.
+    pub(super) fn time(&mut self, raw: Option<Raw<'_>>, name: &'static str) -> Option<Timestamp> {
+        let raw = present(raw)?;
+        let time = time::from_json(raw);
+        if time.is_none() {
+            self.malformed(name);
+        }
+        time
     }
 
     /// A response code: an integral number, or one in a string. A boolean is none.

@@ -5,11 +5,10 @@ use serde_json::{Map, Value, json};
 use super::{Normalized, native, uri};
 use crate::json::{self, Fields, Raw};
 
-/// Reads the rewritten event.
-pub(super) fn then<T>(event: &Value, then: impl FnOnce(Normalized<'_>) -> T) -> T {
-    let text = event.to_string();
-    match Fields::read(text.as_bytes()) {
-        Some(fields) => then(native::event(&fields)),
+/// Reads the rewritten event. `whole` says whether the record was.
+pub(super) fn then<T>(event: &str, whole: bool, then: impl FnOnce(Normalized<'_>) -> T) -> T {
+    match Fields::read(event.as_bytes()) {
+        Some(fields) => then(native::event(&fields, whole)),
         None => then(Normalized::NotAudit),
     }
 }
@@ -37,28 +36,38 @@ const COLUMNS: [(&str, &str); 19] = [
     ("StageReceivedTime", "stageTimestamp"),
 ];
 
-/// A row, whose structured columns are JSON or strings of JSON.
-pub(super) fn row(fields: &Fields<'_>) -> Value {
-    let mut event = Map::new();
+/// A row, whose structured columns are JSON or strings of JSON. Values are taken over as they are, broken ones too.
+pub(super) fn row(fields: &Fields<'_>) -> String {
+    let mut members: Vec<String> = Vec::new();
     for (name, raw) in fields.iter() {
         // The Azure portal adds the zone to the names of time columns.
         let name = name.strip_suffix(" [UTC]").unwrap_or(name);
         if let Some((_, field)) = COLUMNS.iter().find(|(column, _)| *column == name) {
-            event.insert((*field).to_owned(), column(raw));
+            let value = if *field == "objectRef" { object_ref(raw, fields) } else { column(raw) };
+            members.push(format!("\"{field}\":{value}"));
         }
     }
-    if let Some(path) = event.get("objectRef").and_then(Value::as_str) {
-        let mut parts = path.split('/').map(str::to_owned);
-        event["objectRef"] = json!({"namespace": parts.next(), "resource": parts.next(), "name": parts.next()});
-    }
-    Value::Object(event)
+    format!("{{{}}}", members.join(","))
 }
 
-fn column(raw: Raw<'_>) -> Value {
-    let text = json::string(raw);
-    let inner = text.as_deref().filter(|text| text.starts_with(['{', '[']));
-    let structured = inner.and_then(|text| serde_json::from_str(text).ok());
-    structured.unwrap_or_else(|| text.map_or_else(|| value(raw), |text| Value::from(text.into_owned())))
+fn column(raw: Raw<'_>) -> String {
+    let text = json::string(raw).filter(|text| text.starts_with(['{', '[']));
+    text.map_or_else(|| String::from_utf8_lossy(raw).into_owned(), std::borrow::Cow::into_owned)
+}
+
+/// AWSEKSLogs writes `namespace/resource/name`; what else there is stands in the path of the request.
+fn object_ref(raw: Raw<'_>, fields: &Fields<'_>) -> String {
+    let Some(path) = json::string(raw).filter(|text| text.contains('/') && !text.starts_with('{')) else {
+        return column(raw);
+    };
+    let uri = fields.text("RequestUri").or_else(|| fields.text("RequestURI"));
+    let target = uri.as_deref().and_then(uri::target).unwrap_or_default();
+    let mut parts = path.split('/');
+    json!({
+        "namespace": parts.next(), "resource": parts.next(), "name": parts.next(),
+        "subresource": target.subresource, "apiGroup": target.group, "apiVersion": target.version,
+    })
+    .to_string()
 }
 
 fn value(raw: Raw<'_>) -> Value {
@@ -153,13 +162,13 @@ fn legacy_verb(method: &str, named: bool) -> String {
 /// `key="value"` pairs, quoted as Go's `%q` does; `<self>` and `<deferred>` are the format's words for nothing.
 fn legacy_pairs(mut rest: &str) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
-    while let Some((key, after)) = rest.split_once("=\"") {
-        let json::Skip::End(end) = json::skip_lenient(format!("\"{after}").as_bytes(), 0) else { break };
-        let value = json::decode(format!("\"{}", &after[..end - 1]).as_bytes()).text.into_owned();
+    while let Some(equals) = rest.find("=\"") {
+        let json::Skip::End(end) = json::skip_lenient(rest.as_bytes(), equals + 1) else { break };
+        let value = json::decode(&rest.as_bytes()[equals + 1..end]).text.into_owned();
         if !value.starts_with('<') {
-            pairs.push((key.trim().to_owned(), value));
+            pairs.push((rest[..equals].trim().to_owned(), value));
         }
-        rest = &after[end - 1..];
+        rest = &rest[end..];
     }
     pairs
 }

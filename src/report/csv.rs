@@ -224,7 +224,7 @@ fn cell(value: &Value) -> String {
         Value::Array(items) => {
             list(items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)))
         }
-        other => other.to_string(),
+        other => escape(&other.to_string()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use jiff::Timestamp;
+use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use crate::aggregate::{Day, Finished, Input, Status};
 use crate::rule::Severity;
@@ -70,7 +71,7 @@ pub fn closing(report: &Finished, group_by: &[String], reports: &str) -> String 
             report.suppressed.len()
         ),
     );
-    line(&mut out, "time span", &(span(&report.coverage) + " over an hour"));
+    line(&mut out, "time span", &span(&report.coverage));
     for input in damaged(&report.inputs).take(SHOWN) {
         let [place, reason] = problem(input, WIDTH - 11);
         line(&mut out, if input.status == Status::Failed { "failed" } else { "partial" }, &place);
@@ -88,21 +89,26 @@ fn line(out: &mut String, label: &str, text: &str) {
     let _ = writeln!(out, "{label:<11}{}", fit(text, WIDTH - 11));
 }
 
-/// Text cut to so many characters, with a mark where it is.
+/// Text cut to so many columns, with a mark where it is.
 fn fit(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
+    if text.width() <= width {
         return text.to_owned();
     }
-    text.chars().take(width - 1).chain(['…']).collect()
+    let mut taken = 1;
+    let kept = text.chars().take_while(|c| {
+        taken += c.width().unwrap_or(0);
+        taken <= width
+    });
+    kept.chain(['…']).collect()
 }
 
 /// The end of a path, which tells more than its beginning.
 fn fit_path(path: &str, width: usize) -> String {
-    let length = path.chars().count();
-    if length <= width {
+    if path.width() <= width {
         return path.to_owned();
     }
-    ['…'].into_iter().chain(path.chars().skip(length - width + 1)).collect()
+    let reversed: String = path.chars().rev().collect();
+    fit(&reversed, width).chars().rev().collect()
 }
 
 fn severities(all: impl Iterator<Item = Severity>) -> String {
@@ -132,7 +138,7 @@ fn span(days: &[Day]) -> String {
     let gaps: usize = days.iter().map(|day| day.gaps.len()).sum();
     match (first, last) {
         (Some(first), Some(last)) => {
-            format!("{} to {}, {}", short(first), short(last), plural(gaps as u64, "gap"))
+            format!("{} to {}, {}", short(first), short(last), plural(gaps as u64, "gap") + " over an hour")
         }
         _ => "no event with a time".to_owned(),
     }
@@ -170,7 +176,7 @@ pub fn inspection(report: &Finished) -> String {
     let _ = writeln!(out, "\nCLUSTERS (a gap is an hour or more without an event)");
     for days in report.coverage.chunk_by(|left, right| left.cluster == right.cluster) {
         let cluster = days[0].cluster.as_deref().map_or_else(|| "(not named by the dump)".to_owned(), escape);
-        let _ = writeln!(out, "  {:<28} {}", fit(&cluster, 28), span(days));
+        let _ = writeln!(out, "  {:<28} {}", fit(&cluster, 28), span(days).trim_end_matches(" over an hour"));
         let mut gaps: Vec<_> = days.iter().flat_map(|day| &day.gaps).collect();
         gaps.sort_by_key(|gap| std::cmp::Reverse(gap.end.duration_since(gap.start)));
         for gap in gaps.iter().take(SHOWN) {

@@ -219,7 +219,7 @@ fn path(node: &Node, scope: Scope) -> Parsed<Option<Path>> {
         [_, (_, second), ..] => return Err(Problem::new(second.line, "write one of Key, DeepKey and KeyPath")),
     };
     let line = given[0].1.line;
-    if scope == Scope::Element { Ok(Some(Path { field: None, steps })) } else { Path::of_event(line, steps).map(Some) }
+    if scope == Scope::Element { Ok(Some(Path { field: None, steps })) } else { Path::of_event(line, &steps).map(Some) }
 }
 
 fn deep_step(node: &Node) -> Parsed<Step> {

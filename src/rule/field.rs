@@ -121,7 +121,7 @@ fn change(view: &View<'_>) -> Option<&'static str> {
     crate::event::Change::of(view.event).map(crate::event::Change::name)
 }
 
-fn list<'v>(items: Vec<&'v Json>) -> Value<'v> {
+fn list(items: Vec<&Json>) -> Value<'_> {
     if items.is_empty() { Value::Missing } else { Value::List(items.into_iter().map(Value::from).collect()) }
 }
 
@@ -178,7 +178,7 @@ impl std::fmt::Display for Path {
 
 impl Path {
     /// A path of an event: the longest known field that it starts with, then steps.
-    pub(super) fn of_event(line: usize, steps: Vec<Step>) -> yaml::Parsed<Path> {
+    pub(super) fn of_event(line: usize, steps: &[Step]) -> yaml::Parsed<Path> {
         let names: Vec<&str> =
             steps.iter().map_while(|step| if let Step::Key(key) = step { Some(key.as_str()) } else { None }).collect();
         for taken in (1..=names.len().min(2)).rev() {

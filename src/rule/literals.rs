@@ -74,7 +74,7 @@ fn of_condition(condition: &Condition) -> Option<BTreeSet<String>> {
             all.map(|sets| sets.into_iter().flatten().collect())
         }
         Condition::Elements { path, quantifier, inside } if *quantifier != Quantifier::No && path.is_raw() => {
-            inside.iter().filter_map(|condition| of_element(condition)).min_by_key(cost)
+            inside.iter().filter_map(of_element).min_by_key(cost)
         }
         Condition::Test { path, test, negated: false, operand, fold: false } if path.is_raw() => {
             of_test(*test, operand)

@@ -84,7 +84,7 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
 }
 
 fn path(node: &Node) -> Parsed<Path> {
-    Path::of_event(node.line, steps(node.line, node.text()?)?)
+    Path::of_event(node.line, &steps(node.line, node.text()?)?)
 }
 
 fn severity(node: &Node) -> Parsed<Severity> {

@@ -25,7 +25,7 @@ impl Template {
             };
             let (path, fallback) = field.split_once('|').unwrap_or((field, ""));
             pieces.push(Piece::Text(before.to_owned()));
-            pieces.push(Piece::Field(Path::of_event(line, steps(line, path)?)?, fallback.to_owned()));
+            pieces.push(Piece::Field(Path::of_event(line, &steps(line, path)?)?, fallback.to_owned()));
             rest = after;
         }
         pieces.push(Piece::Text(rest.to_owned()));

@@ -58,8 +58,8 @@ pub fn sweep(found: &Found, job: &Job, observer: &dyn Observer) -> Tally {
 ///
 /// # Errors
 /// The threads cannot be started.
-pub fn in_threads<T: Send>(threads: Option<usize>, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.unwrap_or(0)).build();
+pub fn in_threads<T: Send>(threads: Option<u16>, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, usize::from)).build();
     let pool = pool.map_err(|error| Error::Usage(format!("cannot start threads: {error}")))?;
     Ok(pool.install(work))
 }

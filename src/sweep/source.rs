@@ -93,10 +93,10 @@ impl Visitor for Reading<'_> {
     }
 
     fn hashed(&mut self, member: &str, bytes: u64, sha256: String) {
-        let is_member = |input: &&mut Input| input.member.as_deref() == Some(member) && input.sha256.is_none();
-        for input in self.tally.inputs.iter_mut().filter(is_member) {
+        // The row of a member is the last that its visit leaves, behind those of members inside it.
+        if let Some(input) = self.tally.inputs.last_mut().filter(|input| input.member.as_deref() == Some(member)) {
             input.bytes = bytes;
-            input.sha256 = Some(sha256.clone());
+            input.sha256 = Some(sha256);
         }
     }
 }
@@ -204,10 +204,12 @@ impl Recorder<'_> {
     /// Records from a part of the stream whose checksum is wrong were decoded, and may say anything.
     fn damage(&mut self, damage: &Damage) {
         self.input.problem(Status::Partial, damage.to_string());
-        for observation in &mut self.tally.observations[self.first..] {
-            if observation.evidence().offset.is_some_and(|offset| offset >= damage.text_start) {
-                observation.mark_damaged();
+        let since = |offset: Option<u64>| offset.is_some_and(|offset| offset >= damage.text_start);
+        for observation in self.tally.observations[self.first..].iter_mut().rev() {
+            if !since(observation.evidence().offset) {
+                break;
             }
+            observation.mark_damaged();
         }
     }
 }

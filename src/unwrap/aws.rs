@@ -17,7 +17,10 @@ pub(super) fn subscription<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> 
     if let Some(owner) = filled(fields, "owner").filter(|owner| owner.bytes().all(|byte| byte.is_ascii_digit())) {
         told.origin.account = Some(owner);
     }
-    told.origin.cluster = told.origin.cluster.or_else(|| part(fields.text("logGroup")?, cluster_of_group));
+    let cluster = fields.text("logGroup").and_then(|group| part(group, cluster_of_group));
+    // The control plane's own log group holds events and lines of text, nothing that forwarders wrap.
+    told.control_plane = cluster.is_some();
+    told.origin.cluster = told.origin.cluster.or(cluster);
     told
 }
 
@@ -25,13 +28,8 @@ fn cluster_of_group(group: &str) -> Option<&str> {
     group.strip_prefix("/aws/eks/")?.split('/').next().filter(|cluster| !cluster.is_empty())
 }
 
-/// A whole payload (inside another envelope), or the event of a Lambda around its base64.
+/// The event of a Lambda around its base64.
 fn payload<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    if let Some(events) = fields.get("logEvents") {
-        let told = subscription(fields, envelope);
-        walk.inside(Step::Key("logEvents"), |walk| walk.each(events, &told, Walk::value));
-        return true;
-    }
     let Some(awslogs) = fields.object("awslogs") else { return false };
     let Some(data) = awslogs.get("data") else { return false };
     let told = envelope.named("awslogs", Some(Platform::Eks));
@@ -59,7 +57,9 @@ fn log_event<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'
         Some(awslogs) => subscription(awslogs, &envelope.named("forwarder", None)),
         None => envelope.named("cloudwatch-events", Some(Platform::Eks)),
     };
-    told.origin.cluster = told.origin.cluster.or_else(|| part(fields.text("logGroup")?, cluster_of_group));
+    let cluster = fields.text("logGroup").and_then(|group| part(group, cluster_of_group));
+    told.closed = told.control_plane || cluster.is_some();
+    told.origin.cluster = told.origin.cluster.or(cluster);
     told.time = fields.get("timestamp").or(told.time);
     walk.member("message", message, &told);
     true

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::fragments::Fragment;
 use super::{Envelope, Fields, Platform, Raw, Step, Walk, part};
 use crate::json;
+use crate::paths::{azure_cluster, azure_subscription};
 
 /// Keys under which Log Analytics keeps the record of AzureDiagnostics.
 const LOG_COLUMNS: [&str; 1] = ["log_s"];
@@ -38,33 +39,15 @@ fn told<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, format: &'static str) 
     told.time =
         ["time", "TimeGenerated", "TimeGenerated [UTC]"].iter().find_map(|key| fields.get_folded(key)).or(told.time);
     if let Some(id) = text(&["resourceId", "_ResourceId"]) {
-        told.origin.cluster = told.origin.cluster.or_else(|| part(id.clone(), cluster_of_id));
-        told.origin.account = told.origin.account.or_else(|| part(id, subscription_of_id));
+        told.origin.cluster = told.origin.cluster.or_else(|| part(id.clone(), azure_cluster));
+        told.origin.account = told.origin.account.or_else(|| part(id, azure_subscription));
     }
     told
 }
 
-/// The segment behind `managedClusters` in a resource id.
-pub(crate) fn cluster_of_id(id: &str) -> Option<&str> {
-    behind(id, "managedclusters").or_else(|| behind(id, "connectedclusters"))
-}
-
-/// The segment behind `subscriptions` in a resource id.
-pub(crate) fn subscription_of_id(id: &str) -> Option<&str> {
-    behind(id, "subscriptions")
-}
-
-fn behind<'t>(id: &'t str, name: &str) -> Option<&'t str> {
-    let mut segments = id.split('/');
-    segments.find(|segment| segment.eq_ignore_ascii_case(name))?;
-    segments.next().filter(|segment| !segment.is_empty())
-}
-
 /// A record of a diagnostic setting: `properties.log` holds the event, as a string with a newline or as an object.
 fn record<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    let Some((key, properties)) = PROPERTIES.iter().find_map(|key| Some((*key, fields.get_folded(key)?))) else {
-        return false;
-    };
+    let Some((key, properties)) = first(fields, &PROPERTIES) else { return false };
     // In a Panther row the column is an object; where it is a string, Panther's rule reads nothing in it.
     if json::is_string(properties) && fields.get("p_log_type").is_some() {
         walk.leaf(super::Leaf::Broken(properties), &told(fields, envelope, "azure-diagnostic"));
@@ -75,11 +58,9 @@ fn record<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, 
     let mut told = told(fields, envelope, "azure-diagnostic");
     // A record without a category is not one of the audit categories either.
     told.category = told.category.or(Some(Cow::Borrowed("")));
-    let inner_fields = Fields::read(inner);
-    if let Some((inner_fields, (log_key, log))) =
-        inner_fields.and_then(|inner| Some((inner.clone(), first(&inner, &["log"])?)))
-    {
-        walk.inside(Step::Key(key), |walk| log_text(log_key, log, &inner_fields, &told, walk));
+    let inner = Fields::read(inner).unwrap_or_else(|| Fields::from_entries(Vec::new()));
+    if let Some((log_key, log)) = first(&inner, &["log"]) {
+        walk.inside(key, |walk| log_text(log_key, log, &inner, &told, walk));
         return true;
     }
     // A record of another service or category: its properties hold no log line.
@@ -98,24 +79,26 @@ fn diagnostics_row<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
     true
 }
 
-fn first<'a>(fields: &Fields<'a>, keys: &[&'static str]) -> Option<(&'static str, Raw<'a>)> {
-    keys.iter().find_map(|key| Some((*key, fields.get_even_cut(key)?)))
+/// The first of these members, under the name it has here.
+fn first<'a>(fields: &Fields<'a>, keys: &[&str]) -> Option<(Step, Raw<'a>)> {
+    keys.iter().find_map(|key| Some((Step::Name(fields.spelling(key)?), fields.get_even_cut(key)?)))
 }
 
 /// The log text, joined with its continuation where a container runtime has split it (Azure/AKS issue 4635).
-fn log_text<'a>(key: &'static str, log: Raw<'a>, around: &Fields<'_>, told: &Envelope<'a>, walk: &mut Walk<'_, '_>) {
+fn log_text<'a>(key: Step, log: Raw<'a>, around: &Fields<'_>, told: &Envelope<'a>, walk: &mut Walk<'_, '_>) {
     let Some(text) = json::string(log) else {
         // An object is the event itself; a list is nothing that any pipeline writes here.
         return match log.first() {
-            Some(b'[') => walk.inside(Step::Key(key), |walk| walk.leaf(super::Leaf::Broken(log), told)),
-            _ => walk.member(key, log, told),
+            Some(b'[') => walk.inside(key, |walk| walk.leaf(super::Leaf::Broken(log), told)),
+            _ => walk.inside(key, |walk| walk.value(log, told)),
         };
     };
     let source = ["containerID", "containerID_s", "pod", "pod_s"]
         .iter()
         .map(|key| around.text(key).unwrap_or(Cow::Borrowed("")));
-    let source = source.collect::<Vec<_>>().join("\n");
-    walk.inside(Step::Key(key), |walk| {
+    let outside = [told.category.clone(), told.origin.cluster.clone()].map(Option::unwrap_or_default);
+    let source = source.chain(outside).collect::<Vec<_>>().join("\n");
+    walk.inside(key, |walk| {
         let fragment = Fragment { source: &source, text: &text, ends_line: None };
         walk.fragment(&fragment, told);
     });
@@ -132,6 +115,10 @@ fn capture<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_,
         walk.member("Body", body, &told);
         return true;
     };
-    walk.inside(Step::Key("Body"), |walk| walk.payload(text.as_bytes(), &told));
+    if text.trim_start().starts_with(['{', '[']) {
+        walk.inside(Step::Key("Body"), |walk| walk.payload(text.as_bytes(), &told));
+    } else {
+        walk.base64("Body", body, &told);
+    }
     true
 }

@@ -6,7 +6,9 @@ use crate::json::{self, Fields, Skip};
 
 /// The least length at which a known limit may have cut a line: containerd and AKS cut at 16 KiB (Azure/AKS issue
 /// 4635), Log Analytics at 32,766 bytes (issue 3316). A shorter line that is cut is damage of another kind.
-const LEAST_LIMIT: usize = 15_000;
+const LEAST_LIMIT: usize = 4096;
+/// The most that is put together: the API server takes requests of some 3 MiB, and logs them twice.
+const MAX_JOINED: usize = 8 << 20;
 /// Sources that may have an open record at once.
 const MAX_OPEN: usize = 64;
 
@@ -79,29 +81,48 @@ impl Pending {
 impl Walk<'_, '_> {
     /// Opens a line that may be the beginning, the middle or the end of a record.
     pub(super) fn fragment(&mut self, fragment: &Fragment<'_>, envelope: &Envelope<'_>) {
-        let starts = fragment.text.trim_start().starts_with('{');
-        let continues = fragment.ends_line.is_some() || !starts;
-        match self.unwrapper.fragments.take(fragment.source) {
-            Some(mut pending) if continues && pending.text.len() <= self.unwrapper.limits.max_record => {
-                pending.text.push_str(fragment.text);
-                if is_open(&pending.text, fragment.ends_line) {
-                    self.unwrapper.fragments.0.push(pending);
-                } else {
-                    self.joined(&pending);
-                }
-                return;
+        if let Some(pending) = self.unwrapper.fragments.take(fragment.source) {
+            match self.join(pending, fragment) {
+                Ok(()) => return,
+                Err(pending) => pending.give_up(self.on_leaf),
             }
-            Some(pending) => pending.give_up(self.on_leaf),
-            None => {}
         }
         if is_open(fragment.text, fragment.ends_line) && self.unwrapper.fragments.0.len() < MAX_OPEN {
             let pending = Pending::new(fragment, envelope, self);
             self.unwrapper.fragments.0.push(pending);
-        } else if starts && fragment.ends_line.is_none() && !is_one_value(fragment.text) {
+        } else if fragment.ends_line.is_none()
+            && fragment.text.trim_start().starts_with('{')
+            && !is_one_value(fragment.text)
+        {
             self.leaf(Leaf::Broken(fragment.text.as_bytes()), envelope);
         } else {
             self.text(fragment.text, envelope);
         }
+    }
+
+    /// Puts a line behind the one that waits for it; gives that back where this is not its continuation.
+    fn join(&mut self, mut pending: Pending, fragment: &Fragment<'_>) -> Result<(), Pending> {
+        let length = pending.text.len();
+        // A writer that marks line ends is believed. One that does not has cut at a limit, or not at all.
+        let may_go_on =
+            fragment.ends_line.is_some() || length >= LEAST_LIMIT && !fragment.text.trim_start().starts_with('{');
+        if !may_go_on || length + fragment.text.len() > MAX_JOINED {
+            return Err(pending);
+        }
+        pending.text.push_str(fragment.text);
+        let open = is_open(&pending.text, fragment.ends_line);
+        let fits = fragment.ends_line.is_some()
+            || if open { fragment.text.len() >= LEAST_LIMIT } else { is_one_value(&pending.text) };
+        if !fits {
+            pending.text.truncate(length);
+            return Err(pending);
+        }
+        if open {
+            self.unwrapper.fragments.0.push(pending);
+        } else {
+            self.joined(&pending);
+        }
+        Ok(())
     }
 
     /// Opens a joined record at the place of its first part.
@@ -121,7 +142,8 @@ fn is_open(text: &str, ends_line: Option<bool>) -> bool {
     }
 }
 
-fn is_one_value(text: &str) -> bool {
+/// Whether text is one JSON value and nothing else.
+pub(super) fn is_one_value(text: &str) -> bool {
     let text = text.trim().as_bytes();
     json::skip_strict(text, 0) == Skip::End(text.len())
 }
@@ -139,6 +161,8 @@ fn owned(envelope: &Envelope<'_>) -> Envelope<'static> {
         format: envelope.format,
         time: None,
         line_time: None,
+        control_plane: envelope.control_plane,
+        closed: envelope.closed,
         category: own(&envelope.category),
         source_label: own(&envelope.source_label),
     }

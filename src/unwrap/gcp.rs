@@ -29,7 +29,8 @@ pub(super) fn told<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope
 
 /// Opens the envelopes of Google Cloud, and takes entries of its other services for what they are.
 pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    if payload(fields).is_some() || fields.get("logName").is_some() && fields.get("insertId").is_some() {
+    let is_entry = ["insertId", "resource", "jsonPayload", "textPayload"].iter().any(|key| fields.get(key).is_some());
+    if payload(fields).is_some() || fields.get("logName").is_some() && is_entry {
         walk.leaf(super::Leaf::Other, &envelope.named("gcp-logentry", None));
         return true;
     }

@@ -20,7 +20,6 @@ use crate::decode::{self, Content, Damage, Limits, Stream, Visitor};
 use crate::event::{Origin, Platform, Text};
 use crate::frame::{self, Body, Document, Framing, Sink};
 use crate::json::{self, Fields, Raw, Skip};
-pub(crate) use azure::{cluster_of_id, subscription_of_id};
 use fragments::Fragments;
 pub(crate) use gcp::payload as gcp_payload;
 
@@ -42,6 +41,10 @@ pub struct Envelope<'a> {
     pub line_time: Option<&'a str>,
     /// Azure's log category.
     pub category: Option<Text<'a>>,
+    /// Whether the records come from the log group of an EKS control plane.
+    pub control_plane: bool,
+    /// Whether what is inside is an event or nothing: it is no envelope that could hold a forged one.
+    pub closed: bool,
     /// Panther's `p_source_label`: a cluster name where nothing better is known.
     pub source_label: Option<Text<'a>>,
 }
@@ -114,6 +117,7 @@ pub struct Pointer(Vec<Step>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Step {
     Key(&'static str),
+    Name(String),
     Index(usize),
 }
 
@@ -121,6 +125,7 @@ impl fmt::Display for Pointer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.iter().try_for_each(|step| match step {
             Step::Key(key) => write!(f, "/{key}"),
+            Step::Name(name) => write!(f, "/{}", name.replace('~', "~0").replace('/', "~1")),
             Step::Index(index) => write!(f, "/{index}"),
         })
     }
@@ -158,17 +163,8 @@ impl Unwrapper {
     pub fn open(&mut self, document: &Document<'_>, base: &Envelope<'_>, on_leaf: &mut OnLeaf<'_>) {
         let mut envelope = base.clone();
         envelope.line_time = document.time;
-        (envelope.format, envelope.origin.platform) = framing_tells(document.framing, envelope.origin.platform);
-        let mut walk = Walk::new(self, document.record, document.offset, on_leaf);
-        if let Some(element) = document.element {
-            let around = Fields::read(element.around).unwrap_or_else(|| Fields::from_entries(Vec::new()));
-            envelope = around_tells(element.key, &around, &envelope);
-            let key = element.key.map(Step::Key);
-            walk.pointer.0.extend(key.into_iter().chain([Step::Index(element.index)]));
-            walk.body(document.body, &envelope);
-        } else {
-            walk.body(document.body, &envelope);
-        }
+        (envelope.format, envelope.origin.platform) = framing_tells(document, envelope.origin.platform);
+        Walk::new(self, document.record, document.offset, on_leaf).enter(document, &envelope);
     }
 
     /// Gives out what still waited for its continuation.
@@ -180,10 +176,14 @@ impl Unwrapper {
 }
 
 /// Format and platform that the text between the documents gives away.
-fn framing_tells(framing: Framing, known: Option<Platform>) -> (Option<&'static str>, Option<Platform>) {
-    let (format, platform) = match framing {
+fn framing_tells(document: &Document<'_>, known: Option<Platform>) -> (Option<&'static str>, Option<Platform>) {
+    let (format, platform) = match document.framing {
         Framing::Json | Framing::Csv | Framing::Avro => (None, None),
-        Framing::CloudWatchExport => (Some("cloudwatch-export"), Some(Platform::Eks)),
+        // An export task writes milliseconds and Z; container runtimes, which write a time as well, nanoseconds.
+        Framing::CloudWatchExport if document.time.is_some_and(|time| time.len() == 24) => {
+            (Some("cloudwatch-export"), Some(Platform::Eks))
+        }
+        Framing::CloudWatchExport => (Some("timed-lines"), None),
         Framing::CloudWatchTail => (Some("cloudwatch-tail"), Some(Platform::Eks)),
         Framing::CloudWatchText => (Some("cloudwatch-events"), Some(Platform::Eks)),
         Framing::Node => (Some("node-logs"), None),
@@ -197,7 +197,7 @@ fn framing_tells(framing: Framing, known: Option<Platform>) -> (Option<&'static 
 fn around_tells<'a>(key: Option<&str>, around: &Fields<'a>, outer: &Envelope<'a>) -> Envelope<'a> {
     match key {
         Some("logEvents") => aws::subscription(around, outer),
-        Some("items") => outer.named("event-list", None),
+        Some("items") => Envelope { closed: !siem::is_event_list(around), ..outer.named("event-list", None) },
         Some("records") => outer.named("azure-records", None),
         _ => outer.clone(),
     }
@@ -213,6 +213,8 @@ struct Walk<'w, 's> {
     depth: usize,
     payloads: usize,
     leaves: u64,
+    /// Whether what is being opened was broken: then nothing in it is taken for a record of something else.
+    broken: bool,
     /// Columns of the positional row being opened: a step into one of them is its index.
     columns: Vec<String>,
 }
@@ -221,7 +223,7 @@ struct Walk<'w, 's> {
 type Family = for<'a> fn(&Fields<'a>, &Envelope<'a>, &mut Walk<'_, '_>) -> bool;
 
 /// Families in the order they are tried: what is recognised by more keys stands first.
-const FAMILIES: [Family; 5] = [aws::open, azure::open, gcp::open, table::open, siem::open];
+const FAMILIES: [Family; 6] = [aws::open, azure::open, gcp::open, table::open, arrays, siem::open];
 
 impl<'w, 's> Walk<'w, 's> {
     fn new(unwrapper: &'w mut Unwrapper, record: u64, offset: Option<u64>, on_leaf: &'w mut OnLeaf<'s>) -> Self {
@@ -234,14 +236,28 @@ impl<'w, 's> Walk<'w, 's> {
             depth: 0,
             payloads: 0,
             leaves: 0,
+            broken: false,
             columns: Vec::new(),
         }
     }
 
     fn leaf(&mut self, leaf: Leaf<'_>, envelope: &Envelope<'_>) {
         self.leaves += 1;
+        let leaf = if self.broken && matches!(leaf, Leaf::Other) { Leaf::Broken(b"") } else { leaf };
         let place = Place { record: self.record, offset: self.offset, pointer: &self.pointer };
         (self.on_leaf)(leaf, envelope, place);
+    }
+
+    /// Opens a framed document, or an element of one.
+    fn enter(&mut self, document: &Document<'_>, envelope: &Envelope<'_>) {
+        let Some(element) = document.element else { return self.body(document.body, envelope) };
+        let around = Fields::read(element.around).unwrap_or_else(|| Fields::from_entries(Vec::new()));
+        let told = around_tells(element.key, &around, envelope);
+        let key = element.key.map(Step::Key);
+        let outer = self.pointer.0.len();
+        self.pointer.0.extend(key.into_iter().chain([Step::Index(element.index)]));
+        self.body(document.body, &told);
+        self.pointer.0.truncate(outer);
     }
 
     fn body(&mut self, body: Body<'_>, envelope: &Envelope<'_>) {
@@ -296,19 +312,24 @@ impl<'w, 's> Walk<'w, 's> {
     }
 
     fn object<'a>(&mut self, raw: Raw<'a>, fields: &Fields<'a>, envelope: &Envelope<'a>) {
-        let envelope = &panther(fields, envelope);
-        if let Some(nested) = table::nest(fields) {
-            return match Fields::read(nested.as_bytes()) {
-                Some(nested) => self.object(raw, &nested, &envelope.named("columns", None)),
+        match table::nest(fields) {
+            Some(nested) => match Fields::read(nested.as_bytes()) {
+                Some(nested) => self.members(raw, &nested, &envelope.named("columns", None)),
                 None => self.leaf(Leaf::Broken(raw), envelope),
-            };
+            },
+            None => self.members(raw, fields, envelope),
         }
+    }
+
+    fn members<'a>(&mut self, raw: Raw<'_>, fields: &Fields<'a>, envelope: &Envelope<'a>) {
+        let envelope = &panther(fields, envelope);
         if let Some(leaf) = native(fields) {
             let envelope = leaf_tells(&leaf, envelope);
             return self.leaf(leaf, &envelope);
         }
         let before = self.leaves;
-        let opened = FAMILIES.iter().any(|open| open(fields, envelope, self));
+        let may_open = !envelope.closed && !siem::is_kubernetes_object(fields);
+        let opened = may_open && FAMILIES.iter().any(|open| open(fields, envelope, self));
         if !fields.is_whole() {
             // What a cut envelope still held was given out; with nothing found, the cut took the record.
             if self.leaves == before {
@@ -336,6 +357,7 @@ impl<'w, 's> Walk<'w, 's> {
         let position = |key: &str| columns.iter().position(|column| json::equal_folded(column, key));
         let step = match step {
             Step::Key(key) => position(key).map_or(step, Step::Index),
+            Step::Name(ref name) => position(name).map_or(step, Step::Index),
             Step::Index(_) => step,
         };
         self.pointer.0.push(step);
@@ -356,6 +378,9 @@ impl<'w, 's> Walk<'w, 's> {
                 _ => self.broken(bytes, envelope),
             },
             Some(b'"') if json::skip_strict(bytes, 0) == Skip::End(bytes.len()) => self.value(bytes, envelope),
+            _ if frame::cri_content(trimmed).is_some() => {
+                self.text(frame::cri_content(trimmed).unwrap_or_default(), envelope);
+            }
             _ if is_legacy(trimmed) => self.leaf(Leaf::Legacy(trimmed), &envelope.named("legacy", None)),
             _ if is_tail(trimmed) => self.leaf(Leaf::Broken(bytes), envelope),
             _ => self.leaf(Leaf::Other, envelope),
@@ -364,6 +389,7 @@ impl<'w, 's> Walk<'w, 's> {
 
     /// JSON that is cut or broken: the envelopes around it may be whole enough to be opened.
     fn broken(&mut self, text: &[u8], envelope: &Envelope<'_>) {
+        let around = std::mem::replace(&mut self.broken, true);
         match Fields::read(text) {
             Some(fields) if self.depth < MAX_DEPTH => {
                 self.depth += 1;
@@ -372,6 +398,7 @@ impl<'w, 's> Walk<'w, 's> {
             }
             _ => self.leaf(Leaf::Broken(text), envelope),
         }
+        self.broken = around;
     }
 
     /// Opens bytes that were base64 inside JSON: perhaps compressed, perhaps several documents.
@@ -387,11 +414,24 @@ impl<'w, 's> Walk<'w, 's> {
     /// Opens a string that holds base64, or the JSON that some tools decode it to.
     fn base64<'a>(&mut self, key: &'static str, raw: Raw<'a>, envelope: &Envelope<'a>) {
         let Some(text) = json::string(raw) else { return self.member(key, raw, envelope) };
-        match base64::engine::general_purpose::STANDARD.decode(text.trim()) {
-            Ok(bytes) => self.inside(Step::Key(key), |walk| walk.payload(&bytes, envelope)),
-            Err(_) => self.member(key, raw, envelope),
+        if text.trim_start().starts_with('{') {
+            return self.member(key, raw, envelope);
         }
+        self.inside(Step::Key(key), |walk| match decode_base64(&text) {
+            Some(bytes) => walk.payload(&bytes, envelope),
+            None => walk.leaf(Leaf::Broken(raw), envelope),
+        });
     }
+}
+
+/// Base64 in either alphabet, with or without padding, on one line or many.
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    use base64::alphabet::STANDARD;
+    use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let plain: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let plain = plain.replace('-', "+").replace('_', "/");
+    GeneralPurpose::new(&STANDARD, config).decode(plain).ok()
 }
 
 /// Runs decode and frame over a payload and opens what they find; later documents add their number as a step.
@@ -406,8 +446,7 @@ impl Visitor for Payload<'_, '_, '_, '_> {
         match stream.content {
             Content::Data(kind, reader) => frame::frame(kind, reader, self.limits, self),
             Content::Empty | Content::Archive(_, None) => {}
-            Content::Foreign(_) => self.walk.leaf(Leaf::Other, self.envelope),
-            Content::Unsupported(_) | Content::Failed(_) | Content::Archive(..) => {
+            Content::Foreign(_) | Content::Unsupported(_) | Content::Failed(_) | Content::Archive(..) => {
                 self.walk.leaf(Leaf::Broken(b""), self.envelope);
             }
         }
@@ -418,20 +457,13 @@ impl Visitor for Payload<'_, '_, '_, '_> {
 
 impl Sink for Payload<'_, '_, '_, '_> {
     fn document(&mut self, document: Document<'_>) {
-        let around = document.element.and_then(|element| Fields::read(element.around));
-        let around = around.unwrap_or_else(|| Fields::from_entries(Vec::new()));
-        let envelope = around_tells(document.element.and_then(|element| element.key), &around, self.envelope);
         let outer = self.walk.pointer.0.len();
         if document.record > 1 {
             let number = usize::try_from(document.record - 1).unwrap_or(usize::MAX);
             self.walk.pointer.0.push(Step::Index(number));
         }
-        if let Some(element) = document.element {
-            let key = element.key.map(Step::Key);
-            self.walk.pointer.0.extend(key.into_iter().chain([Step::Index(element.index)]));
-        }
         self.walk.payloads += 1;
-        self.walk.body(document.body, &envelope);
+        self.walk.enter(&document, self.envelope);
         self.walk.payloads -= 1;
         self.walk.pointer.0.truncate(outer);
     }
@@ -439,6 +471,22 @@ impl Sink for Payload<'_, '_, '_, '_> {
     fn damage(&mut self, _: Damage) {
         self.walk.leaf(Leaf::Broken(b""), self.envelope);
     }
+}
+
+/// An object around an array of records, where it is not framing's to walk: inside another envelope, or small.
+fn arrays<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    let held = |raw: Raw<'a>| {
+        raw.first() == Some(&b'[') || json::string(raw).is_some_and(|text| text.trim_start().starts_with('['))
+    };
+    let mut opened = false;
+    for key in frame::ARRAYS {
+        if let Some(raw) = fields.get(key).filter(|raw| held(raw)) {
+            let told = around_tells(Some(key), fields, envelope);
+            walk.member(key, raw, &told);
+            opened = true;
+        }
+    }
+    opened
 }
 
 /// The leaf that an object is by itself, as opposed to an envelope.
@@ -492,9 +540,16 @@ fn is_legacy(text: &str) -> bool {
     text.split_once(" AUDIT: id=\"").is_some_and(|(time, _)| crate::time::parse(time).is_some())
 }
 
-/// Whether text that does not start as JSON is the end of an audit event whose beginning is elsewhere.
+/// Whether text that does not start as JSON, nor as a line of a log, is the end of a record whose beginning is
+/// elsewhere.
 fn is_tail(text: &str) -> bool {
-    text.ends_with('}') && [r#""auditID":""#, r#""requestReceivedTimestamp":""#].iter().any(|key| text.contains(key))
+    let bytes = text.as_bytes();
+    let klog = matches!(bytes, [b'I' | b'W' | b'E' | b'F', digit, ..] if digit.is_ascii_digit());
+    let log_line = klog || text.starts_with("time=") || bytes.first().is_some_and(u8::is_ascii_digit);
+    let ends = text.trim_end_matches([',', ' ']).ends_with(['}', ']']);
+    let of_event = ["auditID", "objectRef", "requestReceivedTimestamp", "stageTimestamp"];
+    let names_one = of_event.iter().any(|key| text.contains(&format!("\"{key}\"")));
+    ends && (names_one || !log_line && text.contains("\":"))
 }
 
 /// The text of a member of exactly this key, if it is not empty.

@@ -1,6 +1,6 @@
 //! Containers, forwarders and SIEMs: one key around the record, known by name.
 
-use super::fragments::Fragment;
+use super::fragments::{Fragment, is_one_value};
 use super::{Envelope, Fields, Platform, Raw, Step, Walk};
 use crate::json;
 
@@ -34,7 +34,8 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
 
 /// An Elasticsearch answer: `hits.hits[]._source`.
 fn elastic_hits<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    let Some(hits) = fields.object("hits").and_then(|hits| hits.get("hits")) else { return false };
+    let is_list = |raw: &Raw<'a>| raw.first() == Some(&b'[');
+    let Some(hits) = fields.object("hits").and_then(|hits| hits.get("hits")).filter(is_list) else { return false };
     let told = envelope.named("elastic", None);
     walk.inside(Step::Key("hits"), |walk| {
         walk.inside(Step::Key("hits"), |walk| walk.each(hits, &told, Walk::value));
@@ -56,7 +57,8 @@ fn elastic_field<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Wa
 
 /// A Loki answer: `data.result[].values[][1]`.
 fn loki<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    let Some(result) = fields.object("data").and_then(|data| data.get("result")) else { return false };
+    let is_list = |raw: &Raw<'a>| raw.first() == Some(&b'[');
+    let Some(result) = fields.object("data").and_then(|data| data.get("result")).filter(is_list) else { return false };
     let told = envelope.named("loki", None);
     walk.inside(Step::Key("data"), |walk| {
         walk.inside(Step::Key("result"), |walk| walk.each(result, &told, loki_stream));
@@ -65,7 +67,8 @@ fn loki<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_
 }
 
 fn loki_stream<'a>(walk: &mut Walk<'_, '_>, stream: Raw<'a>, told: &Envelope<'a>) {
-    let Some(values) = Fields::read(stream).and_then(|stream| stream.get("values")) else {
+    let is_list = |raw: &Raw<'a>| raw.first() == Some(&b'[');
+    let Some(values) = Fields::read(stream).and_then(|stream| stream.get("values")).filter(is_list) else {
         return walk.leaf(super::Leaf::Other, told);
     };
     walk.inside(Step::Key("values"), |walk| {
@@ -81,6 +84,7 @@ fn loki_stream<'a>(walk: &mut Walk<'_, '_>, stream: Raw<'a>, told: &Envelope<'a>
 }
 
 /// A line of docker's json-file driver: lines over 16 KiB are split, and only the last part ends with a newline.
+/// Fluent Bit's CRI parser writes the same without newlines, and `logtag` F where a line ends.
 fn docker<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let (Some(log), Some(stream)) = (fields.text("log"), fields.text("stream")) else { return false };
     if fields.get("time").is_none() {
@@ -89,20 +93,50 @@ fn docker<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, 
     let mut told = envelope.named("docker", None);
     told.time = fields.get("time");
     walk.inside(Step::Key("log"), |walk| {
-        let fragment = Fragment { source: &stream, text: &log, ends_line: Some(log.ends_with('\n')) };
+        let tag = fields.text("logtag");
+        let ends = tag.as_deref() == Some("F") || tag.is_none() && (log.ends_with('\n') || is_one_value(&log));
+        let fragment = Fragment { source: &stream, text: &log, ends_line: Some(ends) };
         walk.fragment(&fragment, &told);
     });
     true
 }
 
+/// Opens the first wrapper that holds what may be a record; an object beside it (`event`, `log` and `attributes` are
+/// objects of facts in some tools) is passed.
 fn wrapper<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    let Some((key, format, platform, inner)) =
-        WRAPPERS.iter().find_map(|(key, format, platform)| Some((*key, *format, *platform, fields.get_even_cut(key)?)))
-    else {
-        return false;
+    let held = |(key, format, platform): &(&'static str, &'static str, Option<Platform>)| {
+        Some((*key, *format, *platform, fields.get_even_cut(key)?))
     };
+    let all = || WRAPPERS.iter().filter_map(held);
+    let promising = all().find(|(.., raw)| may_hold_record(raw));
+    let Some((key, format, platform, inner)) = promising.or_else(|| all().next()) else { return false };
     let mut told = envelope.named(format, platform);
     told.time = TIMES.iter().find_map(|key| fields.get(key)).or(told.time);
     walk.member(key, inner, &told);
     true
+}
+
+/// Whether this is JSON text, or an object that is an event or wraps one.
+fn may_hold_record(raw: &Raw<'_>) -> bool {
+    if raw.first() == Some(&b'"') {
+        let text = json::cut_string(&raw[..raw.len().min(256)]);
+        return text.trim_start().starts_with(['{', '['])
+            || super::is_legacy(&text)
+            || crate::frame::cri_content(&text).is_some();
+    }
+    let wraps = |fields: &Fields<'_>| {
+        WRAPPERS.iter().any(|(key, ..)| fields.get(key).is_some()) || fields.get("kubernetes").is_some()
+    };
+    Fields::read(raw).is_some_and(|fields| super::native(&fields).is_some() || wraps(&fields))
+}
+
+/// Whether the object around `items` is an EventList, as opposed to a list of Kubernetes objects.
+pub(super) fn is_event_list(around: &Fields<'_>) -> bool {
+    !is_kubernetes_object(around)
+}
+
+/// Whether this is an object of the Kubernetes API: its texts are other people's, and no log of the API server.
+pub(super) fn is_kubernetes_object(fields: &Fields<'_>) -> bool {
+    let version = fields.text("apiVersion");
+    fields.text("kind").is_some() && version.is_some_and(|version| !version.starts_with("audit.k8s.io/"))
 }

@@ -7,14 +7,9 @@ use serde_json::{Map, Value};
 use super::{Envelope, Fields, Leaf, Platform, Raw, Step, Walk};
 use crate::json;
 
-/// Opens the forms that tables come in.
-pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    tables(fields, envelope, walk)
-}
-
 /// The answer of Log Analytics' query API: `tables[].rows[][]`, whose columns stand beside the rows.
-fn tables<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    let Some(tables) = fields.get("tables") else { return false };
+pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    let Some(tables) = fields.get("tables").filter(|raw| raw.first() == Some(&b'[')) else { return false };
     let told = envelope.named("azure-query", None);
     walk.inside(Step::Key("tables"), |walk| walk.each(tables, &told, table));
     true
@@ -24,7 +19,9 @@ fn table<'a>(walk: &mut Walk<'_, '_>, table: Raw<'a>, told: &Envelope<'a>) {
     let Some(fields) = Fields::read(table) else { return walk.leaf(Leaf::Other, told) };
     let columns = fields.get("columns").map(json::elements).into_iter().flatten();
     let names: Vec<Cow<'a, str>> = columns.filter_map(|column| Fields::read(column)?.text("name")).collect();
-    let Some(rows) = fields.get("rows") else { return };
+    let Some(rows) = fields.get("rows").filter(|raw| raw.first() == Some(&b'[')) else {
+        return walk.leaf(Leaf::Other, told);
+    };
     walk.inside(Step::Key("rows"), |walk| {
         walk.each(rows, told, |walk, row, told| {
             let members = names.iter().cloned().zip(json::elements(row)).collect();
@@ -87,10 +84,13 @@ fn cell(raw: Raw<'_>) -> Value {
     structured.then(|| serde_json::from_str(&text).ok()).flatten().unwrap_or_else(|| Value::from(text.as_ref()))
 }
 
+/// Steps of a path; deeper ones stay one key.
+const MAX_STEPS: usize = 16;
+
 /// Puts a value at a dotted path. The keys of annotations and labels hold dots themselves, so there the rest is one key.
 fn insert(object: &mut Map<String, Value>, path: &str, value: Value) {
     match path.split_once('.') {
-        Some((first, rest)) if !object.get(first).is_some_and(|inner| !inner.is_object() && !inner.is_array()) => {
+        Some((first, rest)) if rest.matches('.').count() < MAX_STEPS => {
             if rest.bytes().all(|byte| byte.is_ascii_digit()) {
                 if let Value::Array(items) = object.entry(first).or_insert_with(|| Value::Array(Vec::new())) {
                     items.push(value);

@@ -93,7 +93,7 @@ fn a_record_over_the_limit_is_counted_and_passed() {
 fn time_windows_choose_hits_and_files() {
     let here = tempfile::tempdir().unwrap();
     for (day, id) in [("2026-09-01", "old"), ("2026-11-20", "history"), ("2026-11-24", "now")] {
-        let folder = here.path().join("dump").join(day.replace('-', "/"));
+        let folder = here.path().join("dump").join(day.replace('-', "/")).join("03");
         fs::create_dir_all(&folder).unwrap();
         let record = HIT.replace("2026-11-24", day).replace("\"a\"", &format!("\"{id}\""));
         fs::write(folder.join("x.json"), record).unwrap();

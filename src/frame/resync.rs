@@ -1,0 +1,182 @@
+//! Where to go on behind a document that is broken.
+//!
+//! A document that starts anew stands where no value may stand: not behind `:`, `,` or `[`. So an event that
+//! somebody hid in the body of a broken record is not taken for one, and inside a string its quotes are escaped.
+
+use memchr::memmem;
+
+use super::prefix::EVENT_START;
+use crate::json::{self, Skip};
+
+/// Starts that are tried in one broken document before its line is given up.
+const MAX_TRIES: usize = 256;
+
+/// Where to go on behind the document at the start of `text`; `None` where the text at hand does not tell.
+///
+/// A compact document ends with its line, a pretty-printed one before the next brace in the first column; either may
+/// run into the next one.
+pub(super) fn document(text: &[u8], more: bool) -> Option<usize> {
+    let line = memchr::memchr(b'\n', text);
+    let column = memmem::find(text, b"\n{").map(|at| at + 1);
+    let bound = if is_compact(text) { line } else { column };
+    let balanced = match json::skip_lenient(text, 0) {
+        Skip::End(end) if starts_anew(text, end) => Some(end),
+        _ => None,
+    };
+    let end = [bound, balanced].into_iter().flatten().min();
+    glued(&text[..end.unwrap_or(text.len())], more && end.is_none()).or(end)
+}
+
+/// Whether nothing but a new document, a line's end or the end follows at `at`.
+fn starts_anew(text: &[u8], at: usize) -> bool {
+    let rest = &text[at..];
+    let next = rest.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'));
+    matches!(next, None | Some(b'\n' | b'{' | 0))
+}
+
+/// A document that begins inside this broken one, whose end is missing.
+fn glued(text: &[u8], more: bool) -> Option<usize> {
+    let mut tries = 0;
+    for at in memchr::memchr_iter(b'{', text).skip_while(|&at| at == 0) {
+        let after = text[at + 1..].iter().find(|byte| **byte != b' ');
+        if after != Some(&b'"') || is_value_position(&text[..at]) {
+            continue;
+        }
+        tries += 1;
+        if tries > MAX_TRIES {
+            return None;
+        }
+        let is_event = text[at..].starts_with(EVENT_START);
+        match json::skip_strict(text, at) {
+            Skip::End(end) if !matches!(next_byte(text, end), Some(b'}' | b']' | b',' | b':')) => return Some(at),
+            Skip::Incomplete if is_event || !more => return Some(at),
+            Skip::Broken(_) if is_event => return Some(at),
+            _ => {}
+        }
+    }
+    None
+}
+
+/// Whether a value may stand behind this text.
+fn is_value_position(before: &[u8]) -> bool {
+    let last = before.iter().rev().find(|byte| !byte.is_ascii_whitespace());
+    matches!(last, Some(b':' | b',' | b'['))
+}
+
+fn next_byte(text: &[u8], at: usize) -> Option<u8> {
+    text[at..].iter().find(|byte| !byte.is_ascii_whitespace()).copied()
+}
+
+/// Where a broken element of an array leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Next {
+    /// To the next element.
+    Element(usize),
+    /// Out of the array: a new document starts here.
+    Document(usize),
+}
+
+/// Where to go on behind the element at the start of `text`. `own_lines` says that each element begins a line.
+pub(super) fn element(text: &[u8], own_lines: bool) -> Option<Next> {
+    let balanced = match json::skip_lenient(text, 0) {
+        Skip::End(end) if matches!(next_byte(text, end), Some(b',' | b']')) => Some(end),
+        _ => None,
+    };
+    let column = memmem::find(text, b"\n{").map(|at| at + 1);
+    let next = [balanced, signed(text)].into_iter().flatten().min();
+    match (next, column) {
+        (Some(next), Some(column)) if column <= next && !own_lines => Some(Next::Document(column)),
+        (Some(next), Some(column)) if own_lines => Some(Next::Element(next.min(column))),
+        (Some(next), _) => Some(Next::Element(next)),
+        (None, Some(column)) if own_lines => Some(Next::Element(column)),
+        (None, Some(column)) => Some(Next::Document(column)),
+        (None, None) => None,
+    }
+}
+
+/// An element that begins as this one does and is followed as an element is.
+fn signed(text: &[u8]) -> Option<usize> {
+    let signature = signature(text);
+    let followed = |at: &usize| match json::skip_strict(text, *at) {
+        Skip::End(end) => matches!(next_byte(text, end), Some(b',' | b']') | None),
+        Skip::Incomplete => true,
+        Skip::Broken(_) => false,
+    };
+    memmem::find_iter(&text[1..], signature).map(|at| at + 1).take(MAX_TRIES).find(followed)
+}
+
+/// The start of a document through its first key; of an audit event through its API group.
+fn signature(text: &[u8]) -> &[u8] {
+    if text.starts_with(EVENT_START) {
+        return EVENT_START;
+    }
+    let key = text.iter().position(|&byte| byte == b'"').unwrap_or(0);
+    let end = text.iter().skip(key + 1).position(|&byte| byte == b'"').map_or(1, |end| key + end + 2);
+    &text[..end.min(text.len())]
+}
+
+/// Whether a document begins on the line of its brace, as those do that are one line.
+pub(super) fn is_compact(text: &[u8]) -> bool {
+    !text[1..].iter().take_while(|byte| byte.is_ascii_whitespace()).any(|&byte| byte == b'\n')
+}
+
+/// Where an audit event begins inside a line of text: right behind it, as messages lie that were put together with
+/// nothing between, and with nothing but its own end or another document behind.
+pub(super) fn event_in_text(line: &[u8]) -> Option<usize> {
+    memmem::find_iter(line, EVENT_START).find(|&at| {
+        let before = at.checked_sub(1).map(|at| line[at]);
+        let is_glued = before.is_some_and(|byte| byte.is_ascii_alphanumeric() || b".)]}\"'\t".contains(&byte));
+        let ends = match json::skip_strict(line, at) {
+            Skip::End(end) => next_byte(line, end).is_none_or(|byte| byte == b'{' || byte.is_ascii_alphabetic()),
+            _ => true,
+        };
+        is_glued && ends
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EVENT: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","verb":"create"}"#;
+
+    #[test]
+    fn a_cut_document_ends_where_the_next_begins() {
+        for broken in [r#"{"a":"cu"#, r#"{"a":{"b":1"#, r#"{"x" 1}"#, r#"{"a":"cut[Truncated...]"#] {
+            for rest in [EVENT.to_owned(), format!("{EVENT}{EVENT}"), format!("{EVENT}\n{EVENT}\n")] {
+                let text = format!("{broken}{rest}");
+                assert_eq!(document(text.as_bytes(), false), Some(broken.len()), "{text}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_nested_event_is_no_document() {
+        for text in [
+            format!(r#"{{"a":{EVENT},"b":"cut"#),
+            format!(r#"{{"a":[{EVENT},{EVENT}],"b":"cut"#),
+            format!(r#"{{"a":{EVENT}"#),
+        ] {
+            assert_eq!(document(text.as_bytes(), false), None, "{text}");
+            let lines = format!("{text}\n{EVENT}\n");
+            assert_eq!(document(lines.as_bytes(), false), Some(text.len()), "{text}");
+        }
+    }
+
+    #[test]
+    fn elements_go_on_behind_a_broken_one() {
+        let text = format!(r#"{{"x" 1}},{EVENT}]"#);
+        assert_eq!(element(text.as_bytes(), false), Some(Next::Element(7)));
+        let text = format!("{{\"a\":\"cut\n{{\"a\":1}}\n");
+        assert_eq!(element(text.as_bytes(), false), Some(Next::Document(10)));
+        assert_eq!(element(text.as_bytes(), true), Some(Next::Element(10)));
+    }
+
+    #[test]
+    fn text_may_run_into_an_event() {
+        assert_eq!(event_in_text(format!("I0710 done{EVENT}").as_bytes()), Some(10));
+        for forged in [format!("user-agent:{EVENT}"), format!("Body: {EVENT}"), format!("ua={EVENT},x")] {
+            assert_eq!(event_in_text(forged.as_bytes()), None, "{forged}");
+        }
+    }
+}
