@@ -138,7 +138,7 @@ pub struct AuditEvent<'a> {
     pub request_object: Option<Cow<'a, [u8]>>,
     /// `responseObject`, JSON text.
     pub response_object: Option<Cow<'a, [u8]>>,
-    /// `annotations`, raw JSON; absent on GKE, whose labels are another thing.
+    /// `annotations`, raw JSON; on GKE the entry's labels, which hold them.
     pub annotations: Option<Raw<'a>>,
     /// `requestReceivedTimestamp`; on GKE the entry's timestamp.
     pub request_received: Option<Timestamp>,

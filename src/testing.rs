@@ -82,7 +82,7 @@ fn matches(pack: &Pack, log: &str) -> Vec<RuleMatch> {
             if let Normalized::Event(event) = normalized {
                 let origin = Origin { cluster: envelope.origin.cluster.clone(), ..envelope.origin.clone() };
                 let time = time_of(&event, envelope).map(|(time, _)| time);
-                found.extend(evaluate(pack, &View::new(&event, &origin), time));
+                found.extend(evaluate(pack, &View::new(&event, &origin, leaf.native_members()), time));
             }
         });
     };

@@ -30,6 +30,7 @@ Exit status:
   2  a rule cannot be read";
 
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one")]
 pub(super) enum Command {
     /// Sweep dumps, write reports
     #[command(after_help = EXIT_STATUS)]

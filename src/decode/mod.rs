@@ -206,7 +206,7 @@ fn xz<R: io::BufRead>(input: R) -> io::Result<liblzma::bufread::XzDecoder<R>> {
 
 /// Whether reading may go on after this error.
 fn is_damage(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(|inner| inner.is::<Damage>())
+    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Damage>)
 }
 
 /// A stream whose beginning was lost: what went wrong, then what could be read.

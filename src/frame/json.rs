@@ -513,6 +513,7 @@ fn scan(text: &[u8], mut at: usize) -> Scan {
     }
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "the state of a scanner")]
 /// Follows a document that is not kept, over any number of chunks, to its end.
 struct Passed {
     compact: bool,

@@ -167,7 +167,7 @@ mod tests {
     fn elements_go_on_behind_a_broken_one() {
         let text = format!(r#"{{"x" 1}},{EVENT}]"#);
         assert_eq!(element(text.as_bytes(), false), Some(Next::Element(7)));
-        let text = format!("{{\"a\":\"cut\n{{\"a\":1}}\n");
+        let text = "{\"a\":\"cut\n{\"a\":1}\n";
         assert_eq!(element(text.as_bytes(), false), Some(Next::Document(10)));
         assert_eq!(element(text.as_bytes(), true), Some(Next::Element(10)));
     }

@@ -5,7 +5,7 @@
 use std::borrow::Cow;
 
 use super::Normalized;
-use super::native::is_true;
+use super::native::{is_dry_delete, is_true};
 use super::reader::{Reader, present};
 use crate::event::{AuditEvent, Identity, ObjectRef, ResponseStatus, Text, User};
 use crate::json::{self, Fields, Raw};
@@ -45,6 +45,7 @@ pub(super) fn event<'a>(fields: &Fields<'a>) -> Normalized<'a> {
         response_status: response_status(&mut read, payload.get("status")),
         request_object: body(&mut read, &payload, ["request", "requestJson"], "requestObject"),
         response_object: body(&mut read, &payload, ["response", "responseJson"], "responseObject"),
+        annotations: present(labels),
         request_received: read.time(fields.get_folded("timestamp"), "requestReceivedTimestamp"),
         stage_timestamp: read.time(fields.get_folded("receiveTimestamp"), "stageTimestamp"),
         dry_run: label(labels, "command.gke.io/dryRun").is_some_and(is_true),
@@ -58,7 +59,8 @@ pub(super) fn event<'a>(fields: &Fields<'a>) -> Normalized<'a> {
         },
         ..AuditEvent::default()
     };
-    Normalized::Event(AuditEvent { malformed_fields: read.malformed, ..event })
+    let dry_run = event.dry_run || is_dry_delete(&event);
+    Normalized::Event(AuditEvent { malformed_fields: read.malformed, dry_run, ..event })
 }
 
 fn last_segment(method: Text<'_>) -> Option<Text<'_>> {

@@ -39,7 +39,7 @@ pub(super) fn event<'a>(fields: &Fields<'a>, whole: bool) -> Normalized<'a> {
     if salvaged && let Some(reason) = undecidable(&event, fields) {
         return Normalized::Malformed(reason);
     }
-    event.dry_run = event.request_uri.as_deref().is_some_and(is_dry_run);
+    event.dry_run = event.request_uri.as_deref().is_some_and(is_dry_run) || is_dry_delete(&event);
     event.identity =
         Identity { id: event.audit_id.clone(), action: event.verb.clone(), target: event.request_uri.clone(), part: 0 };
     event.malformed_fields = read.malformed;
@@ -113,6 +113,13 @@ fn is_marked_truncated(annotations: &Fields<'_>) -> bool {
     ["audit.k8s.io/truncated", "audit_k8s_io/truncated"]
         .iter()
         .any(|key| annotations.text(key).as_deref() == Some("true"))
+}
+
+/// A delete may ask for it in its body, DeleteOptions.
+pub(super) fn is_dry_delete(event: &AuditEvent<'_>) -> bool {
+    let deletes = matches!(event.verb.as_deref(), Some("delete" | "deletecollection"));
+    let options = event.request_object.as_deref().filter(|_| deletes).and_then(Fields::read);
+    options.is_some_and(|options| present(options.get("dryRun")).is_some())
 }
 
 fn is_dry_run(uri: &str) -> bool {

@@ -247,7 +247,7 @@ fn operand(node: &Node, word: &str, test: Test) -> Parsed<Operand> {
         (None, None) if needs_none => return Ok(Operand::None),
         (Some(value), _) if needs_none => return Err(Problem::new(value.line, format!("{word} takes no Value"))),
         (Some(value), None) if !in_list => Operand::One(value.to_json()),
-        (None, Some(values)) if in_list || test == Test::InCidr => {
+        (None, Some(values)) if in_list || takes_several(test) => {
             Operand::Many(values.list()?.iter().map(Node::to_json).collect())
         }
         _ if in_list => return Err(Problem::new(node.line, format!("{word} needs Values, a list"))),
@@ -257,6 +257,11 @@ fn operand(node: &Node, word: &str, test: Test) -> Parsed<Operand> {
         return Err(Problem::new(node.line, format!("{word} needs an address block such as 10.0.0.0/8")));
     }
     Ok(operand)
+}
+
+/// Tests that take a list of values: they hold where they hold for one of them.
+fn takes_several(test: Test) -> bool {
+    matches!(test, Test::InCidr | Test::Contains | Test::StartsWith | Test::EndsWith)
 }
 
 /// The two keys of a comparison, as `Values: [{Key: a}, {Key: b}]`.

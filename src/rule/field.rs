@@ -59,12 +59,12 @@ fields! {
     "is_system_namespace", false, "namespace is kube-system, gke-system, kube-node-lease or kube-public", |view| Value::Bool(view.event.object_ref.namespace.as_deref().is_some_and(|ns| SYSTEM_NAMESPACES.contains(&ns)));
     "is_system_principal", false, "username is one that Panther's rules exclude in system namespaces", |view| Value::Bool(view.event.user.username.as_deref().is_some_and(principal::is_system));
     "request.dry_run", false, "the request asked for dryRun; GKE: label command.gke.io/dryRun", |view| Value::Bool(view.event.dry_run);
-    "exec_command", false, "command of an exec, from the request's parameters", |view| view.event.request_uri.as_deref().and_then(exec_command).map_or(Value::Missing, |command| Value::Text(command.into()));
-    "pod_spec", false, "pod template of any workload, from responseObject, else requestObject", |view| view.pod_spec().map_or(Value::Missing, Value::from);
-    "containers", false, "all its containers, init and ephemeral ones too", |view| list(view.containers());
+    "exec_command", false, "command of an exec, from the request's parameters", |view| exec_command(view).map_or(Value::Missing, |command| Value::Text(command.into()));
+    "pod_spec", true, "pod template of any workload, from responseObject, else requestObject", |view| view.pod_spec().map_or(Value::Missing, Value::from);
+    "containers", true, "all its containers, init and ephemeral ones too", |view| list(view.containers());
     "images", true, "images of these", |view| owned(container_texts(&view.containers(), "image"));
     "commands", false, "command and arguments of each, joined by spaces", |view| owned(commands(&view.containers()));
-    "host_paths", false, "hostPath of its volumes", |view| owned(host_paths(view));
+    "host_paths", true, "hostPath of its volumes", |view| owned(host_paths(view));
     "capabilities", true, "capabilities that its containers add", |view| owned(capabilities(view));
     "platform", false, "eks, aks, gke or kubernetes", |view| view.origin().platform.map_or(Value::Missing, |platform| Value::Text(platform.to_string().into()));
     "cluster", false, "cluster name, where the dump tells it", |view| view.origin().cluster.as_deref().into();
@@ -72,7 +72,7 @@ fields! {
     "region", false, "region or location", |view| view.origin().region.as_deref().into();
     "requestObject", true, "body of the request: a whole object, or a patch; paths go inside", |view| present(view.request());
     "responseObject", true, "body of the answer: the state after the change; paths go inside", |view| present(view.response());
-    "annotations", true, "annotations; GKE: labels are not read here", |view| present(view.annotations());
+    "annotations", true, "annotations; GKE: the labels of the entry", |view| present(view.annotations());
     "user.username", true, "as username", |view| view.event.user.username.as_deref().into();
     "user.uid", true, "as uid", |view| view.event.user.uid.as_deref().into();
     "user.groups", true, "as groups", |view| texts(&view.event.user.groups);

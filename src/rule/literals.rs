@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use memchr::memmem;
 
 use super::condition::{Condition, Quantifier};
+use super::field::{Path, Step};
 use super::value::{Operand, Test};
 use super::{Logic, Rule};
 
@@ -31,6 +32,9 @@ impl Prefilter {
         for rule in rules {
             literals.extend(of_rule(rule)?);
         }
+        let all = literals.clone();
+        // A literal that holds another one is found by it.
+        literals.retain(|literal| !all.iter().any(|other| other != literal && literal.contains(other.as_str())));
         let finders = literals.iter().map(|literal| memmem::Finder::new(literal.as_bytes()).into_owned()).collect();
         Some(Prefilter { literals, finders, escape: memmem::Finder::new(br"\u00").into_owned() })
     }
@@ -76,11 +80,18 @@ fn of_condition(condition: &Condition) -> Option<BTreeSet<String>> {
         Condition::Elements { path, quantifier, inside } if *quantifier != Quantifier::No && path.is_raw() => {
             inside.iter().filter_map(of_element).min_by_key(cost)
         }
-        Condition::Test { path, test, negated: false, operand, fold: false } if path.is_raw() => {
-            of_test(*test, operand)
+        Condition::Test { path, test, negated: false, operand, fold } if path.is_raw() => {
+            let value = if *fold { None } else { of_test(*test, operand) };
+            value.into_iter().chain(of_keys(path, *test)).min_by_key(cost)
         }
         _ => None,
     }
+}
+
+/// A key on the way to a value that must be there.
+fn of_keys(path: &Path, test: Test) -> Option<BTreeSet<String>> {
+    let keys = path.steps.iter().filter_map(|step| if let Step::Key(key) = step { literal(key) } else { None });
+    keys.filter(|_| test != Test::IsNullOrEmpty).max_by_key(String::len).map(|key| BTreeSet::from([key]))
 }
 
 /// The same inside an element of a raw list, where every path is raw.
@@ -91,7 +102,13 @@ fn of_element(condition: &Condition) -> Option<BTreeSet<String>> {
             let all: Option<Vec<_>> = inside.iter().map(of_element).collect();
             all.map(|sets| sets.into_iter().flatten().collect())
         }
-        Condition::Test { test, negated: false, operand, fold: false, .. } => of_test(*test, operand),
+        Condition::Test { path, test, negated: false, operand, fold } => {
+            let value = if *fold { None } else { of_test(*test, operand) };
+            value.into_iter().chain(of_keys(path, *test)).min_by_key(cost)
+        }
+        Condition::Elements { quantifier, inside, .. } if *quantifier != Quantifier::No => {
+            inside.iter().filter_map(of_element).min_by_key(cost)
+        }
         _ => None,
     }
 }
@@ -110,7 +127,18 @@ fn literal(text: &str) -> Option<String> {
 }
 
 /// Words that stand in many records of any cluster, measured on generated dumps.
-const COMMON: [&str; 8] = ["pods", "secrets", "serviceaccount", "system", "kube", "default", "nodes", "batch"];
+const COMMON: [&str; 10] = [
+    "pods",
+    "secrets",
+    "serviceaccount",
+    "serviceaccounts",
+    "kubernetes",
+    "system",
+    "kube",
+    "default",
+    "nodes",
+    "batch",
+];
 
 /// Fewer, rarer and longer literals are better.
 fn cost(set: &BTreeSet<String>) -> (usize, usize, std::cmp::Reverse<usize>) {

@@ -30,7 +30,7 @@ pub use template::Template;
 pub use tune::{Tuning, Warning};
 pub(crate) use value::same;
 pub use value::{Operand, Test as ValueTest, Value, is_public};
-pub use view::{View, native};
+pub use view::View;
 pub use yaml::RuleError;
 
 /// Severity of a rule, in Panther's words, ascending.

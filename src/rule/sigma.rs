@@ -3,17 +3,19 @@
 //! Three names that rules use stand in no audit event; they mean what they say here: `apiGroup` is
 //! objectRef.apiGroup, `hostPath` and `capabilities` are those of the pod template of any workload.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
-use rsigma_eval::event::JsonEvent;
+use rsigma_eval::event::{Event, EventValue, JsonEvent};
 use rsigma_eval::{CompiledRule, compile_rule, evaluate_rule};
-use rsigma_parser::{SigmaRule, parse_sigma_yaml};
+use rsigma_parser::value::SigmaValue;
+use rsigma_parser::{Detection, DetectionItem, SigmaRule, parse_sigma_yaml};
 use serde_json::{Value as Json, json};
 
 use super::template::Template;
 use super::value::Value;
-use super::view::{View, native};
+use super::view::View;
 use super::yaml::{Parsed, Problem};
 use super::{FIELDS, Logic, Rule, Severity};
 
@@ -23,45 +25,98 @@ pub struct Sigma {
     compiled: Arc<CompiledRule>,
     /// Fields named that are none of audit.k8s.io, and what they are taken for.
     pub aliases: Vec<&'static str>,
+    /// Whether it asks a response code for a word: that is the authorizer's decision, an annotation.
+    code_is_decision: bool,
 }
 
 /// Fields that no audit event has at its top, with the field of ours that they mean.
 const ALIASES: [(&str, &str); 3] =
     [("apiGroup", "apiGroup"), ("hostPath", "host_paths"), ("capabilities", "capabilities")];
+const CODE: &str = "responseStatus.code";
+const DECISION: &str = "authorization.k8s.io/decision";
 
 impl Sigma {
     /// Whether the rule matches an event.
     #[must_use]
     pub fn holds(&self, view: &View<'_>) -> bool {
-        let mut event = native(view);
-        for alias in &self.aliases {
-            let field = ALIASES.iter().find(|(name, _)| name == alias).map_or("", |(_, field)| field);
-            if let Some(value) =
-                FIELDS.iter().find(|known| known.name == field).map(|known| to_json((known.read)(view)))
-            {
-                event[alias] = value;
+        let json = view.native();
+        let event = Audit { rule: self, plain: JsonEvent::borrow(json), json, view };
+        evaluate_rule(&self.compiled, &event).is_some()
+    }
+}
+
+/// An event as the Sigma engine sees it. Beside what the crate finds, keys that hold dots are found below the root
+/// (`annotations.authorization.k8s.io/decision`).
+struct Audit<'v> {
+    rule: &'v Sigma,
+    plain: JsonEvent<'v>,
+    json: &'v Json,
+    view: &'v View<'v>,
+}
+
+impl Audit<'_> {
+    fn alias(&self, path: &str) -> Option<EventValue<'_>> {
+        if path == CODE && self.rule.code_is_decision {
+            let members = [
+                self.json.pointer("/responseStatus/code"),
+                self.json.get("annotations").and_then(|all| all.get(DECISION)),
+            ];
+            return Some(EventValue::Array(members.into_iter().flatten().map(EventValue::from).collect()));
+        }
+        let (_, field) = ALIASES.iter().find(|(name, _)| *name == path && self.json.get(name).is_none())?;
+        let field = FIELDS.iter().find(|known| known.name == *field)?;
+        event_value((field.read)(self.view))
+    }
+}
+
+impl Event for Audit<'_> {
+    fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
+        self.alias(path).or_else(|| self.plain.get_field(path)).or_else(|| {
+            let mut found = Vec::new();
+            collect(self.json, path, &mut found);
+            if found.len() > 1 { Some(EventValue::Array(found)) } else { found.pop() }
+        })
+    }
+
+    fn any_string_value(&self, pred: &dyn Fn(&str) -> bool) -> bool {
+        self.plain.any_string_value(pred)
+    }
+
+    fn all_string_values(&self) -> Vec<Cow<'_, str>> {
+        self.plain.all_string_values()
+    }
+
+    fn to_json(&self) -> Json {
+        self.json.clone()
+    }
+}
+
+/// All values that a path leads to, whichever of its dots are part of a key.
+fn collect<'j>(at: &'j Json, path: &str, found: &mut Vec<EventValue<'j>>) {
+    match at {
+        Json::Array(items) => items.iter().for_each(|item| collect(item, path, found)),
+        Json::Object(members) => {
+            found.extend(members.get(path).map(EventValue::from));
+            for (dot, _) in path.match_indices('.') {
+                if let Some(inner) = members.get(&path[..dot]) {
+                    collect(inner, &path[dot + 1..], found);
+                }
             }
         }
-        prune(&mut event);
-        evaluate_rule(&self.compiled, &JsonEvent::borrow(&event)).is_some()
+        _ => {}
     }
 }
 
-fn to_json(value: Value<'_>) -> Json {
-    match value {
-        Value::Missing | Value::Null => Json::Null,
-        Value::Bool(value) => value.into(),
-        Value::Number(number) => number.into(),
-        Value::Text(text) => text.into_owned().into(),
-        Value::List(items) => items.into_iter().map(to_json).collect(),
-        Value::Json(json) => json.clone(),
-    }
-}
-
-fn prune(event: &mut Json) {
-    if let Json::Object(members) = event {
-        members.retain(|_, member| !member.is_null());
-    }
+fn event_value(value: Value<'_>) -> Option<EventValue<'_>> {
+    Some(match value {
+        Value::Missing => return None,
+        Value::Null => EventValue::Null,
+        Value::Bool(value) => EventValue::Bool(value),
+        Value::Number(number) => EventValue::Float(number),
+        Value::Text(text) => EventValue::Str(text),
+        Value::List(items) => EventValue::Array(items.into_iter().filter_map(event_value).collect()),
+        Value::Json(json) => EventValue::from(json),
+    })
 }
 
 /// Compiles the rules of a file.
@@ -70,20 +125,35 @@ pub(super) fn compile(line: usize, text: &str) -> Parsed<Vec<Rule>> {
     if let Some(error) = collection.errors.first() {
         return Err(Problem::new(line, format!("no Sigma rule: {error}")));
     }
-    collection.rules.iter().map(|rule| compile_one(line, rule, text)).collect()
+    if !collection.filters.is_empty() || !collection.correlations.is_empty() {
+        return Err(Problem::new(
+            line,
+            "Sigma filters and correlations are not run; keep the rules in files of their own",
+        ));
+    }
+    collection.rules.iter().map(|rule| compile_one(line, rule)).collect()
 }
 
-fn compile_one(line: usize, rule: &SigmaRule, text: &str) -> Parsed<Rule> {
+fn compile_one(line: usize, rule: &SigmaRule) -> Parsed<Rule> {
     let compiled = compile_rule(rule).map_err(|error| Problem::new(line, format!("{}: {error}", rule.title)))?;
     let fits =
         |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(is));
     let source = &rule.logsource;
-    if !fits(&source.product, "kubernetes") || !fits(&source.service, "audit") {
+    if source.product.is_none() || !fits(&source.product, "kubernetes") || !fits(&source.service, "audit") {
         return Err(Problem::new(
             line,
             format!("{}: its logsource is not product kubernetes, service audit", rule.title),
         ));
     }
+    let items = items(rule);
+    let names = |name: &str| items.iter().any(|item| item.field.name.as_deref() == Some(name));
+    let sigma = Sigma {
+        compiled: Arc::new(compiled),
+        aliases: ALIASES.iter().map(|(alias, _)| *alias).filter(|alias| names(alias)).collect(),
+        code_is_decision: items
+            .iter()
+            .any(|item| item.field.name.as_deref() == Some(CODE) && item.values.iter().any(is_word)),
+    };
     let id = rule.id.clone().unwrap_or_else(|| rule.title.clone());
     Ok(Rule {
         name: rule.title.clone(),
@@ -99,8 +169,9 @@ fn compile_one(line: usize, rule: &SigmaRule, text: &str) -> Parsed<Rule> {
         distinct: None,
         title: Template::compile(line, &rule.title.replace(['{', '}'], ""))?,
         dedup_key: Template::compile(line, &format!("{} {{username}} {{namespace}}", id.replace(['{', '}'], "")))?,
-        stages: None,
-        logic: Logic::Sigma(Box::new(Sigma { compiled: Arc::new(compiled), aliases: aliases(text) })),
+        // A rule that asks for a stage sees all of them.
+        stages: names("stage").then(|| STAGES.map(str::to_owned).to_vec()),
+        logic: Logic::Sigma(Box::new(sigma)),
         exclusions: Vec::new(),
         tests: Vec::new(),
         file: String::new(),
@@ -129,11 +200,28 @@ fn technique(tag: &str) -> Option<String> {
         .filter(|text| text[1..].starts_with(|c: char| c.is_ascii_digit()))
 }
 
-/// The aliases that a rule's detection names as fields.
-fn aliases(text: &str) -> Vec<&'static str> {
-    let names = |line: &str, alias: &str| {
-        let key = line.trim_start().trim_start_matches("- ");
-        key.strip_prefix(alias).is_some_and(|rest| rest.starts_with([':', '|']))
-    };
-    ALIASES.iter().map(|(alias, _)| *alias).filter(|alias| text.lines().any(|line| names(line, alias))).collect()
+/// Stages of audit.k8s.io.
+const STAGES: [&str; 4] = ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
+
+/// All items of a rule's detections.
+fn items(rule: &SigmaRule) -> Vec<&DetectionItem> {
+    fn visit<'d>(detection: &'d Detection, items: &mut Vec<&'d DetectionItem>) {
+        match detection {
+            Detection::AllOf(all) => items.extend(all),
+            Detection::AnyOf(inner) => inner.iter().for_each(|detection| visit(detection, items)),
+            _ => {}
+        }
+    }
+    let mut items = Vec::new();
+    let mut names: Vec<_> = rule.detection.named.keys().collect();
+    names.sort();
+    for name in names {
+        visit(&rule.detection.named[name], &mut items);
+    }
+    items
+}
+
+/// Whether a value is text that is no number.
+fn is_word(value: &SigmaValue) -> bool {
+    matches!(value, SigmaValue::String(text) if text.as_plain().is_some_and(|text| text.parse::<f64>().is_err()))
 }

@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use super::principal::{self, Class};
 use super::value::Value;
 use crate::event::{AuditEvent, Origin, Text, User};
+use crate::json::Fields;
 
 /// Namespaces that belong to the cluster, as in Panther's rules.
 pub(super) const SYSTEM_NAMESPACES: [&str; 4] = ["kube-system", "gke-system", "kube-node-lease", "kube-public"];
@@ -18,6 +19,9 @@ pub struct View<'e> {
     /// The event.
     pub event: &'e AuditEvent<'e>,
     origin: &'e Origin<'e>,
+    /// The record's own members, where it is an event of audit.k8s.io as it was.
+    members: Option<&'e Fields<'e>>,
+    native: OnceCell<Json>,
     request: OnceCell<Json>,
     response: OnceCell<Json>,
     extra: OnceCell<Json>,
@@ -27,10 +31,12 @@ pub struct View<'e> {
 impl<'e> View<'e> {
     /// Looks at an event.
     #[must_use]
-    pub fn new(event: &'e AuditEvent<'e>, origin: &'e Origin<'e>) -> Self {
+    pub fn new(event: &'e AuditEvent<'e>, origin: &'e Origin<'e>, members: Option<&'e Fields<'e>>) -> Self {
         View {
             event,
             origin,
+            members,
+            native: OnceCell::new(),
             request: OnceCell::new(),
             response: OnceCell::new(),
             extra: OnceCell::new(),
@@ -56,6 +62,12 @@ impl<'e> View<'e> {
 
     pub(super) fn annotations(&self) -> &Json {
         self.annotations.get_or_init(|| parse(self.event.annotations))
+    }
+
+    /// The event as audit.k8s.io/v1 writes it, for rules that look at it as a whole.
+    #[must_use]
+    pub fn native(&self) -> &Json {
+        self.native.get_or_init(|| self.members.map_or_else(|| synthesized(self), as_it_was))
     }
 
     /// The pod template of any workload: from the response, which is the state after the change, else the request.
@@ -121,8 +133,16 @@ pub(super) fn commands(containers: &[&Json]) -> Vec<String> {
     containers.iter().map(words).filter(|command| !command.is_empty()).collect()
 }
 
-/// The command that `exec` runs: the `command` parameters of the request, in order.
-pub(super) fn exec_command(uri: &str) -> Option<String> {
+/// The command that `exec` runs: the `command` parameters of the request in order, else the list in its body.
+pub(super) fn exec_command(view: &View<'_>) -> Option<String> {
+    let of_uri = view.event.request_uri.as_deref().and_then(command_of_uri);
+    of_uri.or_else(|| {
+        let words = view.request().get("command")?.as_array()?;
+        Some(words.iter().filter_map(Json::as_str).collect::<Vec<_>>().join(" "))
+    })
+}
+
+fn command_of_uri(uri: &str) -> Option<String> {
     let (_, query) = uri.split_once('?')?;
     let words: Vec<String> =
         query.split('&').filter_map(|pair| pair.strip_prefix("command=")).map(percent_decoded).collect();
@@ -146,34 +166,71 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// An event as native JSON of audit.k8s.io/v1, for rules that look at it as a whole.
-#[must_use]
-pub fn native(view: &View<'_>) -> Json {
+/// A record's own members as JSON; a value that cannot be parsed is left out.
+fn as_it_was(members: &Fields<'_>) -> Json {
+    Json::Object(
+        members.iter().filter_map(|(key, raw)| Some((key.to_owned(), serde_json::from_slice(raw).ok()?))).collect(),
+    )
+}
+
+/// An event of another form, written as audit.k8s.io/v1 would write it.
+fn synthesized(view: &View<'_>) -> Json {
     let event = view.event;
     let user = |user: &User<'_>| json!({"username": user.username, "uid": user.uid, "groups": user.groups});
     let object = &event.object_ref;
     let status = &event.response_status;
     let mut native = json!({
         "kind": "Event", "apiVersion": "audit.k8s.io/v1",
-        "level": event.level, "auditID": event.audit_id, "stage": event.stage, "requestURI": event.request_uri,
+        "level": event.level, "auditID": event.audit_id, "requestURI": event.request_uri,
+        "stage": event.stage.as_deref().unwrap_or("ResponseComplete"),
         "verb": event.verb, "user": user(&event.user), "sourceIPs": event.source_ips, "userAgent": event.user_agent,
         "impersonatedUser": event.impersonated_user.as_ref().map(user),
         "objectRef": {
-            "resource": object.resource, "namespace": object.namespace, "name": object.name,
-            "apiGroup": object.api_group, "apiVersion": object.api_version, "subresource": object.subresource,
+            "resource": object.resource, "namespace": object.namespace, "apiGroup": object.api_group,
+            "name": object.name.as_ref().filter(|_| !object.name_is_namespace),
+            "apiVersion": object.api_version, "subresource": object.subresource,
         },
-        "responseStatus": {"code": status.code, "status": status.status, "reason": status.reason, "message": status.message},
+        "responseStatus": {
+            "code": status.code.map(|code| http_code(code, view.response())).or(status.silent_is_ok.then_some(200)),
+            "status": status.status, "reason": status.reason, "message": status.message,
+        },
         "requestObject": view.request(), "responseObject": view.response(), "annotations": view.annotations(),
+        "requestReceivedTimestamp": event.request_received, "stageTimestamp": event.stage_timestamp,
     });
     native["user"]["extra"] = view.extra().clone();
     prune(&mut native);
     native
 }
 
-/// Removes members that are null: in the event as it was they are missing.
+/// The HTTP code behind a google.rpc code: the response says it where it is a Status, else the usual mapping
+/// (google/rpc/code.proto). HTTP itself never uses 1 to 16.
+fn http_code(code: i64, response: &Json) -> i64 {
+    let told = response.get("code").and_then(Json::as_i64).filter(|_| response.get("kind") == Some(&json!("Status")));
+    told.unwrap_or(match code {
+        1 => 499,
+        3 | 9 | 11 => 400,
+        4 => 504,
+        5 => 404,
+        6 | 10 => 409,
+        7 => 403,
+        8 => 429,
+        12 => 501,
+        14 => 503,
+        16 => 401,
+        2 | 13 | 15 => 500,
+        http => http,
+    })
+}
+
+/// Removes what is null or empty: in the event as it was it is missing.
 fn prune(value: &mut Json) {
     if let Json::Object(members) = value {
-        members.retain(|_, member| !member.is_null());
         members.values_mut().for_each(prune);
+        members.retain(|_, member| match member {
+            Json::Null => false,
+            Json::Object(inner) => !inner.is_empty(),
+            Json::Array(inner) => !inner.is_empty(),
+            _ => true,
+        });
     }
 }

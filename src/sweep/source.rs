@@ -185,7 +185,8 @@ impl Recorder<'_> {
                 return;
             }
         }
-        let matches = evaluate(&self.job.pack, &View::new(event, &origin), time.map(|(time, _)| time));
+        let matches =
+            evaluate(&self.job.pack, &View::new(event, &origin, leaf.native_members()), time.map(|(time, _)| time));
         if matches.is_empty() && event.object_ref.resource.as_deref() != Some("cronjobs") {
             return;
         }

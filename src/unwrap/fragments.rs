@@ -23,7 +23,8 @@ pub(super) struct Fragment<'f> {
 
 /// Lines that wait for their rest, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Fragments(Vec<Pending>);
+#[expect(clippy::vec_box, reason = "they are moved in and out one by one, and are large")]
+pub(super) struct Fragments(Vec<Box<Pending>>);
 
 /// A line whose end has not come.
 #[derive(Debug)]
@@ -38,19 +39,19 @@ pub(super) struct Pending {
 }
 
 impl Fragments {
-    pub(super) fn drain(&mut self) -> Vec<Pending> {
-        std::mem::take(&mut self.0)
+    pub(super) fn drain(&mut self) -> impl Iterator<Item = Box<Pending>> {
+        std::mem::take(&mut self.0).into_iter()
     }
 
-    fn take(&mut self, source: &str) -> Option<Pending> {
+    fn take(&mut self, source: &str) -> Option<Box<Pending>> {
         let at = self.0.iter().position(|pending| pending.source == source)?;
         Some(self.0.remove(at))
     }
 }
 
 impl Pending {
-    fn new(fragment: &Fragment<'_>, envelope: &Envelope<'_>, walk: &Walk<'_, '_>) -> Self {
-        Pending {
+    fn new(fragment: &Fragment<'_>, envelope: &Envelope<'_>, walk: &Walk<'_, '_>) -> Box<Self> {
+        Box::new(Pending {
             source: fragment.source.to_owned(),
             text: fragment.text.to_owned(),
             envelope: owned(envelope),
@@ -58,7 +59,7 @@ impl Pending {
             record: walk.record,
             offset: walk.offset,
             pointer: walk.pointer.clone(),
-        }
+        })
     }
 
     fn envelope(&self) -> Envelope<'_> {
@@ -101,7 +102,7 @@ impl Walk<'_, '_> {
     }
 
     /// Puts a line behind the one that waits for it; gives that back where this is not its continuation.
-    fn join(&mut self, mut pending: Pending, fragment: &Fragment<'_>) -> Result<(), Pending> {
+    fn join(&mut self, mut pending: Box<Pending>, fragment: &Fragment<'_>) -> Result<(), Box<Pending>> {
         let length = pending.text.len();
         // A writer that marks line ends is believed. One that does not has cut at a limit, or not at all.
         let may_go_on =

@@ -94,6 +94,15 @@ impl Leaf<'_> {
         }
     }
 
+    /// The members of an event of audit.k8s.io as it was.
+    #[must_use]
+    pub fn native_members(&self) -> Option<&Fields<'_>> {
+        match self {
+            Leaf::Event(fields) => Some(fields),
+            _ => None,
+        }
+    }
+
     /// A digest that is equal for records of equal members, in hexadecimal.
     #[must_use]
     pub fn digest(&self) -> String {
