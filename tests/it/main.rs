@@ -7,6 +7,7 @@ mod commands;
 mod evidence;
 mod oracle;
 mod readme;
+mod rules;
 mod tidy;
 
 use std::path::{Path, PathBuf};
