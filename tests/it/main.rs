@@ -5,6 +5,7 @@
 mod cases;
 mod commands;
 mod evidence;
+mod laws;
 mod oracle;
 mod readme;
 mod rules;

@@ -1,0 +1,298 @@
+//! Laws that hold for any input: framing does not depend on how bytes arrive, a broken record takes no whole one with
+//! it in silence, an envelope changes nothing of an event, the prefilter passes everything that matches.
+
+use std::collections::BTreeSet;
+use std::io::{self, Read};
+
+use base64::Engine;
+use kubesweep::decode::{self, Content, Damage, Limits, Stream, Visitor};
+use kubesweep::evaluate::evaluate;
+use kubesweep::event::Origin;
+use kubesweep::frame::{self, Body, Document, Sink};
+use kubesweep::normalize::{Normalized, normalize};
+use kubesweep::rule::{Pack, Prefilter, Tuning, View, load};
+use kubesweep::unwrap::{Envelope, Unwrapper};
+use proptest::prelude::*;
+use proptest::sample::select;
+use serde_json::{Value, json};
+
+const LIMITS: Limits = Limits { max_record: 1 << 20, max_bytes: None };
+
+/// Audit ids of the events found, in order; and whether anything was reported as lost.
+#[derive(Debug, Default, PartialEq)]
+struct Found {
+    events: Vec<(String, Option<String>)>,
+    trouble: bool,
+}
+
+/// Reads a dump as a sweep does.
+struct Reading {
+    unwrapper: Unwrapper,
+    found: Found,
+    documents: Vec<(u64, Option<u64>, String)>,
+}
+
+fn read(reader: &mut dyn Read) -> Reading {
+    let mut reading = Reading { unwrapper: Unwrapper::new(LIMITS), found: Found::default(), documents: Vec::new() };
+    decode::walk(reader, None, LIMITS, &mut reading);
+    let Reading { unwrapper, found, .. } = &mut reading;
+    unwrapper.finish(&mut |leaf, envelope, _| found.leaf(&leaf, envelope));
+    reading
+}
+
+impl Found {
+    fn leaf(&mut self, leaf: &kubesweep::unwrap::Leaf<'_>, envelope: &Envelope<'_>) {
+        normalize(leaf, |normalized| match normalized {
+            Normalized::Event(event) => {
+                let id = event.audit_id.as_deref().unwrap_or_default().to_owned();
+                self.trouble |= event.salvaged;
+                self.events.push((id, envelope.origin.cluster.as_deref().map(str::to_owned)));
+            }
+            Normalized::NotAudit => {}
+            Normalized::Malformed(_) => self.trouble = true,
+        });
+    }
+}
+
+impl Visitor for Reading {
+    fn stream(&mut self, stream: Stream<'_, '_>) {
+        match stream.content {
+            Content::Data(kind, reader) => frame::frame(kind, reader, LIMITS, self),
+            Content::Failed(_) => self.found.trouble = true,
+            _ => {}
+        }
+    }
+
+    fn hashed(&mut self, _: &str, _: u64, _: String) {}
+}
+
+impl Sink for Reading {
+    fn document(&mut self, document: Document<'_>) {
+        let text = match document.body {
+            Body::Json(text) | Body::Broken(text) | Body::Text(text) => String::from_utf8_lossy(text).into_owned(),
+            Body::TooLong => "too long".to_owned(),
+        };
+        self.documents.push((document.record, document.offset, text));
+        let found = &mut self.found;
+        self.unwrapper.open(&document, &Envelope::default(), &mut |leaf, envelope, _| found.leaf(&leaf, envelope));
+    }
+
+    fn damage(&mut self, _: Damage) {
+        self.found.trouble = true;
+    }
+}
+
+/// A reader that gives so many bytes at a time.
+struct Chunks<'b> {
+    bytes: &'b [u8],
+    sizes: Vec<usize>,
+    turn: usize,
+}
+
+impl Read for Chunks<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let size = self.sizes[self.turn % self.sizes.len()].min(out.len()).min(self.bytes.len());
+        self.turn += 1;
+        out[..size].copy_from_slice(&self.bytes[..size]);
+        self.bytes = &self.bytes[size..];
+        Ok(size)
+    }
+}
+
+/// Text with all that JSON and its readers may stumble over.
+fn text() -> impl Strategy<Value = String> {
+    let pieces =
+        select(vec!["a", "{", "}", "[", "]", "\"", "\\", ":", ",", "\n", "é", "{\"", "\u{1F600}", "kind", " "]);
+    prop::collection::vec(pieces, 0..12).prop_map(|pieces| pieces.concat())
+}
+
+/// An event on CronJobs, with a body that may hold what looks like another.
+fn event(number: usize) -> impl Strategy<Value = Value> {
+    (text(), text(), select(vec!["create", "patch", "get", "delete"]), any::<bool>(), 0..3_usize).prop_map(
+        move |(user, name, verb, forge, depth)| {
+            let mut body = json!({"kind": "CronJob", "spec": {"schedule": name, "n": [1, {"a": user}]}});
+            for _ in 0..depth {
+                body = json!({"spec": [body, "x"]});
+            }
+            if forge {
+                body["forged"] = json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "verb": "create", "auditID": "forged"});
+            }
+            json!({
+                "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "RequestResponse", "auditID": format!("id-{number}"),
+                "stage": "ResponseComplete", "requestURI": "/apis/batch/v1/namespaces/n/cronjobs", "verb": verb,
+                "user": {"username": user}, "objectRef": {"resource": "cronjobs", "namespace": "n", "name": name},
+                "responseStatus": {"code": 201}, "requestObject": body,
+                "requestReceivedTimestamp": "2026-11-24T03:00:00Z",
+            })
+        },
+    )
+}
+
+fn events() -> impl Strategy<Value = Vec<Value>> {
+    (event(0), event(1), event(2), event(3), event(4)).prop_map(|(a, b, c, d, e)| vec![a, b, c, d, e])
+}
+
+fn ids(found: &Found) -> BTreeSet<&str> {
+    found.events.iter().map(|(id, _)| id.as_str()).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn framing_does_not_depend_on_chunks(
+        events in events(),
+        separator in select(vec!["", "\n", "\r\n", " ", "\n\n", ",\n", "text\n", "\u{0}"]),
+        cut in any::<prop::sample::Index>(),
+        sizes in prop::collection::vec(1..200_usize, 1..8),
+    ) {
+        let mut dump = events.iter().map(Value::to_string).collect::<Vec<_>>().join(separator).into_bytes();
+        dump.remove(cut.index(dump.len()));
+        let whole = read(&mut dump.as_slice());
+        let chunked = read(&mut Chunks { bytes: &dump, sizes, turn: 0 });
+        prop_assert_eq!(&whole.documents, &chunked.documents);
+        prop_assert_eq!(&whole.found, &chunked.found);
+    }
+
+    #[test]
+    fn a_cut_record_takes_no_other_with_it(
+        events in events(),
+        separator in select(vec!["", "\n", "\r\n", "\n\n"]),
+        broken in 0..5_usize,
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let mut texts: Vec<Vec<u8>> = events.iter().map(|event| event.to_string().into_bytes()).collect();
+        let keep = 1 + cut.index(texts[broken].len() - 1);
+        texts[broken].truncate(keep);
+        let dump = texts.join(separator.as_bytes());
+        let found = read(&mut dump.as_slice()).found;
+        prop_assert!(!ids(&found).contains("forged"), "a nested event was taken for one");
+        for number in (0..5).filter(|&number| number != broken) {
+            let id = format!("id-{number}");
+            let present = ids(&found).contains(id.as_str());
+            // With nothing between them, a record that is cut where a value may stand takes the next one in, and says so.
+            prop_assert!(present || separator.is_empty() && found.trouble, "{} is lost: {:?}", id, found);
+        }
+        prop_assert!(found.trouble, "the cut is not told");
+    }
+
+    #[test]
+    fn an_envelope_changes_nothing(events in events(), envelope in 0..ENVELOPES.len()) {
+        let (name, wrap) = ENVELOPES[envelope];
+        let plain = read(&mut wrap_lines(&events).as_slice()).found;
+        let wrapped = read(&mut wrap(&events).as_slice()).found;
+        let plain: Vec<_> = plain.events.iter().map(|(id, _)| id).collect();
+        let wrapped_ids: Vec<_> = wrapped.events.iter().map(|(id, _)| id).collect();
+        prop_assert_eq!(plain, wrapped_ids, "{}", name);
+        prop_assert!(!wrapped.trouble, "{}", name);
+    }
+
+    #[test]
+    fn the_prefilter_passes_what_matches(event in event(0), escape in any::<u64>(), nested in any::<bool>()) {
+        let pack = Pack::new(load(&[]).unwrap(), Tuning::default());
+        let prefilter = Prefilter::new(&pack.rules, &[]).unwrap();
+        let raw = escaped(&event.to_string(), escape);
+        let raw = if nested { json!({"log": raw}).to_string() } else { raw };
+        let mut matches = 0;
+        let mut unwrapper = Unwrapper::new(LIMITS);
+        let body = Body::Json(raw.as_bytes());
+        let document = Document { record: 1, offset: None, element: None, framing: frame::Framing::Json, time: None, body };
+        unwrapper.open(&document, &Envelope::default(), &mut |leaf, _, _| {
+            normalize(&leaf, |normalized| {
+                if let Normalized::Event(event) = normalized {
+                    matches += evaluate(&pack, &View::new(&event, &Origin::default(), leaf.native_members()), None).len();
+                }
+            });
+        });
+        prop_assert!(matches == 0 || prefilter.may_match(raw.as_bytes()), "{}", raw);
+    }
+}
+
+/// The same JSON, with letters of its strings written as `\u00XX` where a bit is set.
+fn escaped(text: &str, bits: u64) -> String {
+    let mut out = String::new();
+    let (mut in_string, mut after_slash) = (false, false);
+    for (at, c) in text.char_indices() {
+        if in_string && !after_slash && c.is_ascii_alphanumeric() && bits >> (at % 64) & 1 == 1 {
+            out += &format!("\\u{:04x}", u32::from(c));
+        } else {
+            out.push(c);
+        }
+        if c == '"' && !after_slash {
+            in_string = !in_string;
+        }
+        after_slash = c == '\\' && !after_slash;
+    }
+    out
+}
+
+type Wrap = fn(&[Value]) -> Vec<u8>;
+
+/// Ways in which clouds and forwarders put events away.
+const ENVELOPES: [(&str, Wrap); 14] = [
+    ("lines", wrap_lines),
+    ("array", |events| json!(events).to_string().into_bytes()),
+    ("pretty array", |events| serde_json::to_vec_pretty(&json!(events)).unwrap()),
+    ("event list", |events| {
+        json!({"kind": "EventList", "apiVersion": "audit.k8s.io/v1", "items": events}).to_string().into_bytes()
+    }),
+    ("subscription", |events| subscription(events).to_string().into_bytes()),
+    ("lambda", |events| {
+        let payload =
+            base64::engine::general_purpose::STANDARD.encode(gzip(subscription(events).to_string().as_bytes()));
+        json!({"awslogs": {"data": payload}}).to_string().into_bytes()
+    }),
+    ("azure", |events| {
+        lines(
+            events,
+            |event| json!({"category": "kube-audit", "properties": {"log": format!("{event}\n"), "pod": "p"}, "resourceId": "/SUBSCRIPTIONS/S/MANAGEDCLUSTERS/C"}),
+        )
+    }),
+    ("azure records", |events| {
+        let records: Vec<_> = events
+            .iter()
+            .map(|event| json!({"category": "kube-audit", "properties": {"log": event.to_string()}}))
+            .collect();
+        json!({"records": records}).to_string().into_bytes()
+    }),
+    ("docker", |events| {
+        lines(events, |event| json!({"log": format!("{event}\n"), "stream": "stdout", "time": "2026-11-24T03:00:00Z"}))
+    }),
+    ("splunk", |events| lines(events, |event| json!({"preview": false, "result": {"_raw": event.to_string()}}))),
+    ("elastic", |events| {
+        let hits: Vec<_> = events.iter().map(|event| json!({"_source": {"kubernetes": {"audit": event}}})).collect();
+        json!({"hits": {"hits": hits}}).to_string().into_bytes()
+    }),
+    ("loki", |events| {
+        let values: Vec<_> = events.iter().map(|event| json!(["1795490175101000000", event.to_string()])).collect();
+        json!({"data": {"result": [{"stream": {}, "values": values}]}}).to_string().into_bytes()
+    }),
+    ("cri", |events| {
+        events.iter().flat_map(|event| format!("2026-11-24T03:00:00.1Z stdout F {event}\n").into_bytes()).collect()
+    }),
+    ("gzip of gzips", |events| {
+        let members: Vec<u8> = events.iter().flat_map(|event| gzip(format!("{event}\n").as_bytes())).collect();
+        gzip(&members)
+    }),
+];
+
+fn lines(events: &[Value], wrap: impl Fn(&Value) -> Value) -> Vec<u8> {
+    events.iter().flat_map(|event| format!("{}\n", wrap(event)).into_bytes()).collect()
+}
+
+fn wrap_lines(events: &[Value]) -> Vec<u8> {
+    lines(events, Value::clone)
+}
+
+fn subscription(events: &[Value]) -> Value {
+    let events: Vec<_> =
+        events.iter().map(|event| json!({"id": "1", "timestamp": 1, "message": event.to_string()})).collect();
+    json!({"messageType": "DATA_MESSAGE", "owner": "111122223333", "logGroup": "/aws/eks/prod/cluster", "logEvents": events})
+}
+
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
+}
