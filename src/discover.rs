@@ -265,6 +265,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn files_within_a_day_of_the_window_are_read() {
+        let window = Window { start: "2026-11-24T00:00:00Z".parse().ok(), end: "2026-11-25T00:00:00Z".parse().ok() };
+        let outside = |path: &str| is_outside(dates(path).unwrap(), window);
+        for (path, expected) in [
+            ("2026/11/22/22/x", true),
+            ("2026/11/22/23/x", true),
+            ("2026/11/23/00/x", false),
+            ("2026/11/25/23/x", false),
+            ("2026/11/26/00/x", true),
+        ] {
+            assert_eq!(outside(path), expected, "{path}");
+        }
+    }
+
+    #[test]
     fn paths_date_their_files() {
         let cases = [
             ("a/2026/11/24/03/audit-1", Some("2026-11-24T03:00:00Z")),

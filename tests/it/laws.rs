@@ -2,6 +2,7 @@
 //! it in silence, an envelope changes nothing of an event, the prefilter passes everything that matches.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::io::{self, Read};
 
 use base64::Engine;
@@ -214,7 +215,7 @@ fn escaped(text: &str, bits: u64) -> String {
     let (mut in_string, mut after_slash) = (false, false);
     for (at, c) in text.char_indices() {
         if in_string && !after_slash && c.is_ascii_alphanumeric() && bits >> (at % 64) & 1 == 1 {
-            out += &format!("\\u{:04x}", u32::from(c));
+            let _ = write!(out, "\\u{:04x}", u32::from(c));
         } else {
             out.push(c);
         }

@@ -4,6 +4,8 @@
 
 mod cases;
 mod commands;
+mod copies;
+mod damage;
 mod evidence;
 mod laws;
 mod oracle;

@@ -79,7 +79,7 @@ fn tuning_suppresses_and_regrades() {
     )
     .unwrap();
     let dumps = root().join("fixtures/dumps");
-    let (_all, all, _) = scan(&[dumps.clone()], &[]);
+    let (_all, all, _) = scan(std::slice::from_ref(&dumps), &[]);
     let (_tuned, tuned, run) = scan(&[dumps], &["--tune", tune.to_str().unwrap(), "--as-of", "2026-11-24"]);
     assert!(run.stderr.contains("tune.yml:2: the suppression argocd ended at 2026-11-20T00:00:00Z"), "{}", run.stderr);
     assert!(run.stderr.contains("tune.yml:6: no rule No.Such.Rule is evaluated"), "{}", run.stderr);
@@ -110,7 +110,7 @@ fn thresholds_count_within_the_window() {
         let rule =
             rule("verb", "Equals", "get") + "DedupPeriodMinutes: 30\nThreshold: 2\nDedupKey: '{username}'\n" + extra;
         fs::write(here.path().join("r.yml"), rule).unwrap();
-        let (_kept, out, _) = scan(&[dump.clone()], &["-r", here.path().join("r.yml").to_str().unwrap()]);
+        let (_kept, out, _) = scan(std::slice::from_ref(&dump), &["-r", here.path().join("r.yml").to_str().unwrap()]);
         rows(&out.join("alerts.csv")).iter().map(|row| row["username"].clone() + &row["hits"]).collect::<Vec<_>>()
     };
     assert_eq!(alerted(""), ["a2", "c2"]);

@@ -1,0 +1,122 @@
+//! Damaged dumps: what can be read is read, what cannot is named, and nothing else is touched.
+
+use std::fs;
+use std::io::Write;
+
+use crate::{hits, rows, scan};
+
+fn event(number: usize) -> String {
+    format!(
+        r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"id-{number}","stage":"ResponseComplete","requestURI":"/apis/batch/v1/namespaces/n/cronjobs","verb":"create","user":{{"username":"u"}},"objectRef":{{"resource":"cronjobs","namespace":"n","name":"x"}},"responseStatus":{{"code":201}},"requestObject":{{"spec":"{}"}},"requestReceivedTimestamp":"2026-11-24T03:00:00Z"}}"#,
+        "y".repeat(number * 37 % 500)
+    )
+}
+
+fn gzip(text: &str) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// Sweeps one file; gives the ids of the hits, those of damaged ones, the exit status and the first error.
+fn sweep(bytes: &[u8], options: &[&str]) -> (Vec<String>, Vec<String>, i32, String) {
+    let here = tempfile::tempdir().unwrap();
+    let file = here.path().join("dump");
+    fs::write(&file, bytes).unwrap();
+    let (_kept, out, run) = scan(&[file], options);
+    let all = hits(&out);
+    let id = |hit: &serde_json::Value| hit["audit_id"].as_str().unwrap_or_default().to_owned();
+    let damaged = all.iter().filter(|hit| hit["damaged"] == true).map(id).collect();
+    let error = rows(&out.join("inputs.csv"))[0]["error"].clone();
+    (all.iter().map(id).collect(), damaged, run.exit, error)
+}
+
+#[test]
+fn a_wrong_checksum_marks_its_member_and_no_other() {
+    for newline in ["\n", ""] {
+        let members: Vec<Vec<u8>> = (0..4).map(|number| gzip(&(event(number) + newline))).collect();
+        let mut bytes = members.concat();
+        let crc = members[0].len() + members[1].len() - 8;
+        bytes[crc] ^= 1;
+        let (found, damaged, exit, error) = sweep(&bytes, &[]);
+        assert_eq!(found, ["id-0", "id-1", "id-2", "id-3"]);
+        assert_eq!(damaged, ["id-1"], "separated by {newline:?}");
+        assert_eq!(exit, 3);
+        assert!(error.contains("checksum") && error.contains("gzip member 2"), "{error}");
+    }
+}
+
+#[test]
+fn whole_members_survive_a_cut_anywhere() {
+    let members: Vec<Vec<u8>> = (0..3).map(|number| gzip(&(event(number) + "\n"))).collect();
+    for cut in 1..members[1].len() {
+        let bytes = [&members[0], &members[1][..cut], &members[2][..]].concat();
+        let (found, _, exit, error) = sweep(&bytes, &[]);
+        assert!(
+            found.contains(&"id-0".to_owned()) && found.contains(&"id-2".to_owned()),
+            "cut at {cut}: {found:?} {error}"
+        );
+        assert_eq!(exit, 3, "cut at {cut}");
+    }
+}
+
+#[test]
+fn lines_before_and_after_a_flipped_bit_survive() {
+    let dump: Vec<u8> = (0..4).map(|number| event(number) + "\n").collect::<String>().into_bytes();
+    let second = event(0).len() + 1..event(0).len() + 1 + event(1).len();
+    for at in second.step_by(7) {
+        for bit in [0, 3, 6] {
+            let mut bytes = dump.clone();
+            bytes[at] ^= 1 << bit;
+            let (found, ..) = sweep(&bytes, &[]);
+            for whole in ["id-0", "id-2", "id-3"] {
+                assert!(found.contains(&whole.to_owned()), "bit {bit} at {at}: {found:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn more_text_than_max_bytes_is_told() {
+    let dump: String = (0..50).map(|number| event(number) + "\n").collect();
+    let (found, _, exit, error) = sweep(&gzip(&dump), &["--max-bytes", "2KiB"]);
+    assert!(!found.is_empty() && found.len() < 50);
+    assert_eq!(exit, 3);
+    assert!(error.contains("--max-bytes"), "{error}");
+}
+
+#[test]
+fn hostile_shapes_are_records_like_others() {
+    let deep = "[".repeat(100_000) + &"]".repeat(100_000);
+    let good = event(0);
+    for hostile in [
+        r#"{"objectRef":"x","objectRef.resource":"cronjobs"}"#.to_owned(),
+        format!(r#"{{"objectRef.resource":"cronjobs","{}":"x"}}"#, "a.".repeat(100_000)),
+        format!(r#"{{"message":{deep}}}"#),
+        r#"{"log":"#.repeat(200) + "1" + &"}".repeat(200),
+        format!(r#"{{"verb":"create","auditID":"x","objectRef":{{"resource":"cronjobs"}},"requestObject":{deep}}}"#),
+    ] {
+        let (found, _, exit, error) = sweep(format!("{hostile}\n{good}\n").as_bytes(), &[]);
+        assert!(found.contains(&"id-0".to_owned()), "{}", &hostile[..60]);
+        assert!(exit == 0 || exit == 3, "{error}");
+    }
+}
+
+#[test]
+fn members_of_one_name_are_told_apart() {
+    let mut builder = tar::Builder::new(Vec::new());
+    for number in 0..2 {
+        let text = event(number);
+        let mut header = tar::Header::new_gnu();
+        header.set_size(text.len() as u64);
+        header.set_cksum();
+        builder.append_data(&mut header, "a.log", text.as_bytes()).unwrap();
+    }
+    let here = tempfile::tempdir().unwrap();
+    let file = here.path().join("dump.tar");
+    fs::write(&file, builder.into_inner().unwrap()).unwrap();
+    let (_kept, out, _) = scan(&[file], &[]);
+    let told: Vec<_> =
+        rows(&out.join("inputs.csv")).iter().map(|row| row["member"].clone() + " " + &row["hits"]).collect();
+    assert_eq!(told, [" 0", "a.log 1", "a.log#2 1"]);
+}
