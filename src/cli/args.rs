@@ -67,6 +67,10 @@ pub(super) struct Input {
     #[arg(long, value_name = "BYTES", value_parser = super::options::bytes, help_heading = "Limits")]
     pub max_bytes: Option<u64>,
 
+    /// Parse every record in full, not only those that a rule may need
+    #[arg(long, help_heading = "Limits")]
+    pub validate: bool,
+
     /// Threads [default: all cores]
     #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024), help_heading = "Limits")]
     pub threads: Option<u16>,

@@ -46,6 +46,7 @@ pub(super) fn job(input: &Input, pack: Pack) -> Job {
         pack,
         limits: limits(input),
         window: Window::default(),
+        validate: input.validate,
         cluster: input.cluster.clone(),
         platform: input.platform,
     }

@@ -5,12 +5,16 @@ use memchr::memmem;
 
 use super::prefix::{self, EVENT_START, MAX_PREFIX};
 use super::resync::{self, Next};
-use super::{ARRAYS, Body, Document, Element, Framing, Input, More, Sink};
+use super::{ARRAYS, Body, Document, Element, Framing, Input, More, Offer, Sink};
 use crate::decode::Damage;
 use crate::json::{self, Skip};
 
 /// Objects up to this size are given out whole, with all that stands around their arrays; larger ones are walked.
 const WHOLE: usize = 1 << 20;
+/// The start of a CloudWatch Logs payload.
+const PAYLOAD: &[u8] = br#"{"messageType":"DATA_MESSAGE""#;
+/// Longer lines and payloads are not offered for skimming.
+const MAX_SKIMMED: usize = 256 * 1024;
 /// What is kept of the object around a walked array.
 const MAX_AROUND: usize = 16 * 1024;
 
@@ -67,6 +71,9 @@ impl<'r, 's> Documents<'r, 's> {
 
     pub(super) fn run(mut self) {
         while self.skip_blanks() {
+            if self.skim() {
+                continue;
+            }
             let first = self.input.available()[0];
             match first {
                 b'{' => {
@@ -84,6 +91,37 @@ impl<'r, 's> Documents<'r, 's> {
         for (_, part) in std::mem::take(&mut self.parts) {
             let head = Head { record: part.record, offset: part.offset, framing: Framing::Cri, time: Some(part.time) };
             emit(self.sink, &head, None, Body::Broken(&part.bytes));
+        }
+    }
+
+    /// Offers the line or payload at hand to the sink; true where it took it.
+    fn skim(&mut self) -> bool {
+        let bytes = self.input.available();
+        let taken = if bytes.starts_with(PAYLOAD) {
+            while self.input.available().len() < MAX_SKIMMED && self.input.grow() == More::Text {}
+            let bytes = self.input.available();
+            self.sink.skim(Offer::Payload(&bytes[..bytes.len().min(MAX_SKIMMED)]))
+        } else if self.line_start && matches!(bytes[0], b'{' | b'0'..=b'9') {
+            self.line_at_hand().and_then(|end| self.sink.skim(Offer::Line(&self.input.available()[..end])))
+        } else {
+            None
+        };
+        let Some(end) = taken else { return false };
+        self.record += 1;
+        self.line_start = false;
+        self.consume(end);
+        true
+    }
+
+    /// Where the line ends, if it is not long.
+    fn line_at_hand(&mut self) -> Option<usize> {
+        loop {
+            let bytes = self.input.available();
+            let newline = memchr::memchr(b'\n', &bytes[..bytes.len().min(MAX_SKIMMED)]);
+            if newline.is_some() || bytes.len() >= MAX_SKIMMED || self.input.grow() != More::Text {
+                return newline
+                    .map(|end| if end > 0 && self.input.available()[end - 1] == b'\r' { end - 1 } else { end });
+            }
         }
     }
 

@@ -1,5 +1,6 @@
 //! All sources, in parallel, into one tally. The only place that knows of threads.
 
+mod skim;
 mod source;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -22,6 +23,8 @@ pub struct Job {
     pub limits: Limits,
     /// Times of events that are kept, history included.
     pub window: Window,
+    /// Whether every record is parsed, not only those that a rule may need.
+    pub validate: bool,
     /// The cluster of all records, whatever they say.
     pub cluster: Option<String>,
     /// The platform of all records, whatever they say.

@@ -4,13 +4,16 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
+use super::skim::{self, Hour, Look};
 use super::{Job, Observer};
 use crate::aggregate::{Evidence, Input, Observation, Seen, Status, Tally};
 use crate::decode::{self, Content, Damage, Hashing, Stream, Visitor};
-use crate::discover::{Source, origin_of_path};
+use crate::discover::{Source, Window, origin_of_path};
 use crate::evaluate::evaluate;
 use crate::event::{AuditEvent, Origin};
-use crate::frame::{self, Document, Sink};
+use crate::frame::{self, Document, Offer, Sink};
 use crate::normalize::{Normalized, normalize, time_of};
 use crate::rule::View;
 use crate::unwrap::{Envelope, Leaf, Place, Unwrapper};
@@ -124,12 +127,17 @@ struct TextStream<'j> {
 impl<'j> TextStream<'j> {
     fn new(job: &'j Job, tally: &'j mut Tally, input: Input) -> Self {
         let first = tally.observations.len();
-        TextStream { unwrapper: Unwrapper::new(job.limits), recorder: Recorder { job, tally, input, first } }
+        TextStream {
+            unwrapper: Unwrapper::new(job.limits),
+            recorder: Recorder { job, tally, input, first, hour: Hour::default() },
+        }
     }
 
     fn finish(mut self) -> Input {
         let recorder = &mut self.recorder;
         self.unwrapper.finish(&mut |leaf, envelope, place| recorder.leaf(&leaf, envelope, place));
+        let span = self.recorder.hour.take();
+        self.recorder.span(span);
         self.recorder.input
     }
 }
@@ -139,6 +147,20 @@ impl Sink for TextStream<'_> {
         let recorder = &mut self.recorder;
         let base = Envelope::default();
         self.unwrapper.open(&document, &base, &mut |leaf, envelope, place| recorder.leaf(&leaf, envelope, place));
+    }
+
+    fn skim(&mut self, offer: Offer<'_>) -> Option<usize> {
+        let job = self.recorder.job;
+        let prefilter = job.pack.prefilter.as_ref().filter(|_| !job.validate && !self.unwrapper.is_waiting())?;
+        let text = match offer {
+            Offer::Line(line) => line,
+            Offer::Payload(text) => &text[..skim::payload_end(text)?],
+        };
+        if text.len() > job.limits.max_record || prefilter.may_match(text) {
+            return None;
+        }
+        self.recorder.skimmed(&skim::look(text)?);
+        Some(text.len())
     }
 
     fn damage(&mut self, damage: Damage) {
@@ -153,6 +175,8 @@ struct Recorder<'j> {
     input: Input,
     /// Index of the stream's first observation.
     first: usize,
+    /// Times of the records that were skimmed.
+    hour: Hour,
 }
 
 impl Recorder<'_> {
@@ -168,6 +192,37 @@ impl Recorder<'_> {
             }
         });
         self.input.format.extend(envelope.format.or_else(|| leaf.format()));
+    }
+
+    /// Counts the events of a record that was not parsed.
+    fn skimmed(&mut self, look: &Look<'_>) {
+        let count = look.times.len() as u64;
+        self.input.records += count;
+        self.input.events += count;
+        self.input.format.insert(look.format);
+        for time in &look.times {
+            if self.job.window != Window::default() {
+                let time = std::str::from_utf8(time).ok().and_then(crate::time::parse);
+                self.input.outside += u64::from(time.is_some_and(|time| !self.job.window.contains(time)));
+            }
+            let span = self.hour.add(look.cluster.as_deref(), time);
+            self.span(span);
+        }
+    }
+
+    /// Takes in when the records that were skimmed were made.
+    fn span(&mut self, span: Option<(Option<String>, [Timestamp; 2])>) {
+        let Some((cluster, times)) = span else { return };
+        let path = self.input.path.clone();
+        let envelope = Envelope {
+            origin: Origin { cluster: cluster.map(Into::into), ..Origin::default() },
+            ..Envelope::default()
+        };
+        let origin = origin(self.job, &envelope, &path);
+        for time in times {
+            self.input.seen(time);
+            self.tally.coverage.add(origin.cluster.as_deref(), time);
+        }
     }
 
     fn event(&mut self, event: &AuditEvent<'_>, leaf: &Leaf<'_>, envelope: &Envelope<'_>, place: Place<'_>) {

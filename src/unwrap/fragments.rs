@@ -43,6 +43,10 @@ impl Fragments {
         std::mem::take(&mut self.0).into_iter()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     fn take(&mut self, source: &str) -> Option<Box<Pending>> {
         let at = self.0.iter().position(|pending| pending.source == source)?;
         Some(self.0.remove(at))

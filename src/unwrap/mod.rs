@@ -176,6 +176,12 @@ impl Unwrapper {
         Walk::new(self, document.record, document.offset, on_leaf).enter(document, &envelope);
     }
 
+    /// Whether a record waits for its continuation.
+    #[must_use]
+    pub fn is_waiting(&self) -> bool {
+        !self.fragments.is_empty()
+    }
+
     /// Gives out what still waited for its continuation.
     pub fn finish(&mut self, on_leaf: &mut OnLeaf<'_>) {
         for pending in self.fragments.drain() {
