@@ -6,10 +6,33 @@
 use std::borrow::Cow;
 
 use jiff::Timestamp;
-use memchr::memmem;
+use memchr::memmem::{Finder, FinderRev};
 
 use crate::json::{self, Fields};
 use crate::paths::azure_cluster;
+
+/// Searchers for what tells a record; building one costs more than searching a record with it.
+#[derive(Debug)]
+pub(super) struct Skimmer {
+    event: Finder<'static>,
+    inner_event: Finder<'static>,
+    time: FinderRev<'static>,
+    inner_time: Finder<'static>,
+    last_inner_time: FinderRev<'static>,
+    truncated: Finder<'static>,
+    cut: Finder<'static>,
+    skipped: Finder<'static>,
+    panther: Finder<'static>,
+    log_end: Finder<'static>,
+    resource_id: Finder<'static>,
+    log_events: Finder<'static>,
+    message: Finder<'static>,
+    payload_end: Finder<'static>,
+    service: Finder<'static>,
+    cluster_name: FinderRev<'static>,
+    timestamp: FinderRev<'static>,
+    split: Finder<'static>,
+}
 
 /// An audit event as every API server begins it.
 const EVENT: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
@@ -17,6 +40,9 @@ const EVENT: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
 const INNER_EVENT: &[u8] = br#""{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io"#;
 const TIME: &[u8] = br#""requestReceivedTimestamp":""#;
 const INNER_TIME: &[u8] = br#"\"requestReceivedTimestamp\":\""#;
+const RESOURCE_ID: &[u8] = br#""resourceId":"#;
+const CLUSTER_NAME: &[u8] = br#""cluster_name":"#;
+const TIMESTAMP: &[u8] = br#","timestamp":""#;
 /// How far from a record's end its time stands: annotations follow it.
 const TAIL: usize = 1024;
 /// `2026-11-24T03:16:43.101000Z`, the one way in which Kubernetes writes a time.
@@ -33,20 +59,102 @@ pub(super) struct Look<'a> {
     pub times: Vec<&'a [u8]>,
 }
 
-/// Recognises a line or document; `None` where it must be parsed.
-pub(super) fn look(text: &[u8]) -> Option<Look<'_>> {
-    // Panther adds columns of its own to rows.
-    let panther = br#""p_log_type""#;
-    let ends = [&text[..text.len().min(TAIL)], tail(text)];
-    if text.last() != Some(&b'}') || ends.iter().any(|end| memmem::find(end, panther).is_some()) {
-        return None;
+impl Skimmer {
+    pub(super) fn new() -> Self {
+        Skimmer {
+            event: Finder::new(EVENT),
+            inner_event: Finder::new(INNER_EVENT),
+            time: FinderRev::new(TIME),
+            inner_time: Finder::new(INNER_TIME),
+            last_inner_time: FinderRev::new(INNER_TIME),
+            truncated: Finder::new("truncated"),
+            cut: Finder::new("[Truncated...]"),
+            skipped: Finder::new("skipped-too-big"),
+            panther: Finder::new(r#""p_log_type""#),
+            log_end: Finder::new(r#"}\n""#),
+            resource_id: Finder::new(RESOURCE_ID),
+            log_events: Finder::new(r#","logEvents":["#),
+            message: Finder::new(r#","message":""#),
+            payload_end: Finder::new(r#""}]}"#),
+            service: Finder::new(r#""serviceName":"k8s.io""#),
+            cluster_name: FinderRev::new(CLUSTER_NAME),
+            timestamp: FinderRev::new(TIMESTAMP),
+            split: Finder::new(r#""split":"#),
+        }
     }
-    match text {
-        [b'{', ..] if text.starts_with(EVENT) => plain(text, "audit-log"),
-        [b'0'..=b'9', ..] if is_export(text) => plain(&text[25..], "cloudwatch-export"),
-        _ if text.starts_with(br#"{"messageType":"DATA_MESSAGE""#) => subscription(text),
-        _ if text.starts_with(br#"{"insertId":"#) => entry(text),
-        _ => azure(text),
+
+    /// Recognises a line or document; `None` where it must be parsed.
+    pub(super) fn look<'a>(&self, text: &'a [u8]) -> Option<Look<'a>> {
+        // Panther adds columns of its own to rows.
+        let of_panther = |end: &[u8]| self.panther.find(end).is_some();
+        if text.last() != Some(&b'}') || of_panther(head(text)) || of_panther(tail(text)) {
+            return None;
+        }
+        match text {
+            [b'{', ..] if text.starts_with(EVENT) => self.plain(text, "audit-log"),
+            [b'0'..=b'9', ..] if is_export(text) => self.plain(&text[25..], "cloudwatch-export"),
+            _ if text.starts_with(br#"{"messageType":"DATA_MESSAGE""#) => self.subscription(text),
+            _ if text.starts_with(br#"{"insertId":"#) => self.entry(text),
+            _ => self.azure(text),
+        }
+    }
+
+    /// The end of the CloudWatch Logs payload at the start of `text`: its array and object close behind a string.
+    pub(super) fn payload_end(&self, text: &[u8]) -> Option<usize> {
+        let closes = |at: &usize| *at > 0 && text[at - 1] != b'\\';
+        self.payload_end.find_iter(text).find(closes).map(|at| at + 4)
+    }
+
+    fn plain<'a>(&self, event: &'a [u8], format: &'static str) -> Option<Look<'a>> {
+        let tail = tail(event);
+        let time = time(tail, self.time.rfind(tail)? + TIME.len())?;
+        let runs_on = self.event.find(&event[1..]).is_some();
+        (!runs_on && self.truncated.find(tail).is_none()).then(|| Look { format, cluster: None, times: vec![time] })
+    }
+
+    /// A diagnostic record whose `log` is a whole event with its newline.
+    fn azure<'a>(&self, text: &'a [u8]) -> Option<Look<'a>> {
+        let event = self.inner_event.find(head(text))?;
+        if !text[..event].trim_ascii_end().ends_with(br#""log":"#) {
+            return None;
+        }
+        let tail = tail(text);
+        let time = time(tail, self.last_inner_time.rfind(tail)? + INNER_TIME.len())?;
+        let id =
+            self.resource_id.find(tail).map(|at| (tail, at)).or_else(|| Some((text, self.resource_id.find(text)?)))?;
+        let id = json::string(value_at(id.0, id.1 + RESOURCE_ID.len())?)?;
+        let cluster = azure_cluster(&id)?.to_owned();
+        let is_whole = self.log_end.find(tail).is_some() && self.truncated.find(tail).is_none();
+        let is_one = self.inner_event.find_iter(text).nth(1).is_none() && self.skipped.find(text).is_none();
+        let look = || Look { format: "azure-diagnostic", cluster: Some(cluster.into()), times: vec![time] };
+        (is_whole && is_one).then(look)
+    }
+
+    /// A CloudWatch Logs payload of events alone.
+    fn subscription<'a>(&self, text: &'a [u8]) -> Option<Look<'a>> {
+        let events = self.log_events.find(text)?;
+        let group = Fields::read(&text[..events])?.text("logGroup")?;
+        let cluster = group.strip_prefix("/aws/eks/")?.split('/').next()?.to_owned();
+        let messages = self.message.find_iter(&text[events..]).count();
+        let starts = self.inner_event.find_iter(&text[events..]).count();
+        let times: Option<Vec<&[u8]>> =
+            self.inner_time.find_iter(text).map(|at| time(text, at + INNER_TIME.len())).collect();
+        let times = times.filter(|times| times.len() == starts && starts == messages && starts > 0)?;
+        let is_whole = self.cut.find(text).is_none() && self.truncated.find(text).is_none();
+        is_whole.then(|| Look { format: "cloudwatch-subscription", cluster: Some(cluster.into()), times })
+    }
+
+    /// A LogEntry of service k8s.io, keys sorted as GCS sinks write them.
+    fn entry<'a>(&self, text: &'a [u8]) -> Option<Look<'a>> {
+        let tail = tail(text);
+        let cluster = self.cluster_name.rfind(tail)? + CLUSTER_NAME.len();
+        let cluster = json::string(value_at(tail, cluster)?)?;
+        let at = self.timestamp.rfind(tail)? + TIMESTAMP.len();
+        let end = memchr::memchr(b'"', &tail[at..])?;
+        let is_audit = self.service.find(text).is_some();
+        let is_whole = self.truncated.find(text).is_none() && self.split.find(tail).is_none();
+        let look = || Look { format: "gke-logentry", cluster: Some(cluster), times: vec![&tail[at..at + end]] };
+        (is_audit && is_whole).then(look)
     }
 }
 
@@ -55,67 +163,12 @@ fn is_export(text: &[u8]) -> bool {
     text.get(23..25) == Some(b"Z ") && text[10] == b'T' && text[25..].starts_with(EVENT)
 }
 
-fn plain<'a>(event: &'a [u8], format: &'static str) -> Option<Look<'a>> {
-    let tail = tail(event);
-    let runs_on = memmem::find(&event[1..], EVENT).is_some();
-    let time = time(tail, memmem::rfind(tail, TIME)? + TIME.len())?;
-    (!runs_on && !is_marked(tail)).then(|| Look { format, cluster: None, times: vec![time] })
-}
-
-/// A diagnostic record whose `log` is a whole event.
-fn azure(text: &[u8]) -> Option<Look<'_>> {
-    let event = memmem::find(&text[..text.len().min(TAIL)], INNER_EVENT)?;
-    if !text[..event].trim_ascii_end().ends_with(br#""log":"#) {
-        return None;
-    }
-    let tail = tail(text);
-    let whole =
-        [br#"}\n","#.as_slice(), br#"}\n"}"#, br#"}","#, br#"}"}"#].iter().any(|end| memmem::find(tail, end).is_some());
-    let id = memmem::find(text, br#""resourceId":"#)?;
-    let id = json::string(value_at(text, id + 13)?)?;
-    let cluster = azure_cluster(&id)?.to_owned();
-    let time = time(tail, memmem::rfind(tail, INNER_TIME)? + INNER_TIME.len())?;
-    let skipped = memmem::find(text, b"skipped-too-big").is_some();
-    let looks_sound = whole && !skipped && !is_marked(tail) && memmem::find_iter(text, INNER_EVENT).nth(1).is_none();
-    looks_sound.then(|| Look { format: "azure-diagnostic", cluster: Some(cluster.into()), times: vec![time] })
-}
-
-/// A CloudWatch Logs payload of events alone.
-fn subscription(text: &[u8]) -> Option<Look<'_>> {
-    let events = memmem::find(text, br#","logEvents":["#)?;
-    let head = Fields::read(&text[..events])?;
-    let group = head.text("logGroup")?;
-    let cluster = group.strip_prefix("/aws/eks/")?.split('/').next()?.to_owned();
-    let messages = memmem::find_iter(&text[events..], br#","message":""#).count();
-    let starts = memmem::find_iter(&text[events..], INNER_EVENT).count();
-    let times: Option<Vec<&[u8]>> =
-        memmem::find_iter(text, INNER_TIME).map(|at| time(text, at + INNER_TIME.len())).collect();
-    let times = times.filter(|times| times.len() == starts && starts == messages && starts > 0)?;
-    let sound =
-        memmem::find(text, b"[Truncated...]").is_none() && memmem::find(text, b"audit.k8s.io/truncated").is_none();
-    sound.then(|| Look { format: "cloudwatch-subscription", cluster: Some(cluster.into()), times })
-}
-
-/// A LogEntry of service k8s.io, keys sorted as GCS sinks write them.
-fn entry(text: &[u8]) -> Option<Look<'_>> {
-    memmem::find(text, br#""serviceName":"k8s.io""#)?;
-    let tail = tail(text);
-    let cluster = memmem::rfind(tail, br#""cluster_name":"#)?;
-    let cluster = json::string(value_at(tail, cluster + 15)?)?;
-    let at = memmem::rfind(tail, br#","timestamp":""#)? + 14;
-    let end = memchr::memchr(b'"', &tail[at..])?;
-    let marked =
-        memmem::find(text, b"audit.k8s.io/truncated").is_some() || memmem::find(tail, br#""split":"#).is_some();
-    (!marked).then(|| Look { format: "gke-logentry", cluster: Some(cluster), times: vec![&tail[at..at + end]] })
+fn head(text: &[u8]) -> &[u8] {
+    &text[..text.len().min(TAIL)]
 }
 
 fn tail(text: &[u8]) -> &[u8] {
     &text[text.len().saturating_sub(TAIL)..]
-}
-
-/// The API server's mark on an event whose bodies it dropped.
-fn is_marked(tail: &[u8]) -> bool {
-    memmem::find(tail, b"audit.k8s.io").is_some_and(|_| memmem::find(tail, b"truncated").is_some())
 }
 
 fn time(text: &[u8], at: usize) -> Option<&[u8]> {
@@ -128,12 +181,6 @@ fn value_at(text: &[u8], at: usize) -> Option<&[u8]> {
         json::Skip::End(end) => Some(&text[at..end]),
         _ => None,
     }
-}
-
-/// The end of the CloudWatch Logs payload at the start of `text`: its array and object close behind a string.
-pub(super) fn payload_end(text: &[u8]) -> Option<usize> {
-    let closes = |at: &usize| *at > 0 && text[at - 1] != b'\\';
-    memmem::find_iter(text, br#""}]}"#).find(closes).map(|at| at + 4)
 }
 
 /// The span of times of one cluster and hour, kept as written: times of one length compare as text.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::skim::{self, Hour, Look};
+use super::skim::{Hour, Look, Skimmer};
 use super::{Job, Observer};
 use crate::aggregate::{Evidence, Input, Observation, Seen, Status, Tally};
 use crate::decode::{self, Content, Damage, Hashing, Stream, Visitor};
@@ -121,6 +121,7 @@ impl Read for Watched<'_> {
 /// One stream of text being framed: a file, or a member of an archive.
 struct TextStream<'j> {
     unwrapper: Unwrapper,
+    skimmer: Skimmer,
     recorder: Recorder<'j>,
 }
 
@@ -129,6 +130,7 @@ impl<'j> TextStream<'j> {
         let first = tally.observations.len();
         TextStream {
             unwrapper: Unwrapper::new(job.limits),
+            skimmer: Skimmer::new(),
             recorder: Recorder { job, tally, input, first, hour: Hour::default() },
         }
     }
@@ -154,12 +156,12 @@ impl Sink for TextStream<'_> {
         let prefilter = job.pack.prefilter.as_ref().filter(|_| !job.validate && !self.unwrapper.is_waiting())?;
         let text = match offer {
             Offer::Line(line) => line,
-            Offer::Payload(text) => &text[..skim::payload_end(text)?],
+            Offer::Payload(text) => &text[..self.skimmer.payload_end(text)?],
         };
         if text.len() > job.limits.max_record || prefilter.may_match(text) {
             return None;
         }
-        self.recorder.skimmed(&skim::look(text)?);
+        self.recorder.skimmed(&self.skimmer.look(text)?);
         Some(text.len())
     }
 
