@@ -36,10 +36,29 @@ fn reports_do_not_depend_on_threads() {
     for case in all() {
         let (_first, one, _) = perform(&case, &["-j1"]);
         let (_second, eight, _) = perform(&case, &["-j8"]);
-        for report in reports(&one) {
-            let read = |out: &Path| fs::read(out.join(&report)).unwrap();
-            assert!(read(&one) == read(&eight), "{}: {report} differs", case.display());
-        }
+        equal(&one, &eight, &case.display().to_string());
+    }
+}
+
+#[test]
+fn the_fast_path_gives_what_its_slow_twin_gives() {
+    let dump = root().join("fixtures/dumps");
+    let (_fast, fast, _) = crate::scan(std::slice::from_ref(&dump), &["-j1"]);
+    let (_slow, slow, _) = crate::scan(&[dump], &["-j8", "--validate"]);
+    equal(&fast, &slow, "fixtures/dumps");
+    for case in all() {
+        let (_fast, fast, _) = perform(&case, &[]);
+        let (_slow, slow, _) = perform(&case, &["--validate"]);
+        equal(&fast, &slow, &case.display().to_string());
+    }
+}
+
+fn equal(one: &Path, other: &Path, what: &str) {
+    let names = reports(one);
+    assert!(names.len() >= 9, "{what} left {names:?}");
+    for report in names {
+        let read = |out: &Path| fs::read(out.join(&report)).unwrap();
+        assert!(read(one) == read(other), "{what}: {report} differs");
     }
 }
 

@@ -129,6 +129,47 @@ fn event(number: usize) -> impl Strategy<Value = Value> {
     )
 }
 
+/// A match expression that often holds for [`event`]s.
+fn condition() -> impl Strategy<Value = Value> {
+    let leaf = (
+        select(vec![
+            "resource",
+            "verb",
+            "username",
+            "name",
+            "namespace",
+            "requestObject.kind",
+            "requestObject.spec.schedule",
+            "requestObject.spec[*]",
+            "requestURI",
+            "stage",
+        ]),
+        select(vec![
+            "Equals",
+            "DoesNotEqual",
+            "IEquals",
+            "Contains",
+            "DoesNotContain",
+            "StartsWith",
+            "EndsWith",
+            "IContains",
+        ]),
+        select(vec![
+            "cronjobs", "cron", "jobs", "create", "patch", "CronJob", "kind", "aaa", "Created", "n", "Response",
+        ]),
+    );
+    let leaf = leaf.prop_map(|(key, condition, value)| json!({"KeyPath": key, "Condition": condition, "Value": value}));
+    let leaf = prop_oneof![
+        leaf,
+        select(vec!["requestObject.spec.schedule", "requestObject.forged.kind", "requestObject.nothing"])
+            .prop_map(|key| json!({"KeyPath": key, "Condition": "Exists"})),
+    ];
+    leaf.prop_recursive(3, 12, 3, |inner| {
+        (select(vec!["All", "Any", "OnlyOne", "None"]), prop::collection::vec(inner, 1..4))
+            .prop_map(|(combinator, inside)| json!({combinator: inside}))
+    })
+}
+
 fn events() -> impl Strategy<Value = Vec<Value>> {
     (event(0), event(1), event(2), event(3), event(4)).prop_map(|(a, b, c, d, e)| vec![a, b, c, d, e])
 }
@@ -189,9 +230,22 @@ proptest! {
     }
 
     #[test]
-    fn the_prefilter_passes_what_matches(event in event(0), escape in any::<u64>(), nested in any::<bool>()) {
-        let pack = Pack::new(load(&[]).unwrap(), Tuning::default());
-        let prefilter = Prefilter::new(&pack.rules, &[]).unwrap();
+    fn the_prefilter_passes_what_matches(
+        event in event(0), escape in any::<u64>(), nested in any::<bool>(), rule in prop::option::of(condition()),
+    ) {
+        let directory = tempfile::tempdir().unwrap();
+        let file = directory.path().join("rule.yml").to_str().unwrap().to_owned();
+        let specs = match rule {
+            Some(condition) => {
+                let rule = json!({"RuleID": "X", "Severity": "Low", "Detection": [condition]});
+                std::fs::write(&file, rule.to_string()).unwrap();
+                vec![file]
+            }
+            None => Vec::new(),
+        };
+        let pack = Pack::new(load(&specs).unwrap(), Tuning::default());
+        // Without a literal every record is looked at.
+        let Some(prefilter) = Prefilter::new(&pack.rules, &[]) else { return Ok(()) };
         let raw = escaped(&event.to_string(), escape);
         let raw = if nested { json!({"log": raw}).to_string() } else { raw };
         let mut matches = 0;
