@@ -43,3 +43,17 @@ fn printed(line: &str) -> String {
     let run = kubesweep(root(), &words);
     (run.stdout + &run.stderr).replace(place, "report")
 }
+
+#[test]
+fn the_readme_rule_passes_its_tests() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let blocks: Vec<&str> = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("rule.yml"), blocks[0]).unwrap();
+    let run = kubesweep(here.path(), &["rules", "test", "rule.yml"]);
+    assert!(run.stdout.ends_with("2 passed, 0 failed\n"), "{}{}", run.stdout, run.stderr);
+    std::fs::write(here.path().join("tune.yml"), blocks[1]).unwrap();
+    let dump = root().join("fixtures/cases/container-gzip/input");
+    let arguments = ["scan", dump.to_str().unwrap(), "-o", "out", "--tune", "tune.yml", "-r", "builtin:all"];
+    assert_eq!(kubesweep(here.path(), &arguments).exit, 0);
+}
