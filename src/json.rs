@@ -51,58 +51,29 @@ fn skip<const STRICT: bool>(text: &[u8], mut at: usize) -> Skip {
     let mut depth = 0_usize;
     let mut before = Before::Start;
     while let Some(&byte) = text.get(at) {
-        let value_ended = matches!(before, Before::Text | Before::Other);
-        let fits = match byte {
-            b' ' | b'\t' | b'\r' | b'\n' => {
-                at += 1;
-                continue;
-            }
-            b'}' | b']' => before != Before::Separator,
-            b',' => value_ended,
-            b':' => before == Before::Text,
-            _ => !value_ended,
-        };
-        if STRICT && !fits {
+        if matches!(byte, b' ' | b'\t' | b'\r' | b'\n') {
+            at += 1;
+            continue;
+        }
+        let separates = matches!(byte, b',' | b':');
+        let closes = matches!(byte, b'}' | b']');
+        if STRICT && !fits(before, byte) || depth == 0 && (separates || closes) {
             return Skip::Broken(at);
         }
-        match byte {
-            b'{' | b'[' => {
-                depth += 1;
-                at += 1;
-                before = Before::Open;
-                continue;
-            }
-            b',' | b':' => {
-                at += 1;
-                before = Before::Separator;
-                if depth == 0 {
-                    return Skip::Broken(at - 1);
-                }
-                continue;
-            }
-            b'}' | b']' => {
-                if depth == 0 {
-                    return Skip::Broken(at);
-                }
-                depth -= 1;
-                at += 1;
-                before = Before::Other;
-            }
-            b'"' => {
-                match skip_string(text, at, STRICT) {
-                    Skip::End(end) => at = end,
-                    other => return other,
-                }
-                before = Before::Text;
-            }
-            _ => {
-                at = skip_atom(text, at);
-                if at == text.len() {
-                    return Skip::Incomplete;
-                }
-                before = Before::Other;
-            }
-        }
+        let next = match byte {
+            b'"' => skip_string(text, at, STRICT),
+            b'{' | b'[' | b'}' | b']' | b',' | b':' => Skip::End(at + 1),
+            _ => skip_atom(text, at),
+        };
+        let Skip::End(end) = next else { return next };
+        at = end;
+        before = match byte {
+            b'{' | b'[' => Before::Open,
+            b',' | b':' => Before::Separator,
+            b'"' => Before::Text,
+            _ => Before::Other,
+        };
+        depth = depth + usize::from(before == Before::Open) - usize::from(closes);
         if depth == 0 {
             return Skip::End(at);
         }
@@ -110,10 +81,22 @@ fn skip<const STRICT: bool>(text: &[u8], mut at: usize) -> Skip {
     Skip::Incomplete
 }
 
-fn skip_atom(text: &[u8], at: usize) -> usize {
+/// Whether a token that starts with this byte may stand here.
+fn fits(before: Before, byte: u8) -> bool {
+    let value_ended = matches!(before, Before::Text | Before::Other);
+    match byte {
+        b'}' | b']' => before != Before::Separator,
+        b',' => value_ended,
+        b':' => before == Before::Text,
+        _ => !value_ended,
+    }
+}
+
+/// Finds the end of a number or literal; the text must go on behind it, or it may be cut.
+fn skip_atom(text: &[u8], at: usize) -> Skip {
     let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b':' | b'"' | b'{' | b'[') || byte.is_ascii_whitespace();
     // The first byte is taken whatever it is, so that a caller always moves forward.
-    text[at + 1..].iter().position(ends).map_or(text.len(), |n| at + 1 + n)
+    text[at + 1..].iter().position(ends).map_or(Skip::Incomplete, |n| Skip::End(at + 1 + n))
 }
 
 /// Finds the end of the string that opens at `at`.

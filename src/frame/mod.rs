@@ -5,6 +5,7 @@ mod csv;
 mod json;
 mod prefix;
 mod resync;
+mod scan;
 
 use std::io::{self, Read};
 

@@ -8,20 +8,21 @@ mod aws;
 mod azure;
 mod fragments;
 mod gcp;
+mod payload;
+mod shape;
 mod siem;
 mod table;
 
 use std::borrow::Cow;
 use std::fmt;
 
-use base64::Engine;
-
-use crate::decode::{self, Content, Damage, Limits, Stream, Visitor};
+use crate::decode::{self, Limits};
 use crate::event::{Origin, Platform, Text};
-use crate::frame::{self, Body, Document, Framing, Sink};
+use crate::frame::{self, Body, Document, Framing};
 use crate::json::{self, Fields, Raw, Skip};
 use fragments::Fragments;
 pub(crate) use gcp::payload as gcp_payload;
+use shape::{is_legacy, is_tail, leaf_tells, native, panther};
 
 /// Payloads inside payloads, at most: base64 and gzip inside JSON.
 const MAX_PAYLOADS: usize = 4;
@@ -415,77 +416,6 @@ impl<'w, 's> Walk<'w, 's> {
         }
         self.broken = around;
     }
-
-    /// Opens bytes that were base64 inside JSON: perhaps compressed, perhaps several documents.
-    fn payload(&mut self, bytes: &[u8], envelope: &Envelope<'_>) {
-        if self.payloads >= MAX_PAYLOADS {
-            return self.leaf(Leaf::Broken(bytes), envelope);
-        }
-        let limits = self.unwrapper.limits;
-        let mut inner = Payload { walk: self, envelope, limits };
-        decode::walk(&mut &*bytes, None, limits, &mut inner);
-    }
-
-    /// Opens a string that holds base64, or the JSON that some tools decode it to.
-    fn base64<'a>(&mut self, key: &'static str, raw: Raw<'a>, envelope: &Envelope<'a>) {
-        let Some(text) = json::string(raw) else { return self.member(key, raw, envelope) };
-        if text.trim_start().starts_with('{') {
-            return self.member(key, raw, envelope);
-        }
-        self.inside(Step::Key(key), |walk| match decode_base64(&text) {
-            Some(bytes) => walk.payload(&bytes, envelope),
-            None => walk.leaf(Leaf::Broken(raw), envelope),
-        });
-    }
-}
-
-/// Base64 in either alphabet, with or without padding, on one line or many.
-fn decode_base64(text: &str) -> Option<Vec<u8>> {
-    use base64::alphabet::STANDARD;
-    use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
-    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
-    let plain: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
-    let plain = plain.replace('-', "+").replace('_', "/");
-    GeneralPurpose::new(&STANDARD, config).decode(plain).ok()
-}
-
-/// Runs decode and frame over a payload and opens what they find; later documents add their number as a step.
-struct Payload<'p, 'w, 's, 'e> {
-    walk: &'p mut Walk<'w, 's>,
-    envelope: &'p Envelope<'e>,
-    limits: Limits,
-}
-
-impl Visitor for Payload<'_, '_, '_, '_> {
-    fn stream(&mut self, stream: Stream<'_, '_>) {
-        match stream.content {
-            Content::Data(kind, reader) => frame::frame(kind, reader, self.limits, self),
-            Content::Empty | Content::Archive(_, None) => {}
-            Content::Foreign(_) | Content::Unsupported(_) | Content::Failed(_) | Content::Archive(..) => {
-                self.walk.leaf(Leaf::Broken(b""), self.envelope);
-            }
-        }
-    }
-
-    fn hashed(&mut self, _: &str, _: u64, _: String) {}
-}
-
-impl Sink for Payload<'_, '_, '_, '_> {
-    fn document(&mut self, document: Document<'_>) {
-        let outer = self.walk.pointer.0.len();
-        if document.record > 1 {
-            let number = usize::try_from(document.record - 1).unwrap_or(usize::MAX);
-            self.walk.pointer.0.push(Step::Index(number));
-        }
-        self.walk.payloads += 1;
-        self.walk.enter(&document, self.envelope);
-        self.walk.payloads -= 1;
-        self.walk.pointer.0.truncate(outer);
-    }
-
-    fn damage(&mut self, _: Damage) {
-        self.walk.leaf(Leaf::Broken(b""), self.envelope);
-    }
 }
 
 /// An object around an array of records, where it is not framing's to walk: inside another envelope, or small.
@@ -502,69 +432,6 @@ fn arrays<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, 
         }
     }
     opened
-}
-
-/// The leaf that an object is by itself, as opposed to an envelope.
-fn native<'a>(fields: &Fields<'a>) -> Option<Leaf<'a>> {
-    let is_text = |key: &str| fields.get(key).is_some_and(|raw| raw.first() == Some(&b'"'));
-    let any = |keys: &[&str]| keys.iter().any(|key| fields.get(key).is_some());
-    let audit_api = || fields.text("apiVersion").is_some_and(|version| version.starts_with("audit.k8s.io/"));
-    let event_kind = fields.get("kind") == Some(b"\"Event\"");
-    if event_kind && audit_api() || is_text("verb") && any(&["auditID", "stage", "objectRef", "requestURI"]) {
-        return Some(Leaf::Event(fields.clone()));
-    }
-    if any(&["auditID"]) && any(&["objectRef", "requestURI", "responseStatus", "requestReceivedTimestamp"]) {
-        return Some(Leaf::Event(fields.clone()));
-    }
-    if gcp::is_entry(fields) {
-        return Some(Leaf::LogEntry(fields.clone()));
-    }
-    if azure::is_row(fields) {
-        return Some(Leaf::Row(fields.clone()));
-    }
-    aws::is_ocsf(fields).then(|| Leaf::Ocsf(fields.clone()))
-}
-
-/// What a record that is its own envelope tells of its origin.
-fn leaf_tells<'a>(leaf: &Leaf<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
-    match leaf {
-        Leaf::LogEntry(fields) => gcp::told(fields, envelope),
-        Leaf::Row(fields) => azure::told_by_row(fields, envelope),
-        Leaf::Ocsf(fields) => aws::told_by_ocsf(fields, envelope),
-        _ => envelope.clone(),
-    }
-}
-
-/// What Panther's row columns tell beside the event.
-fn panther<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
-    let Some(log_type) = fields.text("p_log_type") else { return envelope.clone() };
-    let platform = match log_type.as_ref() {
-        "Amazon.EKS.Audit" => Some(Platform::Eks),
-        "Azure.MonitorActivity" => Some(Platform::Aks),
-        "GCP.AuditLog" => Some(Platform::Gke),
-        _ => None,
-    };
-    let mut told = envelope.named("panther", platform);
-    told.time = told.time.or_else(|| fields.get("p_event_time"));
-    told.source_label = fields.text("p_source_label").filter(|label| !label.is_empty());
-    told
-}
-
-/// `AUDIT: id="…"` with a time before it, as `--audit-log-format=legacy` writes.
-fn is_legacy(text: &str) -> bool {
-    text.split_once(" AUDIT: id=\"").is_some_and(|(time, _)| crate::time::parse(time).is_some())
-}
-
-/// Whether text that does not start as JSON, nor as a line of a log, is the end of a record whose beginning is
-/// elsewhere.
-fn is_tail(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    let klog = matches!(bytes, [b'I' | b'W' | b'E' | b'F', digit, ..] if digit.is_ascii_digit());
-    let log_line = klog || text.starts_with("time=") || bytes.first().is_some_and(u8::is_ascii_digit);
-    let ends = text.trim_end_matches([',', ' ']).ends_with(['}', ']']);
-    let of_event = ["auditID", "objectRef", "requestReceivedTimestamp", "stageTimestamp"];
-    let names_one = of_event.iter().any(|key| text.contains(&format!("\"{key}\"")));
-    ends && (names_one || !log_line && text.contains("\":"))
 }
 
 /// The text of a member of exactly this key, if it is not empty.

@@ -1,0 +1,81 @@
+//! Payloads inside JSON: base64, perhaps compressed, perhaps several documents. They go through decode and frame again.
+
+use base64::Engine;
+
+use super::{Envelope, Leaf, MAX_PAYLOADS, Step, Walk};
+use crate::decode::{self, Content, Damage, Limits, Stream, Visitor};
+use crate::frame::{self, Document, Sink};
+use crate::json::{self, Raw};
+
+impl Walk<'_, '_> {
+    /// Opens bytes that were base64 inside JSON: perhaps compressed, perhaps several documents.
+    pub(super) fn payload(&mut self, bytes: &[u8], envelope: &Envelope<'_>) {
+        if self.payloads >= MAX_PAYLOADS {
+            return self.leaf(Leaf::Broken(bytes), envelope);
+        }
+        let limits = self.unwrapper.limits;
+        let mut inner = Payload { walk: self, envelope, limits };
+        decode::walk(&mut &*bytes, None, limits, &mut inner);
+    }
+
+    /// Opens a string that holds base64, or the JSON that some tools decode it to.
+    pub(super) fn base64<'a>(&mut self, key: &'static str, raw: Raw<'a>, envelope: &Envelope<'a>) {
+        let Some(text) = json::string(raw) else { return self.member(key, raw, envelope) };
+        if text.trim_start().starts_with('{') {
+            return self.member(key, raw, envelope);
+        }
+        self.inside(Step::Key(key), |walk| match decode_base64(&text) {
+            Some(bytes) => walk.payload(&bytes, envelope),
+            None => walk.leaf(Leaf::Broken(raw), envelope),
+        });
+    }
+}
+
+/// Base64 in either alphabet, with or without padding, on one line or many.
+fn decode_base64(text: &str) -> Option<Vec<u8>> {
+    use base64::alphabet::STANDARD;
+    use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+    let config = GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+    let plain: String = text.chars().filter(|c| !c.is_ascii_whitespace()).collect();
+    let plain = plain.replace('-', "+").replace('_', "/");
+    GeneralPurpose::new(&STANDARD, config).decode(plain).ok()
+}
+
+/// Runs decode and frame over a payload and opens what they find; later documents add their number as a step.
+struct Payload<'p, 'w, 's, 'e> {
+    walk: &'p mut Walk<'w, 's>,
+    envelope: &'p Envelope<'e>,
+    limits: Limits,
+}
+
+impl Visitor for Payload<'_, '_, '_, '_> {
+    fn stream(&mut self, stream: Stream<'_, '_>) {
+        match stream.content {
+            Content::Data(kind, reader) => frame::frame(kind, reader, self.limits, self),
+            Content::Empty | Content::Archive(_, None) => {}
+            Content::Foreign(_) | Content::Unsupported(_) | Content::Failed(_) | Content::Archive(..) => {
+                self.walk.leaf(Leaf::Broken(b""), self.envelope);
+            }
+        }
+    }
+
+    fn hashed(&mut self, _: &str, _: u64, _: String) {}
+}
+
+impl Sink for Payload<'_, '_, '_, '_> {
+    fn document(&mut self, document: Document<'_>) {
+        let outer = self.walk.pointer.0.len();
+        if document.record > 1 {
+            let number = usize::try_from(document.record - 1).unwrap_or(usize::MAX);
+            self.walk.pointer.0.push(Step::Index(number));
+        }
+        self.walk.payloads += 1;
+        self.walk.enter(&document, self.envelope);
+        self.walk.payloads -= 1;
+        self.walk.pointer.0.truncate(outer);
+    }
+
+    fn damage(&mut self, _: Damage) {
+        self.walk.leaf(Leaf::Broken(b""), self.envelope);
+    }
+}

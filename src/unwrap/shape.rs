@@ -1,0 +1,66 @@
+//! What a record is by its own shape, as opposed to an envelope around one.
+
+use super::{Envelope, Fields, Leaf, Platform, aws, azure, gcp};
+
+/// The leaf that an object is by itself, as opposed to an envelope.
+pub(super) fn native<'a>(fields: &Fields<'a>) -> Option<Leaf<'a>> {
+    let is_text = |key: &str| fields.get(key).is_some_and(|raw| raw.first() == Some(&b'"'));
+    let any = |keys: &[&str]| keys.iter().any(|key| fields.get(key).is_some());
+    let audit_api = || fields.text("apiVersion").is_some_and(|version| version.starts_with("audit.k8s.io/"));
+    let event_kind = fields.get("kind") == Some(b"\"Event\"");
+    if event_kind && audit_api() || is_text("verb") && any(&["auditID", "stage", "objectRef", "requestURI"]) {
+        return Some(Leaf::Event(fields.clone()));
+    }
+    if any(&["auditID"]) && any(&["objectRef", "requestURI", "responseStatus", "requestReceivedTimestamp"]) {
+        return Some(Leaf::Event(fields.clone()));
+    }
+    if gcp::is_entry(fields) {
+        return Some(Leaf::LogEntry(fields.clone()));
+    }
+    if azure::is_row(fields) {
+        return Some(Leaf::Row(fields.clone()));
+    }
+    aws::is_ocsf(fields).then(|| Leaf::Ocsf(fields.clone()))
+}
+
+/// What a record that is its own envelope tells of its origin.
+pub(super) fn leaf_tells<'a>(leaf: &Leaf<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
+    match leaf {
+        Leaf::LogEntry(fields) => gcp::told(fields, envelope),
+        Leaf::Row(fields) => azure::told_by_row(fields, envelope),
+        Leaf::Ocsf(fields) => aws::told_by_ocsf(fields, envelope),
+        _ => envelope.clone(),
+    }
+}
+
+/// What Panther's row columns tell beside the event.
+pub(super) fn panther<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
+    let Some(log_type) = fields.text("p_log_type") else { return envelope.clone() };
+    let platform = match log_type.as_ref() {
+        "Amazon.EKS.Audit" => Some(Platform::Eks),
+        "Azure.MonitorActivity" => Some(Platform::Aks),
+        "GCP.AuditLog" => Some(Platform::Gke),
+        _ => None,
+    };
+    let mut told = envelope.named("panther", platform);
+    told.time = told.time.or_else(|| fields.get("p_event_time"));
+    told.source_label = fields.text("p_source_label").filter(|label| !label.is_empty());
+    told
+}
+
+/// `AUDIT: id="…"` with a time before it, as `--audit-log-format=legacy` writes.
+pub(super) fn is_legacy(text: &str) -> bool {
+    text.split_once(" AUDIT: id=\"").is_some_and(|(time, _)| crate::time::parse(time).is_some())
+}
+
+/// Whether text that does not start as JSON, nor as a line of a log, is the end of a record whose beginning is
+/// elsewhere.
+pub(super) fn is_tail(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let klog = matches!(bytes, [b'I' | b'W' | b'E' | b'F', digit, ..] if digit.is_ascii_digit());
+    let log_line = klog || text.starts_with("time=") || bytes.first().is_some_and(u8::is_ascii_digit);
+    let ends = text.trim_end_matches([',', ' ']).ends_with(['}', ']']);
+    let of_event = ["auditID", "objectRef", "requestReceivedTimestamp", "stageTimestamp"];
+    let names_one = of_event.iter().any(|key| text.contains(&format!("\"{key}\"")));
+    ends && (names_one || !log_line && text.contains("\":"))
+}
