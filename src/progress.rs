@@ -23,7 +23,7 @@ impl Progress {
     #[must_use]
     pub fn new(bytes: u64, files: usize, hidden: bool) -> Self {
         let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(bytes) };
-        let template = "{bar:20} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} {prefix}\n{wide_msg}";
+        let template = "{bar:20} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}\n{prefix}\n{wide_msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
