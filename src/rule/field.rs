@@ -88,6 +88,13 @@ fields! {
     "responseStatus.code", false, "as response_code", |view| code(view);
     "responseStatus.status", false, "Success or Failure", |view| view.event.response_status.status.as_deref().into();
     "responseStatus.reason", true, "reason of a failure", |view| view.event.response_status.reason.as_deref().into();
+    "objectRef", false, "the whole object, with uid and resourceVersion where they are logged", |view| whole(view, "objectRef");
+    "user", false, "the whole user", |view| whole(view, "user");
+    "impersonatedUser", false, "the whole impersonated user", |view| whole(view, "impersonatedUser");
+    "responseStatus", false, "the whole status; GKE: with the HTTP code behind the google.rpc one", |view| whole(view, "responseStatus");
+    "authenticationMetadata", false, "as newer API servers log it", |view| whole(view, "authenticationMetadata");
+    "requestReceivedTimestamp", false, "as the record writes it", |view| whole(view, "requestReceivedTimestamp");
+    "stageTimestamp", false, "as the record writes it", |view| whole(view, "stageTimestamp");
     "responseStatus.message", true, "message of a failure", |view| view.event.response_status.message.as_deref().into();
 }
 
@@ -123,6 +130,11 @@ fn change(view: &View<'_>) -> Option<&'static str> {
 
 fn list(items: Vec<&Json>) -> Value<'_> {
     if items.is_empty() { Value::Missing } else { Value::List(items.into_iter().map(Value::from).collect()) }
+}
+
+/// A member of the event as audit.k8s.io/v1 writes it.
+fn whole<'v>(view: &'v View<'_>, name: &str) -> Value<'v> {
+    view.native().get(name).map_or(Value::Missing, Value::from)
 }
 
 fn present(body: &Json) -> Value<'_> {

@@ -52,6 +52,7 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
     let text =
         |key: &str| node.get(key).map(Node::text).transpose().map(|text| text.unwrap_or_default().trim().to_owned());
     let number = |key: &str| node.get(key).map(Node::integer).transpose();
+    let group_by = group_by(node)?;
     let template = |key: &str, default: &str| match node.get(key) {
         Some(node) => Template::compile(node.line, node.text()?),
         None => Template::compile(node.line, default),
@@ -71,7 +72,7 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
         threshold: number("Threshold")?.unwrap_or(1).max(1),
         distinct: node.get("ThresholdDistinct").map(path).transpose()?,
         title: template("AlertTitle", &title_default)?,
-        dedup_key: template("DedupKey", &format!("{id} {{username}} {{namespace}}"))?,
+        dedup_key: template("DedupKey", &format!("{id} {}", group_by.join(" ")))?,
         stages: node.get("Stages").map(stages).transpose()?,
         logic: Logic::Panther { detection: condition::compile(needed("Detection")?)? },
         exclusions: exclusions(node)?,
@@ -81,6 +82,18 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
         file: String::new(),
         sha256: String::new(),
     })
+}
+
+/// The fields whose values make the dedup key where the rule gives none: names, or match expressions' key specifiers.
+fn group_by(node: &Node) -> Parsed<Vec<String>> {
+    let Some(group_by) = node.get("GroupBy") else {
+        return Ok(vec!["{username}".to_owned(), "{namespace}".to_owned()]);
+    };
+    let name = |item: &Node| match ["Key", "KeyPath"].iter().find_map(|key| item.get(key)) {
+        Some(key) => key.text().map(|key| format!("{{{key}}}")),
+        None => item.text().map(|key| format!("{{{key}}}")),
+    };
+    group_by.list()?.iter().map(name).collect()
 }
 
 fn path(node: &Node) -> Parsed<Path> {

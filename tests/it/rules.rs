@@ -125,3 +125,174 @@ fn every_field_has_a_meaning() {
         run.stdout.lines().all(|line| line.split_once("  ").is_some_and(|(_, meaning)| !meaning.trim().is_empty()))
     );
 }
+
+/// Whether a rule of one match expression matches an event, by way of `rules test`.
+fn matches(expressions: &[(&str, bool)], event: &str) -> Vec<String> {
+    let here = tempfile::tempdir().unwrap();
+    for (number, (expression, _)) in expressions.iter().enumerate() {
+        let rule = format!(
+            "RuleID: R{number:03}\nSeverity: Low\nDetection:\n  - {expression}\nTests:\n  - Name: it\n    ExpectedResult: true\n    Log: {event}\n"
+        );
+        fs::write(here.path().join(format!("{number:03}.yml")), rule).unwrap();
+    }
+    let run = kubesweep(here.path(), &["rules", "test", "."]);
+    assert_ne!(run.exit, 2, "{}", run.stderr);
+    let verdicts = run.stdout.lines().filter(|line| line.starts_with("  ["));
+    let wrong = verdicts.zip(expressions).filter(|(line, (_, expected))| line.contains("PASS") != *expected);
+    wrong.map(|(line, (expression, _))| format!("{line} {expression}")).collect()
+}
+
+#[test]
+fn match_expressions_mean_what_they_say() {
+    let event = r#"{"kind": "Event", "apiVersion": "audit.k8s.io/v1", "verb": "create", "stage": "ResponseComplete", "user": {"username": "Alice", "groups": ["dev", "ops"], "extra": {"arn": ["arn:aws:x"]}}, "sourceIPs": ["203.0.113.9", "10.0.0.1"], "objectRef": {"resource": "pods", "namespace": "prod", "name": "prod", "uid": "u-1"}, "responseStatus": {"code": 201}, "requestObject": {"n": null, "e": "", "num": 5, "text": "5", "list": [1, 2], "spec": {"containers": [{"name": "a", "privileged": true, "ports": [{"p": 80}]}, {"name": "b", "privileged": false}]}}}"#;
+    let wrong = matches(
+        &[
+            ("{Key: verb, Condition: Equals, Value: create}", true),
+            ("{Key: verb, Condition: DoesNotEqual, Value: create}", false),
+            ("{Key: username, Condition: Equals, Value: alice}", false),
+            ("{Key: username, Condition: IEquals, Value: alice}", true),
+            ("{Key: username, Condition: DoesNotIEqual, Value: alice}", false),
+            ("{Key: subresource, Condition: Equals, Value: status}", false),
+            ("{Key: subresource, Condition: DoesNotEqual, Value: status}", true),
+            ("{Key: verb, Condition: IsIn, Values: [get, create]}", true),
+            ("{Key: verb, Condition: IsNotIn, Values: [get, create]}", false),
+            ("{Key: subresource, Condition: IsNotIn, Values: [status]}", true),
+            ("{Key: username, Condition: Contains, Value: lic}", true),
+            ("{Key: username, Condition: IContains, Value: LIC}", true),
+            ("{Key: username, Condition: DoesNotContain, Value: lic}", false),
+            ("{Key: groups, Condition: Contains, Value: ops}", true),
+            ("{Key: groups, Condition: Contains, Value: op}", false),
+            ("{Key: username, Condition: StartsWith, Values: [Bo, Al]}", true),
+            ("{Key: username, Condition: DoesNotStartWith, Value: Al}", false),
+            ("{Key: username, Condition: IStartsWith, Value: al}", true),
+            ("{Key: username, Condition: EndsWith, Value: ice}", true),
+            ("{Key: username, Condition: DoesNotEndWith, Value: ice}", false),
+            ("{Key: subresource, Condition: DoesNotEndWith, Value: ice}", true),
+            ("{Key: response_code, Condition: IsGreaterThan, Value: 200}", true),
+            ("{Key: response_code, Condition: IsGreaterThanOrEquals, Value: 201}", true),
+            ("{Key: response_code, Condition: IsLessThan, Value: 201}", false),
+            ("{Key: response_code, Condition: IsLessThanOrEquals, Value: '201'}", true),
+            ("{Key: subresource, Condition: IsLessThan, Value: 1}", false),
+            ("{Key: subresource, Condition: Exists}", false),
+            ("{Key: subresource, Condition: DoesNotExist}", true),
+            ("{KeyPath: requestObject.n, Condition: Exists}", true),
+            ("{KeyPath: requestObject.n, Condition: IsNull}", true),
+            ("{KeyPath: requestObject.nothing, Condition: IsNull}", false),
+            ("{KeyPath: requestObject.n, Condition: IsNotNull}", false),
+            ("{KeyPath: requestObject.num, Condition: IsNotNull}", true),
+            ("{KeyPath: requestObject.e, Condition: IsNullOrEmpty}", true),
+            ("{KeyPath: requestObject.nothing, Condition: IsNullOrEmpty}", true),
+            ("{KeyPath: requestObject.num, Condition: IsNotNullOrEmpty}", true),
+            ("{KeyPath: requestObject.num, Condition: Equals, Value: '5'}", true),
+            ("{KeyPath: requestObject.text, Condition: Equals, Value: 5}", true),
+            ("{KeyPath: requestObject.list, Condition: Equals, Value: [1, 2]}", true),
+            ("{KeyPath: requestObject.list, Condition: Equals, Value: 1}", false),
+            ("{KeyPath: 'requestObject.list[1]', Condition: Equals, Value: 2}", true),
+            ("{KeyPath: 'requestObject.list[7]', Condition: Equals, Value: 2}", false),
+            ("{KeyPath: 'requestObject.spec.containers[*].name', Condition: Equals, Value: b}", true),
+            ("{KeyPath: 'requestObject.spec.containers[*].name', Condition: DoesNotEqual, Value: b}", false),
+            ("{KeyPath: 'requestObject.spec.containers[*].ports[*].p', Condition: Equals, Value: 80}", true),
+            ("{DeepKey: [requestObject, spec, containers, 0, name], Condition: Equals, Value: a}", true),
+            ("{DeepKey: [user, extra, arn], Condition: Contains, Value: 'arn:aws:x'}", true),
+            ("{KeyPath: objectRef.uid, Condition: Equals, Value: u-1}", true),
+            ("{KeyPath: responseStatus, Condition: Exists}", true),
+            ("{KeyPath: 'sourceIPs[0]', Condition: IsIPAddress}", true),
+            ("{KeyPath: 'sourceIPs[0]', Condition: IsIPv4}", true),
+            ("{KeyPath: 'sourceIPs[0]', Condition: IsIPv6}", false),
+            ("{KeyPath: 'sourceIPs[0]', Condition: IsIPAddressPublic}", true),
+            ("{Key: trusted_ip, Condition: IsIPAddressPrivate}", true),
+            ("{Key: trusted_ip, Condition: IsIPAddressInCIDR, Value: 10.0.0.0/8}", true),
+            ("{Key: trusted_ip, Condition: IsIPAddressNotInCIDR, Value: 10.0.0.0/8}", false),
+            ("{Key: verb, Condition: IsIPAddress}", false),
+            ("{Condition: Equals, Values: [{Key: namespace}, {Key: name}]}", true),
+            ("{Condition: DoesNotEqual, Values: [{Key: namespace}, {Key: name}]}", false),
+            ("{Condition: Equals, Values: [{Key: subresource}, {Key: subresource}]}", false),
+            ("{Condition: AlwaysTrue}", true),
+            ("{All: [{Key: verb, Condition: Exists}, {Key: subresource, Condition: Exists}]}", false),
+            ("{Any: [{Key: verb, Condition: Exists}, {Key: subresource, Condition: Exists}]}", true),
+            ("{OnlyOne: [{Key: verb, Condition: Exists}, {Key: subresource, Condition: Exists}]}", true),
+            ("{OnlyOne: [{Key: verb, Condition: Exists}, {Key: name, Condition: Exists}]}", false),
+            ("{None: [{Key: verb, Condition: Exists}]}", false),
+            ("{None: [{Key: subresource, Condition: Exists}, {Any: [{Key: uid, Condition: Exists}]}]}", true),
+            (
+                "{KeyPath: requestObject.spec.containers, Condition: AnyElement, Expressions: [{Key: privileged, Condition: Equals, Value: true}, {Key: name, Condition: Equals, Value: a}]}",
+                true,
+            ),
+            (
+                "{KeyPath: requestObject.spec.containers, Condition: AnyElement, Expressions: [{Key: privileged, Condition: Equals, Value: true}, {Key: name, Condition: Equals, Value: b}]}",
+                false,
+            ),
+            (
+                "{KeyPath: requestObject.spec.containers, Condition: AllElements, Expressions: [{Key: name, Condition: Exists}]}",
+                true,
+            ),
+            (
+                "{KeyPath: requestObject.spec.containers, Condition: NoElement, Expressions: [{Key: privileged, Condition: Equals, Value: true}]}",
+                false,
+            ),
+            (
+                "{KeyPath: requestObject.nothing, Condition: AllElements, Expressions: [{Key: name, Condition: Exists}]}",
+                false,
+            ),
+            (
+                "{KeyPath: requestObject.nothing, Condition: NoElement, Expressions: [{Key: name, Condition: Exists}]}",
+                true,
+            ),
+            ("{Key: groups, Condition: AnyElement, Expressions: [{Condition: StartsWith, Value: op}]}", true),
+        ],
+        event,
+    );
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn one_rule_sees_the_same_on_every_platform() {
+    let rule = "Key: namespace, Condition: Equals, Value: prod";
+    let native = r#"{"kind": "Event", "apiVersion": "audit.k8s.io/v1", "verb": "create", "user": {"username": "a"}, "objectRef": {"resource": "pods", "namespace": "prod", "name": "x"}, "responseStatus": {"code": 201}, "sourceIPs": ["10.0.0.1"], "userAgent": "k", "requestObject": {"spec": {"containers": [{"image": "i"}]}}}"#;
+    let log = serde_json::to_string(&native).unwrap();
+    let gke = r#"{"insertId": "1", "protoPayload": {"serviceName": "k8s.io", "methodName": "io.k8s.core.v1.pods.create", "resourceName": "core/v1/namespaces/prod/pods/x", "authenticationInfo": {"principalEmail": "a"}, "status": {}, "requestMetadata": {"callerIp": "10.0.0.1", "callerSuppliedUserAgent": "k"}, "request": {"spec": {"containers": [{"image": "i"}]}}}}"#;
+    let records =
+        [native.to_owned(), format!(r#"{{"category": "kube-audit", "properties": {{"log": {log}}}}}"#), gke.to_owned()];
+    for key in [
+        "Key: verb, Condition: Equals, Value: create",
+        "Key: resource, Condition: Equals, Value: pods",
+        rule,
+        "Key: name, Condition: Equals, Value: x",
+        "Key: username, Condition: Equals, Value: a",
+        "Key: outcome, Condition: Equals, Value: success",
+        "Key: trusted_ip, Condition: Equals, Value: 10.0.0.1",
+        "Key: userAgent, Condition: Equals, Value: k",
+        "Key: images, Condition: Contains, Value: i",
+        "Key: principal_class, Condition: Equals, Value: human",
+        "KeyPath: objectRef.resource, Condition: Equals, Value: pods",
+    ] {
+        for record in &records {
+            let expression = format!("{{{key}}}");
+            assert!(matches(&[(&expression, true)], record).is_empty(), "{key} on {record}");
+        }
+    }
+}
+
+/// Where the crate differs from the Sigma specification, so that an update of it does not change answers unseen.
+#[test]
+fn sigma_differs_where_the_docs_say() {
+    let here = tempfile::tempdir().unwrap();
+    let event = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","verb":"create","requestObject":{"text":"a\nb","none":null,"list":[{"x":null},{"x":1}]}}"#;
+    fs::write(here.path().join("dump.jsonl"), event).unwrap();
+    for (item, found) in [
+        ("requestObject.text: 'a*b'", 0),
+        ("requestObject.text|startswith: 'a'", 1),
+        ("requestObject.none|exists: true", 0),
+        ("requestObject.none: null", 1),
+        ("requestObject.list.x: null", 0),
+        ("requestObject.list.x: 1", 1),
+    ] {
+        let rule = format!(
+            "title: T\nid: 5b1a0c38-54a8-4c0e-9a0f-0d8f8a1f1aff\nlogsource:\n  product: kubernetes\n  service: audit\ndetection:\n  s:\n    {item}\n  condition: s\n"
+        );
+        let file = here.path().join("rule.yml");
+        fs::write(&file, rule).unwrap();
+        let (_kept, out, _) = scan(&[here.path().join("dump.jsonl")], &["-r", file.to_str().unwrap()]);
+        assert_eq!(hits(&out).len(), found, "{item}");
+    }
+}
