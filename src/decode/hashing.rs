@@ -48,5 +48,12 @@ pub(crate) fn hex(bytes: &[u8]) -> String {
 
 /// SHA-256 of some bytes in hexadecimal.
 pub(crate) fn sha256(bytes: &[u8]) -> String {
-    hex(&Sha256::digest(bytes))
+    sha256_of_parts([bytes])
+}
+
+/// SHA-256 of several pieces of bytes, as if they were one.
+pub(crate) fn sha256_of_parts<'b>(parts: impl IntoIterator<Item = &'b [u8]>) -> String {
+    let mut hash = Sha256::new();
+    parts.into_iter().for_each(|part| hash.update(part));
+    hex(&hash.finalize())
 }

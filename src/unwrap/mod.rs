@@ -107,15 +107,14 @@ impl Leaf<'_> {
     /// A digest that is equal for records of equal members, in hexadecimal.
     #[must_use]
     pub fn digest(&self) -> String {
-        let text = match self {
+        match self {
             Leaf::Event(fields) | Leaf::LogEntry(fields) | Leaf::Row(fields) | Leaf::Ocsf(fields) => {
                 let members = fields.iter().flat_map(|(key, raw)| [key.as_bytes(), b"\0", raw, b"\0"]);
-                members.flatten().copied().collect()
+                decode::sha256_of_parts(members)
             }
-            Leaf::Legacy(line) => line.as_bytes().to_vec(),
-            Leaf::Other | Leaf::Broken(_) | Leaf::TooLong => Vec::new(),
-        };
-        decode::sha256(&text)
+            Leaf::Legacy(line) => decode::sha256(line.as_bytes()),
+            Leaf::Other | Leaf::Broken(_) | Leaf::TooLong => String::new(),
+        }
     }
 }
 
