@@ -17,6 +17,7 @@ fn cases_leave_what_they_expect() {
     for case in all() {
         let (_temporary, out, run) = perform(&case, &[]);
         ledger_adds_up(&case, &out);
+        columns_are_the_keys(&case, &out);
         for name in expected_files(&case) {
             let actual = content(&out, &run, &name);
             let file = case.join("expected").join(&name);
@@ -75,6 +76,36 @@ fn ledger_adds_up(case: &Path, out: &Path) {
         hits += number(&row, "hits");
     }
     assert_eq!(hits, rows(&out.join("hits.csv")).len() as u64, "{}: hits without an input", case.display());
+}
+
+/// hits.csv says what hits.jsonl says: a column for every key, with its value.
+fn columns_are_the_keys(case: &Path, out: &Path) {
+    if !out.join("hits.csv").exists() {
+        return;
+    }
+    let rows = rows(&out.join("hits.csv"));
+    for (row, hit) in rows.iter().zip(crate::hits(out)) {
+        let mut leaves = Vec::new();
+        flatten("", &hit, &mut leaves);
+        for (key, value) in leaves {
+            let cell = row.get(&key).unwrap_or_else(|| panic!("{}: no column {key}", case.display()));
+            let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            let plain = cell.strip_prefix('\'').unwrap_or(cell);
+            assert!(value.is_array() || *plain == text, "{}: {key} is {cell}, not {text}", case.display());
+        }
+    }
+}
+
+fn flatten(path: &str, value: &serde_json::Value, leaves: &mut Vec<(String, serde_json::Value)>) {
+    match value {
+        serde_json::Value::Object(members) => {
+            for (key, member) in members {
+                let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                flatten(&path, member, leaves);
+            }
+        }
+        leaf => leaves.push((path.to_owned(), leaf.clone())),
+    }
 }
 
 fn all() -> Vec<PathBuf> {
