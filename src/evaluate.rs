@@ -24,7 +24,8 @@ fn matches(rule: &Rule, pack: &Pack, view: &View<'_>, time: Option<Timestamp>) -
         title: limited(fill(&rule.title, view)),
         dedup_key: limited(fill(&rule.dedup_key, view)),
         distinct: rule.distinct.as_ref().and_then(|path| value(path, view).print()),
-        suppressed: suppressed.or_else(|| pack.tuning.suppression(&rule.id, view, time)),
+        tuned: if suppressed.is_some() { Vec::new() } else { pack.tuning.fitting(&rule.id, view, time) },
+        suppressed,
     })
 }
 
@@ -65,8 +66,8 @@ fn holds(condition: &Condition, scope: Scope<'_, '_>) -> bool {
             let found = any(path, scope, &mut |value| test.holds(value, operand, *fold));
             found != *negated
         }
-        Condition::Same { left, right, negated } => {
-            let found = any(left, scope, &mut |left| any(right, scope, &mut |right| same(left, right)));
+        Condition::Same { left, right, negated, fold } => {
+            let found = any(left, scope, &mut |left| any(right, scope, &mut |right| same(left, right, *fold)));
             found != *negated
         }
         Condition::Elements { path, quantifier, inside } => elements(path, *quantifier, inside, scope),

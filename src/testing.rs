@@ -35,10 +35,12 @@ pub struct Verdict {
 #[must_use]
 pub fn run(rule: &Rule) -> Vec<Verdict> {
     let pack = Pack::new(vec![rule.clone()], Tuning::default());
-    rule.tests.iter().map(|test| verdict(rule, test, &matches(&pack, &test.log))).collect()
+    rule.tests.iter().map(|test| verdict(rule, test, matches(&pack, &test.log).as_deref())).collect()
 }
 
-fn verdict(rule: &Rule, test: &Test, found: &[RuleMatch]) -> Verdict {
+fn verdict(rule: &Rule, test: &Test, found: Option<&[RuleMatch]>) -> Verdict {
+    let is_event = found.is_some();
+    let found = found.unwrap_or_default();
     let hit = found.iter().find(|found| found.suppressed.is_none());
     let shown = hit.or(found.first());
     let title = shown.map(|found| found.title.clone());
@@ -49,6 +51,7 @@ fn verdict(rule: &Rule, test: &Test, found: &[RuleMatch]) -> Verdict {
         wrong.then(|| format!("{what} is {}, not {}", quoted(is.as_ref()), quoted(expected.as_ref())))
     };
     let problem = match (test.expected, hit.is_some()) {
+        _ if !is_event => Some("the log holds no audit event".to_owned()),
         (true, false) => Some("the rule does not match".to_owned()),
         (false, true) => Some("the rule matches".to_owned()),
         _ => differs("the title", &test.title, &title)
@@ -70,19 +73,23 @@ fn quoted(text: Option<&String>) -> String {
     text.map_or_else(|| "nothing".to_owned(), |text| format!("{text:?}"))
 }
 
-/// What the rules say of the records in a test's log.
-fn matches(pack: &Pack, log: &str) -> Vec<RuleMatch> {
+/// What the rules say of the records in a test's log; `None` where none of them is an audit event.
+fn matches(pack: &Pack, log: &str) -> Option<Vec<RuleMatch>> {
     let limits = Limits { max_record: usize::MAX, max_bytes: None };
     let body = Body::Json(log.as_bytes());
     let document = Document { record: 1, offset: Some(0), element: None, framing: Framing::Json, time: None, body };
-    let mut found = Vec::new();
+    let mut found: Option<Vec<RuleMatch>> = None;
     let mut unwrapper = Unwrapper::new(limits);
     let mut on_leaf = |leaf: crate::unwrap::Leaf<'_>, envelope: &Envelope<'_>, _: crate::unwrap::Place<'_>| {
         normalize(&leaf, |normalized| {
             if let Normalized::Event(event) = normalized {
                 let origin = Origin { cluster: envelope.origin.cluster.clone(), ..envelope.origin.clone() };
                 let time = time_of(&event, envelope).map(|(time, _)| time);
-                found.extend(evaluate(pack, &View::new(&event, &origin, leaf.native_members()), time));
+                found.get_or_insert_default().extend(evaluate(
+                    pack,
+                    &View::new(&event, &origin, leaf.native_members()),
+                    time,
+                ));
             }
         });
     };

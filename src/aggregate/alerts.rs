@@ -34,11 +34,11 @@ pub struct Alert {
 }
 
 /// Opens windows over hits and writes each hit's alert into it; hits of a window that stays below the threshold of
-/// its rule are removed. Alerts come by first hit, rule, cluster and key.
-pub(super) fn open(hits: &mut Vec<Hit>, pack: &Pack) -> Vec<Alert> {
+/// its rule are taken out and given back. Alerts come by first hit, rule, cluster and key.
+pub(super) fn open(hits: &mut Vec<Hit>, pack: &Pack) -> (Vec<Alert>, Vec<Hit>) {
     hits.sort_by(|left, right| left.alert_order().cmp(&right.alert_order()));
     let mut alerts = Vec::new();
-    let mut kept = Vec::with_capacity(hits.len());
+    let (mut kept, mut below) = (Vec::with_capacity(hits.len()), Vec::new());
     let mut rest = std::mem::take(hits).into_iter().peekable();
     while let Some(first) = rest.next() {
         let Some(rule) = pack.rule(first.rule_id.as_deref().unwrap_or_default()) else { continue };
@@ -50,11 +50,13 @@ pub(super) fn open(hits: &mut Vec<Hit>, pack: &Pack) -> Vec<Alert> {
             let alert = alert(&window);
             kept.extend(window.into_iter().map(|hit| Hit { alert_id: Some(alert.alert_id.clone()), ..hit }));
             alerts.push(alert);
+        } else {
+            below.append(&mut window);
         }
     }
     *hits = kept;
     alerts.sort_by(|left, right| order(left).cmp(&order(right)));
-    alerts
+    (alerts, below)
 }
 
 /// Whether a window has as many hits, or distinct values, as the rule asks for.

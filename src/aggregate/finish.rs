@@ -1,5 +1,7 @@
 //! From observations to what reports print. Nothing is counted before this.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::Serialize;
 
@@ -39,9 +41,9 @@ pub struct Hit {
     /// The value that a distinct threshold counts.
     #[serde(skip)]
     pub(super) distinct: Option<String>,
-    /// Whether this is the first entry of its record, which may match several rules.
+    /// Whether its rule is one on CronJobs.
     #[serde(skip)]
-    pub(super) is_first: bool,
+    pub(super) of_cronjob_rule: bool,
 }
 
 impl Hit {
@@ -57,6 +59,7 @@ impl Hit {
             suppressed_by: by,
             reason,
             distinct: found.distinct,
+            of_cronjob_rule: rule.is_on_cronjobs(),
             ..Hit::activity(record)
         }
     }
@@ -74,7 +77,7 @@ impl Hit {
             suppressed_by: None,
             reason: None,
             distinct: None,
-            is_first: true,
+            of_cronjob_rule: false,
         }
     }
 
@@ -134,7 +137,8 @@ pub fn finish(tally: Tally, pack: &Pack, plan: &Plan) -> Finished {
     for observation in survivors.into_iter().filter(|observation| in_window(observation, plan)) {
         sort_out(observation, pack, &mut hits, &mut suppressed, &mut activity);
     }
-    let alerts = alerts::open(&mut hits, pack);
+    let (alerts, below) = alerts::open(&mut hits, pack);
+    activity.extend(unlisted(below, &hits, &suppressed));
     for list in [&mut hits, &mut suppressed, &mut activity] {
         list.sort_by(|left, right| left.report_order().cmp(&right.report_order()));
     }
@@ -170,17 +174,42 @@ fn sort_out(
         by: "category".to_owned(),
         reason: format!("an audit event logged under Azure's category {category}"),
     });
-    let mut is_first = true;
+    let mut listed = false;
     for mut found in matches {
         let Some(rule) = pack.rule(&found.rule_id) else { continue };
-        found.suppressed = leaked.clone().or(found.suppressed);
+        let own = found.suppressed.take();
+        found.suppressed = leaked.clone().or(own).or_else(|| tuned(&found, &record));
         let list = if found.suppressed.is_some() { &mut *suppressed } else { &mut *hits };
-        list.push(Hit { is_first, ..Hit::of_rule(record.clone(), found, rule) });
-        is_first = false;
+        list.push(Hit::of_rule(record.clone(), found, rule));
+        listed = true;
     }
-    if is_first && record.resource.as_deref() == Some("cronjobs") && !is_controller_noise(&record) {
+    if !listed && is_activity(&record) {
         activity.push(Hit::activity(record));
     }
+}
+
+/// The first tuning entry that fits, now that the cluster is known as well as any copy knows it.
+fn tuned(found: &RuleMatch, record: &Record) -> Option<Suppression> {
+    found
+        .tuned
+        .iter()
+        .find(|entry| entry.fits_cluster(record.cluster.as_deref()))
+        .map(|entry| entry.suppression.clone())
+}
+
+/// CronJob requests whose only matches stayed below a threshold: they are activity as if nothing had matched.
+fn unlisted(below: Vec<Hit>, hits: &[Hit], suppressed: &[Hit]) -> Vec<Hit> {
+    if below.is_empty() {
+        return Vec::new();
+    }
+    let mut listed: BTreeSet<Evidence> = hits.iter().chain(suppressed).map(|hit| hit.record.evidence.clone()).collect();
+    let records = below.into_iter().map(|hit| hit.record);
+    records.filter(|record| is_activity(record) && listed.insert(record.evidence.clone())).map(Hit::activity).collect()
+}
+
+/// Requests on CronJobs; the controllers' status updates are left out.
+fn is_activity(record: &Record) -> bool {
+    record.resource.as_deref() == Some("cronjobs") && !is_controller_noise(record)
 }
 
 /// The cronjob-controller writes `cronjobs/status` at every schedule, most of all records on CronJobs.

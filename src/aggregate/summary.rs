@@ -37,7 +37,8 @@ pub fn is_group_field(name: &str) -> bool {
     GROUP_FIELDS.iter().any(|(known, _)| *known == name)
 }
 
-/// One group. The row of `summary.csv`: hits and requests are those on CronJobs, alerts and severity those of all rules.
+/// One group. The row of `summary.csv`: hits and suppressed are those of the rules on
+/// CronJobs, requests those on CronJobs, alerts and severity those of all rules.
 #[derive(Debug, Clone, Default, Serialize)]
 #[expect(missing_docs, reason = "the columns of summary.csv, documented in the README")]
 pub struct Group {
@@ -68,18 +69,20 @@ pub struct Group {
 }
 
 /// Groups that have a hit, a suppressed hit, or a denied or deleted request: most hits first, then by keys.
-pub(super) fn groups(hits: &[Hit], suppressed: &[Hit], activity: &[Hit], by: &[String]) -> Vec<Group> {
+pub(super) fn groups<'h>(hits: &'h [Hit], suppressed: &'h [Hit], activity: &'h [Hit], by: &[String]) -> Vec<Group> {
     let fields: Vec<Field> = by
         .iter()
         .filter_map(|name| GROUP_FIELDS.iter().find(|(known, _)| known == name))
         .map(|(_, field)| *field)
         .collect();
     let mut groups: BTreeMap<Vec<Option<String>>, Group> = BTreeMap::new();
-    let mut add = |hit: &Hit, count: fn(&mut Group, &Hit)| {
+    let mut counted = BTreeSet::new();
+    let mut add = |hit: &'h Hit, count: fn(&mut Group, &Hit)| {
         let keys: Vec<_> = fields.iter().map(|field| field(hit)).collect();
         let group = groups.entry(keys).or_default();
         count(group, hit);
-        if hit.is_first && is_on_cronjobs(&hit.record) {
+        // A request that several rules match is one request.
+        if is_on_cronjobs(&hit.record) && counted.insert(&hit.record.evidence) {
             group.request(&hit.record);
         }
     };
@@ -87,14 +90,14 @@ pub(super) fn groups(hits: &[Hit], suppressed: &[Hit], activity: &[Hit], by: &[S
         add(hit, Group::hit);
     }
     for hit in suppressed {
-        add(hit, |group, _| group.suppressed += 1);
+        add(hit, |group, hit| group.suppressed += u64::from(hit.of_cronjob_rule));
     }
     let counts = |hit: &&Hit| hit.record.change.is_some() || is_denied(&hit.record);
     for hit in activity.iter().filter(counts) {
         add(hit, |_, _| {});
     }
-    let counted = groups.into_iter().map(|(keys, group)| Group { keys, ..group });
-    let mut groups: Vec<Group> = counted
+    let finished = groups.into_iter().map(|(keys, group)| Group { keys, ..group });
+    let mut groups: Vec<Group> = finished
         .filter(|group| group.alerts.len() as u64 + group.suppressed + group.denied + group.deleted > 0)
         .collect();
     groups.sort_by(|left, right| (Reverse(left.hits), &left.keys).cmp(&(Reverse(right.hits), &right.keys)));
@@ -103,7 +106,7 @@ pub(super) fn groups(hits: &[Hit], suppressed: &[Hit], activity: &[Hit], by: &[S
 
 impl Group {
     fn hit(&mut self, hit: &Hit) {
-        self.hits += u64::from(is_on_cronjobs(&hit.record));
+        self.hits += u64::from(hit.of_cronjob_rule);
         self.alerts.extend(hit.alert_id.clone());
         self.max_severity = self.max_severity.max(hit.severity);
     }

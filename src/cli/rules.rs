@@ -30,7 +30,7 @@ fn list(rules: &[Rule]) -> String {
     let width = rules.iter().map(|rule| rule.id.len()).max().unwrap_or(0);
     let mut out = String::new();
     for rule in rules {
-        let _ = writeln!(out, "{:<width$}  {:<8}  {}", rule.id, rule.severity, escape(&rule.name));
+        let _ = writeln!(out, "{:<width$}  {:<8}  {}", escape(&rule.id), rule.severity, escape(&rule.name));
     }
     out
 }
@@ -40,7 +40,8 @@ fn show(id: &str, rules: &[Rule]) -> Result<String, Error> {
         return Err(Error::Usage(format!("no rule {id}; `kubesweep rules list` names them")));
     };
     let mut out = String::new();
-    let _ = writeln!(out, "{}\n{} ({}, {})\n", rule.id, escape(&rule.name), rule.severity, rule.mitre.join(", "));
+    let _ =
+        writeln!(out, "{}\n{} ({}, {})\n", escape(&rule.id), escape(&rule.name), rule.severity, rule.mitre.join(", "));
     for text in [&rule.description, &rule.runbook, &rule.reference].into_iter().filter(|text| !text.is_empty()) {
         let _ = writeln!(out, "{}\n", text.lines().map(escape).collect::<Vec<_>>().join("\n"));
     }
@@ -94,7 +95,7 @@ fn test(rules: &[Rule], format: OutputFormat) -> (String, ExitStatus) {
 fn test_text(rules: &[Rule], verdicts: &[Verdict], failed: usize) -> String {
     let mut out = String::new();
     for rule in rules {
-        let _ = writeln!(out, "{}", rule.id);
+        let _ = writeln!(out, "{}", escape(&rule.id));
         for verdict in verdicts.iter().filter(|verdict| verdict.rule_id == rule.id) {
             let word = if verdict.passed { "PASS" } else { "FAIL" };
             let _ = writeln!(out, "  [{word}] {}", escape(&verdict.test));
@@ -128,6 +129,8 @@ fn warnings(rules: &[Rule]) -> Vec<String> {
             }
         }
         if let Logic::Sigma(sigma) = &rule.logic {
+            warnings
+                .extend(sigma.unknown.iter().map(|name| format!("{} names {name}, which no audit event has", rule.id)));
             warnings.extend(
                 sigma.aliases.iter().map(|alias| {
                     format!("{} names {alias}, which no audit event has; it is read as documented", rule.id)

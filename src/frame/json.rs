@@ -12,6 +12,8 @@ use crate::json::{self, Skip};
 
 /// Objects up to this size are given out whole, with all that stands around their arrays; larger ones are walked.
 const WHOLE: usize = 1 << 20;
+/// Bytes that may be looked at for nothing in one stream; one broken document wastes what follows it in the buffer.
+const MAX_WASTED: u64 = 256 << 20;
 /// The start of a CloudWatch Logs payload.
 const PAYLOAD: &[u8] = br#"{"messageType":"DATA_MESSAGE""#;
 /// Longer lines and payloads are not offered for skimming.
@@ -26,6 +28,8 @@ pub(super) struct Documents<'r, 's> {
     record: u64,
     /// Only blanks since the last newline.
     line_start: bool,
+    /// Bytes that were looked at for nothing, behind broken documents.
+    wasted: u64,
     /// CRI lines that go on, with the output stream each belongs to.
     parts: Vec<(String, Part)>,
 }
@@ -58,7 +62,7 @@ struct Around {
 
 impl<'r, 's> Documents<'r, 's> {
     pub(super) fn new(input: Input<'r>, sink: &'s mut dyn Sink) -> Self {
-        Documents { input, sink, record: 0, line_start: true, parts: Vec::new() }
+        Documents { input, sink, record: 0, line_start: true, wasted: 0, parts: Vec::new() }
     }
 
     pub(super) fn run(mut self) {
@@ -68,6 +72,7 @@ impl<'r, 's> Documents<'r, 's> {
             }
             let first = self.input.available()[0];
             match first {
+                b'{' | b'[' if self.wasted > MAX_WASTED && self.line_start => self.one_line(),
                 b'{' => {
                     let head = self.head(Framing::Json, None);
                     self.object(&head);
@@ -337,6 +342,23 @@ impl<'r, 's> Documents<'r, 's> {
         });
     }
 
+    /// A document that must end with its line: so many were broken that looking further costs too much.
+    fn one_line(&mut self) {
+        let head = self.head(Framing::Json, None);
+        let (end, too_long) = self.input.line();
+        if too_long {
+            emit(self.sink, &head, None, Body::TooLong);
+            self.line_start = false;
+            return self.input.pass_line(self.sink);
+        }
+        let line = self.input.available()[..end].trim_ascii_end();
+        if json::skip_strict(line, 0) == Skip::End(line.len()) {
+            self.give(&head, None, line.len());
+        } else {
+            self.give_broken(&head, None, end);
+        }
+    }
+
     /// Gives up the document at hand and finds where to go on.
     fn broken(&mut self, head: &Head) {
         let mut more = true;
@@ -384,6 +406,7 @@ impl<'r, 's> Documents<'r, 's> {
     /// Gives out a broken document; one that has run into others may have taken them with it, which is told.
     fn give_broken(&mut self, head: &Head, around: Option<&Around>, end: usize) -> bool {
         let text = self.input.available()[..end].trim_ascii_end();
+        self.wasted += (self.input.available().len() - end) as u64;
         let swallowed = memmem::find(&text[1.min(text.len())..], EVENT_START).is_some();
         emit(self.sink, head, around, Body::Broken(text));
         if swallowed {

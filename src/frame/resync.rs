@@ -96,7 +96,7 @@ pub(super) fn element(text: &[u8], own_lines: bool) -> Option<Next> {
 
 /// An element that begins as this one does and is followed as an element is.
 fn signed(text: &[u8]) -> Option<usize> {
-    let signature = signature(text);
+    let signature = Some(signature(text)).filter(|signature| signature.len() > 1)?;
     let followed = |at: &usize| match json::skip_strict(text, *at) {
         Skip::End(end) => matches!(next_byte(text, end), Some(b',' | b']') | None),
         Skip::Incomplete => true,

@@ -36,6 +36,8 @@ pub enum Condition {
         right: Path,
         /// Whether the negation is meant.
         negated: bool,
+        /// Whether case is ignored.
+        fold: bool,
     },
     /// Elements of a list, of which some number satisfies all conditions inside.
     Elements {
@@ -64,7 +66,7 @@ pub enum Quantifier {
 }
 
 /// Operators and what they are: test, negated, case ignored. The I stands before the operator, or before its verb.
-const OPERATORS: [(&str, Test, bool, bool); 44] = [
+const OPERATORS: [(&str, Test, bool, bool); 32] = [
     ("Equals", Test::Equals, false, false),
     ("DoesNotEqual", Test::Equals, true, false),
     ("IEquals", Test::Equals, false, true),
@@ -97,18 +99,25 @@ const OPERATORS: [(&str, Test, bool, bool); 44] = [
     ("IsNotNull", Test::IsNotNull, false, false),
     ("IsNullOrEmpty", Test::IsNullOrEmpty, false, false),
     ("IsNotNullOrEmpty", Test::IsNullOrEmpty, true, false),
-    ("IsIPAddress", Test::IsIp, false, false),
-    ("IsIPv4", Test::IsIpv4, false, false),
-    ("IsIPv4Address", Test::IsIpv4, false, false),
-    ("IsIPv6", Test::IsIpv6, false, false),
-    ("IsIPv6Address", Test::IsIpv6, false, false),
-    ("IsIPAddressInCIDR", Test::InCidr, false, false),
-    ("IsIPAddressNotInCIDR", Test::InCidr, true, false),
-    ("IPAddressInCIDR", Test::InCidr, false, false),
-    ("IsIPAddressPublic", Test::IsPublic, false, false),
-    ("IsIPAddressPrivate", Test::IsPrivate, false, false),
-    ("IsIPv4AddressPublic", Test::IsPublic, false, false),
-    ("IsIPv4AddressPrivate", Test::IsPrivate, false, false),
+];
+
+/// What is tested of an address, behind the name of its family.
+const ADDRESS_TESTS: [(&str, Option<Test>, bool); 5] = [
+    ("", None, false),
+    ("InCIDR", Some(Test::InCidr), false),
+    ("NotInCIDR", Some(Test::InCidr), true),
+    ("Public", Some(Test::IsPublic), false),
+    ("Private", Some(Test::IsPrivate), false),
+];
+
+/// Names of address families; the longer one first where one begins with another.
+const FAMILIES: [(&str, Test); 6] = [
+    ("IsIPAddress", Test::IsIp),
+    ("IPAddress", Test::IsIp),
+    ("IsIPv4Address", Test::IsIpv4),
+    ("IsIPv6Address", Test::IsIpv6),
+    ("IsIPv4", Test::IsIpv4),
+    ("IsIPv6", Test::IsIpv6),
 ];
 
 const QUANTIFIERS: [(&str, Quantifier); 4] = [
@@ -119,7 +128,7 @@ const QUANTIFIERS: [(&str, Quantifier); 4] = [
 ];
 
 const COMBINATORS: [&str; 4] = ["All", "Any", "OnlyOne", "None"];
-const KEYS: [&str; 8] = ["Key", "DeepKey", "KeyPath", "Condition", "Value", "Values", "Expressions", "RootKey"];
+const KEYS: [&str; 7] = ["Key", "DeepKey", "KeyPath", "Condition", "Value", "Values", "Expressions"];
 
 /// Whether a list of expressions looks at an event or at an element of a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -161,6 +170,9 @@ fn expression(node: &Node, scope: Scope) -> Parsed<Condition> {
             _ => Condition::None(inside),
         });
     }
+    if let Some(member) = members.iter().find(|member| COMBINATORS.contains(&member.key.as_str())) {
+        return Err(Problem::new(member.line, format!("{} stands alone in its expression", member.key)));
+    }
     if let Some(member) = members.iter().find(|member| !KEYS.contains(&member.key.as_str())) {
         return Err(unknown(member.line, "key", &member.key, KEYS.iter().chain(&COMBINATORS).copied()));
     }
@@ -171,14 +183,23 @@ fn expression(node: &Node, scope: Scope) -> Parsed<Condition> {
         ));
     };
     let word = condition.text()?;
+    let quantified = QUANTIFIERS.iter().any(|(name, _)| *name == word);
+    let stray = if quantified { ["Value", "Values"].as_slice() } else { &["Expressions"] };
+    if let Some(member) = members.iter().find(|member| stray.contains(&member.key.as_str())) {
+        return Err(Problem::new(member.line, format!("{word} takes no {}", member.key)));
+    }
     if word == "AlwaysTrue" {
         return Ok(Condition::AlwaysTrue);
     }
     if let Some((_, quantifier)) = QUANTIFIERS.iter().find(|(name, _)| *name == word) {
         return elements(node, *quantifier, scope);
     }
+    if let Some((family, test, negated)) = address_test(word) {
+        return address(node, word, family, test, negated, scope);
+    }
     let Some((_, test, negated, fold)) = OPERATORS.iter().find(|(name, ..)| *name == word) else {
-        let known = OPERATORS.iter().map(|(name, ..)| *name).chain(QUANTIFIERS.iter().map(|(name, _)| *name));
+        let others = QUANTIFIERS.iter().map(|(name, _)| *name).chain(FAMILIES.iter().map(|(name, _)| *name));
+        let known = OPERATORS.iter().map(|(name, ..)| *name).chain(others);
         return Err(unknown(condition.line, "condition", word, known));
     };
     match path(node, scope)? {
@@ -191,8 +212,36 @@ fn expression(node: &Node, scope: Scope) -> Parsed<Condition> {
             let path = Path { field: None, steps: Vec::new() };
             Ok(Condition::Test { path, test: *test, negated: *negated, operand, fold: *fold })
         }
-        None => same(node, word, *test, *negated, scope),
+        None => same(node, word, *test, (*negated, *fold), scope),
     }
+}
+
+/// Reads `IsIPv4AddressInCIDR` and its like: family, test, and whether its negation is meant.
+fn address_test(word: &str) -> Option<(Test, Option<Test>, bool)> {
+    FAMILIES.iter().find_map(|(name, family)| {
+        let suffix = word.strip_prefix(name)?;
+        let (_, test, negated) = ADDRESS_TESTS.iter().find(|(known, ..)| *known == suffix)?;
+        Some((*family, *test, *negated))
+    })
+}
+
+/// A test of an address: that it is one, of this family, and what else is asked of it.
+fn address(
+    node: &Node,
+    word: &str,
+    family: Test,
+    test: Option<Test>,
+    negated: bool,
+    scope: Scope,
+) -> Parsed<Condition> {
+    let path = path(node, scope)?.unwrap_or(Path { field: None, steps: Vec::new() });
+    if path.field.is_none() && scope == Scope::Event {
+        return Err(Problem::new(node.line, "name a field with Key, DeepKey or KeyPath"));
+    }
+    let operand = operand(node, word, test.unwrap_or(family))?;
+    let of = |test, operand| Condition::Test { path: path.clone(), test, negated: false, operand, fold: false };
+    let positive = all(std::iter::once(of(family, Operand::None)).chain(test.map(|test| of(test, operand))).collect());
+    Ok(if negated { Condition::None(vec![positive]) } else { positive })
 }
 
 /// AnyElement and its like: a list, and what its elements must satisfy.
@@ -246,6 +295,7 @@ fn operand(node: &Node, word: &str, test: Test) -> Parsed<Operand> {
     let operand = match (node.get("Value"), node.get("Values")) {
         (None, None) if needs_none => return Ok(Operand::None),
         (Some(value), _) if needs_none => return Err(Problem::new(value.line, format!("{word} takes no Value"))),
+        (Some(_), Some(values)) => return Err(Problem::new(values.line, "write Value or Values, not both")),
         (Some(value), None) if !in_list => Operand::One(value.to_json()),
         (None, Some(values)) if in_list || takes_several(test) => {
             Operand::Many(values.list()?.iter().map(Node::to_json).collect())
@@ -253,6 +303,16 @@ fn operand(node: &Node, word: &str, test: Test) -> Parsed<Operand> {
         _ if in_list => return Err(Problem::new(node.line, format!("{word} needs Values, a list"))),
         _ => return Err(Problem::new(node.line, format!("{word} needs a Value"))),
     };
+    let numeric = matches!(test, Test::Greater | Test::GreaterOrEquals | Test::Less | Test::LessOrEquals);
+    let is_number = |value: &serde_json::Value| {
+        value.is_number() || value.as_str().is_some_and(|text| text.trim().parse::<f64>().is_ok())
+    };
+    if numeric && !operand.all().iter().all(is_number) {
+        return Err(Problem::new(node.line, format!("{word} needs a number")));
+    }
+    if matches!(test, Test::StartsWith | Test::EndsWith) && !operand.all().iter().all(serde_json::Value::is_string) {
+        return Err(Problem::new(node.line, format!("{word} needs text")));
+    }
     if test == Test::InCidr && !operand.all().iter().all(|block| block.as_str().is_some_and(is_cidr)) {
         return Err(Problem::new(node.line, format!("{word} needs an address block such as 10.0.0.0/8")));
     }
@@ -275,7 +335,7 @@ fn two_keys(node: &Node) -> Option<(&Node, &Node)> {
     }
 }
 
-fn same(node: &Node, word: &str, test: Test, negated: bool, scope: Scope) -> Parsed<Condition> {
+fn same(node: &Node, word: &str, test: Test, (negated, fold): (bool, bool), scope: Scope) -> Parsed<Condition> {
     let Some((left, right)) = two_keys(node) else {
         return Err(Problem::new(node.line, "name a field with Key, DeepKey or KeyPath, or compare two with Values"));
     };
@@ -283,8 +343,23 @@ fn same(node: &Node, word: &str, test: Test, negated: bool, scope: Scope) -> Par
         return Err(Problem::new(node.line, format!("two fields compare with Equals or DoesNotEqual, not {word}")));
     }
     match (path(left, scope)?, path(right, scope)?) {
-        (Some(left), Some(right)) => Ok(Condition::Same { left, right, negated }),
+        (Some(left), Some(right)) => Ok(Condition::Same { left, right, negated, fold }),
         _ => Err(Problem::new(node.line, "each of the two Values needs Key, DeepKey or KeyPath")),
+    }
+}
+
+impl Condition {
+    /// Whether it holds for requests on CronJobs only.
+    pub(super) fn is_on_cronjobs(&self) -> bool {
+        match self {
+            Condition::All(inside) => inside.iter().any(Condition::is_on_cronjobs),
+            Condition::Any(inside) => !inside.is_empty() && inside.iter().all(Condition::is_on_cronjobs),
+            Condition::Test { path, test: Test::Equals, negated: false, operand, .. } => {
+                let of_resource = matches!(path.to_string().as_str(), "resource" | "objectRef.resource");
+                of_resource && operand.all().iter().all(|value| value == "cronjobs")
+            }
+            _ => false,
+        }
     }
 }
 
@@ -308,7 +383,7 @@ impl Condition {
             Condition::OnlyOne(inside) => group(f, "exactly one of", inside),
             Condition::None(inside) => group(f, "none of", inside),
             Condition::AlwaysTrue => writeln!(f, "{indent}always"),
-            Condition::Same { left, right, negated } => {
+            Condition::Same { left, right, negated, .. } => {
                 writeln!(f, "{indent}{left} {} {right}", if *negated { "differs from" } else { "is the same as" })
             }
             Condition::Elements { path, quantifier, inside } => {

@@ -199,6 +199,12 @@ impl Path {
                 return Ok(Path { field: Some(field), steps: steps[taken..].to_vec() });
             }
         }
+        if names.is_empty() {
+            return Err(yaml::Problem::new(
+                line,
+                "a path starts with the name of a field; `kubesweep rules fields` lists them",
+            ));
+        }
         let word = names.iter().take(2).copied().collect::<Vec<_>>().join(".");
         Err(yaml::unknown(line, "field", &word, FIELDS.iter().map(|field| field.name)))
     }

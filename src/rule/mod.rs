@@ -113,8 +113,21 @@ pub struct Rule {
     pub tests: Vec<Test>,
     /// The file it comes from.
     pub file: String,
+    /// Its line there.
+    pub line: usize,
     /// Of that file.
     pub sha256: String,
+}
+
+impl Rule {
+    /// Whether it can match requests on CronJobs only.
+    #[must_use]
+    pub fn is_on_cronjobs(&self) -> bool {
+        match &self.logic {
+            Logic::Panther { detection } => detection.is_on_cronjobs(),
+            Logic::Sigma(_) => false,
+        }
+    }
 }
 
 /// The predicate of a rule.
@@ -159,6 +172,17 @@ pub struct RuleMatch {
     pub distinct: Option<String>,
     /// Why this match is no hit.
     pub suppressed: Option<Suppression>,
+    /// Tuning entries that fit, but for the cluster, which another copy of the request may know.
+    pub tuned: Vec<Tuned>,
+}
+
+/// A tuning entry that fits a match if it fits the cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tuned {
+    /// What it says.
+    pub suppression: Suppression,
+    /// The pattern of its cluster.
+    pub cluster: Option<String>,
 }
 
 /// What takes a match out of the hits. It stays visible, in its own file.

@@ -51,12 +51,16 @@ pub fn load(specs: &[String]) -> Result<Vec<Rule>, RuleError> {
     let default = ["builtin:cronjob".to_owned()];
     let mut rules: Vec<Rule> = Vec::new();
     for spec in if specs.is_empty() { &default } else { specs } {
-        for rule in load_one(spec)? {
+        let loaded = load_one(spec)?;
+        if loaded.is_empty() {
+            return Err(at(spec, 1, "no enabled rule is in it; rule files end in .yml or .yaml"));
+        }
+        for rule in loaded {
             match rules.iter().find(|known| known.id == rule.id) {
-                Some(known) if known.sha256 == rule.sha256 => {}
+                Some(known) if known.sha256 == rule.sha256 && known.line == rule.line => {}
                 Some(known) => {
                     let what = format!("the rule {} is in {} too", rule.id, known.file);
-                    return Err(RuleError { file: rule.file, line: 1, what });
+                    return Err(RuleError { file: rule.file, line: rule.line, what });
                 }
                 None => rules.push(rule),
             }
@@ -96,7 +100,10 @@ fn files_below(directory: &Path) -> Result<Vec<PathBuf>, RuleError> {
         let path = entry.map_err(problem)?.path();
         if path.is_dir() {
             files.extend(files_below(&path)?);
-        } else if path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| ["yml", "yaml"].iter().any(|known| extension.eq_ignore_ascii_case(known)))
+        {
             files.push(path);
         }
     }
@@ -107,10 +114,18 @@ fn files_below(directory: &Path) -> Result<Vec<PathBuf>, RuleError> {
 /// Compiles the rules of one file: Sigma where there is a `detection`, Panther's form otherwise.
 pub(crate) fn compile(file: &str, text: &str) -> Result<Vec<Rule>, RuleError> {
     let documents = yaml::documents(text).map_err(|problem| problem.in_file(file))?;
-    let compiled = if documents.iter().any(|document| document.get("detection").is_some()) {
-        sigma::compile(1, text)
-    } else {
-        documents.iter().map(panther::compile).collect()
+    let documents: Vec<_> = documents.into_iter().filter(|document| !document.is_null()).collect();
+    let is_sigma = |document: &yaml::Node| {
+        document.get("detection").is_some() || document.get("title").is_some() && document.get("logsource").is_some()
+    };
+    let compiled = match documents.iter().position(|document| !is_sigma(document)) {
+        None if documents.is_empty() => Ok(Vec::new()),
+        None => sigma::compile(&documents, text),
+        Some(_) if !documents.iter().any(is_sigma) => documents.iter().map(panther::compile).collect(),
+        Some(other) => {
+            let what = "Sigma rules and other rules need files of their own";
+            Err(yaml::Problem::new(documents[other].line, what))
+        }
     };
     let mut rules = compiled.map_err(|problem| problem.in_file(file))?;
     for rule in &mut rules {

@@ -39,6 +39,8 @@ const KEYS: [&str; 28] = [
     "CreateAlert",
     "InlineFilters",
 ];
+/// Minutes of a year.
+const MAX_MINUTES: u64 = 366 * 24 * 60;
 /// Stages of audit.k8s.io.
 const STAGES: [&str; 4] = ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
 
@@ -49,6 +51,9 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
     }
     let needed = |key: &str| node.get(key).ok_or_else(|| Problem::new(node.line, format!("the rule has no {key}")));
     let id = needed("RuleID")?.text()?.to_owned();
+    if id.is_empty() {
+        return Err(Problem::new(needed("RuleID")?.line, "a RuleID needs a name"));
+    }
     let text =
         |key: &str| node.get(key).map(Node::text).transpose().map(|text| text.unwrap_or_default().trim().to_owned());
     let number = |key: &str| node.get(key).map(Node::integer).transpose();
@@ -59,7 +64,11 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
     };
     let name = Some(text("DisplayName")?).filter(|name| !name.is_empty()).unwrap_or_else(|| id.clone());
     let title_default = name.replace(['{', '}'], "");
-    let minutes = i64::try_from(number("DedupPeriodMinutes")?.unwrap_or(60)).unwrap_or(60);
+    let minutes = number("DedupPeriodMinutes")?.unwrap_or(60);
+    if minutes > MAX_MINUTES {
+        let line = node.get("DedupPeriodMinutes").map_or(node.line, |node| node.line);
+        return Err(Problem::new(line, format!("DedupPeriodMinutes is at most {MAX_MINUTES}, a year")));
+    }
     Ok(Rule {
         severity: severity(needed("Severity")?)?,
         enabled: node.get("Enabled").map(Node::boolean).transpose()?.unwrap_or(true),
@@ -68,7 +77,7 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
         runbook: text("Runbook")?,
         false_positives: node.get("FalsePositives").map(Node::texts).transpose()?.unwrap_or_default(),
         mitre: node.get("Reports").map(mitre).transpose()?.unwrap_or_default(),
-        dedup_period: SignedDuration::from_mins(minutes),
+        dedup_period: SignedDuration::from_mins(i64::try_from(minutes).unwrap_or(60)),
         threshold: number("Threshold")?.unwrap_or(1).max(1),
         distinct: node.get("ThresholdDistinct").map(path).transpose()?,
         title: template("AlertTitle", &title_default)?,
@@ -80,6 +89,7 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
         id,
         name,
         file: String::new(),
+        line: node.line,
         sha256: String::new(),
     })
 }

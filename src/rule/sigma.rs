@@ -16,7 +16,7 @@ use serde_json::{Value as Json, json};
 use super::template::Template;
 use super::value::Value;
 use super::view::View;
-use super::yaml::{Parsed, Problem};
+use super::yaml::{Node, Parsed, Problem};
 use super::{FIELDS, Logic, Rule, Severity};
 
 /// A compiled Sigma rule.
@@ -25,6 +25,8 @@ pub struct Sigma {
     compiled: Arc<CompiledRule>,
     /// Fields named that are none of audit.k8s.io, and what they are taken for.
     pub aliases: Vec<&'static str>,
+    /// Fields named that are none of audit.k8s.io, and mean nothing.
+    pub unknown: Vec<String>,
     /// Whether it asks a response code for a word: that is the authorizer's decision, an annotation.
     code_is_decision: bool,
 }
@@ -120,7 +122,8 @@ fn event_value(value: Value<'_>) -> Option<EventValue<'_>> {
 }
 
 /// Compiles the rules of a file.
-pub(super) fn compile(line: usize, text: &str) -> Parsed<Vec<Rule>> {
+pub(super) fn compile(documents: &[Node], text: &str) -> Parsed<Vec<Rule>> {
+    let line = documents.first().map_or(1, |document| document.line);
     let collection = parse_sigma_yaml(text).map_err(|error| Problem::new(line, format!("no Sigma rule: {error}")))?;
     if let Some(error) = collection.errors.first() {
         return Err(Problem::new(line, format!("no Sigma rule: {error}")));
@@ -131,7 +134,8 @@ pub(super) fn compile(line: usize, text: &str) -> Parsed<Vec<Rule>> {
             "Sigma filters and correlations are not run; keep the rules in files of their own",
         ));
     }
-    collection.rules.iter().map(|rule| compile_one(line, rule)).collect()
+    let lines = documents.iter().map(|document| document.line).chain(std::iter::repeat(line));
+    collection.rules.iter().zip(lines).map(|(rule, line)| compile_one(line, rule)).collect()
 }
 
 fn compile_one(line: usize, rule: &SigmaRule) -> Parsed<Rule> {
@@ -150,6 +154,7 @@ fn compile_one(line: usize, rule: &SigmaRule) -> Parsed<Rule> {
     let sigma = Sigma {
         compiled: Arc::new(compiled),
         aliases: ALIASES.iter().map(|(alias, _)| *alias).filter(|alias| names(alias)).collect(),
+        unknown: items.iter().filter_map(|item| item.field.name.clone()).filter(|name| !is_known(name)).collect(),
         code_is_decision: items
             .iter()
             .any(|item| item.field.name.as_deref() == Some(CODE) && item.values.iter().any(is_word)),
@@ -175,6 +180,7 @@ fn compile_one(line: usize, rule: &SigmaRule) -> Parsed<Rule> {
         exclusions: Vec::new(),
         tests: Vec::new(),
         file: String::new(),
+        line,
         sha256: String::new(),
         id,
     })
@@ -224,4 +230,39 @@ fn items(rule: &SigmaRule) -> Vec<&DetectionItem> {
 /// Whether a value is text that is no number.
 fn is_word(value: &SigmaValue) -> bool {
     matches!(value, SigmaValue::String(text) if text.as_plain().is_some_and(|text| text.parse::<f64>().is_err()))
+}
+
+/// Members of an audit event (audit.k8s.io/v1), and what stands below those that hold fixed ones.
+const MEMBERS: [(&str, &[&str]); 20] = [
+    ("kind", &[]),
+    ("apiVersion", &[]),
+    ("metadata", &[]),
+    ("level", &[]),
+    ("auditID", &[]),
+    ("stage", &[]),
+    ("requestURI", &[]),
+    ("verb", &[]),
+    ("user", &["username", "uid", "groups", "extra"]),
+    ("impersonatedUser", &["username", "uid", "groups", "extra"]),
+    ("authenticationMetadata", &[]),
+    ("sourceIPs", &[]),
+    ("userAgent", &[]),
+    (
+        "objectRef",
+        &["resource", "namespace", "name", "uid", "apiGroup", "apiVersion", "resourceVersion", "subresource"],
+    ),
+    ("responseStatus", &["metadata", "status", "message", "reason", "details", "code"]),
+    ("requestObject", &[]),
+    ("responseObject", &[]),
+    ("requestReceivedTimestamp", &[]),
+    ("stageTimestamp", &[]),
+    ("annotations", &[]),
+];
+
+fn is_known(name: &str) -> bool {
+    let mut steps = name.split(['.', '[']);
+    let first = steps.next().unwrap_or_default();
+    let alias = ALIASES.iter().any(|(alias, _)| *alias == first);
+    let member = MEMBERS.iter().find(|(member, _)| *member == first);
+    alias || member.is_some_and(|(_, below)| below.is_empty() || steps.next().is_none_or(|step| below.contains(&step)))
 }

@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::yaml::{self, Node, Parsed, Problem, RuleError, unknown};
-use super::{Rule, Severity, Suppression, View};
+use super::{Rule, Severity, Suppression, Tuned, View};
 use crate::rule::value::Value;
 
 /// A tuning file.
@@ -23,6 +23,7 @@ struct Entry {
     name: String,
     rule: Option<String>,
     patterns: Vec<(&'static str, String)>,
+    cluster: Option<String>,
     reason: String,
     expires: Option<Timestamp>,
 }
@@ -32,15 +33,14 @@ struct Entry {
 pub struct Warning(pub String);
 
 /// Fields that an entry may name, and those of an event they are compared with.
-const FIELDS: [(&str, &str); 6] = [
+const FIELDS: [(&str, &str); 5] = [
     ("namespace", "namespace"),
     ("username", "username"),
     ("user_agent", "userAgent"),
-    ("cluster", "cluster"),
     ("name", "name"),
     ("image", "images"),
 ];
-const KEYS: [&str; 4] = ["id", "rule", "reason", "expires"];
+const KEYS: [&str; 5] = ["id", "rule", "cluster", "reason", "expires"];
 
 impl Tuning {
     /// Reads a file.
@@ -64,7 +64,7 @@ impl Tuning {
                 match member.key.as_str() {
                     "suppress" => {
                         let entries = member.value.list()?.iter().map(entry);
-                        tuning.suppressions = entries.collect::<Parsed<_>>()?;
+                        tuning.suppressions.extend(entries.collect::<Parsed<Vec<_>>>()?);
                     }
                     "severity" => {
                         for change in member.value.map()? {
@@ -84,7 +84,7 @@ impl Tuning {
     /// The severity that a rule was given.
     #[must_use]
     pub fn severity(&self, rule: &str) -> Option<Severity> {
-        self.severities.iter().find(|(_, id, _)| id == rule).map(|(_, _, severity)| *severity)
+        self.severities.iter().rev().find(|(_, id, _)| id == rule).map(|(_, _, severity)| *severity)
     }
 
     /// Entries that do nothing: for rules that are not there, or past their end at `now`.
@@ -106,11 +106,24 @@ impl Tuning {
         warnings
     }
 
-    /// The first entry that suppresses a match. An entry with an end holds for events before it.
+    /// Entries that suppress a match if they fit its cluster. An entry with an end holds for events before it.
     #[must_use]
-    pub fn suppression(&self, rule: &str, view: &View<'_>, time: Option<Timestamp>) -> Option<Suppression> {
-        let entry = self.suppressions.iter().find(|entry| entry.fits(rule, view, time))?;
-        Some(Suppression { by: entry.name.clone(), reason: entry.reason.clone() })
+    pub fn fitting(&self, rule: &str, view: &View<'_>, time: Option<Timestamp>) -> Vec<Tuned> {
+        let fitting = self.suppressions.iter().filter(|entry| entry.fits(rule, view, time));
+        let tuned = fitting.map(|entry| Tuned {
+            suppression: Suppression { by: entry.name.clone(), reason: entry.reason.clone() },
+            cluster: entry.cluster.clone(),
+        });
+        tuned.collect()
+    }
+}
+
+impl Tuned {
+    /// Whether it fits the cluster of a request.
+    #[must_use]
+    pub fn fits_cluster(&self, cluster: Option<&str>) -> bool {
+        let fits = |pattern: &String| cluster.is_some_and(|cluster| glob(pattern.as_bytes(), cluster.as_bytes()));
+        self.cluster.as_ref().is_none_or(fits)
     }
 }
 
@@ -156,6 +169,7 @@ fn entry(node: &Node) -> Parsed<Entry> {
         name: format!("tuning line {}", node.line),
         rule: None,
         patterns: Vec::new(),
+        cluster: None,
         reason: String::new(),
         expires: None,
     };
@@ -164,6 +178,7 @@ fn entry(node: &Node) -> Parsed<Entry> {
         match member.key.as_str() {
             "id" => text?.clone_into(&mut entry.name),
             "rule" => entry.rule = Some(text?.to_owned()),
+            "cluster" => entry.cluster = Some(text?.to_owned()),
             "reason" => text?.clone_into(&mut entry.reason),
             "expires" => entry.expires = Some(end(&member.value)?),
             key => match FIELDS.iter().find(|(name, _)| *name == key) {
@@ -175,7 +190,7 @@ fn entry(node: &Node) -> Parsed<Entry> {
     if entry.reason.is_empty() {
         return Err(Problem::new(node.line, "a suppression needs a reason"));
     }
-    if entry.rule.is_none() && entry.patterns.is_empty() {
+    if entry.rule.is_none() && entry.patterns.is_empty() && entry.cluster.is_none() {
         return Err(Problem::new(node.line, "a suppression needs a rule or a pattern; this one would hide everything"));
     }
     Ok(entry)

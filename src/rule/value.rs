@@ -227,6 +227,10 @@ impl Test {
 fn equal(value: &Value<'_>, with: &Json, fold: bool) -> bool {
     match (value, with) {
         (Value::Text(text), Json::String(with)) => text == with || fold && text.to_lowercase() == with.to_lowercase(),
+        (Value::Json(Json::Array(items)), Json::Array(with)) => {
+            items.len() == with.len()
+                && items.iter().zip(with).all(|(item, with)| equal(&Value::from(item), with, fold))
+        }
         (Value::Json(json), with) => *json == with,
         (Value::List(items), Json::Array(with)) => {
             items.len() == with.len() && items.iter().zip(with).all(|(item, with)| equal(item, with, fold))
@@ -235,15 +239,26 @@ fn equal(value: &Value<'_>, with: &Json, fold: bool) -> bool {
         (Value::Bool(value), Json::Bool(with)) => value == with,
         (Value::Bool(_) | Value::Missing | Value::Null, _) | (_, Json::Bool(_) | Json::Null) => false,
         (value, with) => match (value.number(), Value::from(with).number()) {
-            (Some(left), Some(right)) => (left - right).abs() < f64::EPSILON,
+            (Some(left), Some(right)) => left.total_cmp(&right).is_eq() || left == 0.0 && right == 0.0,
             _ => false,
         },
     }
 }
 
 /// Whether two fields hold the same.
-pub(crate) fn same(left: &Value<'_>, right: &Value<'_>) -> bool {
-    left.is_present() && left == right
+pub(crate) fn same(left: &Value<'_>, right: &Value<'_>, fold: bool) -> bool {
+    left.is_present() && right.is_present() && equal(left, &to_json(right), fold)
+}
+
+fn to_json(value: &Value<'_>) -> Json {
+    match value {
+        Value::Missing | Value::Null => Json::Null,
+        Value::Bool(value) => (*value).into(),
+        Value::Number(number) => (*number).into(),
+        Value::Text(text) => text.as_ref().into(),
+        Value::List(items) => items.iter().map(to_json).collect(),
+        Value::Json(json) => (*json).clone(),
+    }
 }
 
 /// A block of addresses.
@@ -261,6 +276,8 @@ impl Cidr {
     }
 
     fn contains(&self, ip: IpAddr) -> bool {
+        // An IPv4 address mapped into IPv6 is that IPv4 address.
+        let ip = if self.network.is_ipv4() { ip.to_canonical() } else { ip };
         let shifted = |left: u128, right: u128, width: u32| {
             let shift = width - self.bits;
             shift >= 128 || left >> shift == right >> shift

@@ -134,6 +134,10 @@ impl Node {
         }
     }
 
+    pub(crate) fn is_null(&self) -> bool {
+        matches!(self.value, Kind::Scalar(Value::Null))
+    }
+
     pub(crate) fn texts(&self) -> Parsed<Vec<String>> {
         self.list()?.iter().map(|item| item.text().map(str::to_owned)).collect()
     }

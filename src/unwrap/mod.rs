@@ -389,7 +389,7 @@ impl<'w, 's> Walk<'w, 's> {
             Some(b'{' | b'[') => match json::skip_strict(bytes, 0) {
                 Skip::End(end) if end == bytes.len() => self.value(bytes, envelope),
                 Skip::End(_) => self.payload(bytes, envelope),
-                _ if bytes[0] == b'[' => self.leaf(Leaf::Other, envelope),
+                _ if bytes[0] == b'[' && !is_tail(trimmed) => self.leaf(Leaf::Other, envelope),
                 _ => self.broken(bytes, envelope),
             },
             Some(b'"') if json::skip_strict(bytes, 0) == Skip::End(bytes.len()) => self.value(bytes, envelope),

@@ -60,7 +60,15 @@ pub(super) fn is_tail(text: &str) -> bool {
     let klog = matches!(bytes, [b'I' | b'W' | b'E' | b'F', digit, ..] if digit.is_ascii_digit());
     let log_line = klog || text.starts_with("time=") || bytes.first().is_some_and(u8::is_ascii_digit);
     let ends = text.trim_end_matches([',', ' ']).ends_with(['}', ']']);
-    let of_event = ["auditID", "objectRef", "requestReceivedTimestamp", "stageTimestamp"];
+    let of_event = [
+        "auditID",
+        "objectRef",
+        "requestReceivedTimestamp",
+        "stageTimestamp",
+        "insertId",
+        "protoPayload",
+        "properties",
+    ];
     let names_one = of_event.iter().any(|key| text.contains(&format!("\"{key}\"")));
     ends && (names_one || !log_line && text.contains("\":"))
 }
