@@ -64,10 +64,7 @@ fn progress(found: &Found, quiet: bool) -> Progress {
 /// A warning that no event was found, which a typing error in a path looks like.
 fn warn_if_nothing(totals: &Totals) {
     if totals.events == 0 {
-        let _ = writeln!(
-            io::stderr(),
-            "warning: no audit event in {} files; `kubesweep inspect` says what they hold",
-            totals.files
-        );
+        let _ =
+            writeln!(io::stderr(), "warning: no audit event was found; `kubesweep inspect` says what the files hold");
     }
 }

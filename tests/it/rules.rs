@@ -118,6 +118,17 @@ fn thresholds_count_within_the_window() {
 }
 
 #[test]
+fn a_match_below_its_threshold_hides_no_request() {
+    let counted = |rules: &str| {
+        let (_kept, out, _) = scan(&[root().join("fixtures/dumps")], &["-r", rules]);
+        let summary = rows(&out.join("summary.csv"));
+        ["created", "modified", "deleted", "denied", "dry_run"]
+            .map(|column| summary.iter().map(|row| row[column].parse::<u64>().unwrap()).sum::<u64>())
+    };
+    assert_eq!(counted("builtin:all"), counted("builtin:cronjob"));
+}
+
+#[test]
 fn every_field_has_a_meaning() {
     let run = kubesweep(root(), &["rules", "fields"]);
     assert!(run.stdout.lines().count() > 40);
