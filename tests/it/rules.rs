@@ -288,7 +288,7 @@ fn one_rule_sees_the_same_on_every_platform() {
 #[test]
 fn sigma_differs_where_the_docs_say() {
     let here = tempfile::tempdir().unwrap();
-    let event = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","verb":"create","requestObject":{"text":"a\nb","none":null,"list":[{"x":null},{"x":1}]}}"#;
+    let event = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","verb":"create","requestObject":{"text":"a\nb","none":null,"list":[{"x":null,"y":2},{"x":1}]}}"#;
     fs::write(here.path().join("dump.jsonl"), event).unwrap();
     for (item, found) in [
         ("requestObject.text: 'a*b'", 0),
@@ -297,6 +297,8 @@ fn sigma_differs_where_the_docs_say() {
         ("requestObject.none: null", 1),
         ("requestObject.list.x: null", 0),
         ("requestObject.list.x: 1", 1),
+        ("requestObject.list.x: 1\n    requestObject.list.y: 2", 1),
+        ("requestObject.list.x: 1\n    requestObject.list.y: 3", 0),
     ] {
         let rule = format!(
             "title: T\nid: 5b1a0c38-54a8-4c0e-9a0f-0d8f8a1f1aff\nlogsource:\n  product: kubernetes\n  service: audit\ndetection:\n  s:\n    {item}\n  condition: s\n"
