@@ -12,6 +12,13 @@ pub fn evaluate(pack: &Pack, view: &View<'_>, time: Option<Timestamp>) -> Vec<Ru
     pack.rules.iter().filter_map(|rule| matches(rule, pack, view, time)).collect()
 }
 
+/// The names of the interests that an event meets.
+#[must_use]
+pub fn interests(pack: &Pack, view: &View<'_>) -> Vec<String> {
+    let met = pack.interests.iter().filter(|interest| holds(&interest.condition, Scope::Event(view)));
+    met.map(|interest| interest.name.clone()).collect()
+}
+
 fn matches(rule: &Rule, pack: &Pack, view: &View<'_>, time: Option<Timestamp>) -> Option<RuleMatch> {
     if !looks_at(rule, view.event.stage.as_deref()) || !logic_holds(&rule.logic, view) {
         return None;

@@ -56,6 +56,8 @@ pub mod testing;
 
 pub mod aggregate;
 
+pub mod runbook;
+
 pub mod report;
 
 pub mod sweep;

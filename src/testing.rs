@@ -34,7 +34,7 @@ pub struct Verdict {
 /// Runs all tests of a rule.
 #[must_use]
 pub fn run(rule: &Rule) -> Vec<Verdict> {
-    let pack = Pack::new(vec![rule.clone()], Tuning::default());
+    let pack = Pack::new(vec![rule.clone()], Tuning::default(), Vec::new());
     rule.tests.iter().map(|test| verdict(rule, test, matches(&pack, &test.log).as_deref())).collect()
 }
 

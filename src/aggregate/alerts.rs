@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
+use super::finding::Verdict;
 use super::finish::Hit;
 use crate::decode::sha256;
 use crate::rule::{Pack, Rule, Severity};
@@ -31,6 +32,9 @@ pub struct Alert {
     pub last_seen: Option<Timestamp>,
     pub dedup_key: String,
     pub mitre: Vec<String>,
+    /// The runbook's answer; absent for rules that are not on CronJobs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
 }
 
 /// Opens windows over hits and writes each hit's alert into it; hits of a window that stays below the threshold of
@@ -74,8 +78,9 @@ fn order(alert: &Alert) -> impl Ord + '_ {
 }
 
 fn belongs(hit: &Hit, first: &Hit, period: SignedDuration) -> bool {
-    let key = |hit: &Hit| (hit.rule_id.clone(), hit.record.cluster.clone(), hit.dedup_key.clone());
-    key(hit) == key(first)
+    hit.rule_id == first.rule_id
+        && hit.record.cluster == first.record.cluster
+        && hit.dedup_key == first.dedup_key
         && match (first.record.time, hit.record.time) {
             (Some(first), Some(time)) => time.duration_since(first) < period,
             (None, None) => true,
@@ -105,5 +110,6 @@ fn alert(window: &[Hit]) -> Alert {
         last_seen: window.last().and_then(|hit| hit.record.time),
         dedup_key,
         mitre: hit.mitre.clone(),
+        verdict: None,
     }
 }

@@ -1,6 +1,7 @@
 //! The same request, logged more than once: stages, overlapping exports, repeated deliveries, split entries.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -68,23 +69,31 @@ fn survivor(mut copies: Vec<Observation>, duplicates: &mut Vec<Evidence>) -> Obs
     let leaked = copies.iter().all(|copy| copy.leaked_category.is_some());
     let mut copies = copies.into_iter();
     let Some(mut kept) = copies.next() else { unreachable!("a group has a member") };
+    if count == 1 {
+        return kept;
+    }
+    let record = Arc::make_mut(&mut kept.record);
+    record.copies = count;
     for copy in copies {
+        let other = Arc::unwrap_or_clone(copy.record);
         // A copy that was cut has lost the time at which the request was received.
-        if copy.record.time_source < kept.record.time_source || kept.record.time.is_none() {
-            (kept.record.time, kept.record.time_source) = (copy.record.time, copy.record.time_source);
+        if other.time_source < record.time_source || record.time.is_none() {
+            (record.time, record.time_source) = (other.time, other.time_source);
         }
         if !kept.platform_known && copy.platform_known {
-            kept.record.platform = copy.record.platform;
+            record.platform = other.platform;
             kept.platform_known = true;
         }
-        kept.record.account = kept.record.account.take().or(copy.record.account);
-        kept.record.cluster = kept.record.cluster.take().or(copy.record.cluster);
-        kept.record.region = kept.record.region.take().or(copy.record.region);
-        duplicates.push(copy.record.evidence);
+        record.account = record.account.take().or(other.account);
+        record.cluster = record.cluster.take().or(other.cluster);
+        record.region = record.region.take().or(other.region);
+        kept.body = kept.body.or(copy.body);
+        if !copy.matches.is_empty() || other.resource.as_deref() == Some("cronjobs") {
+            duplicates.push(other.evidence);
+        }
     }
     if !leaked {
         kept.leaked_category = None;
     }
-    kept.record.copies = count;
     kept
 }

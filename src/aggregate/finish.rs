@@ -1,17 +1,20 @@
 //! From observations to what reports print. Nothing is counted before this.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::alerts::{self, Alert};
 use super::copies;
-use super::coverage::Day;
+use super::coverage::{Coverage, Day};
+use super::finding::Finding;
 use super::ledger::{Input, Totals};
 use super::observation::{Observation, Record};
 use super::summary::{self, Group};
 use super::{Evidence, Tally};
+use crate::discover::Window;
 use crate::rule::{Pack, Rule, RuleMatch, Severity, Suppression};
 
 /// A rule match, a suppressed match, or (with no rule) a CronJob request that no rule matched.
@@ -33,7 +36,10 @@ pub struct Hit {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub mitre: Vec<String>,
     #[serde(flatten)]
-    pub record: Record,
+    pub record: Arc<Record>,
+    /// What the runbook finds in the CronJob that it leaves.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub indicators: Vec<Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suppressed_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,7 +53,7 @@ pub struct Hit {
 }
 
 impl Hit {
-    fn of_rule(record: Record, found: RuleMatch, rule: &Rule) -> Self {
+    fn of_rule(record: Arc<Record>, found: RuleMatch, rule: &Rule) -> Self {
         let (by, reason) = found.suppressed.map(|suppressed| (suppressed.by, suppressed.reason)).unzip();
         Hit {
             rule_id: Some(rule.id.clone()),
@@ -64,7 +70,7 @@ impl Hit {
         }
     }
 
-    fn activity(record: Record) -> Self {
+    fn activity(record: Arc<Record>) -> Self {
         Hit {
             rule_id: None,
             rule_name: None,
@@ -74,6 +80,7 @@ impl Hit {
             dedup_key: None,
             mitre: Vec::new(),
             record,
+            indicators: Vec::new(),
             suppressed_by: None,
             reason: None,
             distinct: None,
@@ -102,6 +109,8 @@ impl Hit {
 /// What was asked for, as far as it decides what is counted.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
+    /// Times of the events that are looked at, history included.
+    pub window: Window,
     /// Hits before this are history only.
     pub since: Option<Timestamp>,
     /// Keys of the summary.
@@ -121,8 +130,12 @@ pub struct Finished {
     pub alerts: Vec<Alert>,
     /// Groups, most hits first.
     pub summary: Vec<Group>,
+    /// Requests on CronJobs and whatever else the runbook asks for, history included, by time.
+    pub timeline: Vec<Observation>,
     /// Days covered.
     pub coverage: Vec<Day>,
+    /// The same, by the hour.
+    pub cells: Coverage,
     /// Inputs by path and member.
     pub inputs: Vec<Input>,
     /// Sums over the inputs.
@@ -134,9 +147,13 @@ pub struct Finished {
 pub fn finish(tally: Tally, pack: &Pack, plan: &Plan) -> Finished {
     let (survivors, duplicates) = copies::collapse(tally.observations);
     let (mut hits, mut suppressed, mut activity) = (Vec::new(), Vec::new(), Vec::new());
-    for observation in survivors.into_iter().filter(|observation| in_window(observation, plan)) {
+    let mut timeline: Vec<Observation> =
+        survivors.into_iter().filter(|observation| kept(observation, plan.window)).collect();
+    for observation in timeline.iter_mut().filter(|observation| in_window(observation, plan)) {
         sort_out(observation, pack, &mut hits, &mut suppressed, &mut activity);
     }
+    timeline.retain(|observation| !observation.interests.is_empty());
+    timeline.sort_by(|left, right| left.order().cmp(&right.order()));
     let (alerts, below) = alerts::open(&mut hits, pack);
     activity.extend(unlisted(below, &hits, &suppressed));
     for list in [&mut hits, &mut suppressed, &mut activity] {
@@ -147,12 +164,18 @@ pub fn finish(tally: Tally, pack: &Pack, plan: &Plan) -> Finished {
         summary: summary::groups(&hits, &suppressed, &activity, &plan.group_by),
         totals: Totals::of(&inputs),
         coverage: tally.coverage.days(),
+        cells: tally.coverage,
+        timeline,
         hits,
         suppressed,
         activity,
         alerts,
         inputs,
     }
+}
+
+fn kept(observation: &Observation, window: Window) -> bool {
+    observation.record.time.is_none_or(|time| window.contains(time))
 }
 
 fn in_window(observation: &Observation, plan: &Plan) -> bool {
@@ -163,28 +186,28 @@ fn in_window(observation: &Observation, plan: &Plan) -> bool {
 }
 
 fn sort_out(
-    observation: Observation,
+    observation: &mut Observation,
     pack: &Pack,
     hits: &mut Vec<Hit>,
     suppressed: &mut Vec<Hit>,
     activity: &mut Vec<Hit>,
 ) {
-    let Observation { record, matches, leaked_category, .. } = observation;
-    let leaked = leaked_category.map(|category| Suppression {
+    let record = &observation.record;
+    let leaked = observation.leaked_category.as_ref().map(|category| Suppression {
         by: "category".to_owned(),
         reason: format!("an audit event logged under Azure's category {category}"),
     });
     let mut listed = false;
-    for mut found in matches {
+    for mut found in std::mem::take(&mut observation.matches) {
         let Some(rule) = pack.rule(&found.rule_id) else { continue };
         let own = found.suppressed.take();
-        found.suppressed = leaked.clone().or(own).or_else(|| tuned(&found, &record));
+        found.suppressed = leaked.clone().or(own).or_else(|| tuned(&found, record));
         let list = if found.suppressed.is_some() { &mut *suppressed } else { &mut *hits };
-        list.push(Hit::of_rule(record.clone(), found, rule));
+        list.push(Hit::of_rule(Arc::clone(record), found, rule));
         listed = true;
     }
-    if !listed && is_activity(&record) {
-        activity.push(Hit::activity(record));
+    if !listed && is_activity(record) {
+        activity.push(Hit::activity(Arc::clone(record)));
     }
 }
 

@@ -1,17 +1,21 @@
 //! What a sweep keeps, merged over threads and machines, and what `finish` alone makes of it.
 
 mod alerts;
+mod body;
 mod copies;
 mod coverage;
 mod cronjob;
+mod finding;
 mod finish;
 mod ledger;
 mod observation;
 mod summary;
 
 pub use alerts::Alert;
+pub use body::{Body, Interner};
 pub use coverage::{Coverage, Day, Gap};
 pub use cronjob::CronJob;
+pub use finding::{Category, Finding, Verdict};
 pub use finish::{Finished, Hit, Plan, finish};
 pub use ledger::{Input, Status, Totals};
 pub use observation::{Actor, Evidence, Observation, Record, Seen};

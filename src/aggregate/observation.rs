@@ -6,6 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::body::{self, Body, Interner};
 use super::cronjob::{self, CronJob};
 use crate::event::{AuditEvent, Change, Origin, Outcome, Platform, Text};
 use crate::json::{self, Fields};
@@ -144,8 +145,12 @@ pub struct Observation {
     pub(super) leaked_category: Option<String>,
     /// What the rules say.
     pub(super) matches: Vec<RuleMatch>,
+    /// The interests that it meets.
+    pub interests: Vec<String>,
+    /// What its bodies tell.
+    pub body: Option<Box<Body>>,
     /// What reports print.
-    pub(super) record: Record,
+    pub record: Arc<Record>,
 }
 
 /// A record in its surroundings, for [`Observation::new`].
@@ -163,12 +168,14 @@ pub struct Seen<'a> {
     pub digest: String,
     /// What the rules say.
     pub matches: Vec<RuleMatch>,
+    /// The interests that it meets.
+    pub interests: Vec<String>,
 }
 
 impl Observation {
-    /// Keeps an event.
+    /// Keeps an event; its bodies only where an interest asks for them.
     #[must_use]
-    pub fn new(event: &AuditEvent<'_>, seen: Seen<'_>) -> Self {
+    pub fn new(event: &AuditEvent<'_>, seen: Seen<'_>, texts: &mut Interner) -> Self {
         let bodies = cronjob::read(event);
         let has_bodies = event.request_object.is_some() || event.response_object.is_some();
         let mut record = record(event, &seen);
@@ -184,7 +191,9 @@ impl Observation {
             part: event.identity.part,
             leaked_category: seen.category.filter(|_| !known).map(str::to_owned),
             matches: seen.matches,
-            record,
+            body: if seen.interests.is_empty() { None } else { body::read(event, texts) },
+            interests: seen.interests,
+            record: Arc::new(record),
         }
     }
 
@@ -200,9 +209,20 @@ impl Observation {
         !self.matches.is_empty()
     }
 
+    /// Whether it meets an interest.
+    #[must_use]
+    pub fn meets(&self, interest: &str) -> bool {
+        self.interests.iter().any(|met| met == interest)
+    }
+
     /// Notes that its bytes come from a part of the stream whose checksum is wrong.
     pub fn mark_damaged(&mut self) {
-        self.record.damaged = true;
+        Arc::make_mut(&mut self.record).damaged = true;
+    }
+
+    /// Order in time: without one last, then by place.
+    pub(super) fn order(&self) -> impl Ord + '_ {
+        (self.record.time.is_none(), self.record.time, &self.record.evidence)
     }
 
     /// Orders copies: the one that is kept is the greatest.

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::finding::Verdict;
 use super::finish::Hit;
 use super::observation::Record;
 use crate::event::{Change, Outcome};
@@ -66,6 +67,9 @@ pub struct Group {
     pub schedules: BTreeSet<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_severity: Option<Severity>,
+    /// The gravest of its alerts'.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
 }
 
 /// Groups that have a hit, a suppressed hit, or a denied or deleted request: most hits first, then by keys.

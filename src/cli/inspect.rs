@@ -9,11 +9,12 @@ use crate::discover::discover;
 use crate::error::Error;
 use crate::report::{inspection, inspection_json};
 use crate::rule::{Pack, Tuning};
+use crate::runbook::{self, Scope};
 use crate::sweep;
 
 /// Reads everything and says what it is; writes no file.
 pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
-    let job = options::job(&inspect.input, Pack::new(Vec::new(), Tuning::default()));
+    let job = options::job(&inspect.input, Pack::new(Vec::new(), Tuning::default(), runbook::interests(Scope::Hits)?));
     let found = discover(&inspect.input.paths, None)?;
     let progress = progress(&found, inspect.input.quiet || inspect.input.no_progress);
     let tally = sweep::in_threads(inspect.input.threads, || sweep::sweep(&found, &job, &progress))?;

@@ -12,6 +12,7 @@ use crate::decode::Limits;
 use crate::discover::Window;
 use crate::error::Error;
 use crate::rule::{self, Pack, Tuning};
+use crate::runbook::{self, Scope};
 use crate::sweep::Job;
 
 /// Reads a size: bytes, or with KiB, MiB, GiB.
@@ -37,7 +38,7 @@ pub(super) fn limits(input: &Input) -> Limits {
 pub(super) fn pack(scan: &Scan) -> Result<Pack, Error> {
     let rules = rule::load(&scan.rules)?;
     let tuning = scan.tune.as_deref().map(Tuning::load).transpose()?.unwrap_or_default();
-    Ok(Pack::new(rules, tuning))
+    Ok(Pack::new(rules, tuning, runbook::interests(Scope::Runbook)?))
 }
 
 /// What a sweep is to do, before any window.
@@ -78,12 +79,12 @@ pub(super) fn times(scan: &Scan) -> Result<Times, Error> {
 }
 
 /// What is counted, for the summary keys that were asked for.
-pub(super) fn plan(scan: &Scan, since: Option<Timestamp>) -> Result<Plan, Error> {
+pub(super) fn plan(scan: &Scan, times: &Times) -> Result<Plan, Error> {
     if let Some(unknown) = scan.group_by.iter().find(|name| !is_group_field(name)) {
         let known: Vec<_> = crate::aggregate::GROUP_FIELDS.iter().map(|(name, _)| *name).collect();
         return Err(Error::Usage(format!("--group-by does not know {unknown}; it takes {}", known.join(", "))));
     }
-    Ok(Plan { since, group_by: scan.group_by.clone() })
+    Ok(Plan { window: times.kept, since: times.since, group_by: scan.group_by.clone() })
 }
 
 /// A time, a date (its midnight, UTC), or a span back from `now`.

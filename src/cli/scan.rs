@@ -19,7 +19,7 @@ use crate::sweep::{self, Job};
 pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Error> {
     let start = Timestamp::now();
     let times = options::times(scan)?;
-    let plan = options::plan(scan, times.since)?;
+    let plan = options::plan(scan, &times)?;
     let job = Job { window: times.kept, ..options::job(&scan.input, options::pack(scan)?) };
     warn(&job, times.now, scan.input.quiet);
     let to_stdout = scan.out.as_os_str() == "-";

@@ -204,7 +204,8 @@ pub(super) fn summary(report: &Finished, keys: &[String], out: &mut dyn io::Writ
         ];
         let severity = group.max_severity.map(|severity| severity.to_string()).unwrap_or_default();
         let row = keys.chain(numbers.map(|number| number.to_string())).chain(times).chain(sets.map(set));
-        writer.write_record(row.chain([severity, String::new()]))?;
+        let verdict = group.verdict.map(|verdict| verdict.to_string()).unwrap_or_default();
+        writer.write_record(row.chain([severity, verdict]))?;
     }
     writer.flush()
 }

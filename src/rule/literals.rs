@@ -1,8 +1,8 @@
 //! The prefilter: literals of which one must stand in a raw record for any rule to match it.
 //!
-//! JSON may write any character as `\uXXXX`, and so may JSON in a JSON string. Only runs of ASCII letters and digits
-//! become literals, so the one escape that can hide one spells a letter, a digit or a backslash: `\u003x`, `\u004x`
-//! to `\u007x`. A record with such an escape passes. Base64 is decoded before this is asked.
+//! JSON may write any character as `\uXXXX`, and so may JSON in a JSON string. Only runs of ASCII letters, digits and
+//! hyphens become literals, so the one escape that can hide one spells such a character or a backslash: `\u002d`,
+//! `\u003x`, `\u004x` to `\u007x`. A record with such an escape passes. Base64 is decoded before this is asked.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use memchr::memmem;
 use super::condition::{Condition, Quantifier};
 use super::field::{Path, Step};
 use super::value::{Operand, Test};
-use super::{Logic, Rule};
+use super::{Interest, Logic, Rule};
 
 /// Shorter runs stand in most records.
 const MIN_LITERAL: usize = 3;
@@ -25,12 +25,15 @@ pub struct Prefilter {
 }
 
 impl Prefilter {
-    /// The prefilter of some rules, and `extra` literals that others need; `None` where one of them has no literal.
+    /// The prefilter of rules and interests; `None` where one of them has no literal.
     #[must_use]
-    pub fn new(rules: &[Rule], extra: &[&str]) -> Option<Self> {
-        let mut literals: BTreeSet<String> = extra.iter().map(|&literal| literal.to_owned()).collect();
+    pub fn new(rules: &[Rule], interests: &[Interest]) -> Option<Self> {
+        let mut literals = BTreeSet::new();
         for rule in rules {
             literals.extend(of_rule(rule)?);
+        }
+        for interest in interests {
+            literals.extend(of_condition(&interest.condition)?);
         }
         let all = literals.clone();
         // A literal that holds another one is found by it.
@@ -52,6 +55,7 @@ impl Prefilter {
 
     fn has_escape(&self, raw: &[u8]) -> bool {
         self.escape.find_iter(raw).any(|at| match raw.get(at + 4..at + 6) {
+            Some([b'2', digit]) => digit.eq_ignore_ascii_case(&b'd'),
             Some([b'3', digit]) => digit.is_ascii_digit(),
             Some([b'4'..=b'7', _]) => true,
             _ => false,
@@ -122,14 +126,14 @@ fn of_test(test: Test, operand: &Operand) -> Option<BTreeSet<String>> {
     operand.all().iter().map(|value| literal(value.as_str().filter(|text| !is_invented(text))?)).collect()
 }
 
-/// The longest run of letters and digits.
+/// The longest run of letters, digits and hyphens.
 fn literal(text: &str) -> Option<String> {
-    let runs = text.split(|c: char| !c.is_ascii_alphanumeric());
+    let runs = text.split(|c: char| !c.is_ascii_alphanumeric() && c != '-');
     runs.max_by_key(|run| run.len()).filter(|run| run.len() >= MIN_LITERAL).map(str::to_owned)
 }
 
 /// Words that stand in many records of any cluster, measured on generated dumps.
-const COMMON: [&str; 10] = [
+const COMMON: [&str; 11] = [
     "pods",
     "secrets",
     "serviceaccount",
@@ -137,6 +141,7 @@ const COMMON: [&str; 10] = [
     "kubernetes",
     "system",
     "kube",
+    "kube-system",
     "default",
     "nodes",
     "batch",
@@ -151,16 +156,18 @@ fn cost(set: &BTreeSet<String>) -> (usize, usize, std::cmp::Reverse<usize>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rule::interest;
 
     #[test]
     fn escapes_that_may_hide_a_literal_pass() {
-        let extra = ["cronjobs"];
-        let prefilter = Prefilter::new(&[], &extra).unwrap();
+        let text = "cronjob: {Key: resource, Condition: Equals, Value: cronjobs}";
+        let prefilter = Prefilter::new(&[], &interest::compile("test", text).unwrap()).unwrap();
         for (raw, passes) in [
             (r#"{"resource":"cronjobs"}"#, true),
             (r#"{"resource":"\u0063ronjobs"}"#, true),
             (r#"{"log":"{\"resource\":\"\\u0063ronjobs\"}"}"#, true),
             (r#"{"log":"\u005cu0063ronjobs"}"#, true),
+            (r#"{"user":"job\u002Dcontroller"}"#, true),
             (r#"{"uri":"a\u0026b\u003cc"}"#, false),
             (r#"{"resource":"pods"}"#, false),
         ] {

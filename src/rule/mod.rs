@@ -2,6 +2,7 @@
 
 mod condition;
 mod field;
+mod interest;
 mod literals;
 mod pack;
 mod panther;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 
 pub use condition::{Condition, Quantifier};
 pub use field::{FIELDS, Field, Path, Step};
+pub use interest::{Interest, compile as compile_interests};
 pub use literals::{Prefilter, of_rule as literals_of};
 pub use pack::{Pack, load};
 pub use principal::{Class, classify};

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::yaml::{self, RuleError};
-use super::{Prefilter, Rule, Tuning, panther, sigma};
+use super::{Interest, Prefilter, Rule, Tuning, panther, sigma};
 use crate::decode::sha256;
 
 include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
@@ -19,20 +19,21 @@ pub struct Pack {
     pub rules: Vec<Rule>,
     /// What users changed.
     pub tuning: Tuning,
-    /// What a record must hold for any of them; `None` where one of them may match any record.
+    /// What is kept beside their matches.
+    pub interests: Vec<Interest>,
+    /// What a record must hold for any of these; `None` where one of them may match any record.
     pub prefilter: Option<Prefilter>,
 }
 
 impl Pack {
     /// Puts rules together; severities of the tuning are applied.
     #[must_use]
-    pub fn new(mut rules: Vec<Rule>, tuning: Tuning) -> Self {
+    pub fn new(mut rules: Vec<Rule>, tuning: Tuning, interests: Vec<Interest>) -> Self {
         for rule in &mut rules {
             rule.severity = tuning.severity(&rule.id).unwrap_or(rule.severity);
         }
-        // Requests on CronJobs are kept whatever the rules say of them.
-        let prefilter = Prefilter::new(&rules, &["cronjobs"]);
-        Pack { rules, tuning, prefilter }
+        let prefilter = Prefilter::new(&rules, &interests);
+        Pack { rules, tuning, interests, prefilter }
     }
 
     /// The rule of this id.

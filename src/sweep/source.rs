@@ -8,10 +8,10 @@ use jiff::Timestamp;
 
 use super::skim::{Hour, Look, Skimmer};
 use super::{Job, Observer};
-use crate::aggregate::{Evidence, Input, Observation, Seen, Status, Tally};
+use crate::aggregate::{Evidence, Input, Interner, Observation, Seen, Status, Tally};
 use crate::decode::{self, Content, Damage, Hashing, Stream, Visitor};
 use crate::discover::{Source, Window, origin_of_path};
-use crate::evaluate::evaluate;
+use crate::evaluate::{evaluate, interests};
 use crate::event::{AuditEvent, Origin};
 use crate::frame::{self, Document, Offer, Sink};
 use crate::normalize::{Normalized, normalize, time_of};
@@ -131,7 +131,7 @@ impl<'j> TextStream<'j> {
         TextStream {
             unwrapper: Unwrapper::new(job.limits),
             skimmer: Skimmer::new(),
-            recorder: Recorder { job, tally, input, first, hour: Hour::default() },
+            recorder: Recorder { job, tally, input, first, hour: Hour::default(), texts: Interner::default() },
         }
     }
 
@@ -179,6 +179,8 @@ struct Recorder<'j> {
     first: usize,
     /// Times of the records that were skimmed.
     hour: Hour,
+    /// Bodies of its observations.
+    texts: Interner,
 }
 
 impl Recorder<'_> {
@@ -242,9 +244,10 @@ impl Recorder<'_> {
                 return;
             }
         }
-        let matches =
-            evaluate(&self.job.pack, &View::new(event, &origin, leaf.native_members()), time.map(|(time, _)| time));
-        if matches.is_empty() && event.object_ref.resource.as_deref() != Some("cronjobs") {
+        let view = View::new(event, &origin, leaf.native_members());
+        let matches = evaluate(&self.job.pack, &view, time.map(|(time, _)| time));
+        let interests = interests(&self.job.pack, &view);
+        if matches.is_empty() && interests.is_empty() {
             return;
         }
         let evidence = Evidence {
@@ -255,8 +258,8 @@ impl Recorder<'_> {
             pointer: place.pointer.to_string(),
         };
         let category = envelope.category.as_deref();
-        let seen = Seen { time, origin, category, evidence, digest: leaf.digest(), matches };
-        self.tally.observations.push(Observation::new(event, seen));
+        let seen = Seen { time, origin, category, evidence, digest: leaf.digest(), matches, interests };
+        self.tally.observations.push(Observation::new(event, seen, &mut self.texts));
     }
 
     /// Records from a part of the stream whose checksum is wrong were decoded, and may say anything.

@@ -243,7 +243,7 @@ proptest! {
             }
             None => Vec::new(),
         };
-        let pack = Pack::new(load(&specs).unwrap(), Tuning::default());
+        let pack = Pack::new(load(&specs).unwrap(), Tuning::default(), Vec::new());
         // Without a literal every record is looked at.
         let Some(prefilter) = Prefilter::new(&pack.rules, &[]) else { return Ok(()) };
         let raw = escaped(&event.to_string(), escape);
@@ -268,7 +268,7 @@ fn escaped(text: &str, bits: u64) -> String {
     let mut out = String::new();
     let (mut in_string, mut after_slash) = (false, false);
     for (at, c) in text.char_indices() {
-        if in_string && !after_slash && c.is_ascii_alphanumeric() && bits >> (at % 64) & 1 == 1 {
+        if in_string && !after_slash && (c.is_ascii_alphanumeric() || c == '-') && bits >> (at % 64) & 1 == 1 {
             let _ = write!(out, "\\u{:04x}", u32::from(c));
         } else {
             out.push(c);

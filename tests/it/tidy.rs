@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::root;
 
 /// Modules in the order data flows; a module may name those before it, and these from anywhere.
-const FLOW: [&str; 13] = [
+const FLOW: [&str; 14] = [
     "discover",
     "decode",
     "frame",
@@ -17,6 +17,7 @@ const FLOW: [&str; 13] = [
     "testing",
     "aggregate",
     "sweep",
+    "runbook",
     "report",
     "progress",
     "cli",

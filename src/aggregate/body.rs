@@ -1,0 +1,125 @@
+//! What the bodies of a request tell of an object, reduced to what the runbook compares.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::event::AuditEvent;
+
+/// Bodies as the runbook needs them. Texts are JSON.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Body {
+    /// A whole object, as a CronJob: `metadata` and `spec`, without what changes at every write.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<Arc<str>>,
+    /// The field that the state was read from: `responseObject` or `requestObject`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub source: Option<String>,
+    /// A patch: an object that is no whole one, or a list of operations.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub patch: Option<Arc<str>>,
+    /// The controlling owner of a Job or Pod: its kind and name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub owner: Option<(String, String)>,
+    /// A few words on the body of any other object: the subjects and the role of a binding.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub note: Option<String>,
+}
+
+/// Texts seen before, so that equal ones are kept once.
+#[derive(Debug, Default)]
+pub struct Interner(BTreeSet<Arc<str>>);
+
+impl Interner {
+    fn keep(&mut self, value: &Value) -> Arc<str> {
+        let text = value.to_string();
+        if let Some(known) = self.0.get(text.as_str()) {
+            return Arc::clone(known);
+        }
+        let text: Arc<str> = text.into();
+        self.0.insert(Arc::clone(&text));
+        text
+    }
+}
+
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// Reads both bodies, the response first: it is the state after the change.
+///
+/// What the pod of a Job is made of stands in its request: the response has the volumes that admission added, under
+/// names that differ from pod to pod.
+pub(super) fn read(event: &AuditEvent<'_>, texts: &mut Interner) -> Option<Box<Body>> {
+    let parse = |text: &Option<std::borrow::Cow<'_, [u8]>>| serde_json::from_slice::<Value>(text.as_deref()?).ok();
+    let request = parse(&event.request_object);
+    let response = parse(&event.response_object);
+    let mut body = Body::default();
+    match event.object_ref.resource.as_deref() {
+        Some("cronjobs") => cronjob(&mut body, request.as_ref(), response.as_ref(), texts),
+        Some("jobs") => workload(&mut body, [response.as_ref(), request.as_ref()], texts, |object| {
+            Some(json!({"template": object.pointer("/spec/template")?}))
+        }),
+        Some("pods") => workload(&mut body, [request.as_ref(), response.as_ref()], texts, |object| {
+            Some(json!({"template": {"spec": object.get("spec")?}}))
+        }),
+        Some("configmaps") => {
+            body.state = response.or(request).map(|object| texts.keep(&json!({"data": object["data"]})));
+        }
+        _ => body.note = request.or(response).and_then(|object| binding(&object)),
+    }
+    (body != Body::default()).then(|| Box::new(body))
+}
+
+fn cronjob(body: &mut Body, request: Option<&Value>, response: Option<&Value>, texts: &mut Interner) {
+    let is_whole =
+        |object: &&Value| object.pointer("/spec/jobTemplate").is_some() && object.pointer("/spec/schedule").is_some();
+    let sources = [("responseObject", response), ("requestObject", request)];
+    let whole = sources.into_iter().find_map(|(source, object)| Some((source, object.filter(is_whole)?)));
+    if let Some((source, object)) = whole {
+        body.state = Some(texts.keep(&reduced(object)));
+        body.source = Some(source.to_owned());
+    } else if let Some(patch) = request.filter(|patch| patch.is_array() || patch.get("spec").is_some()) {
+        body.patch = Some(texts.keep(patch));
+    }
+}
+
+fn reduced(object: &Value) -> Value {
+    let mut metadata = Map::new();
+    for key in ["name", "namespace", "labels"] {
+        if let Some(value) = object.pointer(&format!("/metadata/{key}")) {
+            metadata.insert(key.to_owned(), value.clone());
+        }
+    }
+    if let Some(applied) = object["metadata"]["annotations"].get(LAST_APPLIED) {
+        metadata.insert("annotations".to_owned(), json!({LAST_APPLIED: applied}));
+    }
+    json!({"metadata": metadata, "spec": object["spec"]})
+}
+
+/// A Job or Pod as the CronJob that it would come from.
+fn workload(
+    body: &mut Body,
+    sources: [Option<&Value>; 2],
+    texts: &mut Interner,
+    job: impl Fn(&Value) -> Option<Value>,
+) {
+    let is_object = |object: &&&Value| object.get("spec").is_some();
+    body.owner = sources.iter().flatten().find_map(|object| owner(object));
+    let spec = sources.iter().flatten().find(is_object).and_then(|object| job(object));
+    body.state = spec.map(|spec| texts.keep(&json!({"spec": {"jobTemplate": {"spec": spec}}})));
+}
+
+fn owner(object: &Value) -> Option<(String, String)> {
+    let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
+    let owner = owners.iter().find(|owner| owner["controller"] == true).or_else(|| owners.first())?;
+    Some((owner["kind"].as_str()?.to_owned(), owner["name"].as_str()?.to_owned()))
+}
+
+/// `cluster-admin for eve`.
+fn binding(object: &Value) -> Option<String> {
+    let role = object.pointer("/roleRef/name")?.as_str()?;
+    let subjects = object.get("subjects").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let names: Vec<_> = subjects.iter().filter_map(|subject| subject["name"].as_str()).collect();
+    Some(format!("{role} for {}", names.join(", ")))
+}

@@ -1,0 +1,83 @@
+//! What the runbook says of a CronJob and of an alert, in the words that reports print.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::rule::Severity;
+
+/// What an indicator looks at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Category {
+    Schedule,
+    Image,
+    Command,
+    Privilege,
+    Behaviour,
+}
+
+/// An indicator that fits, with the text that it fits.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Finding {
+    /// The indicator's id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its severity, here.
+    pub severity: Severity,
+    /// What it looks at.
+    pub category: Category,
+    /// Path from the root of the CronJob, or the field of the event; for a composite the ids it is made of.
+    #[serde(rename = "where")]
+    pub place: String,
+    /// The text that fits, at most 200 characters.
+    #[serde(rename = "match")]
+    pub text: String,
+    /// Whether that text was decoded from base64.
+    pub decoded: bool,
+}
+
+/// What the runbook makes of an alert, ascending. Never `benign`: a dump cannot prove that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum Verdict {
+    /// Consistent with established activity; nothing in the spec matched.
+    #[serde(rename = "EXPECTED")]
+    Expected,
+    /// Somebody should look.
+    #[serde(rename = "REVIEW")]
+    Review,
+    /// Something is wrong unless somebody explains it.
+    #[serde(rename = "SUSPICIOUS")]
+    Suspicious,
+    /// Treat as an attack.
+    #[serde(rename = "MALICIOUS-LIKELY")]
+    MaliciousLikely,
+}
+
+impl Verdict {
+    /// All, gravest first.
+    pub const ALL: [Verdict; 4] = [Verdict::MaliciousLikely, Verdict::Suspicious, Verdict::Review, Verdict::Expected];
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Verdict::Expected => "EXPECTED",
+            Verdict::Review => "REVIEW",
+            Verdict::Suspicious => "SUSPICIOUS",
+            Verdict::MaliciousLikely => "MALICIOUS-LIKELY",
+        })
+    }
+}
+
+impl FromStr for Verdict {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let named = Verdict::ALL.into_iter().find(|verdict| verdict.to_string() == text.to_ascii_uppercase());
+        named.ok_or_else(|| "a verdict is review, suspicious or malicious-likely".to_owned())
+    }
+}

@@ -1,0 +1,28 @@
+//! Interests: records that are kept beside the matches of rules, for what they say about them.
+
+use super::condition::{self, Condition};
+use super::yaml::{self, RuleError};
+
+/// A condition with a name, and no alert behind it.
+#[derive(Debug, Clone)]
+pub struct Interest {
+    /// Its name, by which observations are found again.
+    pub name: String,
+    /// When a record is kept.
+    pub condition: Condition,
+}
+
+/// Compiles a file of interests: names, each with match expressions as rules have them.
+///
+/// # Errors
+/// The first thing wrong: file, line, what.
+pub fn compile(file: &str, text: &str) -> Result<Vec<Interest>, RuleError> {
+    let mut interests = Vec::new();
+    for document in yaml::documents(text).map_err(|problem| problem.in_file(file))? {
+        for member in document.map().map_err(|problem| problem.in_file(file))? {
+            let condition = condition::compile(&member.value).map_err(|problem| problem.in_file(file))?;
+            interests.push(Interest { name: member.key.clone(), condition });
+        }
+    }
+    Ok(interests)
+}
