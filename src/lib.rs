@@ -36,6 +36,7 @@
 pub mod error;
 pub mod json;
 mod paths;
+pub mod schedule;
 pub mod time;
 
 pub mod discover;

@@ -62,6 +62,29 @@ impl Coverage {
         cell.1 = cell.1.max(last);
     }
 
+    /// Hours between two moments in which a cluster has an event, hours cut by the moments in part.
+    #[must_use]
+    pub fn hours(&self, cluster: Option<&str>, start: Timestamp, end: Timestamp) -> f64 {
+        let cluster = cluster.map(str::to_owned);
+        let hour = |time: Timestamp| time.as_second().div_euclid(HOUR);
+        let cells = self.cells.range((cluster.clone(), hour(start))..=(cluster, hour(end)));
+        let seconds: i64 = cells
+            .map(|((_, hour), _)| {
+                let from = (hour * HOUR).max(start.as_second());
+                ((hour + 1) * HOUR).min(end.as_second()).saturating_sub(from).max(0)
+            })
+            .sum();
+        SignedDuration::from_secs(seconds).as_secs_f64() / 3600.0
+    }
+
+    /// The last moment at which a cluster was seen.
+    #[must_use]
+    pub fn end(&self, cluster: Option<&str>) -> Option<Timestamp> {
+        let cluster = cluster.map(str::to_owned);
+        let cells = self.cells.range((cluster.clone(), i64::MIN)..=(cluster, i64::MAX));
+        cells.last().map(|(_, (_, last))| *last)
+    }
+
     /// Rows by cluster, then day.
     #[must_use]
     pub fn days(&self) -> Vec<Day> {

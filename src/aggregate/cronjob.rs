@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::AuditEvent;
+use crate::schedule::Schedule;
 
 /// The parts of a CronJob that reports show.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +12,9 @@ pub struct CronJob {
     /// `spec.schedule`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
+    /// The same in plain words.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule_text: Option<String>,
     /// `spec.suspend`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suspend: Option<bool>,
@@ -23,7 +27,7 @@ pub struct CronJob {
     /// Command and arguments of each container that has any, joined by spaces.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<String>,
-    /// The field it was read from: `responseObject` or `requestObject`.
+    /// The field it was read from, or what it was recovered from.
     pub spec_source: String,
 }
 
@@ -56,26 +60,36 @@ impl Bodies {
         self.name = self.name.take().or_else(name);
         let is_whole = body.pointer("/spec/jobTemplate").is_some() && body.pointer("/spec/schedule").is_some();
         if self.cronjob.is_none() && is_whole {
-            self.cronjob = Some(cronjob(body, field));
+            self.cronjob = Some(CronJob::of(body, field));
         }
     }
 }
 
-fn cronjob(body: &Value, field: &str) -> CronJob {
-    let pod = body.pointer("/spec/jobTemplate/spec/template/spec").unwrap_or(&Value::Null);
-    let lists = ["initContainers", "containers"].iter().filter_map(|list| pod.get(list)?.as_array());
-    let containers: Vec<&Value> = lists.flatten().collect();
-    let words = |container: &Value| {
-        let lists = ["command", "args"].iter().filter_map(|list| container.get(list)?.as_array());
-        lists.flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
-    };
-    CronJob {
-        schedule: text(body, "/spec/schedule"),
-        suspend: body.pointer("/spec/suspend").and_then(Value::as_bool),
-        service_account: text(pod, "/serviceAccountName").or_else(|| text(pod, "/serviceAccount")),
-        images: containers.iter().filter_map(|container| text(container, "/image")).collect(),
-        commands: containers.iter().map(|container| words(container)).filter(|command| !command.is_empty()).collect(),
-        spec_source: field.to_owned(),
+impl CronJob {
+    /// Reads a CronJob, or what there is of one.
+    #[must_use]
+    pub fn of(body: &Value, source: &str) -> Self {
+        let pod = body.pointer("/spec/jobTemplate/spec/template/spec").unwrap_or(&Value::Null);
+        let lists = ["initContainers", "containers"].iter().filter_map(|list| pod.get(list)?.as_array());
+        let containers: Vec<&Value> = lists.flatten().collect();
+        let words = |container: &Value| {
+            let lists = ["command", "args"].iter().filter_map(|list| container.get(list)?.as_array());
+            lists.flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+        };
+        let schedule = text(body, "/spec/schedule");
+        CronJob {
+            schedule_text: schedule.as_deref().and_then(|text| Schedule::parse(text).ok()).map(|parsed| parsed.words()),
+            schedule,
+            suspend: body.pointer("/spec/suspend").and_then(Value::as_bool),
+            service_account: text(pod, "/serviceAccountName").or_else(|| text(pod, "/serviceAccount")),
+            images: containers.iter().filter_map(|container| text(container, "/image")).collect(),
+            commands: containers
+                .iter()
+                .map(|container| words(container))
+                .filter(|command| !command.is_empty())
+                .collect(),
+            spec_source: source.to_owned(),
+        }
     }
 }
 

@@ -17,6 +17,7 @@ pub enum Category {
     Command,
     Privilege,
     Behaviour,
+    Composite,
 }
 
 /// An indicator that fits, with the text that it fits.
@@ -37,6 +38,7 @@ pub struct Finding {
     #[serde(rename = "match")]
     pub text: String,
     /// Whether that text was decoded from base64.
+    #[serde(skip)]
     pub decoded: bool,
 }
 

@@ -149,6 +149,9 @@ pub fn finish(tally: Tally, pack: &Pack, plan: &Plan) -> Finished {
     let (mut hits, mut suppressed, mut activity) = (Vec::new(), Vec::new(), Vec::new());
     let mut timeline: Vec<Observation> =
         survivors.into_iter().filter(|observation| kept(observation, plan.window)).collect();
+    for observation in &mut timeline {
+        classify(observation, pack);
+    }
     for observation in timeline.iter_mut().filter(|observation| in_window(observation, plan)) {
         sort_out(observation, pack, &mut hits, &mut suppressed, &mut activity);
     }
@@ -171,6 +174,15 @@ pub fn finish(tally: Tally, pack: &Pack, plan: &Plan) -> Finished {
         activity,
         alerts,
         inputs,
+    }
+}
+
+/// Gives an observation the class that the tuning has for its user.
+fn classify(observation: &mut Observation, pack: &Pack) {
+    let record = &observation.record;
+    let class = pack.tuning.class(record.username.as_deref().unwrap_or_default(), record.principal_class);
+    if class != record.principal_class {
+        Arc::make_mut(&mut observation.record).principal_class = class;
     }
 }
 

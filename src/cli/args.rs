@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 
+use super::options::FailOn;
 use crate::event::Platform;
 use crate::report::Format;
-use crate::rule::Severity;
 
 /// Forensic sweeps over historical Kubernetes audit logs.
 #[derive(Debug, Parser)]
@@ -35,6 +35,10 @@ pub(super) enum Command {
     /// Sweep dumps, write reports
     #[command(after_help = EXIT_STATUS)]
     Scan(Scan),
+    /// Print the runbook of every alert: the 24 hours before, the spec, the 30
+    /// days of history, a verdict
+    #[command(after_help = EXIT_STATUS)]
+    Runbook(Runbook),
     /// List, show and test rules
     #[command(after_help = RULES_EXIT_STATUS)]
     Rules(Rules),
@@ -49,15 +53,6 @@ pub(super) struct Input {
     /// Files or directories of audit logs; `-` is standard input
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-
-    /// Name of the cluster, whatever the dump says
-    #[arg(long, value_name = "NAME", help_heading = "Input")]
-    pub cluster: Option<String>,
-
-    /// Platform of the cluster, whatever the dump says: eks, aks, gke or
-    /// kubernetes
-    #[arg(long, value_name = "P", help_heading = "Input")]
-    pub platform: Option<Platform>,
 
     /// Largest record; larger ones are counted as malformed
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = super::options::bytes, help_heading = "Limits")]
@@ -84,8 +79,24 @@ pub(super) struct Input {
     pub no_progress: bool,
 }
 
+/// What the dump does not say of itself.
+#[derive(Debug, Default, Args)]
+pub(super) struct Origin {
+    /// Name of the cluster, whatever the dump says
+    #[arg(long, value_name = "NAME", help_heading = "Input")]
+    pub cluster: Option<String>,
+
+    /// Platform of the cluster, whatever the dump says: eks, aks, gke or
+    /// kubernetes
+    #[arg(long, value_name = "P", help_heading = "Input")]
+    pub platform: Option<Platform>,
+}
+
 #[derive(Debug, Args)]
 pub(super) struct Scan {
+    #[command(flatten)]
+    pub origin: Origin,
+
     #[command(flatten)]
     pub input: Input,
 
@@ -94,7 +105,7 @@ pub(super) struct Scan {
     #[arg(short, long, value_name = "R", help_heading = "Rules")]
     pub rules: Vec<String>,
 
-    /// Suppressions and severities, as YAML
+    /// Suppressions, severities, registries and thresholds, as YAML
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub tune: Option<PathBuf>,
 
@@ -120,11 +131,30 @@ pub(super) struct Scan {
     )]
     pub group_by: Vec<String>,
 
-    /// Exit with 1 if an alert has this severity or a higher one: info, low,
-    /// medium, high or critical
+    /// Exit with 1 if an alert has this severity or a higher one (info, low,
+    /// medium, high, critical), or this verdict or a graver one (review,
+    /// suspicious, malicious-likely)
     #[arg(long, value_name = "S", help_heading = "Output")]
-    pub fail_on: Option<Severity>,
+    pub fail_on: Option<FailOn>,
 
+    /// No runbook: neither its files nor verdicts
+    #[arg(long, help_heading = "Runbook")]
+    pub no_runbook: bool,
+
+    #[command(flatten)]
+    pub runbook: RunbookOptions,
+
+    #[command(flatten)]
+    pub times: Times,
+
+    /// Read files too whose path proves them outside the window
+    #[arg(long, help_heading = "Time")]
+    pub no_prune: bool,
+}
+
+/// Which events alert, and which are history.
+#[derive(Debug, Args)]
+pub(super) struct Times {
     /// First moment of the hits: a time, a date, or a span back from --as-of (30d, 24h)
     #[arg(long, value_name = "T", help_heading = "Time")]
     pub since: Option<String>,
@@ -144,14 +174,84 @@ pub(super) struct Scan {
     /// Context before --since that is read as well; the longer of the two counts
     #[arg(long, value_name = "SPAN", default_value = "24h", help_heading = "Time")]
     pub context: String,
+}
 
-    /// Read files too whose path proves them outside the window
-    #[arg(long, help_heading = "Time")]
-    pub no_prune: bool,
+/// What the runbook looks at.
+#[derive(Debug, Args)]
+pub(super) struct RunbookOptions {
+    /// Indicators to add to the built-in ones, or to put in their place, as YAML
+    #[arg(long, value_name = "FILE", help_heading = "Runbook")]
+    pub indicators: Option<PathBuf>,
+
+    /// Read everything again for what the users of hits did before: role
+    /// bindings, tokens, secrets, exec, webhooks, refusals
+    #[arg(long, help_heading = "Runbook")]
+    pub deep: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Runbook {
+    #[command(flatten)]
+    pub input: Input,
+
+    /// Rules to evaluate, as for scan [default: builtin:cronjob]
+    #[arg(short, long, value_name = "R", help_heading = "Rules")]
+    pub rules: Vec<String>,
+
+    /// Suppressions, severities, registries and thresholds, as YAML
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    pub tune: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub runbook: RunbookOptions,
+
+    /// Only alerts of this user; repeatable, as all that follow
+    #[arg(long, value_name = "U", help_heading = "Alerts")]
+    pub user: Vec<String>,
+
+    /// Only alerts in this namespace
+    #[arg(long, value_name = "N", help_heading = "Alerts")]
+    pub namespace: Vec<String>,
+
+    /// Only alerts of this cluster
+    #[arg(long, value_name = "NAME", help_heading = "Alerts")]
+    pub cluster: Vec<String>,
+
+    /// Only the alert of this id, or whose id begins so
+    #[arg(long, value_name = "ID", help_heading = "Alerts")]
+    pub alert: Vec<String>,
+
+    #[command(flatten)]
+    pub times: Times,
+
+    /// Directory for runbook.md and runbook.json; without one the runbook is
+    /// printed
+    #[arg(short, long, value_name = "DIR", help_heading = "Output")]
+    pub out: Option<PathBuf>,
+
+    /// What is printed
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    pub format: RunbookFormat,
+
+    /// Overwrite the files in a directory that is not empty
+    #[arg(long, help_heading = "Output")]
+    pub force: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum RunbookFormat {
+    /// Markdown, for people
+    #[default]
+    Markdown,
+    /// As in runbook.json
+    Json,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
+    #[command(flatten)]
+    pub origin: Origin,
+
     #[command(flatten)]
     pub input: Input,
 

@@ -14,7 +14,11 @@ use crate::sweep;
 
 /// Reads everything and says what it is; writes no file.
 pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
-    let job = options::job(&inspect.input, Pack::new(Vec::new(), Tuning::default(), runbook::interests(Scope::Hits)?));
+    let job = options::job(
+        &inspect.input,
+        &inspect.origin,
+        Pack::new(Vec::new(), Tuning::default(), runbook::interests(Scope::Hits)?),
+    );
     let found = discover(&inspect.input.paths, None)?;
     let progress = progress(&found, inspect.input.quiet || inspect.input.no_progress);
     let tally = sweep::in_threads(inspect.input.threads, || sweep::sweep(&found, &job, &progress))?;

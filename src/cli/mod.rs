@@ -4,17 +4,22 @@ mod args;
 mod inspect;
 mod options;
 mod rules;
+mod runbook;
 mod scan;
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
 use clap::Parser;
 
-use crate::aggregate::Totals;
+use crate::aggregate::{Tally, Totals};
 use crate::discover::Found;
 use crate::error::Error;
 use crate::progress::Progress;
+use crate::rule::{Pack, Tuning};
+use crate::runbook as steps;
+use crate::sweep::{self, Job, Observer};
 use args::{Cli, Command};
 
 /// How the program ends.
@@ -46,6 +51,7 @@ pub fn run(arguments: &[OsString]) -> Result<ExitStatus, Error> {
     };
     match cli.command {
         Command::Scan(scan) => scan::run(&scan, arguments),
+        Command::Runbook(runbook) => runbook::run(&runbook),
         Command::Rules(rules) => rules::run(&rules.action),
         Command::Inspect(inspect) => inspect::run(&inspect),
     }
@@ -59,6 +65,32 @@ fn status(totals: &Totals) -> ExitStatus {
 fn progress(found: &Found, quiet: bool) -> Progress {
     let bytes = found.sources.iter().map(|source| source.bytes).sum();
     Progress::new(bytes, found.sources.len(), quiet || !io::stderr().is_terminal())
+}
+
+/// Sweeps; `deep` once more, for what the users of matches did before them.
+fn sweep(found: &Found, job: &Job, progress: &Progress, threads: Option<u16>, deep: bool) -> Result<Tally, Error> {
+    let tally = sweep::in_threads(threads, || sweep::sweep(found, job, progress))?;
+    let matches = tally.observations.iter().filter(|observation| observation.is_match());
+    let users: BTreeSet<String> = matches.filter_map(|observation| observation.record.username.clone()).collect();
+    if !deep || users.is_empty() {
+        return Ok(tally);
+    }
+    let users: Vec<String> = users.into_iter().collect();
+    let pack = Pack::new(Vec::new(), Tuning::default(), steps::precursors(&users)?);
+    let second = Job { pack, cluster: job.cluster.clone(), ..*job };
+    let acts = sweep::in_threads(threads, || sweep::sweep(found, &second, &Silent))?.observations;
+    let acts = acts.into_iter().filter(|act| act.record.resource.as_deref() != Some("cronjobs"));
+    let observations = tally.observations.into_iter().chain(acts).collect();
+    Ok(Tally { observations, ..tally })
+}
+
+/// Watches a second pass, which the display does not count.
+struct Silent;
+
+impl Observer for Silent {
+    fn opened(&self, _: &str) {}
+    fn read(&self, _: u64) {}
+    fn closed(&self, _: u64, _: u64) {}
 }
 
 /// A warning that no event was found, which a typing error in a path looks like.

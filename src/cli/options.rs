@@ -1,18 +1,21 @@
 //! Arguments as meant: times, spans and sizes.
 
+use std::path::Path;
+use std::str::FromStr;
+
 use jiff::{
     SignedDuration, Span, SpanRelativeTo, Timestamp,
     civil::{self, Date},
     tz::TimeZone,
 };
 
-use super::args::{Input, Scan};
-use crate::aggregate::{Plan, is_group_field};
+use super::args::{self, Input, Origin, Scan};
+use crate::aggregate::{Alert, Plan, Verdict, is_group_field};
 use crate::decode::Limits;
 use crate::discover::Window;
 use crate::error::Error;
-use crate::rule::{self, Pack, Tuning};
-use crate::runbook::{self, Scope};
+use crate::rule::{self, Pack, Severity, Tuning};
+use crate::runbook::{self, Catalogue, Only, Scope, Settings};
 use crate::sweep::Job;
 
 /// Reads a size: bytes, or with KiB, MiB, GiB.
@@ -34,22 +37,76 @@ pub(super) fn limits(input: &Input) -> Limits {
     Limits { max_record: usize::try_from(input.max_record).unwrap_or(usize::MAX), max_bytes: input.max_bytes }
 }
 
-/// The rules that a scan evaluates, as tuned.
-pub(super) fn pack(scan: &Scan) -> Result<Pack, Error> {
-    let rules = rule::load(&scan.rules)?;
-    let tuning = scan.tune.as_deref().map(Tuning::load).transpose()?.unwrap_or_default();
-    Ok(Pack::new(rules, tuning, runbook::interests(Scope::Runbook)?))
+/// What ends a scan with status 1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FailOn {
+    Severity(Severity),
+    Verdict(Verdict),
+}
+
+impl FromStr for FailOn {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let severity = text.parse().map(FailOn::Severity);
+        severity.or_else(|_| text.parse().map(FailOn::Verdict)).map_err(|_: String| {
+            "a severity is info, low, medium, high or critical; a verdict is review, suspicious or malicious-likely"
+                .to_owned()
+        })
+    }
+}
+
+impl FailOn {
+    /// Whether an alert reaches it.
+    pub(super) fn is_reached(self, alert: &Alert) -> bool {
+        match self {
+            FailOn::Severity(least) => alert.severity >= least,
+            FailOn::Verdict(least) => alert.verdict.is_some_and(|verdict| verdict >= least),
+        }
+    }
+}
+
+/// The rules that are evaluated, as tuned, and what is kept beside their matches.
+pub(super) fn pack(rules: &[String], tune: Option<&Path>, scope: Scope) -> Result<Pack, Error> {
+    let rules = rule::load(rules)?;
+    let tuning = tune.map(Tuning::load).transpose()?.unwrap_or_default();
+    Ok(Pack::new(rules, tuning, runbook::interests(scope)?))
+}
+
+/// What the runbook is to look at, and the indicators it looks for.
+pub(super) fn runbook(
+    options: &args::RunbookOptions,
+    times: &args::Times,
+    tuning: &Tuning,
+    only: Only,
+) -> Result<(Settings, Catalogue), Error> {
+    let mut catalogue = Catalogue::builtin();
+    if let Some(path) = &options.indicators {
+        let file = path.display().to_string();
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Error::Usage(format!("--indicators {file} cannot be read: {error}")))?;
+        catalogue = catalogue.with_file(&file, &text)?;
+    }
+    let settings = Settings {
+        lookback: span(&times.lookback, "--lookback")?,
+        context: span(&times.context, "--context")?,
+        deep: options.deep,
+        registries: tuning.registries.clone(),
+        limits: tuning.thresholds,
+        only,
+    };
+    Ok((settings, catalogue))
 }
 
 /// What a sweep is to do, before any window.
-pub(super) fn job(input: &Input, pack: Pack) -> Job {
+pub(super) fn job(input: &Input, origin: &Origin, pack: Pack) -> Job {
     Job {
         pack,
         limits: limits(input),
         window: Window::default(),
         validate: input.validate,
-        cluster: input.cluster.clone(),
-        platform: input.platform,
+        cluster: origin.cluster.clone(),
+        platform: origin.platform,
     }
 }
 
@@ -60,20 +117,20 @@ pub(super) struct Times {
     pub kept: Window,
 }
 
-/// Reads the time arguments of a scan.
-pub(super) fn times(scan: &Scan) -> Result<Times, Error> {
-    let now = match &scan.as_of {
+/// Reads the time arguments.
+pub(super) fn times(typed: &args::Times) -> Result<Times, Error> {
+    let now = match &typed.as_of {
         Some(text) => moment(text, "--as-of", None)?,
         None => Timestamp::now(),
     };
     let read = |text: &Option<String>, option| text.as_ref().map(|text| moment(text, option, Some(now))).transpose();
-    let (since, until) = (read(&scan.since, "--since")?, read(&scan.until, "--until")?);
+    let (since, until) = (read(&typed.since, "--since")?, read(&typed.until, "--until")?);
     if let (Some(since), Some(until)) = (since, until)
         && since >= until
     {
         return Err(Error::Usage(format!("--since {since} is not before --until {until}")));
     }
-    let history = span(&scan.lookback, "--lookback")?.max(span(&scan.context, "--context")?);
+    let history = span(&typed.lookback, "--lookback")?.max(span(&typed.context, "--context")?);
     let start = since.map(|since| since.checked_sub(history).unwrap_or(Timestamp::MIN));
     Ok(Times { now, since, kept: Window { start, end: until } })
 }

@@ -6,21 +6,25 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 
 use super::args::Scan;
-use super::{ExitStatus, options, progress, status, warn_if_nothing};
+use super::{ExitStatus, options, progress, status, sweep, warn_if_nothing};
 use crate::aggregate::{Finished, finish};
 use crate::discover::discover;
 use crate::error::Error;
 use crate::paths::printable;
-use crate::report::{Directory, FILES, Run, closing};
+use crate::report::{Directory, FILES, RUNBOOK_FILES, Report, Run, closing};
 use crate::rule::Rule;
-use crate::sweep::{self, Job};
+use crate::runbook::{Only, Scope, compute};
+use crate::sweep::Job;
 
 /// Sweeps, writes the reports, and says how it went.
 pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Error> {
     let start = Timestamp::now();
-    let times = options::times(scan)?;
+    let times = options::times(&scan.times)?;
     let plan = options::plan(scan, &times)?;
-    let job = Job { window: times.kept, ..options::job(&scan.input, options::pack(scan)?) };
+    let scope = if scan.no_runbook { Scope::Hits } else { Scope::Runbook };
+    let pack = options::pack(&scan.rules, scan.tune.as_deref(), scope)?;
+    let (settings, catalogue) = options::runbook(&scan.runbook, &scan.times, &pack.tuning, Only::default())?;
+    let job = Job { window: times.kept, ..options::job(&scan.input, &scan.origin, pack) };
     warn(&job, times.now, scan.input.quiet);
     let to_stdout = scan.out.as_os_str() == "-";
     let mut found = discover(&scan.input.paths, Some(scan.out.as_path()).filter(|_| !to_stdout))?;
@@ -29,19 +33,21 @@ pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Err
     }
     let directory = if to_stdout { None } else { Some(Directory::create(&scan.out, scan.force)?) };
     let progress = progress(&found, scan.input.quiet || scan.input.no_progress);
-    let tally = sweep::in_threads(scan.input.threads, || sweep::sweep(&found, &job, &progress))?;
+    let tally = sweep(&found, &job, &progress, scan.input.threads, settings.deep && !scan.no_runbook)?;
+    let mut finished = finish(tally, &job.pack, &plan);
+    let runbook = (!scan.no_runbook).then(|| compute(&mut finished, &catalogue, &settings));
     progress.finish();
-    let report = finish(tally, &job.pack, &plan);
-    let status = verdict(&report, scan);
+    let status = verdict(&finished, scan);
+    let report = Report { finished: &finished, runbook: runbook.as_ref(), group_by: &scan.group_by };
     match directory {
-        Some(directory) => write(directory, &report, &job.pack.rules, scan, &facts(arguments, start, status))?,
-        None => print(&report, scan)?,
+        Some(directory) => write(directory, &report, &job.pack.rules, &facts(arguments, start, status))?,
+        None => print(&finished, scan)?,
     }
     if !scan.input.quiet {
         let reports = if to_stdout { "standard output".to_owned() } else { scan.out.display().to_string() };
         // A closed standard error is no reason to fail: the reports are written.
-        let _ = io::stderr().write_all(closing(&report, &scan.group_by, &reports).as_bytes());
-        warn_if_nothing(&report.totals);
+        let _ = io::stderr().write_all(closing(&report, &reports).as_bytes());
+        warn_if_nothing(&finished.totals);
     }
     Ok(status)
 }
@@ -56,7 +62,7 @@ fn warn(job: &Job, now: Timestamp, quiet: bool) {
 }
 
 fn verdict(report: &Finished, scan: &Scan) -> ExitStatus {
-    let alerted = scan.fail_on.is_some_and(|least| report.alerts.iter().any(|alert| alert.severity >= least));
+    let alerted = scan.fail_on.is_some_and(|least| report.alerts.iter().any(|alert| least.is_reached(alert)));
     if alerted { ExitStatus::Alerted } else { status(&report.totals) }
 }
 
@@ -65,12 +71,13 @@ fn facts(arguments: &[OsString], start: Timestamp, status: ExitStatus) -> Run {
     Run { arguments, start, end: Timestamp::now(), exit_status: status as u8 }
 }
 
-fn write(mut directory: Directory, report: &Finished, rules: &[Rule], scan: &Scan, run: &Run) -> Result<(), Error> {
-    for (name, writer) in FILES {
-        directory.write(name, |out| writer(report, &scan.group_by, out))?;
+fn write(mut directory: Directory, report: &Report<'_>, rules: &[Rule], run: &Run) -> Result<(), Error> {
+    let of_runbook = RUNBOOK_FILES.iter().filter(|_| report.runbook.is_some());
+    for (name, writer) in FILES.iter().chain(of_runbook) {
+        directory.write(name, |out| writer(report, out))?;
     }
     let hashes = directory.hashes().to_vec();
-    directory.write("run.json", |out| run.write(rules, &report.totals, &hashes, out))
+    directory.write("run.json", |out| run.write(rules, &report.finished.totals, &hashes, out))
 }
 
 fn print(report: &Finished, scan: &Scan) -> Result<(), Error> {

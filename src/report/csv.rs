@@ -7,10 +7,11 @@ use std::io;
 use serde::Serialize;
 use serde_json::Value;
 
-use crate::aggregate::{Finished, Hit};
+use super::Report;
+use crate::aggregate::Hit;
 
 /// Columns of hits.csv: the keys of hits.jsonl, nested ones dotted.
-pub(super) const HIT_COLUMNS: [&str; 57] = [
+pub(super) const HIT_COLUMNS: [&str; 59] = [
     "rule_id",
     "rule_name",
     "severity",
@@ -54,11 +55,13 @@ pub(super) const HIT_COLUMNS: [&str; 57] = [
     "trusted_ip",
     "user_agent",
     "cronjob.schedule",
+    "cronjob.schedule_text",
     "cronjob.suspend",
     "cronjob.service_account",
     "cronjob.images",
     "cronjob.commands",
     "cronjob.spec_source",
+    "indicators",
     "truncated",
     "damaged",
     "malformed_fields",
@@ -81,7 +84,7 @@ pub(super) fn suppressed(hits: &[Hit], out: &mut dyn io::Write) -> io::Result<()
     rows(&columns, hits, out)
 }
 
-pub(super) fn alerts(report: &Finished, _: &[String], out: &mut dyn io::Write) -> io::Result<()> {
+pub(super) fn alerts(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let columns = [
         "alert_id",
         "rule_id",
@@ -97,10 +100,10 @@ pub(super) fn alerts(report: &Finished, _: &[String], out: &mut dyn io::Write) -
         "mitre",
         "verdict",
     ];
-    rows(&columns, &report.alerts, out)
+    rows(&columns, &report.finished.alerts, out)
 }
 
-pub(super) fn inputs(report: &Finished, _: &[String], out: &mut dyn io::Write) -> io::Result<()> {
+pub(super) fn inputs(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let columns = [
         "path",
         "member",
@@ -123,7 +126,7 @@ pub(super) fn inputs(report: &Finished, _: &[String], out: &mut dyn io::Write) -
         "status",
         "error",
     ];
-    rows(&columns, &report.inputs, out)
+    rows(&columns, &report.finished.inputs, out)
 }
 
 /// Rows of serialisable things, their members looked up by column.
@@ -137,10 +140,10 @@ fn rows<T: Serialize>(columns: &[&str], items: &[T], out: &mut dyn io::Write) ->
     writer.flush()
 }
 
-pub(super) fn coverage(report: &Finished, _: &[String], out: &mut dyn io::Write) -> io::Result<()> {
+pub(super) fn coverage(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let mut writer = writer(out);
     writer.write_record(["cluster", "day", "first_seen", "last_seen", "hours_seen", "gaps"])?;
-    for day in &report.coverage {
+    for day in &report.finished.coverage {
         let gaps = day.gaps.iter().map(|gap| format!("{}/{}", gap.start, gap.end));
         writer.write_record([
             escape(day.cluster.as_deref().unwrap_or_default()),
@@ -154,7 +157,7 @@ pub(super) fn coverage(report: &Finished, _: &[String], out: &mut dyn io::Write)
     writer.flush()
 }
 
-pub(super) fn summary(report: &Finished, keys: &[String], out: &mut dyn io::Write) -> io::Result<()> {
+pub(super) fn summary(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let counts = [
         "hits",
         "alerts",
@@ -177,9 +180,9 @@ pub(super) fn summary(report: &Finished, keys: &[String], out: &mut dyn io::Writ
         "verdict",
     ];
     let mut writer = writer(out);
-    writer.write_record(keys.iter().map(String::as_str).chain(counts))?;
+    writer.write_record(report.group_by.iter().map(String::as_str).chain(counts))?;
     let set = |set: &BTreeSet<String>| list(set.iter().cloned());
-    for group in &report.summary {
+    for group in &report.finished.summary {
         let keys = group.keys.iter().map(|key| escape(key.as_deref().unwrap_or_default()));
         let numbers = [
             group.hits,

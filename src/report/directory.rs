@@ -30,7 +30,9 @@ impl Directory {
             return Err(Error::OutputNotEmpty(path.to_owned()));
         }
         let directory = Directory { path: path.to_owned(), hashes: Vec::new() };
-        if let Some((name, _)) = super::FILES.iter().find(|(name, _)| path.join(name).is_dir()) {
+        if let Some((name, _)) =
+            super::FILES.iter().chain(&super::RUNBOOK_FILES).find(|(name, _)| path.join(name).is_dir())
+        {
             return Err(directory.error(name, io::ErrorKind::IsADirectory.into()));
         }
         directory.remove_mark()?;

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
+use super::Report;
 use crate::aggregate::{Finished, Group, Hit};
 use crate::rule::Severity;
 
@@ -18,17 +19,31 @@ pub(super) fn lines(hits: &[Hit], out: &mut dyn Write) -> io::Result<()> {
 }
 
 /// Everything but the hits.
-pub(super) fn report(report: &Finished, keys: &[String], out: &mut dyn Write) -> io::Result<()> {
-    let value = json!({
+pub(super) fn report(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    pretty(&value(report), out)
+}
+
+/// The same, as a value.
+pub(super) fn value(report: &Report<'_>) -> Value {
+    let (finished, keys) = (report.finished, report.group_by);
+    json!({
         "schema_version": SCHEMA_VERSION,
-        "totals": totals(report),
+        "totals": totals(finished),
         "group_by": keys,
-        "summary": report.summary.iter().map(|row| group(row, keys)).collect::<Vec<_>>(),
-        "alerts": report.alerts,
-        "coverage": report.coverage,
-        "inputs": report.inputs,
-    });
-    serde_json::to_writer_pretty(&mut *out, &value)?;
+        "summary": finished.summary.iter().map(|row| group(row, keys)).collect::<Vec<_>>(),
+        "alerts": finished.alerts,
+        "coverage": finished.coverage,
+        "inputs": finished.inputs,
+    })
+}
+
+/// The runbook; `null` where there is none.
+pub(super) fn runbook(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
+    pretty(&report.runbook, out)
+}
+
+fn pretty(value: &impl serde::Serialize, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer_pretty(&mut *out, value)?;
     out.write_all(b"\n")
 }
 

@@ -3,6 +3,7 @@
 mod csv;
 mod directory;
 mod json;
+mod markdown;
 mod run;
 mod terminal;
 
@@ -15,22 +16,37 @@ pub use run::Run;
 pub use terminal::{closing, escape, inspection};
 
 use crate::aggregate::Finished;
+use crate::runbook::Runbook;
+
+/// What reports print.
+#[derive(Debug, Clone, Copy)]
+pub struct Report<'r> {
+    /// The sweep.
+    pub finished: &'r Finished,
+    /// Its runbook, unless that was not asked for.
+    pub runbook: Option<&'r Runbook>,
+    /// Names of the summary's keys.
+    pub group_by: &'r [String],
+}
 
 /// Writes one report file.
-type Writer = fn(&Finished, &[String], &mut dyn io::Write) -> io::Result<()>;
+type Writer = fn(&Report<'_>, &mut dyn io::Write) -> io::Result<()>;
 
-/// The report files of a scan, in the order they are written. The second argument names the summary's keys.
+/// The report files of a scan, in the order they are written.
 pub const FILES: [(&str, Writer); 9] = [
     ("summary.csv", csv::summary),
     ("alerts.csv", csv::alerts),
-    ("hits.csv", |report, _, out| csv::hits(&report.hits, out)),
-    ("hits.jsonl", |report, _, out| json::lines(&report.hits, out)),
-    ("suppressed.csv", |report, _, out| csv::suppressed(&report.suppressed, out)),
-    ("activity.csv", |report, _, out| csv::hits(&report.activity, out)),
+    ("hits.csv", |report, out| csv::hits(&report.finished.hits, out)),
+    ("hits.jsonl", |report, out| json::lines(&report.finished.hits, out)),
+    ("suppressed.csv", |report, out| csv::suppressed(&report.finished.suppressed, out)),
+    ("activity.csv", |report, out| csv::hits(&report.finished.activity, out)),
     ("coverage.csv", csv::coverage),
     ("inputs.csv", csv::inputs),
     ("report.json", json::report),
 ];
+
+/// The files of a runbook.
+pub const RUNBOOK_FILES: [(&str, Writer); 2] = [("runbook.json", json::runbook), ("runbook.md", markdown::runbook)];
 
 /// Hits to standard output, in report order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -5,8 +5,10 @@ use std::fmt::Write;
 use jiff::Timestamp;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
+use super::Report;
 use crate::aggregate::{Day, Finished, Input, Status};
 use crate::rule::Severity;
+use crate::runbook::Runbook;
 
 /// Columns of the narrowest terminal that is served.
 const WIDTH: usize = 80;
@@ -29,10 +31,14 @@ pub fn escape(text: &str) -> String {
 
 /// The block that closes a scan.
 #[must_use]
-pub fn closing(report: &Finished, group_by: &[String], reports: &str) -> String {
+pub fn closing(report: &Report<'_>, reports: &str) -> String {
+    let (group_by, runbook, report) = (report.group_by, report.runbook, report.finished);
     let mut out = String::new();
     line(&mut out, "hits", &severities(report.hits.iter().filter_map(|hit| hit.severity)));
     line(&mut out, "alerts", &severities(report.alerts.iter().map(|alert| alert.severity)));
+    if let Some(runbook) = runbook {
+        line(&mut out, "verdicts", &verdicts(runbook));
+    }
     for (at, group) in report.summary.iter().filter(|group| group.hits > 0).take(SHOWN).enumerate() {
         let keys: Vec<_> = group.keys.iter().map(|key| escape(key.as_deref().unwrap_or("-"))).collect();
         let label = if at == 0 { "top groups" } else { "" };
@@ -109,6 +115,13 @@ fn fit_path(path: &str, width: usize) -> String {
     }
     let reversed: String = path.chars().rev().collect();
     fit(&reversed, width).chars().rev().collect()
+}
+
+/// Verdicts that were given, gravest first.
+fn verdicts(runbook: &Runbook) -> String {
+    let given = runbook.verdicts.iter().filter(|(_, count)| count.as_u64() != Some(0));
+    let parts: Vec<String> = given.map(|(verdict, count)| format!("{count} {verdict}")).collect();
+    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 
 fn severities(all: impl Iterator<Item = Severity>) -> String {

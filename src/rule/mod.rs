@@ -12,7 +12,7 @@ mod template;
 mod tune;
 mod value;
 mod view;
-mod yaml;
+pub(crate) mod yaml;
 
 use std::fmt;
 use std::str::FromStr;
@@ -29,7 +29,7 @@ pub use principal::{Class, classify};
 pub use sigma::Sigma;
 pub(crate) use template::Piece;
 pub use template::Template;
-pub use tune::{Tuning, Warning};
+pub use tune::{Thresholds, Tuning, Warning};
 pub(crate) use value::same;
 pub use value::{Operand, Test as ValueTest, Value, is_public};
 pub use view::View;

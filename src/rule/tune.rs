@@ -5,7 +5,7 @@ use std::path::Path;
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::yaml::{self, Node, Parsed, Problem, RuleError, unknown};
-use super::{Rule, Severity, Suppression, Tuned, View};
+use super::{Class, Rule, Severity, Suppression, Tuned, View};
 use crate::rule::value::Value;
 
 /// A tuning file.
@@ -14,7 +14,74 @@ pub struct Tuning {
     file: String,
     suppressions: Vec<Entry>,
     severities: Vec<(usize, String, Severity)>,
+    /// Registries that images may come from, as patterns with `*`.
+    pub registries: Vec<String>,
+    /// Thresholds of the runbook.
+    pub thresholds: Thresholds,
+    gitops: Vec<(bool, String)>,
 }
+
+/// Thresholds of the runbook. All are design choices.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "documented in the README, as keys of the tuning file")]
+pub struct Thresholds {
+    pub established_writes: u64,
+    pub established_days: u64,
+    pub established_span_days: u64,
+    pub partly_writes: u64,
+    pub partly_days: u64,
+    pub covered_days: u64,
+    pub burst_writes: u64,
+    pub burst_minutes: u64,
+    pub probing_failures: u64,
+    pub routine_writes: u64,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        Thresholds {
+            established_writes: 5,
+            established_days: 3,
+            established_span_days: 7,
+            partly_writes: 3,
+            partly_days: 2,
+            covered_days: 7,
+            burst_writes: 5,
+            burst_minutes: 5,
+            probing_failures: 3,
+            routine_writes: 5,
+        }
+    }
+}
+
+impl Thresholds {
+    fn by_name(&mut self) -> [(&'static str, &mut u64); 10] {
+        [
+            ("established_writes", &mut self.established_writes),
+            ("established_days", &mut self.established_days),
+            ("established_span_days", &mut self.established_span_days),
+            ("partly_writes", &mut self.partly_writes),
+            ("partly_days", &mut self.partly_days),
+            ("covered_days", &mut self.covered_days),
+            ("burst_writes", &mut self.burst_writes),
+            ("burst_minutes", &mut self.burst_minutes),
+            ("probing_failures", &mut self.probing_failures),
+            ("routine_writes", &mut self.routine_writes),
+        ]
+    }
+
+    fn set(&mut self, name: &str, line: usize, value: u64) -> Parsed<()> {
+        let mut all = self.by_name();
+        match all.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, slot)) => **slot = value,
+            None => return Err(unknown(line, "threshold", name, all.iter().map(|(known, _)| *known))),
+        }
+        Ok(())
+    }
+}
+
+/// Keys of a tuning file.
+const SECTIONS: [&str; 5] = ["suppress", "severity", "registries", "gitops", "runbook"];
 
 /// One suppression: every pattern given must fit.
 #[derive(Debug, Clone)]
@@ -74,11 +141,43 @@ impl Tuning {
                             tuning.severities.push((change.line, change.key.clone(), severity));
                         }
                     }
-                    other => return Err(unknown(member.line, "key", other, ["suppress", "severity"].into_iter())),
+                    "registries" => tuning.registries.extend(member.value.texts()?),
+                    "gitops" => tuning.gitops(&member.value)?,
+                    "runbook" => {
+                        for threshold in member.value.map()? {
+                            let value = threshold.value.integer()?;
+                            tuning.thresholds.set(&threshold.key, threshold.line, value)?;
+                        }
+                    }
+                    other => return Err(unknown(member.line, "key", other, SECTIONS.into_iter())),
                 }
             }
         }
         Ok(tuning)
+    }
+
+    /// `add` and `remove`: patterns of usernames.
+    fn gitops(&mut self, node: &Node) -> Parsed<()> {
+        for member in node.map()? {
+            let is_added = match member.key.as_str() {
+                "add" => true,
+                "remove" => false,
+                other => return Err(unknown(member.line, "key", other, ["add", "remove"].into_iter())),
+            };
+            self.gitops.extend(member.value.texts()?.into_iter().map(|pattern| (is_added, pattern)));
+        }
+        Ok(())
+    }
+
+    /// The class of a user, with the identities that were added to the GitOps tools and operators, or taken out.
+    #[must_use]
+    pub fn class(&self, username: &str, class: Class) -> Class {
+        let fits = |(_, pattern): &&(bool, String)| glob(pattern.as_bytes(), username.as_bytes());
+        match self.gitops.iter().rev().find(fits) {
+            Some((true, _)) => Class::Gitops,
+            Some((false, _)) if class == Class::Gitops => Class::WorkloadSa,
+            _ => class,
+        }
     }
 
     /// The severity that a rule was given.

@@ -1,5 +1,33 @@
-//! The rule's runbook, computed: the 24 hours before, the schedule and image, the user's past 30 days.
+//! The rule's runbook, computed: the 24 hours before, the schedule and image, the user's past 30 days, a verdict.
+//!
+//! - `timeline` is what the sweep kept, by actor and by object; `actor` says whose history is whose.
+//! - `before` is step 1; `spec`, `patch` and `indicators` are step 2; `history` is step 3; `behaviour` reads all three.
+//! - `verdict` weighs them; `page` is what an analyst reads of one alert.
 
+mod actor;
+mod advice;
+mod before;
+mod behaviour;
+mod history;
+pub mod indicators;
+mod page;
+mod patch;
+mod spec;
+mod timeline;
+mod verdict;
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use self::history::{Key, Window, rounded};
+pub use self::indicators::Catalogue;
+pub use self::page::{Page, Seen, Suppressed, User};
+use self::spec::Step;
+use self::timeline::Timeline;
+use crate::aggregate::{Coverage, CronJob, Finished, Record, Verdict};
 use crate::rule::{Interest, RuleError, compile_interests};
 
 /// How much is kept beside the matches of rules.
@@ -21,4 +49,197 @@ pub fn interests(scope: Scope) -> Result<Vec<Interest>, RuleError> {
         interests.truncate(1);
     }
     Ok(interests)
+}
+
+/// What a second pass is to keep of some users: risky acts that prepare a CronJob.
+///
+/// # Errors
+/// As for [`interests`].
+pub fn precursors(users: &[String]) -> Result<Vec<Interest>, RuleError> {
+    let names = serde_json::Value::from(users);
+    let text = format!("users: {{Key: username, Condition: IsIn, Values: {names}}}");
+    let users = compile_interests("users", &text)?;
+    let mut interests = compile_interests("precursors.yml", include_str!("precursors.yml"))?;
+    for interest in &mut interests {
+        let all = users.iter().map(|user| user.condition.clone()).chain([interest.condition.clone()]);
+        interest.condition = crate::rule::Condition::All(all.collect());
+    }
+    Ok(interests)
+}
+
+/// Thresholds of the runbook. All are design choices, and options of the tuning file.
+pub use crate::rule::Thresholds;
+
+/// What the runbook is to look at.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The window of step 3.
+    pub lookback: SignedDuration,
+    /// The window of step 1.
+    pub context: SignedDuration,
+    /// Whether a second pass looked for precursors.
+    pub deep: bool,
+    /// Registries that are allowed; none switches their indicator off.
+    pub registries: Vec<String>,
+    /// Thresholds.
+    pub limits: Thresholds,
+    /// Only alerts that fit.
+    pub only: Only,
+}
+
+/// What narrows a runbook; an empty list narrows nothing.
+#[derive(Debug, Clone, Default)]
+pub struct Only {
+    /// Usernames.
+    pub users: Vec<String>,
+    /// Namespaces.
+    pub namespaces: Vec<String>,
+    /// Alert ids, or beginnings of them.
+    pub alerts: Vec<String>,
+    /// Clusters.
+    pub clusters: Vec<String>,
+}
+
+/// The runbook of a sweep: the content of runbook.json.
+#[derive(Debug, Default, Serialize)]
+pub struct Runbook {
+    /// Raised when a member changes its meaning.
+    pub schema_version: u32,
+    /// Windows, and whether precursors were looked for.
+    pub settings: BTreeMap<&'static str, String>,
+    /// Alerts by verdict, gravest first.
+    pub verdicts: serde_json::Map<String, serde_json::Value>,
+    /// What the dump covers, in a sentence.
+    pub coverage_note: String,
+    /// A page per alert, gravest first, then by first hit.
+    pub alerts: Vec<Page>,
+    /// Users of these, gravest first.
+    pub users: Vec<User>,
+    /// CronJobs of which only what their controller did is logged.
+    pub controller_only: Vec<Seen>,
+    /// What exclusions and tuning took out of the hits.
+    pub suppressed: Vec<Suppressed>,
+}
+
+/// Everything that judging an alert needs.
+pub(crate) struct Judge<'t> {
+    timeline: Timeline<'t>,
+    coverage: &'t Coverage,
+    catalogue: &'t Catalogue,
+    settings: &'t Settings,
+    steps: BTreeMap<usize, Step>,
+    /// CronJobs of requests whose own record does not tell them.
+    recovered: BTreeMap<usize, CronJob>,
+    windows: BTreeMap<Key, Window>,
+    by_namespace: BTreeMap<(Option<String>, Option<String>), Vec<usize>>,
+}
+
+/// Computes the runbook, and writes verdicts, indicators and recovered specs into alerts, summary and hits.
+#[must_use]
+pub fn compute(report: &mut Finished, catalogue: &Catalogue, settings: &Settings) -> Runbook {
+    let events = std::mem::take(&mut report.timeline);
+    let mut judge = Judge::new(&events, &report.cells, catalogue, settings);
+    let (mut pages, notes) = page::pages(&mut judge, report);
+    let completed = page::complete(&judge, &report.hits);
+    let controller_only = page::controller_only(&judge);
+    let coverage_note = page::coverage_note(report);
+    page::annotate(report, &pages, notes);
+    for (at, record) in completed {
+        report.hits[at].record = record;
+    }
+    pages.retain(|page| settings.only.fits(page));
+    pages.sort_by(|left, right| right.verdict.cmp(&left.verdict));
+    let count = |verdict: Verdict| pages.iter().filter(|page| page.verdict == verdict).count();
+    Runbook {
+        schema_version: 1,
+        settings: BTreeMap::from([
+            ("lookback", span(settings.lookback)),
+            ("context", span(settings.context)),
+            ("deep", settings.deep.to_string()),
+        ]),
+        verdicts: Verdict::ALL.iter().map(|&verdict| (verdict.to_string(), count(verdict).into())).collect(),
+        coverage_note,
+        users: page::users(&pages),
+        suppressed: page::suppressed(report),
+        controller_only,
+        alerts: pages,
+    }
+}
+
+fn span(span: SignedDuration) -> String {
+    let hours = span.as_hours();
+    if hours > 48 && hours % 24 == 0 { format!("{}d", hours / 24) } else { format!("{hours}h") }
+}
+
+impl Only {
+    fn fits(&self, page: &Page) -> bool {
+        let one = |wanted: &[String], value: Option<&String>| {
+            wanted.is_empty() || value.is_some_and(|value| wanted.contains(value))
+        };
+        let id = |wanted: &String| !wanted.is_empty() && page.alert_id.starts_with(wanted.as_str());
+        one(&self.users, page.username.as_ref())
+            && one(&self.namespaces, page.namespace.as_ref())
+            && one(&self.clusters, page.cluster.as_ref())
+            && (self.alerts.is_empty() || self.alerts.iter().any(id))
+    }
+}
+
+impl<'t> Judge<'t> {
+    fn new(
+        events: &'t [crate::aggregate::Observation],
+        coverage: &'t Coverage,
+        catalogue: &'t Catalogue,
+        settings: &'t Settings,
+    ) -> Self {
+        let timeline = Timeline::new(events);
+        let (mut steps, mut recovered) = (BTreeMap::new(), BTreeMap::new());
+        let mut by_namespace: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        for (object, _) in timeline.objects() {
+            steps.append(&mut spec::steps(&timeline, object));
+        }
+        for (&at, step) in &steps {
+            let record = timeline.record(at);
+            by_namespace.entry((record.cluster.clone(), record.namespace.clone())).or_default().push(at);
+            if let Some(state) = step.after.as_ref().filter(|_| record.cronjob.is_none()) {
+                recovered.insert(at, CronJob::of(&state.object(), &state.source));
+            }
+        }
+        let windows = BTreeMap::new();
+        Judge { timeline, coverage, catalogue, settings, steps, recovered, windows, by_namespace }
+    }
+
+    /// A record with its CronJob as far as it could be recovered.
+    fn resolved<'r>(&self, record: &'r Record) -> Cow<'r, Record> {
+        let at = if record.cronjob.is_none() { self.timeline.position(&record.evidence) } else { None };
+        match at.and_then(|at| self.recovered.get(&at)) {
+            Some(cronjob) => Cow::Owned(Record { cronjob: Some(cronjob.clone()), ..record.clone() }),
+            None => Cow::Borrowed(record),
+        }
+    }
+
+    /// The window of a key, moved on to end at a time.
+    fn slide(&mut self, key: Key, time: Timestamp) -> &Window {
+        let mut window = self.windows.remove(&key).unwrap_or_default();
+        let positions = match &key {
+            Key::Actor(actor) => self.timeline.writes(actor),
+            Key::Namespace(cluster, namespace) => {
+                let key = (cluster.clone(), namespace.clone());
+                self.by_namespace.get(&key).map(Vec::as_slice).unwrap_or_default()
+            }
+        };
+        window.slide(self, positions, time);
+        self.windows.entry(key).or_insert(window)
+    }
+
+    fn covered_hours(&self, record: &Record, end: Timestamp, span: SignedDuration) -> f64 {
+        let start = end.checked_sub(span).unwrap_or(Timestamp::MIN);
+        self.coverage.hours(record.cluster.as_deref(), start, end)
+    }
+
+    /// `dump covers 21.4 of 30 days`: what every statement of absence carries.
+    fn coverage_text(&self, record: &Record, end: Timestamp, span: SignedDuration, unit: &str) -> String {
+        let (hours, name) = if unit == "d" { (24.0, "days") } else { (1.0, "hours") };
+        let covered = rounded(self.covered_hours(record, end, span) / hours);
+        format!("dump covers {covered} of {} {name}", rounded(span.as_secs_f64() / 3600.0 / hours))
+    }
 }

@@ -1,0 +1,60 @@
+//! Who is behind a request, as far as its history can be told from that of others.
+
+use crate::aggregate::Record;
+use crate::rule::{Class, is_public};
+
+/// A key of history: the username as upstream says, split by EKS session name where several people share a role, and
+/// by address and client where they share a credential.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Actor {
+    cluster: Option<String>,
+    username: Option<String>,
+    session: Option<String>,
+    client: Option<(Option<String>, Option<String>)>,
+}
+
+impl Actor {
+    pub(super) fn of(record: &Record) -> Self {
+        let client = || (record.trusted_ip.clone(), record.user_agent.clone());
+        Actor {
+            cluster: record.cluster.clone(),
+            username: record.username.clone(),
+            session: record.actor.as_ref().and_then(|actor| actor.session.clone()),
+            client: is_shared(record).then(client),
+        }
+    }
+
+    /// The same whatever address and client: what is new about these is new to all who share a credential.
+    pub(super) fn everywhere(record: &Record) -> Self {
+        Actor { client: None, ..Actor::of(record) }
+    }
+}
+
+/// Whether nobody in particular stands behind a credential.
+pub(super) fn is_shared(record: &Record) -> bool {
+    record.principal_class == Class::Shared
+}
+
+/// Whether an address is one of the internet: no private, local or special one.
+pub(super) fn is_public_address(address: &str) -> bool {
+    address.parse().is_ok_and(is_public)
+}
+
+/// The program that made a request, as it calls itself.
+pub(super) fn tool(user_agent: Option<&str>) -> Option<&str> {
+    user_agent.map(|agent| agent.split(['/', ' ']).next().unwrap_or_default()).filter(|tool| !tool.is_empty())
+}
+
+/// The /24 of an IPv4 address, the /48 of an IPv6 one.
+pub(super) fn network(address: Option<&str>) -> Option<String> {
+    match address?.parse().ok()? {
+        std::net::IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            Some(format!("{a}.{b}.{c}.0/24"))
+        }
+        std::net::IpAddr::V6(v6) => {
+            let [a, b, c, ..] = v6.segments();
+            Some(format!("{a:x}:{b:x}:{c:x}::/48"))
+        }
+    }
+}

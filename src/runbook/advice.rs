@@ -1,0 +1,51 @@
+//! What to do next about an alert, in commands that can be copied.
+
+use super::Judge;
+use super::page::repositories;
+use crate::aggregate::Record;
+use crate::rule::Class;
+
+/// Next steps for the CronJob that decided. Names from the log stand in commands only where they are names that
+/// Kubernetes allows: anything else could be shell text.
+pub(super) fn next(record: &Record, is_deleted: bool, resolved: &Record) -> Vec<String> {
+    let is_name = |name: &&str| {
+        !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
+    };
+    let namespace = record.namespace.as_deref().filter(is_name).unwrap_or("NAMESPACE");
+    let name = record.name.as_deref().filter(is_name).unwrap_or("NAME");
+    let mut next = vec![format!("kubectl -n {namespace} get cronjob,job,pod -o yaml > evidence.yaml")];
+    let images = repositories(resolved);
+    if !images.is_empty() {
+        next.push(format!("keep the images by digest: {}", images.join(", ")));
+    }
+    next.push(format!("rotate {}", credential(record)));
+    if let Some(account) = resolved.cronjob.as_ref().and_then(|cronjob| cronjob.service_account.as_deref()) {
+        next.push(format!("rotate the tokens of service account {account}, and look at what it may do"));
+    }
+    if !is_deleted {
+        next.push(format!("kubectl -n {namespace} delete cronjob {name}    (before its pods: it makes new ones)"));
+    }
+    next.push(format!(
+        "kubesweep events DUMP --user '{}'",
+        record.username.as_deref().unwrap_or("-").replace('\'', "'\\''")
+    ));
+    next
+}
+
+fn credential(record: &Record) -> String {
+    let user = record.username.as_deref().unwrap_or("-");
+    match record.principal_class {
+        Class::Anonymous => "nothing: close anonymous access to the API server".to_owned(),
+        Class::Node => format!("the kubelet credential of {user}"),
+        Class::Shared => format!("the shared credential {user}, and give people their own"),
+        Class::WorkloadSa | Class::Gitops | Class::Controller => format!("the token of {user}"),
+        _ => format!("the credentials and sessions of {user}"),
+    }
+}
+
+/// What is known of a script in a ConfigMap.
+pub(super) fn script(judge: &Judge<'_>, record: &Record, name: &str) -> String {
+    let _ = (judge, record);
+    format!("ConfigMap {name}: script not in the log")
+}

@@ -1,0 +1,179 @@
+//! Step 1: what the same actor did in the 24 hours before.
+
+use std::collections::BTreeSet;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Judge;
+use super::actor::{Actor, tool};
+use super::page::{Act, plural};
+use crate::aggregate::Record;
+use crate::event::{Change, Outcome};
+
+/// What came before an alert.
+#[derive(Debug, Clone, Serialize)]
+pub struct Before {
+    /// none, sporadic, routine, burst or probing.
+    pub class: &'static str,
+    pub text: String,
+    pub succeeded: usize,
+    pub failed: usize,
+    pub denied: usize,
+    pub dry_run: usize,
+    pub created: usize,
+    pub modified: usize,
+    pub deleted: usize,
+    pub cronjobs: usize,
+    pub namespaces: Vec<String>,
+    pub tools: Vec<String>,
+    pub source_ips: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub median_gap_seconds: Option<i64>,
+    /// CronJobs that were created and deleted again.
+    pub churn: Vec<String>,
+    pub precursors: String,
+    pub precursor_list: Vec<Act>,
+    pub coverage: String,
+    pub events: Vec<Act>,
+}
+
+/// Requests that a page lists.
+const LISTED: usize = 20;
+
+/// Looks at the window before `time`, the first of the hits of an alert; these themselves are left out.
+pub(super) fn before(judge: &Judge<'_>, hits: &[&Record], time: Timestamp) -> Before {
+    let record = hits[0];
+    let own: BTreeSet<&str> = hits.iter().filter_map(|hit| hit.audit_id.as_deref()).collect();
+    let timeline = &judge.timeline;
+    let context = judge.settings.context;
+    let all = timeline.within(timeline.writes(&Actor::of(record)), time, context);
+    let is_other = |&&at: &&usize| timeline.record(at).audit_id.as_deref().is_none_or(|id| !own.contains(id));
+    let positions: Vec<usize> = all.iter().filter(is_other).copied().collect();
+    let records: Vec<&Record> = positions.iter().map(|&at| timeline.record(at)).collect();
+    let count = |test: &dyn Fn(&Record) -> bool| records.iter().filter(|record| test(record)).count();
+    let done = |change| move |record: &Record| record.change == Some(change) && record.outcome == Outcome::Success;
+    let texts = |read: &dyn Fn(&Record) -> Option<String>| -> Vec<String> {
+        records.iter().filter_map(|record| read(record)).collect::<BTreeSet<_>>().into_iter().collect()
+    };
+    let mut before = Before {
+        class: class(judge, &records, hits),
+        text: String::new(),
+        succeeded: count(&|record| record.outcome == Outcome::Success),
+        failed: count(&|record| record.outcome == Outcome::Failed),
+        denied: count(&is_denied),
+        dry_run: count(&|record| record.outcome == Outcome::DryRun),
+        created: count(&done(Change::Created)),
+        modified: count(&done(Change::Modified)),
+        deleted: count(&done(Change::Deleted)),
+        cronjobs: texts(&|record| Some(place(record))).len(),
+        namespaces: texts(&|record| record.namespace.clone()),
+        tools: texts(&|record| tool(record.user_agent.as_deref()).map(str::to_owned)),
+        source_ips: texts(&|record| record.trusted_ip.clone()),
+        first_seen: records.first().and_then(|record| record.time),
+        last_seen: records.last().and_then(|record| record.time),
+        median_gap_seconds: median_gap(&records),
+        churn: churn(&records),
+        precursors: String::new(),
+        precursor_list: precursors(judge, record, time),
+        coverage: judge.coverage_text(record, time, context, "h"),
+        events: records.iter().rev().take(LISTED).rev().map(|record| Act::of(record)).collect(),
+    };
+    before.text = text(&before, records.len());
+    before.precursors = match (judge.settings.deep, before.precursor_list.len()) {
+        (false, _) => "not looked at (--deep)".to_owned(),
+        (true, 0) => format!("none ({})", before.coverage),
+        (true, count) => plural(count, "risky act"),
+    };
+    before
+}
+
+/// 401 and 403, and what google.rpc calls PERMISSION_DENIED and UNAUTHENTICATED.
+pub(super) fn is_denied(record: &Record) -> bool {
+    matches!(record.response_code, Some(401 | 403 | 7 | 16))
+}
+
+fn place(record: &Record) -> String {
+    format!("{}/{}", record.namespace.as_deref().unwrap_or("-"), record.name.as_deref().unwrap_or("-"))
+}
+
+/// probing before burst before routine before sporadic.
+fn class(judge: &Judge<'_>, records: &[&Record], hits: &[&Record]) -> &'static str {
+    let limits = &judge.settings.limits;
+    let denied = records.iter().filter(|record| is_denied(record)).count() as u64;
+    let first_denied = records.iter().position(|record| is_denied(record));
+    let then_done = first_denied
+        .is_some_and(|at| records[at..].iter().chain(hits).any(|record| record.outcome == Outcome::Success));
+    let tools: BTreeSet<_> = records.iter().map(|record| tool(record.user_agent.as_deref())).collect();
+    if denied >= limits.probing_failures || then_done {
+        "probing"
+    } else if has_burst(judge, records) {
+        "burst"
+    } else if records.len() as u64 >= limits.routine_writes && tools.len() == 1 {
+        "routine"
+    } else if records.is_empty() {
+        "none"
+    } else {
+        "sporadic"
+    }
+}
+
+pub(super) fn has_burst(judge: &Judge<'_>, records: &[&Record]) -> bool {
+    let limits = &judge.settings.limits;
+    let count = usize::try_from(limits.burst_writes).unwrap_or(usize::MAX).max(2);
+    records.windows(count).any(|window| {
+        let span = window[0].time.zip(window[count - 1].time).map(|(first, last)| last.duration_since(first));
+        span.is_some_and(|span| span.as_mins() < i64::try_from(limits.burst_minutes).unwrap_or(i64::MAX))
+    })
+}
+
+fn median_gap(records: &[&Record]) -> Option<i64> {
+    let times: Vec<Timestamp> = records.iter().filter_map(|record| record.time).collect();
+    let mut gaps: Vec<i64> = times.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_secs()).collect();
+    gaps.sort_unstable();
+    gaps.get(gaps.len() / 2).copied()
+}
+
+fn churn(records: &[&Record]) -> Vec<String> {
+    let done = |change: Change| {
+        let done = records.iter().filter(move |record| record.change == Some(change));
+        done.filter(|record| record.outcome == Outcome::Success).map(|record| place(record)).collect::<BTreeSet<_>>()
+    };
+    done(Change::Created).intersection(&done(Change::Deleted)).cloned().collect()
+}
+
+/// Risky acts in the window; a refusal counts only in a burst.
+pub(super) fn precursors(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Vec<Act> {
+    let timeline = &judge.timeline;
+    let acts = timeline.within(timeline.acts(&Actor::everywhere(record)), time, judge.settings.context);
+    let refused: Vec<&Record> = acts
+        .iter()
+        .map(|&at| timeline.event(at))
+        .filter(|event| event.meets("refused"))
+        .map(|event| &*event.record)
+        .collect();
+    let burst = has_burst(judge, &refused);
+    let risky = acts.iter().map(|&at| timeline.event(at)).filter(|event| {
+        let interests = || event.interests.iter().filter(|name| *name != "cronjob");
+        interests().any(|name| name != "refused") || burst && interests().next().is_some()
+    });
+    risky.take(LISTED).map(Act::of_observation).collect()
+}
+
+fn text(before: &Before, all: usize) -> String {
+    if all == 0 {
+        return format!("no CronJob write ({})", before.coverage);
+    }
+    let denied = if before.denied > 0 { format!(" ({} denied)", before.denied) } else { String::new() };
+    let parts = [
+        (before.succeeded, format!("{} ok", before.succeeded)),
+        (before.failed, format!("{} failed{denied}", before.failed)),
+        (before.dry_run, plural(before.dry_run, "dry run")),
+    ];
+    let parts: Vec<String> = parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect();
+    format!("{}: {}; {}", plural(all, "write"), parts.join(", "), before.class)
+}

@@ -1,0 +1,253 @@
+//! Indicators on behaviour: what the request, its author and the history around it show.
+
+use std::collections::BTreeSet;
+
+use jiff::{SignedDuration, tz::TimeZone};
+use serde_json::Value;
+
+use super::Judge;
+use super::actor::{Actor, is_public_address, tool};
+use super::before::{is_denied, precursors};
+use super::history::{Key, Known, Window};
+use super::spec::Step;
+use super::timeline::{object, took_effect};
+use crate::aggregate::{Category, Finding, Record};
+use crate::event::{Change, Outcome};
+use crate::rule::{Class, Severity};
+
+/// One request under judgement.
+pub(super) struct Facts<'f, 't> {
+    pub judge: &'f Judge<'t>,
+    pub at: usize,
+    pub record: &'f Record,
+    pub step: &'f Step,
+    pub known: Known,
+}
+
+/// What a check found: the field, the text, and a severity where it is not the catalogue's.
+type Found = (&'static str, String, Option<Severity>);
+type Check = fn(&Facts<'_, '_>) -> Option<Found>;
+
+/// The function of each indicator on behaviour that is one.
+const CHECKS: [(&str, Check); 13] = [
+    ("CJ-BEH-03", impersonates),
+    ("CJ-BEH-04", person_in_system_namespace),
+    ("CJ-BEH-08", suspend_toggled),
+    ("CJ-BEH-09", short_lived),
+    ("CJ-BEH-10", hijacked),
+    ("CJ-BEH-12", new_public_address),
+    ("CJ-BEH-13", workload_account),
+    ("CJ-BEH-14", prepared),
+    ("CJ-BEH-15", first_write),
+    ("CJ-BEH-16", refused_then_allowed),
+    ("CJ-BEH-17", sprayed),
+    ("CJ-BEH-18", label_disagrees),
+    ("CJ-BEH-19", off_hours),
+];
+
+/// Indicators that are a regular expression on a field of the event.
+const TEXTS: [(&str, &str, fn(&Record) -> Vec<&str>); 5] = [
+    ("CJ-BEH-01", "user.username", |record| vec![record.username.as_deref().unwrap_or("system:anonymous")]),
+    ("CJ-BEH-01", "user.groups", |record| record.groups.iter().map(String::as_str).collect()),
+    ("CJ-BEH-02", "user.username", |record| record.username.as_deref().into_iter().collect()),
+    ("CJ-BEH-11", "userAgent", |record| record.user_agent.as_deref().into_iter().collect()),
+    ("CJ-BEH-20", "user.username", |record| record.username.as_deref().into_iter().collect()),
+];
+
+/// All that fit, those of the catalogue that are switched off left out.
+pub(super) fn findings(facts: &Facts<'_, '_>) -> Vec<Finding> {
+    let catalogue = facts.judge.catalogue;
+    let of_text = TEXTS.iter().filter_map(|(id, field, read)| {
+        let text = read(facts.record).into_iter().find(|text| catalogue.matches_text(id, text))?;
+        Some((*id, (*field, text.to_owned(), None)))
+    });
+    let of_check = CHECKS.iter().filter_map(|(id, check)| Some((*id, check(facts)?)));
+    let masters = facts.record.groups.iter().any(|group| group == "system:masters");
+    let shared = masters.then(|| ("CJ-BEH-20", ("user.groups", "system:masters".to_owned(), None)));
+    let found = of_text.chain(of_check).chain(shared).filter_map(|(id, (place, text, severity))| {
+        let indicator = catalogue.get(id).filter(|indicator| indicator.enabled)?;
+        Some(Finding {
+            id: id.to_owned(),
+            name: indicator.name.clone(),
+            severity: severity.unwrap_or(indicator.severity),
+            category: Category::Behaviour,
+            place: place.to_owned(),
+            text: text.chars().take(200).collect(),
+            decoded: false,
+        })
+    });
+    let mut found: Vec<Finding> = found.collect();
+    found.sort_by(|left, right| left.id.cmp(&right.id));
+    found.dedup_by(|later, kept| later.id == kept.id);
+    found
+}
+
+impl Facts<'_, '_> {
+    fn window(&self) -> Option<&Window> {
+        self.judge.windows.get(&Key::Actor(Actor::of(self.record)))
+    }
+
+    /// Writes of the same actor within so many minutes on both sides.
+    fn writes_around(&self, minutes: i64) -> impl Iterator<Item = usize> {
+        let positions = self.judge.timeline.writes(&Actor::of(self.record));
+        let end = self.record.time.and_then(|time| time.checked_add(SignedDuration::from_mins(minutes)).ok());
+        let around = end.map(|end| self.judge.timeline.within(positions, end, SignedDuration::from_mins(2 * minutes)));
+        around.unwrap_or_default().iter().copied()
+    }
+}
+
+fn impersonates(facts: &Facts<'_, '_>) -> Option<Found> {
+    Some(("impersonatedUser.username", facts.record.impersonated_user.clone()?, None))
+}
+
+/// A person, or whoever holds a credential that is handed around.
+fn person_in_system_namespace(facts: &Facts<'_, '_>) -> Option<Found> {
+    let is_person = matches!(facts.record.principal_class, Class::Human | Class::Shared);
+    let namespace = facts.record.namespace.as_deref()?;
+    let is_system = ["kube-system", "gke-system", "kube-node-lease", "kube-public"].contains(&namespace);
+    (is_person && is_system).then(|| ("objectRef.namespace", namespace.to_owned(), None))
+}
+
+fn suspend_toggled(facts: &Facts<'_, '_>) -> Option<Found> {
+    let read = |state: &super::spec::State| state.object().pointer("/spec/suspend").and_then(Value::as_bool);
+    let before = read(facts.step.before.as_ref()?).unwrap_or(false);
+    let after = read(facts.step.after.as_ref().filter(|state| !state.partial)?).unwrap_or(false);
+    let name = facts.record.name.as_deref().unwrap_or_default().to_lowercase();
+    let guards = ["backup", "snapshot", "scan", "audit", "falco", "trivy", "velero", "archive", "security"];
+    let grave = after && guards.iter().any(|word| name.contains(word));
+    (before != after).then(|| ("spec.suspend", format!("{before} to {after}"), grave.then_some(Severity::High)))
+}
+
+fn short_lived(facts: &Facts<'_, '_>) -> Option<Found> {
+    let (judge, time) = (facts.judge, facts.record.time?);
+    if facts.record.change != Some(Change::Created) || facts.record.outcome == Outcome::DryRun {
+        return None;
+    }
+    let later = judge.timeline.requests(&object(facts.record)).iter().filter(|&&at| at > facts.at);
+    let mut writes = later.map(|&at| judge.timeline.record(at)).filter(|record| took_effect(record));
+    let gone = writes.find(|record| record.change == Some(Change::Deleted))?.time?;
+    let lived = gone.duration_since(time);
+    (lived <= SignedDuration::from_hours(1))
+        .then(|| ("objectRef", format!("deleted {} s later", lived.as_secs()), None))
+}
+
+/// Not for GitOps tools: that they set back what somebody changed is their work.
+fn hijacked(facts: &Facts<'_, '_>) -> Option<Found> {
+    let record = facts.record;
+    let is_change = record.change == Some(Change::Modified) && took_effect(record);
+    if !is_change || matches!(record.principal_class, Class::Gitops | Class::Controller) {
+        return None;
+    }
+    let runs = |state: &super::spec::State| runs(&state.object());
+    let (before, after) = (runs(facts.step.before.as_ref()?), runs(facts.step.after.as_ref()?));
+    let earlier = facts.judge.timeline.requests(&object(record)).iter().rev().filter(|&&at| at < facts.at);
+    let mut writers = earlier.map(|&at| facts.judge.timeline.record(at));
+    let writer = writers.find(|known| known.change.is_some() && took_effect(known))?;
+    let changed = before.iter().zip(&after).find(|(before, after)| before != after).map(|(_, after)| after.clone());
+    let changed = changed.or_else(|| after.get(before.len()).cloned())?;
+    let is_other = writer.username != record.username;
+    is_other.then(|| ("spec", format!("{changed} (was {}'s)", writer.username.as_deref().unwrap_or("-")), None))
+}
+
+/// Image, command and arguments of each container.
+fn runs(object: &Value) -> Vec<String> {
+    let pod = object.pointer("/spec/jobTemplate/spec/template/spec").unwrap_or(&Value::Null);
+    let lists = ["initContainers", "containers"].iter().filter_map(|list| pod.get(list)?.as_array());
+    let text = |container: &Value| {
+        let parts = ["image", "command", "args"].iter().filter_map(|key| container.get(key));
+        parts.map(super::spec::print).collect::<Vec<_>>().join(" ")
+    };
+    lists.flatten().map(text).collect()
+}
+
+fn new_public_address(facts: &Facts<'_, '_>) -> Option<Found> {
+    let record = facts.record;
+    let address = record.trusted_ip.as_deref().filter(|address| is_public_address(address))?;
+    // A shared credential's history is that of one address.
+    let is_new = facts.window().is_some_and(|window| !window.is_empty() && !window.knows_address(record));
+    let grave = matches!(record.principal_class, Class::WorkloadSa | Class::Gitops | Class::Controller);
+    is_new.then(|| ("sourceIPs", address.to_owned(), grave.then_some(Severity::High)))
+}
+
+fn workload_account(facts: &Facts<'_, '_>) -> Option<Found> {
+    let is_workload = facts.record.principal_class == Class::WorkloadSa;
+    is_workload.then(|| ("user.username", facts.record.username.clone().unwrap_or_default(), None))
+}
+
+/// Known only after a second pass.
+fn prepared(facts: &Facts<'_, '_>) -> Option<Found> {
+    let acts = precursors(facts.judge, facts.record, facts.record.time?);
+    let acts: Vec<&str> = acts.iter().map(|act| act.what.as_str()).collect();
+    (!acts.is_empty()).then(|| ("history", acts.join("; "), None))
+}
+
+fn first_write(facts: &Facts<'_, '_>) -> Option<Found> {
+    let user = || facts.record.username.clone().unwrap_or_default();
+    (facts.known == Known::Anomalous).then(|| ("history", user(), None))
+}
+
+fn refused_then_allowed(facts: &Facts<'_, '_>) -> Option<Found> {
+    if facts.record.outcome != Outcome::Success {
+        return None;
+    }
+    let judge = facts.judge;
+    let positions = judge.timeline.writes(&Actor::of(facts.record));
+    let before = judge.timeline.within(positions, facts.record.time?, SignedDuration::from_hours(1));
+    let refused = before.iter().map(|&at| judge.timeline.record(at)).rfind(|record| is_denied(record))?;
+    let words = super::page::Act::of(refused).what;
+    Some(("history", format!("{words} at {}", refused.time?), None))
+}
+
+fn sprayed(facts: &Facts<'_, '_>) -> Option<Found> {
+    let judge = facts.judge;
+    let template = |at: usize| {
+        let text = judge.timeline.event(at).body.as_ref()?.state.clone()?;
+        let object: Value = serde_json::from_str(&text).ok()?;
+        object.pointer("/spec/jobTemplate/spec/template/spec").map(Value::to_string)
+    };
+    let done = |at: &usize| took_effect(judge.timeline.record(*at));
+    let around: Vec<usize> = facts.writes_around(10).filter(done).collect();
+    let namespaces = |positions: &[usize]| -> BTreeSet<String> {
+        positions.iter().filter_map(|&at| judge.timeline.record(at).namespace.clone()).collect()
+    };
+    if namespaces(&around).len() < 3 {
+        return None;
+    }
+    let own = template(facts.at)?;
+    let same: Vec<usize> = around.into_iter().filter(|&at| template(at).as_ref() == Some(&own)).collect();
+    let found = namespaces(&same);
+    (found.len() >= 3).then(|| ("spec", found.into_iter().collect::<Vec<_>>().join(", "), None))
+}
+
+/// Tools that people use by hand, which write no such label of their own.
+const BY_HAND: [&str; 12] = [
+    "kubectl",
+    "kubectl.exe",
+    "curl",
+    "Wget",
+    "wget",
+    "python-requests",
+    "OpenAPI-Generator",
+    "Go-http-client",
+    "k9s",
+    "Mozilla",
+    "node-fetch",
+    "PostmanRuntime",
+];
+
+fn label_disagrees(facts: &Facts<'_, '_>) -> Option<Found> {
+    let after = facts.step.after.as_ref()?.object();
+    let label = after["metadata"]["labels"]["app.kubernetes.io/managed-by"].as_str()?.to_owned();
+    let tool = tool(facts.record.user_agent.as_deref())?;
+    let disagree = BY_HAND.contains(&tool) && !tool.to_lowercase().starts_with(&label.to_lowercase());
+    disagree.then(|| ("metadata.labels", format!("managed-by {label}, written with {tool}"), None))
+}
+
+/// Writes that an actor's hours are told from.
+const ENOUGH: usize = 5;
+
+fn off_hours(facts: &Facts<'_, '_>) -> Option<Found> {
+    let hour = facts.record.time?.to_zoned_datetime(TimeZone::UTC).hour();
+    let (known, writes) = facts.window()?.knows_hour(hour);
+    (!known && writes >= ENOUGH).then(|| ("time", format!("{hour:02}:00 UTC"), None))
+}

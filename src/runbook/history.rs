@@ -1,0 +1,301 @@
+//! Step 3: what the same actor did in the 30 days before: established, or anomalous.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde::Serialize;
+
+use super::Judge;
+use super::actor::{Actor, network, tool};
+use super::page::plural;
+use super::timeline::{object, took_effect};
+use crate::aggregate::Record;
+use crate::schedule::Schedule;
+
+/// How well the history of an actor explains an alert.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+pub enum Known {
+    /// Often, for long, and nothing new.
+    #[serde(rename = "E3")]
+    Established,
+    /// Some of that.
+    #[serde(rename = "E2")]
+    Partly,
+    /// A little.
+    #[serde(rename = "E1")]
+    Weak,
+    /// The dump covers too little to say that there was nothing.
+    #[serde(rename = "E?")]
+    Insufficient,
+    /// Nothing, and the dump would show it.
+    #[serde(rename = "E0")]
+    Anomalous,
+}
+
+impl Known {
+    /// `E3`, and the word for it.
+    pub(super) fn names(self) -> (&'static str, &'static str) {
+        match self {
+            Known::Established => ("E3", "established"),
+            Known::Partly => ("E2", "partly"),
+            Known::Weak => ("E1", "weak"),
+            Known::Insufficient => ("E?", "insufficient"),
+            Known::Anomalous => ("E0", "anomalous"),
+        }
+    }
+}
+
+/// What an actor did before.
+#[derive(Debug, Clone, Serialize)]
+pub struct History {
+    /// established, partly, weak, anomalous or insufficient.
+    pub class: &'static str,
+    #[serde(skip)]
+    pub known: Known,
+    pub text: String,
+    pub writes: usize,
+    pub cronjobs: usize,
+    pub days: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_seen: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_seen: Option<Timestamp>,
+    pub span_days: f64,
+    /// What of this alert the actor had not used before.
+    pub novel: Vec<&'static str>,
+    /// Whether this actor has written this CronJob before; by whom else it was written.
+    pub same_object: bool,
+    pub same_object_by_others: Vec<String>,
+    /// Who else writes CronJobs in this namespace.
+    pub others: Vec<String>,
+    pub coverage: String,
+    pub covered_days: f64,
+}
+
+/// Looks at the window before `time`; times must come in order, for one actor as for one namespace.
+pub(super) fn history(judge: &mut Judge<'_>, record: &Record, time: Timestamp) -> History {
+    let lookback = judge.settings.lookback;
+    let (coverage, hours) =
+        (judge.coverage_text(record, time, lookback, "d"), judge.covered_hours(record, time, lookback));
+    let own = judge.resolved(record).into_owned();
+    let others = judge.slide(Key::Namespace(own.cluster.clone(), own.namespace.clone()), time);
+    let (same_object_by_others, others) = (others.writers(OBJECT_WRITER, &own), others.writers(WRITER, &own));
+    let window = judge.slide(Key::Actor(Actor::of(record)), time);
+    let span = window.span();
+    let mut history = History {
+        class: "",
+        known: Known::Weak,
+        text: String::new(),
+        writes: window.len(),
+        cronjobs: window.counts[OBJECT].len(),
+        days: window.counts[DAY].len(),
+        first_seen: span.map(|(first, _)| first),
+        last_seen: span.map(|(_, last)| last),
+        span_days: span.map_or(0.0, |(first, last)| rounded(last.duration_since(first).as_secs_f64() / 86400.0)),
+        novel: window.novel(&own),
+        same_object: window.knows(OBJECT, &own),
+        same_object_by_others,
+        others,
+        coverage,
+        covered_days: rounded(hours / 24.0),
+    };
+    history.known = known(judge, &history);
+    history.class = history.known.names().1;
+    history.text = text(&history);
+    history
+}
+
+/// To a tenth.
+pub(super) fn rounded(number: f64) -> f64 {
+    (number * 10.0).round() / 10.0
+}
+
+fn known(judge: &Judge<'_>, history: &History) -> Known {
+    let limits = &judge.settings.limits;
+    let (writes, days) = (history.writes as u64, history.days as u64);
+    let grave = history.novel.iter().filter(|what| ["namespace", "registry", "tool"].contains(what)).count();
+    let days_in_span = |days: u64| history.span_days >= f64::from(u32::try_from(days).unwrap_or(u32::MAX));
+    let is_covered = history.covered_days >= f64::from(u32::try_from(limits.covered_days).unwrap_or(u32::MAX));
+    match writes {
+        0 if is_covered => Known::Anomalous,
+        0 => Known::Insufficient,
+        _ if writes >= limits.established_writes
+            && days >= limits.established_days
+            && days_in_span(limits.established_span_days)
+            && grave == 0 =>
+        {
+            Known::Established
+        }
+        _ if (writes >= limits.partly_writes || days >= limits.partly_days) && grave <= 1 => Known::Partly,
+        _ => Known::Weak,
+    }
+}
+
+fn text(history: &History) -> String {
+    if history.writes == 0 {
+        return format!("no CronJob write by this user ({})", history.coverage);
+    }
+    let writes = plural(history.writes, "write");
+    let on = format!("{writes} to {} on {}", plural(history.cronjobs, "CronJob"), plural(history.days, "day"));
+    let novel = if history.novel.is_empty() { "nothing".to_owned() } else { history.novel.join(", ") };
+    format!("{on} ({}); new here: {novel}", history.coverage)
+}
+
+/// Whose writes a window holds.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Key {
+    Actor(Actor),
+    Namespace(Option<String>, Option<String>),
+}
+
+/// Reads one property of a request.
+type Read = fn(&Record) -> BTreeSet<String>;
+
+/// What is counted of requests. All before `OBJECT` may be new to an actor.
+const FACETS: [(&str, Read); 12] = [
+    ("namespace", |record| one(record.namespace.clone())),
+    ("registry", |record| images(record, registry)),
+    ("repository", |record| images(record, |image| repository(image).to_owned())),
+    ("service account", |record| one(record.cronjob.as_ref().and_then(|cronjob| cronjob.service_account.clone()))),
+    ("schedule class", |record| {
+        one(record.cronjob.as_ref().and_then(|cronjob| schedule_class(cronjob.schedule.as_deref()?)))
+    }),
+    ("tool", |record| one(tool(record.user_agent.as_deref()).map(str::to_owned))),
+    ("network", |record| one(network(record.trusted_ip.as_deref()))),
+    ("hour of day", |record| one(record.time.map(|time| time.to_zoned_datetime(TimeZone::UTC).hour().to_string()))),
+    ("object", |record| one(Some(format!("{:?}", object(record))))),
+    ("day", |record| one(record.time.map(|time| time.to_zoned_datetime(TimeZone::UTC).date().to_string()))),
+    ("writer", |record| one(record.username.clone())),
+    ("writer of an object", |record| one(record.username.as_ref().map(|user| format!("{:?}\0{user}", record.name)))),
+];
+const NETWORK: usize = 6;
+const HOUR: usize = 7;
+const OBJECT: usize = 8;
+const DAY: usize = 9;
+const WRITER: usize = 10;
+const OBJECT_WRITER: usize = 11;
+
+/// The writes of a moving window, counted by their properties, so that a million alerts cost one pass.
+#[derive(Debug, Default)]
+pub(super) struct Window {
+    /// Positions inside, with their properties.
+    inside: VecDeque<(Option<Timestamp>, [BTreeSet<String>; 12])>,
+    /// How many of the key's positions were taken in.
+    taken: usize,
+    counts: [BTreeMap<String, usize>; 12],
+}
+
+impl Window {
+    /// Moves on to [end - lookback, end).
+    pub(super) fn slide(&mut self, judge: &Judge<'_>, positions: &[usize], end: Timestamp) {
+        let start = end.checked_sub(judge.settings.lookback).unwrap_or(Timestamp::MIN);
+        while let Some(&at) = positions.get(self.taken)
+            && judge.timeline.time(at).is_some_and(|time| time < end)
+        {
+            self.taken += 1;
+            let record = judge.timeline.record(at);
+            if took_effect(record) {
+                self.add(&judge.resolved(record));
+            }
+        }
+        while self.inside.front().is_some_and(|(time, _)| time.is_none_or(|time| time < start)) {
+            self.drop_first();
+        }
+    }
+
+    fn add(&mut self, record: &Record) {
+        let facets = FACETS.map(|(_, read)| read(record));
+        for (counts, values) in self.counts.iter_mut().zip(&facets) {
+            for value in values {
+                *counts.entry(value.clone()).or_default() += 1;
+            }
+        }
+        self.inside.push_back((record.time, facets));
+    }
+
+    fn drop_first(&mut self) {
+        let Some((_, facets)) = self.inside.pop_front() else { return };
+        for (counts, values) in self.counts.iter_mut().zip(&facets) {
+            for value in values {
+                if let Some(count) = counts.get_mut(value) {
+                    *count -= 1;
+                    if *count == 0 {
+                        counts.remove(value);
+                    }
+                }
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.inside.is_empty()
+    }
+
+    fn len(&self) -> usize {
+        self.inside.len()
+    }
+
+    fn span(&self) -> Option<(Timestamp, Timestamp)> {
+        Some((self.inside.front()?.0?, self.inside.back()?.0?))
+    }
+
+    fn knows(&self, facet: usize, record: &Record) -> bool {
+        FACETS[facet].1(record).iter().all(|value| self.counts[facet].contains_key(value))
+    }
+
+    /// What is new about a request. Where no record before tells a property, nothing can be said of it.
+    fn novel(&self, record: &Record) -> Vec<&'static str> {
+        let is_new = |facet: &usize| !self.counts[*facet].is_empty() && !self.knows(*facet, record);
+        (0..OBJECT).filter(is_new).map(|facet| FACETS[facet].0).collect()
+    }
+
+    /// Whether an hour of the day, or one beside it, was used before; the number of writes that tell.
+    pub(super) fn knows_hour(&self, hour: i8) -> (bool, usize) {
+        let near = [hour + 23, hour, hour + 1].map(|hour| (hour % 24).to_string());
+        (near.iter().any(|hour| self.counts[HOUR].contains_key(hour)), self.len())
+    }
+
+    /// Whether a source address was used before, where that can be told.
+    pub(super) fn knows_address(&self, record: &Record) -> bool {
+        self.knows(NETWORK, record)
+    }
+
+    /// Whoever else is counted, most writes first.
+    fn writers(&self, facet: usize, own: &Record) -> Vec<String> {
+        let prefix = if facet == OBJECT_WRITER { format!("{:?}\0", own.name) } else { String::new() };
+        let counts = self.counts[facet].iter().filter_map(|(key, count)| Some((key.strip_prefix(&prefix)?, *count)));
+        let mut counts: Vec<_> = counts.filter(|(name, _)| Some(*name) != own.username.as_deref()).collect();
+        counts.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
+        counts.into_iter().take(5).map(|(name, count)| format!("{name} ({count})")).collect()
+    }
+}
+
+fn one(value: Option<String>) -> BTreeSet<String> {
+    value.into_iter().collect()
+}
+
+fn images(record: &Record, part: fn(&str) -> String) -> BTreeSet<String> {
+    record.cronjob.iter().flat_map(|cronjob| &cronjob.images).map(|image| part(image)).collect()
+}
+
+/// Where an image comes from; a name without a host is Docker Hub's.
+pub(super) fn registry(image: &str) -> String {
+    let host = image.split_once('/').map(|(host, _)| host);
+    let is_host = |host: &&str| host.contains(['.', ':']) || *host == "localhost";
+    host.filter(is_host).unwrap_or("docker.io").to_owned()
+}
+
+/// An image without tag and digest.
+pub(super) fn repository(image: &str) -> &str {
+    let name = image.split('@').next().unwrap_or(image);
+    match name.rsplit_once(':') {
+        Some((name, tag)) if !tag.contains('/') => name,
+        _ => name,
+    }
+}
+
+fn schedule_class(schedule: &str) -> Option<String> {
+    let runs = Schedule::parse(schedule).ok()?.runs_per_day();
+    let class = [(1440.0, "minutely"), (24.0, "hourly"), (1.0, "daily"), (0.1, "weekly")];
+    Some(class.iter().find(|(least, _)| runs >= *least).map_or("rarely", |(_, name)| *name).to_owned())
+}

@@ -1,0 +1,379 @@
+//! What indicators find that no regular expression can: numbers, lists, relations between members.
+
+use std::net::Ipv4Addr;
+use std::ops::Range;
+
+use serde_json::Value;
+
+use super::pattern::cut_to;
+use super::places::{self, Place, member, secrets};
+use super::subject::{JOB, POD, Subject};
+use super::{Finding, Indicator};
+use crate::rule::is_public;
+
+/// A function by its name in the data file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Function {
+    RunsPerDay,
+    OneDate,
+    NeverFires,
+    RegistryNotAllowed,
+    GenericImageAndInlineShell,
+    SystemImageForeignRegistry,
+    UrlHostIsPublicIp,
+    TargetsControlPlane,
+    SecretsManyOrCloud,
+    BigCompute,
+    ImitatesSystemName,
+    NoHistory,
+    /// About the request or what was before: decided elsewhere, this is its name.
+    History(&'static str),
+}
+
+const NAMES: [(&str, Function); 12] = [
+    ("runs_per_day", Function::RunsPerDay),
+    ("one_date", Function::OneDate),
+    ("never_fires", Function::NeverFires),
+    ("registry_not_allowed", Function::RegistryNotAllowed),
+    ("generic_image_and_inline_shell", Function::GenericImageAndInlineShell),
+    ("system_image_foreign_registry", Function::SystemImageForeignRegistry),
+    ("url_host_is_public_ip", Function::UrlHostIsPublicIp),
+    ("targets_control_plane", Function::TargetsControlPlane),
+    ("secrets_many_or_cloud", Function::SecretsManyOrCloud),
+    ("big_compute", Function::BigCompute),
+    ("imitates_system_name", Function::ImitatesSystemName),
+    ("no_history", Function::NoHistory),
+];
+
+const HISTORY: [&str; 13] = [
+    "impersonates",
+    "human_in_system_ns",
+    "suspend_toggle",
+    "short_lived",
+    "hijacked",
+    "new_public_ip",
+    "workload_sa",
+    "precursor_sequence",
+    "first_seen",
+    "denied_then_ok",
+    "sprayed",
+    "label_mismatch",
+    "off_hours",
+];
+
+/// Bytes of one command in which a host is looked for.
+const LONGEST_COMMAND: usize = 1 << 16;
+/// Runs per day of a schedule that fires every minute.
+const EVERY_MINUTE: f64 = 1440.0;
+
+impl Function {
+    pub(super) fn parse(text: &str) -> Option<Function> {
+        let named = NAMES.iter().find(|(name, _)| *name == text).map(|(_, function)| *function);
+        named.or_else(|| HISTORY.into_iter().find(|name| *name == text).map(Function::History))
+    }
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Function::History(name) => name,
+            _ => NAMES.iter().find(|(_, function)| *function == self).map_or("", |(name, _)| *name),
+        }
+    }
+
+    pub(super) fn names() -> impl Iterator<Item = &'static str> {
+        NAMES.iter().map(|(name, _)| *name).chain(HISTORY)
+    }
+
+    pub(super) fn findings(self, indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
+        match self {
+            Function::RunsPerDay | Function::OneDate | Function::NeverFires => {
+                self.of_schedule(indicator, subject).into_iter().collect()
+            }
+            Function::RegistryNotAllowed
+            | Function::GenericImageAndInlineShell
+            | Function::SystemImageForeignRegistry => self.of_images(indicator, subject),
+            Function::UrlHostIsPublicIp => indicator.in_commands(subject, &names_public_ip),
+            Function::TargetsControlPlane => control_plane(indicator, subject),
+            Function::SecretsManyOrCloud => many_secrets(indicator, subject),
+            Function::BigCompute => big_compute(indicator, subject),
+            Function::ImitatesSystemName => imitates(indicator, subject),
+            Function::NoHistory => no_history(indicator, subject),
+            Function::History(_) => Vec::new(),
+        }
+    }
+
+    fn of_schedule(self, indicator: &Indicator, subject: &Subject<'_>) -> Option<Finding> {
+        let schedule = subject.schedule()?;
+        let context = subject.context;
+        let fits = indicator.find(&schedule).is_some();
+        let holds = match self {
+            Function::RunsPerDay => context.runs_per_day.map_or(fits, |runs| {
+                indicator.test.at_least.is_none_or(|least| runs >= least)
+                    && indicator.test.below.is_none_or(|below| runs < below)
+            }),
+            Function::OneDate => context.any_weekday && (context.one_date || (fits && !context.never_fires)),
+            _ => context.any_weekday && (context.never_fires || fits),
+        };
+        holds.then(|| indicator.finding("spec.schedule".to_owned(), schedule.trim(), &schedule))
+    }
+
+    fn of_images(self, indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
+        let allowed = subject.context.registries;
+        let in_container = |container: &super::Container<'_>| {
+            let image = container.image()?;
+            let holds = match self {
+                Function::RegistryNotAllowed => !allowed.is_empty() && !is_allowed(&image, allowed),
+                Function::SystemImageForeignRegistry => {
+                    indicator.find(&image).is_some() && !is_allowed(&image, allowed)
+                }
+                _ => {
+                    let command = indicator.test.command.as_ref();
+                    let inline = |text: &super::Text| command.is_none_or(|command| command.is_match(&text.text));
+                    indicator.find(&image).is_some() && container.texts.iter().any(inline)
+                }
+            };
+            holds.then(|| indicator.finding(member(&container.place, "image"), image.trim(), &image))
+        };
+        subject.containers.iter().filter_map(in_container).collect()
+    }
+}
+
+/// Whether an image comes from a registry, or a path of one, that is allowed.
+fn is_allowed(image: &str, allowed: &[String]) -> bool {
+    let name = full_name(image);
+    let is_below = |pattern: &String| {
+        let pattern = pattern.trim_end_matches('/').trim_start_matches("index.");
+        glob(pattern.as_bytes(), name.as_bytes()) || glob(format!("{pattern}/*").as_bytes(), name.as_bytes())
+    };
+    allowed.iter().any(is_below)
+}
+
+/// An image with its registry, without tag and digest: `alpine:3` is `docker.io/library/alpine`.
+fn full_name(image: &str) -> String {
+    let name = image.trim().split('@').next().unwrap_or_default();
+    let last = name.rfind('/').map_or(0, |slash| slash + 1);
+    let name = name[last..].find(':').map_or(name, |colon| &name[..last + colon]);
+    let name =
+        name.strip_prefix("index.docker.io/").map_or_else(|| name.to_owned(), |rest| format!("docker.io/{rest}"));
+    match name.split_once('/') {
+        None => format!("docker.io/library/{name}"),
+        Some(("docker.io", rest)) if !rest.contains('/') => format!("docker.io/library/{rest}"),
+        Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => name,
+        Some(_) => format!("docker.io/{name}"),
+    }
+}
+
+/// Whether text fits a pattern in which `*` stands for any text. Each star but the last takes as little as it can.
+fn glob(pattern: &[u8], text: &[u8]) -> bool {
+    let (mut at, mut on, mut star) = (0, 0, None);
+    while at < text.len() {
+        match pattern.get(on) {
+            Some(b'*') => {
+                star = Some((on, at));
+                on += 1;
+            }
+            Some(byte) if *byte == text[at] => (on, at) = (on + 1, at + 1),
+            _ => match star {
+                Some((back, from)) => {
+                    star = Some((back, from + 1));
+                    (on, at) = (back + 1, from + 1);
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[on..].iter().all(|byte| *byte == b'*')
+}
+
+/// Whether the command that a match starts names a public address as a host.
+fn names_public_ip(text: &str, found: &Range<usize>) -> bool {
+    let command = cut_to(&text[found.start..], LONGEST_COMMAND);
+    let command = &command[..command.find(['|', ';', '&', '\n']).unwrap_or(command.len())];
+    let hosts = command.split(|char: char| char.is_whitespace() || matches!(char, '"' | '\'' | '=' | '(' | ')' | ','));
+    hosts.filter_map(host).any(|address| is_public(address.into()))
+}
+
+/// The address that is the host of a URL, with or without its scheme.
+fn host(word: &str) -> Option<Ipv4Addr> {
+    let rest = word.split_once("://").map_or(word, |(_, rest)| rest);
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let host = authority.rsplit('@').next()?.split(':').next()?;
+    let octets: Vec<u8> = host.split('.').map(str::parse).collect::<Result<_, _>>().ok()?;
+    <[u8; 4]>::try_from(octets).ok().map(Ipv4Addr::from)
+}
+
+fn control_plane(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
+    let Some(pod) = subject.pod else { return Vec::new() };
+    let below =
+        |path: &str| places::steps(path).map(|steps| places::walk(POD.to_owned(), pod, &steps)).unwrap_or_default();
+    let mut findings = Vec::new();
+    let mut found = |place: String, text: &str| findings.push(indicator.finding(place, text, text));
+    for (place, toleration) in below(".tolerations[*]") {
+        match toleration.get("key").and_then(Value::as_str).unwrap_or_default() {
+            "" if toleration.get("operator").and_then(Value::as_str) == Some("Exists") => {
+                found(place, "operator: Exists")
+            }
+            key if indicator.find(key).is_some() => found(member(&place, "key"), key),
+            _ => {}
+        }
+    }
+    for (place, selector) in below(".nodeSelector") {
+        let keys = selector.as_object().into_iter().flat_map(serde_json::Map::keys);
+        keys.filter(|key| indicator.find(key).is_some()).for_each(|key| found(member(&place, key), key));
+    }
+    let affinity = ".affinity.nodeAffinity";
+    let required =
+        format!("{affinity}.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[*].matchExpressions[*]");
+    let preferred =
+        format!("{affinity}.preferredDuringSchedulingIgnoredDuringExecution[*].preference.matchExpressions[*]");
+    for (place, expression) in below(&required).into_iter().chain(below(&preferred)) {
+        let text = |key: &str| expression.get(key).and_then(Value::as_str).unwrap_or_default();
+        if !matches!(text("operator"), "DoesNotExist" | "NotIn") && indicator.find(text("key")).is_some() {
+            found(member(&place, "key"), text("key"));
+        }
+    }
+    for (place, node) in below(".nodeName") {
+        let name = node.as_str().unwrap_or_default();
+        let folded = name.to_ascii_lowercase();
+        if ["master", "control-plane", "controlplane"].iter().any(|word| folded.contains(word)) {
+            found(place, name);
+        }
+    }
+    findings
+}
+
+fn many_secrets(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
+    let mut names: Vec<(String, &str)> = Vec::new();
+    for (place, name) in secrets(subject) {
+        if let Some(name) = name.as_str().filter(|name| names.iter().all(|(_, known)| known != name)) {
+            names.push((place, name));
+        }
+    }
+    let telling = names.iter().filter(|(_, name)| indicator.find(name).is_some());
+    let mut findings: Vec<Finding> =
+        telling.map(|(place, name)| indicator.finding(place.clone(), name, name)).collect();
+    let count = u32::try_from(names.len()).map_or(f64::MAX, f64::from);
+    if indicator.test.at_least.is_some_and(|least| count >= least) {
+        let list: Vec<&str> = names.iter().map(|(_, name)| *name).collect();
+        let text = format!("{} secrets: {}", names.len(), list.join(", "));
+        findings.push(indicator.finding(POD.to_owned(), &text, &text));
+    }
+    findings
+}
+
+fn big_compute(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
+    let every_minute = subject.context.runs_per_day.is_some_and(|runs| runs >= EVERY_MINUTE);
+    let in_container = |container: &super::Container<'_>| {
+        let place = member(&container.place, "resources");
+        let of = |kind: &str| container.value.get("resources").and_then(|resources| resources.get(kind)?.as_object());
+        for kind in ["limits", "requests"] {
+            for (name, amount) in of(kind).into_iter().flatten() {
+                let quantity = quantity(amount).unwrap_or_default();
+                let is_big = name == "cpu" && indicator.test.at_least.is_some_and(|least| quantity >= least);
+                if is_big || (quantity > 0.0 && indicator.find(name).is_some()) {
+                    let text = format!("{name}: {}", super::print(amount));
+                    return Some(indicator.finding(member(&member(&place, kind), name), &text, &text));
+                }
+            }
+        }
+        let is_limited = of("limits").is_some_and(|limits| limits.contains_key("cpu"));
+        (every_minute && !is_limited).then(|| indicator.finding(place, "no CPU limit", "no CPU limit"))
+    };
+    subject.containers.iter().filter_map(in_container).collect()
+}
+
+/// An amount as Kubernetes writes it, as far as CPUs and devices need it: `2`, `"500m"`, `"1k"`.
+fn quantity(value: &Value) -> Option<f64> {
+    let text = places::text(value)?;
+    let text = text.trim();
+    let (number, factor) = match text.as_bytes().last()? {
+        b'm' => (&text[..text.len() - 1], 0.001),
+        b'k' => (&text[..text.len() - 1], 1000.0),
+        _ => (text, 1.0),
+    };
+    number.parse::<f64>().ok().map(|number| number * factor)
+}
+
+fn imitates(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
+    if subject.context.actor_is_system {
+        return Vec::new();
+    }
+    let paths = indicator.at.iter().filter_map(|place| match place {
+        Place::Paths(paths) => Some(paths),
+        _ => None,
+    });
+    let values = paths.flatten().flat_map(|path| path.values(subject));
+    let imitates =
+        |name: &str| indicator.find(name).is_some() || indicator.test.names.iter().any(|known| is_near(name, known));
+    let names = values.filter_map(|(place, value)| Some((place, value.as_str()?)));
+    names.filter(|(_, name)| imitates(name)).map(|(place, name)| indicator.finding(place, name, name)).collect()
+}
+
+/// Written almost alike: one edit in seven letters or fewer, two in more.
+fn is_near(name: &str, known: &str) -> bool {
+    let most = if known.len() < 8 { 1 } else { 2 };
+    name.len().abs_diff(known.len()) <= most && strsim::levenshtein(name, known) <= most
+}
+
+fn no_history(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
+    let number = |value: Option<&Value>| places::text(value?)?.trim().parse::<f64>().ok();
+    let spec = subject.object.get("spec");
+    let limits = ["successfulJobsHistoryLimit", "failedJobsHistoryLimit"];
+    let zero = limits.into_iter().filter(|key| number(spec.and_then(|spec| spec.get(key))) == Some(0.0));
+    let texts: Vec<String> = zero.clone().map(|key| format!("{key}: 0")).collect();
+    let places: Vec<String> = zero.map(|key| member("spec", key)).collect();
+    let mut findings = Vec::new();
+    if !texts.is_empty() {
+        let text = texts.join(", ");
+        findings.push(indicator.finding(places.join(", "), &text, &text));
+    }
+    let ttl = "ttlSecondsAfterFinished";
+    let seconds = number(subject.job.and_then(|job| job.get(ttl)));
+    if let Some(seconds) = seconds.filter(|seconds| indicator.test.at_least.is_none_or(|most| *seconds <= most)) {
+        let text = format!("{ttl}: {seconds}");
+        findings.push(indicator.finding(member(JOB, ttl), &text, &text));
+    }
+    findings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_have_full_names() {
+        for (image, expected) in [
+            ("alpine", "docker.io/library/alpine"),
+            ("alpine:3@sha256:00", "docker.io/library/alpine"),
+            ("docker.io/alpine", "docker.io/library/alpine"),
+            ("a/b:1", "docker.io/a/b"),
+            ("index.docker.io/a/b", "docker.io/a/b"),
+            ("reg.local:5000/a/b:1", "reg.local:5000/a/b"),
+            ("localhost/a", "localhost/a"),
+            ("", "docker.io/library/"),
+        ] {
+            assert_eq!(full_name(image), expected, "{image}");
+        }
+    }
+
+    #[test]
+    fn stars_stand_for_any_text() {
+        for (pattern, text, expected) in [
+            ("1.dkr.ecr.*.amazonaws.com/*", "1.dkr.ecr.eu-west-1.amazonaws.com/a", true),
+            ("a*b*c", "axxbyyc", true),
+            ("a*b*c", "axxbyy", false),
+            ("a*a", "a", false),
+            ("*", "", true),
+        ] {
+            assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn hosts_are_not_paths() {
+        let public = |text: &str| names_public_ip(text, &(0..text.len()));
+        assert!(public("curl 'http://u:p@203.0.113.7:80/x'"));
+        assert!(public("wget --url=203.0.113.7"));
+        assert!(!public("curl https://example.com/203.0.113.7/x"));
+        assert!(!public("curl http://10.0.0.1/x; echo 203.0.113.7"));
+    }
+}

