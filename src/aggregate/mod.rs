@@ -11,6 +11,8 @@ mod ledger;
 mod observation;
 mod summary;
 
+use std::collections::BTreeMap;
+
 pub use alerts::Alert;
 pub use body::{Body, Interner};
 pub use coverage::{Coverage, Day, Gap};
@@ -39,6 +41,20 @@ impl Tally {
         self.observations.append(&mut other.observations);
         self.inputs.append(&mut other.inputs);
         self.coverage.merge(other.coverage);
+        self
+    }
+
+    /// Takes in what a second pass over the same sources kept: a record that the first one kept too stays one.
+    #[must_use]
+    pub fn with_acts(mut self, acts: Vec<Observation>) -> Tally {
+        let places = self.observations.iter().enumerate();
+        let known: BTreeMap<Evidence, usize> = places.map(|(at, known)| (known.evidence().clone(), at)).collect();
+        for act in acts {
+            match known.get(act.evidence()) {
+                Some(&at) => self.observations[at].interests.extend(act.interests),
+                None => self.observations.push(act),
+            }
+        }
         self
     }
 }

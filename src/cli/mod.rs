@@ -79,9 +79,7 @@ fn sweep(found: &Found, job: &Job, progress: &Progress, threads: Option<u16>, de
     let pack = Pack::new(Vec::new(), Tuning::default(), steps::precursors(&users)?);
     let second = Job { pack, cluster: job.cluster.clone(), ..*job };
     let acts = sweep::in_threads(threads, || sweep::sweep(found, &second, &Silent))?.observations;
-    let acts = acts.into_iter().filter(|act| act.record.resource.as_deref() != Some("cronjobs"));
-    let observations = tally.observations.into_iter().chain(acts).collect();
-    Ok(Tally { observations, ..tally })
+    Ok(tally.with_acts(acts))
 }
 
 /// Watches a second pass, which the display does not count.

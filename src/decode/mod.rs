@@ -16,7 +16,7 @@ use std::fs::File;
 use std::io::{self, Read};
 
 pub use hashing::Hashing;
-pub(crate) use hashing::{sha256, sha256_of_parts};
+pub(crate) use hashing::{digest, sha256, sha256_of_parts};
 pub use sniff::Kind;
 pub use window::Window;
 

@@ -2,6 +2,7 @@
 
 mod csv;
 mod directory;
+mod html;
 mod json;
 mod markdown;
 mod run;
@@ -33,7 +34,7 @@ pub struct Report<'r> {
 type Writer = fn(&Report<'_>, &mut dyn io::Write) -> io::Result<()>;
 
 /// The report files of a scan, in the order they are written.
-pub const FILES: [(&str, Writer); 9] = [
+pub const FILES: [(&str, Writer); 10] = [
     ("summary.csv", csv::summary),
     ("alerts.csv", csv::alerts),
     ("hits.csv", |report, out| csv::hits(&report.finished.hits, out)),
@@ -43,10 +44,17 @@ pub const FILES: [(&str, Writer); 9] = [
     ("coverage.csv", csv::coverage),
     ("inputs.csv", csv::inputs),
     ("report.json", json::report),
+    ("report.html", page),
 ];
 
 /// The files of a runbook.
 pub const RUNBOOK_FILES: [(&str, Writer); 2] = [("runbook.json", json::runbook), ("runbook.md", markdown::runbook)];
+
+/// The page is made of what report.json and runbook.json hold.
+fn page(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+    let runbook = report.runbook.map(serde_json::to_value).transpose()?;
+    html::page(&json::value(report), runbook.as_ref(), out)
+}
 
 /// Hits to standard output, in report order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

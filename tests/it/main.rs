@@ -11,6 +11,7 @@ mod laws;
 mod oracle;
 mod readme;
 mod rules;
+mod runbook;
 mod tidy;
 
 use std::path::{Path, PathBuf};

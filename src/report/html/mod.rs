@@ -1,0 +1,274 @@
+//! The page for people: one file that needs no network and no script, and runs none but its own.
+//!
+//! Log text is hostile. The environment's formatter escapes every value that this module did not build itself, shows
+//! control and direction characters, and nothing of a log becomes a link. The content security policy names the style and
+//! the script by their hashes, so that a mistake here would still run nothing.
+
+mod charts;
+mod model;
+mod text;
+
+use std::io::{self, Write};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use minijinja::value::Serde;
+use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value as Cell, context};
+use serde_json::{Value, json};
+
+use crate::decode::digest;
+use charts::Axis;
+use model::{Alert, Alerts, SEVERITIES, VERDICTS, list};
+
+/// Alerts that the page holds.
+const ALERTS: usize = 500;
+/// Rows of the other tables.
+const ROWS: usize = 100;
+/// Clusters that the coverage shows.
+const CLUSTERS: usize = 40;
+/// Characters of one text.
+const TEXT: usize = 2000;
+
+/// Writes the page. `report` is what report.json holds, `runbook` what runbook.json holds, `None` where it did not run.
+///
+/// # Errors
+/// The page cannot be written.
+pub(super) fn page(report: &Value, runbook: Option<&Value>, out: &mut dyn Write) -> io::Result<()> {
+    let alerts = Alerts::new(report, runbook);
+    let environment = environment().map_err(io::Error::other)?;
+    let template = environment.get_template("page.html").map_err(io::Error::other)?;
+    let (style, script) = (unix_lines(include_str!("page.css")), unix_lines(include_str!("page.js")));
+    let axis = Axis::new(report, &alerts);
+    let context = context! {
+        style_hash => Cell::from_safe_string(hash(&style)),
+        script_hash => Cell::from_safe_string(hash(&script)),
+        style => Cell::from_safe_string(style),
+        script => Cell::from_safe_string(script),
+        chart => axis.map(|axis| chart(&axis, &alerts)),
+        coverage => axis.map(|axis| coverage(&axis, report)),
+        d => json_cell(content(report, runbook, &alerts)),
+    };
+    let page = template.render(context).map_err(io::Error::other)?;
+    out.write_all(page.as_bytes())
+}
+
+fn environment() -> Result<Environment<'static>, minijinja::Error> {
+    let mut environment = Environment::new();
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_undefined_behavior(UndefinedBehavior::Chainable);
+    environment.set_formatter(format);
+    environment.add_filter("count", text::count);
+    environment.add_filter("short", text::short);
+    environment.add_filter("plural", |number: u64, noun: &str| text::plural(number, noun));
+    environment.add_filter("seconds", text::seconds);
+    environment.add_filter("clip", |text: &str, most: usize| text::clip(text, most));
+    environment.add_filter("rows", |text: &str| text.split('\n').map(str::to_owned).collect::<Vec<_>>());
+    environment.add_template("page.html", include_str!("page.html"))?;
+    Ok(environment)
+}
+
+/// Whatever the template prints goes through here.
+fn format(out: &mut Output, _: &mut State, value: &Cell) -> Result<(), minijinja::Error> {
+    if value.is_undefined() || value.is_none() {
+        return Ok(());
+    }
+    if value.is_safe() {
+        return Ok(out.write_str(value.as_str().unwrap_or_default())?);
+    }
+    match value.as_str() {
+        Some(string) => text::escape(string, out)?,
+        // A whole number reads as one.
+        None => text::escape(value.to_string().trim_end_matches(".0"), out)?,
+    }
+    Ok(())
+}
+
+/// As browsers hash it, wherever the source was checked out.
+fn unix_lines(text: &str) -> String {
+    text.replace("\r\n", "\n")
+}
+
+fn hash(text: &str) -> String {
+    format!("sha256-{}", STANDARD.encode(digest(text.as_bytes())))
+}
+
+fn json_cell(value: Value) -> Cell {
+    Cell::from(Serde(value))
+}
+
+fn chart(axis: &Axis, alerts: &Alerts) -> Cell {
+    let hits = charts::hits(axis, alerts);
+    context! {
+        svg => Cell::from_safe_string(hits.svg),
+        marks => Cell::from_safe_string(hits.marks),
+        unit => axis.unit(),
+        labels => axis.labels(),
+        scale => hits.scale,
+        table => json_cell(hits.table.into()),
+        undated => hits.undated,
+    }
+}
+
+fn coverage(axis: &Axis, report: &Value) -> Cell {
+    let clusters = charts::coverage(axis, report);
+    let count = clusters.len();
+    let rows: Vec<_> = (clusters.into_iter().take(CLUSTERS))
+        .map(|cluster| {
+            context! {
+                svg => Cell::from_safe_string(cluster.svg),
+                text => json_cell(cluster.text),
+            }
+        })
+        .collect();
+    context! { labels => axis.labels(), more => count - rows.len(), rows }
+}
+
+/// What the template prints beside the charts.
+fn content(report: &Value, runbook: Option<&Value>, alerts: &Alerts) -> Value {
+    let none = Value::Null;
+    let runbook = runbook.unwrap_or(&none);
+    let actors = alerts.actors();
+    let ghosts = list(runbook, "controller_only");
+    let damaged =
+        list(report, "inputs").iter().filter(|input| matches!(input["status"].as_str(), Some("partial" | "failed")));
+    let damaged: Vec<_> = damaged.collect();
+    let rows: Vec<_> = alerts.all.iter().take(ALERTS).enumerate().map(|(at, alert)| row(at, alert)).collect();
+    json!({
+        "judged": !runbook.is_null(),
+        "settings": bounded(&runbook["settings"]),
+        "totals": report["totals"],
+        "span": span(report),
+        "tiles": alerts.tiles(),
+        "heat": alerts.heat(),
+        "classes": alerts.classes.iter().map(|class| json!({"name": class.name, "css": class.css})).collect::<Vec<_>>(),
+        "severities": chips(alerts, &SEVERITIES, |alert| alert.severity),
+        "verdicts": chips(alerts, &VERDICTS, |alert| alert.verdict),
+        "clusters": alerts.clusters(ALERTS),
+        "alerts": rows,
+        "most": ALERTS,
+        "alert_count": alerts.all.len(),
+        "actors": actors.iter().take(ROWS).map(bounded).collect::<Vec<_>>(),
+        "actor_count": actors.len(),
+        "ghosts": ghosts.iter().take(ROWS).map(bounded).collect::<Vec<_>>(),
+        "ghost_count": ghosts.len(),
+        "damaged": damaged.iter().take(ROWS).map(|input| bounded(input)).collect::<Vec<_>>(),
+        "damaged_count": damaged.len(),
+    })
+}
+
+/// The classes that the page's alerts have, with how many.
+fn chips(alerts: &Alerts, classes: &[model::Class], class: impl Fn(&Alert) -> usize) -> Vec<Value> {
+    let mut counts = vec![0_u64; classes.len()];
+    alerts.all.iter().take(ALERTS).for_each(|alert| counts[class(alert)] += 1);
+    let named = classes.iter().zip(counts).enumerate().filter(|(_, (_, count))| *count > 0);
+    named.map(|(at, (class, count))| json!({"name": class.name, "css": class.css, "at": at, "count": count})).collect()
+}
+
+fn span(report: &Value) -> Value {
+    let days = list(report, "coverage");
+    let time = |key: &str| {
+        days.iter().filter_map(|day| day[key].as_str()?.parse::<jiff::Timestamp>().ok()).collect::<Vec<_>>()
+    };
+    let (first, last) = (time("first_seen").into_iter().min(), time("last_seen").into_iter().max());
+    let clusters = days.chunk_by(|left, right| left["cluster"] == right["cluster"]).count();
+    json!({"first": first.map(text::minutes), "last": last.map(text::minutes), "clusters": clusters})
+}
+
+fn row(at: usize, alert: &Alert) -> Value {
+    let (verdict, severity) = (&VERDICTS[alert.verdict], &SEVERITIES[alert.severity]);
+    let mut row = bounded(alert.value);
+    row["at"] = (at + 1).into();
+    row["verdict"] = json!({"name": verdict.name, "css": verdict.css, "note": verdict.note, "at": alert.verdict});
+    row["severity"] = json!({"name": severity.name, "css": severity.css, "at": alert.severity});
+    row["hits"] = alert.hits.into();
+    row["page"] = alert.runbook.map(bounded).into();
+    row
+}
+
+/// A copy whose texts have an end.
+fn bounded(value: &Value) -> Value {
+    match value {
+        Value::String(string) => text::clip(string, TEXT).into(),
+        Value::Array(items) => items.iter().take(ROWS).map(bounded).collect(),
+        Value::Object(members) => members.iter().map(|(key, value)| (key.clone(), bounded(value))).collect(),
+        other => other.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn printed(report: &Value, runbook: Option<&Value>) -> String {
+        let mut out = Vec::new();
+        page(report, runbook, &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn alert(text: &str) -> Value {
+        json!({"alert_id": "1", "rule_id": text, "severity": "high", "title": text, "cluster": text, "namespace": text,
+               "username": text, "hits": 2, "first_seen": "2026-11-24T03:12:44Z", "last_seen": text, "dedup_key": text,
+               "mitre": [text], "verdict": "SUSPICIOUS"})
+    }
+
+    #[test]
+    fn nothing_is_needed() {
+        for runbook in [None, Some(&json!({})), Some(&json!({"alerts": [{}], "controller_only": [{}]}))] {
+            for report in [json!({}), json!({"alerts": [{}], "inputs": [{"status": "failed"}], "coverage": [{}]})] {
+                assert!(printed(&report, runbook).contains("</html>"));
+            }
+        }
+    }
+
+    #[test]
+    fn log_text_is_text() {
+        let hostile = "</script><script>x</script>\" onload='y' {{ 7*7 }} \u{202e}\u{9b}";
+        let leaf = json!({"path": hostile, "record": 1, "pointer": hostile});
+        let job = json!({"namespace": hostile, "name": hostile, "schedule": hostile, "diff_note": hostile, "evidence": leaf,
+            "containers": [{"name": hostile, "image": hostile, "args": [hostile], "env": [{"name": hostile, "value": hostile}]}],
+            "decoded": [{"where": hostile, "text": hostile}], "diff": [{"path": hostile, "before": hostile, "after": 1}]});
+        let runbook = json!({"alerts": [{"alert_id": "1", "cronjobs": [job], "next": [hostile],
+            "who": {"username": hostile, "groups": [hostile], "chain": [hostile]}}], "controller_only": [{"name": hostile}]});
+        let report = json!({"alerts": [alert(hostile)], "inputs": [{"path": hostile, "status": "failed", "error": hostile}],
+            "coverage": [{"cluster": hostile, "day": "2026-11-24", "first_seen": "2026-11-24T03:00:00Z",
+                          "last_seen": "2026-11-24T04:00:00Z", "hours_seen": 2, "gaps": []}]});
+        for page in [printed(&report, Some(&runbook)), printed(&report, None)] {
+            assert_eq!(page.matches("<script").count(), 1);
+            assert_eq!(page.matches("</script").count(), 1);
+            assert!(!page.contains("onload='") && !page.contains(['\u{202e}', '\u{9b}']));
+            assert!(page.contains("{{ 7*7 }} \\u{202e}\\u{9b}"));
+        }
+    }
+
+    #[test]
+    fn the_policy_names_what_the_page_holds() {
+        let page = printed(&json!({}), None);
+        for element in ["style", "script"] {
+            let (_, rest) = page.split_once(&format!("<{element}>")).unwrap();
+            let (inline, _) = rest.split_once(&format!("</{element}>")).unwrap();
+            assert!(page.contains(&format!("{element}-src '{}'", hash(inline))), "{element}");
+        }
+        assert!(!page.contains(" style=") && !page.contains("http://") && !page.contains("https://"));
+        assert!(!include_str!("page.html").contains("safe"));
+    }
+
+    #[test]
+    fn worst_first_and_no_more_than_the_page_holds() {
+        let many: Vec<_> = (0..ALERTS + 7)
+            .map(|at| {
+                let mut alert = alert(&format!("user-{}", at % 20));
+                alert["alert_id"] = at.to_string().into();
+                alert["verdict"] = if at == ALERTS + 3 { "MALICIOUS-LIKELY" } else { "EXPECTED" }.into();
+                alert
+            })
+            .collect();
+        let report = json!({"alerts": many});
+        let page = printed(&report, Some(&json!({})));
+        assert_eq!(page.matches("<tr class=\"alert\">").count(), ALERTS);
+        assert!(page.contains("first 500 of 507 alerts"));
+        assert!(page.split_once("<tbody class=\"k").unwrap().1.starts_with('0'));
+        assert!(page.contains("others (8)"));
+        assert_eq!(page, printed(&report, Some(&json!({}))));
+        assert!(!printed(&report, None).contains("MALICIOUS-LIKELY"));
+    }
+}

@@ -1,0 +1,237 @@
+//! Alerts as the page ranks, counts and groups them.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use super::text::plural;
+
+/// Rows and columns of the heat map.
+const HEAT: usize = 12;
+/// Shades of the heat map.
+const SHADES: f64 = 5.0;
+
+/// A verdict or a severity.
+#[derive(Debug)]
+pub(super) struct Class {
+    /// As reports write it.
+    pub(super) name: &'static str,
+    /// Its colour in page.css.
+    pub(super) css: &'static str,
+    /// What it says.
+    pub(super) note: &'static str,
+}
+
+const fn class(name: &'static str, css: &'static str, note: &'static str) -> Class {
+    Class { name, css, note }
+}
+
+/// Worst first; the last one takes what has none.
+pub(super) const VERDICTS: [Class; 5] = [
+    class("MALICIOUS-LIKELY", "k0", "critical signs, or signs that add up to an attack"),
+    class("SUSPICIOUS", "k1", "strong signs in the spec, or an actor out of character"),
+    class("REVIEW", "k3", "too little evidence to decide; a person has to look"),
+    class("EXPECTED", "k4", "consistent with established activity; nothing in the spec matched"),
+    class("no verdict", "k5", "the runbook did not look at these"),
+];
+
+/// Worst first; the last one takes what has none.
+pub(super) const SEVERITIES: [Class; 6] = [
+    class("critical", "k0", ""),
+    class("high", "k1", ""),
+    class("medium", "k2", ""),
+    class("low", "k3", ""),
+    class("info", "k4", ""),
+    class("no severity", "k5", ""),
+];
+
+/// Of one alert, what the overview needs.
+#[derive(Debug)]
+pub(super) struct Alert<'a> {
+    pub(super) value: &'a Value,
+    pub(super) runbook: Option<&'a Value>,
+    pub(super) verdict: usize,
+    pub(super) severity: usize,
+    pub(super) first_seen: &'a str,
+    pub(super) time: Option<Timestamp>,
+    pub(super) hits: u64,
+    /// Index into the classes by which the page counts and colours.
+    pub(super) class: usize,
+}
+
+impl<'a> Alert<'a> {
+    pub(super) fn text(&self, key: &str) -> &'a str {
+        string(self.value, key)
+    }
+}
+
+/// Alerts, worst first.
+#[derive(Debug)]
+pub(super) struct Alerts<'a> {
+    pub(super) all: Vec<Alert<'a>>,
+    /// Verdicts with a runbook, severities without.
+    pub(super) classes: &'static [Class],
+}
+
+/// A member that is a string, or nothing.
+pub(super) fn string<'a>(value: &'a Value, key: &str) -> &'a str {
+    value[key].as_str().unwrap_or_default()
+}
+
+/// A member that is a list, or an empty one.
+pub(super) fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
+    value[key].as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn rank(classes: &[Class], name: &str) -> usize {
+    classes.iter().position(|class| class.name == name).unwrap_or(classes.len() - 1)
+}
+
+impl<'a> Alerts<'a> {
+    pub(super) fn new(report: &'a Value, runbook: Option<&'a Value>) -> Self {
+        let judged: BTreeMap<&str, &Value> = runbook
+            .map(|runbook| list(runbook, "alerts"))
+            .unwrap_or_default()
+            .iter()
+            .map(|alert| (string(alert, "alert_id"), alert))
+            .collect();
+        let mut all: Vec<_> = list(report, "alerts")
+            .iter()
+            .map(|value| {
+                let found = judged.get(string(value, "alert_id")).copied();
+                let own = value["verdict"].as_str().filter(|_| runbook.is_some());
+                let verdict = own.or_else(|| found.and_then(|found| found["verdict"].as_str())).unwrap_or_default();
+                let (verdict, severity) = (rank(&VERDICTS, verdict), rank(&SEVERITIES, string(value, "severity")));
+                let first_seen = string(value, "first_seen");
+                Alert {
+                    value,
+                    runbook: found,
+                    verdict,
+                    severity,
+                    first_seen,
+                    time: first_seen.parse().ok(),
+                    hits: value["hits"].as_u64().unwrap_or(1),
+                    class: if runbook.is_some() { verdict } else { severity },
+                }
+            })
+            .collect();
+        all.sort_by_key(|alert| (alert.class, alert.severity, alert.time, alert.first_seen, alert.text("alert_id")));
+        Alerts { all, classes: if runbook.is_some() { &VERDICTS } else { &SEVERITIES } }
+    }
+
+    /// Alerts and hits of each class; the last class only if something is in it.
+    pub(super) fn tiles(&self) -> Vec<Value> {
+        let mut counts = vec![(0_u64, 0_u64); self.classes.len()];
+        for alert in &self.all {
+            counts[alert.class].0 += 1;
+            counts[alert.class].1 += alert.hits;
+        }
+        let shown = counts.len() - usize::from(counts.last().is_some_and(|last| last.0 == 0));
+        let tiles = self.classes.iter().zip(counts).take(shown);
+        tiles
+            .map(|(class, (alerts, hits))| {
+                json!({"name": class.name, "css": class.css, "note": class.note, "alerts": alerts,
+                       "hits": plural(hits, "hit")})
+            })
+            .collect()
+    }
+
+    /// Names of clusters, for the filter.
+    pub(super) fn clusters(&self, shown: usize) -> Vec<&'a str> {
+        let names: BTreeSet<_> = self.all.iter().take(shown).map(|alert| alert.text("cluster")).collect();
+        names.into_iter().collect()
+    }
+
+    /// Actors, worst and busiest first: what the runbook ranked or, without one, what the alerts say.
+    pub(super) fn actors(&self) -> Vec<Value> {
+        let mut actors = BTreeMap::<(&str, &str), (usize, u64, u64, BTreeSet<&str>)>::new();
+        for alert in &self.all {
+            let key = (alert.text("username"), alert.text("cluster"));
+            let actor = actors.entry(key).or_insert((usize::MAX, 0, 0, BTreeSet::new()));
+            actor.0 = actor.0.min(alert.class);
+            actor.1 += 1;
+            actor.2 += alert.hits;
+            actor.3.insert(alert.text("namespace"));
+        }
+        let mut ranked: Vec<_> = actors.into_iter().collect();
+        ranked.sort_by_key(|(_, (worst, _, hits, _))| (*worst, Reverse(*hits)));
+        let rows = ranked.into_iter().map(|((username, cluster), (worst, alerts, hits, namespaces))| {
+            let class = &self.classes[worst];
+            json!({"username": username, "cluster": cluster, "worst": class.name, "css": class.css, "alerts": alerts,
+                   "hits": hits, "namespaces": namespaces.into_iter().filter(|name| !name.is_empty()).collect::<Vec<_>>()})
+        });
+        rows.collect()
+    }
+
+    /// Hits by username and namespace: the busiest of both, the rest summed.
+    pub(super) fn heat(&self) -> Value {
+        let users = Busiest::new(self.all.iter().map(|alert| (alert.text("username"), alert.hits)));
+        let spaces = Busiest::new(self.all.iter().map(|alert| (alert.text("namespace"), alert.hits)));
+        let mut cells = vec![vec![(0_u64, usize::MAX); spaces.columns()]; users.columns()];
+        for alert in &self.all {
+            let cell = &mut cells[users.place(alert.text("username"))][spaces.place(alert.text("namespace"))];
+            *cell = (cell.0 + alert.hits, cell.1.min(alert.class));
+        }
+        let most = cells.iter().flatten().map(|cell| cell.0).max().unwrap_or(0);
+        let rows: Vec<_> = (users.labels().into_iter().zip(cells))
+            .map(|(user, row)| {
+                let cells: Vec<_> = row.into_iter().map(|cell| self.cell(cell, most)).collect();
+                json!({"user": user, "cells": cells})
+            })
+            .collect();
+        json!({"namespaces": spaces.labels(), "rows": rows, "other_users": users.others, "other_namespaces": spaces.others})
+    }
+
+    fn cell(&self, (hits, worst): (u64, usize), most: u64) -> Value {
+        // The first two classes are those that a busy cell must not hide.
+        let mark = (worst < 2).then(|| json!({"name": self.classes[worst].name, "css": self.classes[worst].css}));
+        json!({"hits": hits, "shade": shade(hits, most), "mark": mark})
+    }
+}
+
+#[expect(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 5")]
+fn shade(hits: u64, most: u64) -> u64 {
+    if hits == 0 {
+        return 0;
+    }
+    ((hits as f64).ln_1p() / (most as f64).ln_1p() * SHADES).ceil().clamp(1.0, SHADES) as u64
+}
+
+/// The names with the most hits, and how many others there are.
+struct Busiest<'a> {
+    names: Vec<&'a str>,
+    places: BTreeMap<&'a str, usize>,
+    others: usize,
+}
+
+impl<'a> Busiest<'a> {
+    fn new(hits: impl Iterator<Item = (&'a str, u64)>) -> Self {
+        let mut sums = BTreeMap::<&str, u64>::new();
+        for (name, hits) in hits {
+            *sums.entry(name).or_default() += hits;
+        }
+        let mut ranked: Vec<_> = sums.into_iter().collect();
+        ranked.sort_by_key(|(_, hits)| Reverse(*hits));
+        // A single other name takes no more room than the word for it.
+        let kept = if ranked.len() == HEAT + 1 { HEAT + 1 } else { HEAT };
+        let names: Vec<_> = ranked.iter().take(kept).map(|(name, _)| *name).collect();
+        let places = names.iter().enumerate().map(|(at, name)| (*name, at)).collect();
+        Busiest { others: ranked.len() - names.len(), names, places }
+    }
+
+    fn columns(&self) -> usize {
+        self.names.len() + usize::from(self.others > 0)
+    }
+
+    fn place(&self, name: &str) -> usize {
+        self.places.get(name).copied().unwrap_or(self.names.len())
+    }
+
+    fn labels(&self) -> Vec<Value> {
+        let named = self.names.iter().map(|name| json!({"name": name, "others": null}));
+        let others = (self.others > 0).then(|| json!({"name": "", "others": self.others}));
+        named.chain(others).collect()
+    }
+}

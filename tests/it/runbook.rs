@@ -1,0 +1,333 @@
+//! The runbook, end to end: indicators on behaviour by their own examples, sources of specs, verdicts of the story.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::PathBuf;
+
+use kubesweep::runbook::Catalogue;
+use kubesweep::runbook::indicators::Example;
+use serde_json::{Value, json};
+
+use crate::{hits, kubesweep, root, rows, scan};
+
+/// The moment of the request under judgement.
+const NOW: &str = "2026-11-24T03:00:00Z";
+
+/// A native event, `minutes` from now, from the words of an example.
+fn event(words: &Value, id: &str) -> Value {
+    let text = |key: &str| words[key].as_str().map(str::to_owned);
+    let now: jiff::Timestamp = NOW.parse().unwrap();
+    let minutes = words["minutes"].as_i64().unwrap_or(0);
+    let time = now.checked_add(jiff::SignedDuration::from_mins(minutes)).unwrap();
+    let path = text("resource").unwrap_or_else(|| "cronjobs".to_owned());
+    let (resource, subresource) =
+        path.split_once('/').map_or((path.as_str(), None), |(left, right)| (left, Some(right)));
+    let mut event = json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "RequestResponse", "auditID": id,
+        "stage": "ResponseComplete", "verb": words["verb"], "requestURI": format!("/{path}"),
+        "user": {"username": words["user"], "groups": words.get("groups").cloned().unwrap_or(json!(["system:authenticated"]))},
+        "sourceIPs": [text("ip").unwrap_or_else(|| "10.0.0.9".to_owned())],
+        "userAgent": text("agent").unwrap_or_else(|| "kubectl/v1.29.0".to_owned()),
+        "objectRef": {"resource": resource, "subresource": subresource, "namespace": words["namespace"], "name": words["name"],
+                      "apiGroup": "batch", "apiVersion": "v1"},
+        "responseStatus": {"code": words.get("code").cloned().unwrap_or(json!(200))},
+        "requestReceivedTimestamp": time, "stageTimestamp": time,
+    });
+    if let Some(user) = text("impersonates") {
+        event["impersonatedUser"] = json!({"username": user});
+    }
+    if resource == "cronjobs" && words["verb"] != "delete" && words["code"].as_i64().unwrap_or(200) < 400 {
+        event["responseObject"] = cronjob(words);
+    }
+    event
+}
+
+fn cronjob(words: &Value) -> Value {
+    let image = words["image"].as_str().unwrap_or("registry.example.com/report:1");
+    let command: Vec<&str> = words["command"].as_str().unwrap_or("/report").split(' ').collect();
+    let container = json!({"name": "c", "image": image, "command": command});
+    json!({"kind": "CronJob", "metadata": {"name": words["name"], "namespace": words["namespace"], "labels": words["labels"]},
+           "spec": {"schedule": "0 2 * * *", "suspend": words["suspend"],
+                    "jobTemplate": {"spec": {"template": {"spec": {"containers": [container]}}}}}})
+}
+
+/// The line of an AKS export, which names its cluster.
+fn line(cluster: &str, event: &Value) -> String {
+    let id =
+        format!("/SUBSCRIPTIONS/S/RESOURCEGROUPS/G/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/{cluster}");
+    let line = json!({"category": "kube-audit", "resourceId": id, "operationName": "Microsoft.ContainerService/managedClusters/diagnosticLogs/Read",
+                      "time": event["stageTimestamp"], "properties": {"log": event.to_string(), "stream": "stdout", "pod": "p"}});
+    format!("{line}\n")
+}
+
+/// Something every hour, so that the dump covers the time of the events.
+fn heartbeats(cluster: &str, first: i64, dump: &mut String) {
+    for minutes in (first..0).step_by(60) {
+        let words =
+            json!({"user": "system:node:n", "verb": "get", "resource": "nodes", "name": "n", "minutes": minutes});
+        dump.push_str(&line(cluster, &event(&words, &format!("beat-{cluster}-{minutes}"))));
+    }
+}
+
+fn dump(text: &str) -> (tempfile::TempDir, PathBuf) {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("PT1H.json");
+    std::fs::write(&file, text).unwrap();
+    (directory, file)
+}
+
+/// Every example of an indicator that is a list of requests, each in a cluster of its own: the last write of a
+/// positive one that is no delete has the indicator, that of a negative one has not.
+#[test]
+fn indicators_on_behaviour_hold_their_examples() {
+    let mut text = String::new();
+    let mut expected: BTreeMap<String, (String, bool)> = BTreeMap::new();
+    for indicator in Catalogue::builtin().iter() {
+        let examples = indicator.positive.iter().map(|example| (example, true));
+        for (example, found) in examples.chain(indicator.negative.iter().map(|example| (example, false))) {
+            let Example::Events(events) = example else { continue };
+            let cluster = format!("EX-{}", expected.len());
+            let first = events.iter().filter_map(|words| words["minutes"].as_i64()).min().unwrap_or(0);
+            heartbeats(&cluster, first, &mut text);
+            for (at, words) in events.iter().enumerate() {
+                text.push_str(&line(&cluster, &event(words, &format!("{cluster}-{at}"))));
+            }
+            let is_write = |words: &Value| ["create", "update", "patch"].iter().any(|verb| words["verb"] == *verb);
+            let judged = events.iter().rposition(is_write).unwrap_or_default();
+            expected.insert(format!("{cluster}-{judged}"), (indicator.id.clone(), found));
+        }
+    }
+    assert!(expected.len() > 40, "the examples are there");
+    let (_directory, file) = dump(&text);
+    let (_temporary, out, run) = scan(&[file], &["--deep", "--rules", "builtin:all"]);
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    let mut found: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for hit in hits(&out) {
+        let ids = hit["indicators"]
+            .as_array()
+            .into_iter()
+            .flatten()
+            .map(|finding| finding["id"].as_str().unwrap().to_owned());
+        found.entry(hit["audit_id"].as_str().unwrap().to_owned()).or_default().extend(ids);
+    }
+    let mut wrong = String::new();
+    for (audit_id, (indicator, wanted)) in &expected {
+        let ids = found.get(audit_id).cloned().unwrap_or_default();
+        if ids.contains(indicator) != *wanted {
+            writeln!(wrong, "{audit_id}: {indicator} wanted {wanted}, found {ids:?}").unwrap();
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong}");
+}
+
+fn runbook(paths: &[PathBuf], options: &[&str]) -> Value {
+    let mut arguments: Vec<String> = vec!["runbook".into(), "--format".into(), "json".into()];
+    arguments.extend(paths.iter().map(|path| path.to_str().unwrap().to_owned()));
+    arguments.extend(options.iter().map(|&option| option.to_owned()));
+    let run = kubesweep(root(), &arguments);
+    serde_json::from_str(&run.stdout).unwrap_or_else(|error| panic!("{error}: {}", run.stderr))
+}
+
+#[test]
+fn the_story_has_its_verdicts() {
+    let book = runbook(&[root().join("fixtures/dumps")], &[]);
+    let worst: BTreeMap<&str, &str> = book["users"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .rev()
+        .map(|user| (user["username"].as_str().unwrap(), user["worst"].as_str().unwrap()))
+        .collect();
+    for (user, verdict) in [
+        ("eve", "MALICIOUS-LIKELY"),
+        ("masterclient", "MALICIOUS-LIKELY"),
+        ("system:serviceaccount:web:default", "MALICIOUS-LIKELY"),
+        ("dana@corp.example", "REVIEW"),
+    ] {
+        assert_eq!(worst[user], verdict, "{user}");
+    }
+    let alerts = book["alerts"].as_array().unwrap();
+    let of_bot =
+        alerts.iter().filter(|alert| alert["username"] == "system:serviceaccount:argocd:argocd-application-controller");
+    let unexpected: Vec<_> = of_bot.filter(|alert| alert["verdict"] != "EXPECTED").collect();
+    // The first write of a cluster has no history that could explain it, and the dump does not go back further.
+    assert!(unexpected.iter().all(|alert| alert["history_level"] == "E?"), "{unexpected:?}");
+    assert_eq!(unexpected.len(), 3);
+    let eve = &alerts[0];
+    assert_eq!(eve["verdict_rule"], "S3 x E0 with CJ-BEH-04, CJ-BEH-16");
+    assert_eq!(eve["before"]["class"], "probing");
+    assert_eq!(eve["history"]["text"], "no CronJob write by this user (dump covers 28.8 of 30 days)");
+    let reasons: Vec<_> =
+        eve["reasons"].as_array().unwrap().iter().map(|reason| reason["id"].as_str().unwrap()).collect();
+    assert!(reasons.contains(&"CJ-CMD-11") && reasons.contains(&"CJ-BEH-04"), "{reasons:?}");
+}
+
+#[test]
+fn options_narrow_the_runbook() {
+    let dump = [root().join("fixtures/dumps")];
+    let all = runbook(&dump, &[]);
+    let id = all["alerts"][0]["alert_id"].as_str().unwrap();
+    for (options, count) in [
+        (["--user", "eve"], 1),
+        (["--cluster", "payments"], 31),
+        (["--namespace", "reports"], 1),
+        (["--alert", &id[..8]], 1),
+        (["--user", "nobody"], 0),
+    ] {
+        assert_eq!(runbook(&dump, &options)["alerts"].as_array().unwrap().len(), count, "{options:?}");
+    }
+}
+
+#[test]
+fn precursors_are_looked_for_only_when_asked() {
+    let dump = [root().join("fixtures/dumps")];
+    let before = |options: &[&str]| runbook(&dump, options)["alerts"][0]["before"].clone();
+    assert_eq!(before(&[])["precursors"], "not looked at (--deep)");
+    let deep = before(&["--deep"]);
+    let acts: Vec<&str> =
+        deep["precursor_list"].as_array().unwrap().iter().map(|act| act["what"].as_str().unwrap()).collect();
+    assert!(acts.iter().any(|act| act.starts_with("list secrets")), "{acts:?}");
+    assert!(acts.iter().any(|act| act.contains("cluster-admin for eve")), "{acts:?}");
+}
+
+/// Where the answer does not hold the object: a patch on the state before, the annotation, the Job, the Pod.
+#[test]
+fn specs_come_from_the_best_source() {
+    let create = json!({"user": "a", "verb": "create", "namespace": "n", "name": "x", "minutes": -60});
+    let patch = |cluster: &str, body: Option<Value>| {
+        let mut event = event(
+            &json!({"user": "a", "verb": "patch", "namespace": "n", "name": "x", "minutes": 0}),
+            &format!("{cluster}-p"),
+        );
+        event.as_object_mut().unwrap().remove("responseObject");
+        if let Some(body) = body {
+            event["requestObject"] = body;
+        }
+        line(cluster, &event)
+    };
+    let new_image = |image: &str| json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": {"containers": [{"name": "c", "image": image}]}}}}}});
+    let applied = json!({"metadata": {"annotations": {"kubectl.kubernetes.io/last-applied-configuration":
+        cronjob(&json!({"name": "x", "namespace": "n", "image": "applied:1"})).to_string()}}, "spec": {"suspend": false}});
+    let child = |cluster: &str, kind: &str, owner: Value, spec: Value, user: &str| {
+        let mut event = event(
+            &json!({"user": user, "verb": "create", "resource": kind, "namespace": "n", "minutes": 1}),
+            &format!("{cluster}-{kind}"),
+        );
+        event["requestObject"] = json!({"metadata": {"ownerReferences": [owner]}, "spec": spec});
+        line(cluster, &event)
+    };
+    let pod = json!({"containers": [{"name": "c", "image": "child:1"}]});
+    let of_job = child(
+        "JOB",
+        "jobs",
+        json!({"kind": "CronJob", "name": "x"}),
+        json!({"template": {"spec": pod}}),
+        "system:serviceaccount:kube-system:cronjob-controller",
+    );
+    let of_pod = child(
+        "POD",
+        "pods",
+        json!({"kind": "Job", "name": "x-29384715"}),
+        pod,
+        "system:serviceaccount:kube-system:job-controller",
+    );
+    let text = [
+        line("PATCH", &event(&create, "PATCH-c")), patch("PATCH", Some(new_image("patched:1"))),
+        patch("JSONPATCH", None), line("JSONPATCH", &event(&create, "JSONPATCH-c")),
+        patch("JSONPATCH", Some(json!([{"op": "replace", "path": "/spec/jobTemplate/spec/template/spec/containers/0/image", "value": "patched:1"}]))).replace("JSONPATCH-p", "JSONPATCH-q"),
+        patch("ALONE", Some(new_image("alone:1"))), patch("APPLIED", Some(applied)),
+        patch("JOB", None), of_job, patch("POD", None), of_pod, patch("NONE", None),
+    ].concat();
+    let (_directory, file) = dump(&text);
+    let book = runbook(&[file], &[]);
+    let mut sources: BTreeMap<String, (Value, Value, Value)> = BTreeMap::new();
+    for alert in book["alerts"].as_array().unwrap() {
+        for what in alert["cronjobs"].as_array().unwrap().iter().filter(|what| what["change"] == "modified") {
+            let image = what["containers"][0]["image"].clone();
+            sources.insert(
+                alert["cluster"].as_str().unwrap().to_owned(),
+                (what["spec_source"].clone(), image, what["spec_level"].clone()),
+            );
+        }
+    }
+    for (cluster, source, image) in [
+        ("PATCH", json!("patch on the last known state"), json!("patched:1")),
+        ("ALONE", json!("patch alone"), json!("alone:1")),
+        ("APPLIED", json!("last-applied-configuration, the client's word"), json!("applied:1")),
+        ("JOB", json!("Job that the controller made"), json!("child:1")),
+        ("POD", json!("Pod of its Job"), json!("child:1")),
+        ("NONE", Value::Null, Value::Null),
+    ] {
+        let (found, shown, _) = &sources[cluster];
+        assert_eq!((found, shown), (&source, &image), "{cluster}");
+    }
+    assert_eq!(sources["NONE"].2, "S?");
+    let diff = &book["alerts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|alert| alert["cluster"] == "PATCH" && alert["cronjobs"][0]["change"] == "modified");
+    if let Some(alert) = diff {
+        assert_eq!(alert["cronjobs"][0]["diff"][0]["after"], "patched:1", "{alert:#}");
+    }
+}
+
+#[test]
+fn cronjobs_that_only_their_controller_shows_are_listed() {
+    let mut job = event(
+        &json!({"user": "system:serviceaccount:kube-system:cronjob-controller", "verb": "create", "resource": "jobs",
+        "namespace": "n", "name": "ghost-29384715"}),
+        "j",
+    );
+    job["requestObject"] = json!({"metadata": {"ownerReferences": [{"kind": "CronJob", "name": "ghost"}]},
+        "spec": {"template": {"spec": {"containers": [{"name": "c", "image": "metal3d/xmrig"}]}}}});
+    let (_directory, file) = dump(&line("C", &job));
+    let book = runbook(&[file], &[]);
+    let ghost = &book["controller_only"][0];
+    assert_eq!((&ghost["name"], &ghost["jobs"], &ghost["spec_level"]), (&json!("ghost"), &json!(1), &json!("S3")));
+}
+
+#[test]
+fn a_tuning_file_names_identities_registries_and_thresholds() {
+    let directory = tempfile::tempdir().unwrap();
+    let tune = directory.path().join("tune.yml");
+    let text = "gitops:\n  add: ['system:serviceaccount:web:*']\n  remove: ['system:serviceaccount:argocd:*']\nregistries: [registry.corp.example/]\nrunbook:\n  covered_days: 29\n";
+    std::fs::write(&tune, text).unwrap();
+    let book = runbook(&[root().join("fixtures/dumps")], &["--tune", tune.to_str().unwrap()]);
+    let of =
+        |user: &str| book["alerts"].as_array().unwrap().iter().find(|alert| alert["username"] == user).unwrap().clone();
+    assert_eq!(of("system:serviceaccount:web:default")["who"]["principal_class"], "gitops");
+    assert_eq!(
+        of("system:serviceaccount:argocd:argocd-application-controller")["who"]["principal_class"],
+        "workload_sa"
+    );
+    assert_eq!(of("eve")["history_level"], "E?");
+    let indicators = of("eve")["cronjobs"][0]["indicators"].to_string();
+    assert!(indicators.contains("CJ-IMG-01"), "{indicators}");
+}
+
+#[test]
+fn indicators_can_be_added_and_switched_off() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("mine.yml");
+    let text = "indicators:\n- id: CJ-CMD-11\n  enabled: false\n- id: TEAM-1\n  name: our test image\n  category: image\n  severity: critical\n  at: image\n  re: x/miner\n  why: test\n";
+    std::fs::write(&file, text).unwrap();
+    let book = runbook(&[root().join("fixtures/dumps")], &["--user", "eve", "--indicators", file.to_str().unwrap()]);
+    let indicators = book["alerts"][0]["cronjobs"][0]["indicators"].to_string();
+    assert!(indicators.contains("TEAM-1") && !indicators.contains("CJ-CMD-11"), "{indicators}");
+}
+
+#[test]
+fn verdicts_stand_in_alerts_and_summary() {
+    let (_temporary, out, run) = scan(&[root().join("fixtures/dumps")], &["--fail-on", "suspicious"]);
+    assert_eq!(run.exit, 1, "{}", run.stderr);
+    let alerts = rows(&out.join("alerts.csv"));
+    assert!(alerts.iter().any(|row| row["username"] == "eve" && row["verdict"] == "MALICIOUS-LIKELY"));
+    let summary = rows(&out.join("summary.csv"));
+    assert!(summary.iter().any(|row| row["username"] == "eve" && row["verdict"] == "MALICIOUS-LIKELY"));
+    let (_temporary, out, run) = scan(&[root().join("fixtures/dumps")], &["--no-runbook", "--fail-on", "suspicious"]);
+    assert_eq!(run.exit, 0);
+    assert!(
+        !out.join("runbook.json").exists() && rows(&out.join("alerts.csv")).iter().all(|row| row["verdict"].is_empty())
+    );
+}
