@@ -30,7 +30,6 @@ Exit status:
   2  a rule cannot be read";
 
 #[derive(Debug, Subcommand)]
-#[expect(clippy::large_enum_variant, reason = "there is one")]
 pub(super) enum Command {
     /// Sweep dumps, write reports
     #[command(after_help = EXIT_STATUS)]
@@ -203,7 +202,7 @@ pub(super) struct Runbook {
     pub tune: Option<PathBuf>,
 
     #[command(flatten)]
-    pub runbook: RunbookOptions,
+    pub looks: RunbookOptions,
 
     /// Only alerts of this user; repeatable, as all that follow
     #[arg(long, value_name = "U", help_heading = "Alerts")]

@@ -7,7 +7,6 @@ mod rules;
 mod runbook;
 mod scan;
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
@@ -70,13 +69,11 @@ fn progress(found: &Found, quiet: bool) -> Progress {
 /// Sweeps; `deep` once more, for what the users of matches did before them.
 fn sweep(found: &Found, job: &Job, progress: &Progress, threads: Option<u16>, deep: bool) -> Result<Tally, Error> {
     let tally = sweep::in_threads(threads, || sweep::sweep(found, job, progress))?;
-    let matches = tally.observations.iter().filter(|observation| observation.is_match());
-    let users: BTreeSet<String> = matches.filter_map(|observation| observation.record.username.clone()).collect();
-    if !deep || users.is_empty() {
+    let interests = if deep { steps::precursors(&tally.observations)? } else { Vec::new() };
+    if interests.is_empty() {
         return Ok(tally);
     }
-    let users: Vec<String> = users.into_iter().collect();
-    let pack = Pack::new(Vec::new(), Tuning::default(), steps::precursors(&users)?);
+    let pack = Pack::new(Vec::new(), Tuning::default(), interests);
     let second = Job { pack, cluster: job.cluster.clone(), ..*job };
     let acts = sweep::in_threads(threads, || sweep::sweep(found, &second, &Silent))?.observations;
     Ok(tally.with_acts(acts))

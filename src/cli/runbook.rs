@@ -22,7 +22,7 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
         clusters: runbook.cluster.clone(),
     };
     let pack = options::pack(&runbook.rules, runbook.tune.as_deref(), Scope::Runbook)?;
-    let (settings, catalogue) = options::runbook(&runbook.runbook, &runbook.times, &pack.tuning, only)?;
+    let (settings, catalogue) = options::runbook(&runbook.looks, &runbook.times, &pack.tuning, only)?;
     let job = Job { window: times.kept, ..options::job(&runbook.input, &Origin::default(), pack) };
     let mut found = discover(&runbook.input.paths, runbook.out.as_deref())?;
     found.prune(job.window);
@@ -49,8 +49,8 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
 fn print(report: &Report<'_>, format: RunbookFormat) -> Result<(), Error> {
     let wanted = if format == RunbookFormat::Json { "runbook.json" } else { "runbook.md" };
     let mut out = io::BufWriter::new(io::stdout().lock());
-    let writers = RUNBOOK_FILES.iter().filter(|(name, _)| *name == wanted);
-    let written = writers.map(|(_, writer)| writer(report, &mut out)).collect::<io::Result<()>>();
+    let mut writers = RUNBOOK_FILES.iter().filter(|(name, _)| *name == wanted);
+    let written = writers.try_for_each(|(_, writer)| writer(report, &mut out));
     match written.and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
         written => written.map_err(|source| Error::Output { path: Path::new("standard output").to_owned(), source }),

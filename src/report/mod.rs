@@ -48,12 +48,17 @@ pub const FILES: [(&str, Writer); 10] = [
 ];
 
 /// The files of a runbook.
-pub const RUNBOOK_FILES: [(&str, Writer); 2] = [("runbook.json", json::runbook), ("runbook.md", markdown::runbook)];
+pub const RUNBOOK_FILES: [(&str, Writer); 2] = [("runbook.json", json::runbook), ("runbook.md", pages)];
 
 /// The page is made of what report.json and runbook.json hold.
 fn page(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let runbook = report.runbook.map(serde_json::to_value).transpose()?;
     html::page(&json::value(report), runbook.as_ref(), out)
+}
+
+/// The same as runbook.json, for people.
+fn pages(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
+    markdown::runbook(&serde_json::to_value(report.runbook)?, out)
 }
 
 /// Hits to standard output, in report order.

@@ -1,6 +1,5 @@
 //! What to do next about an alert, in commands that can be copied.
 
-use super::Judge;
 use super::page::repositories;
 use crate::aggregate::Record;
 use crate::rule::Class;
@@ -42,10 +41,4 @@ fn credential(record: &Record) -> String {
         Class::WorkloadSa | Class::Gitops | Class::Controller => format!("the token of {user}"),
         _ => format!("the credentials and sessions of {user}"),
     }
-}
-
-/// What is known of a script in a ConfigMap.
-pub(super) fn script(judge: &Judge<'_>, record: &Record, name: &str) -> String {
-    let _ = (judge, record);
-    format!("ConfigMap {name}: script not in the log")
 }

@@ -28,6 +28,9 @@ pub(super) struct Facts<'f, 't> {
 type Found = (&'static str, String, Option<Severity>);
 type Check = fn(&Facts<'_, '_>) -> Option<Found>;
 
+/// Reads the texts of a field.
+type Texts = fn(&Record) -> Vec<&str>;
+
 /// The function of each indicator on behaviour that is one.
 const CHECKS: [(&str, Check); 13] = [
     ("CJ-BEH-03", impersonates),
@@ -46,7 +49,7 @@ const CHECKS: [(&str, Check); 13] = [
 ];
 
 /// Indicators that are a regular expression on a field of the event.
-const TEXTS: [(&str, &str, fn(&Record) -> Vec<&str>); 5] = [
+const TEXTS: [(&str, &str, Texts); 5] = [
     ("CJ-BEH-01", "user.username", |record| vec![record.username.as_deref().unwrap_or("system:anonymous")]),
     ("CJ-BEH-01", "user.groups", |record| record.groups.iter().map(String::as_str).collect()),
     ("CJ-BEH-02", "user.username", |record| record.username.as_deref().into_iter().collect()),

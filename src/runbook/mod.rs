@@ -12,12 +12,13 @@ mod history;
 pub mod indicators;
 mod page;
 mod patch;
+mod script;
 mod spec;
 mod timeline;
 mod verdict;
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -27,8 +28,8 @@ pub use self::indicators::Catalogue;
 pub use self::page::{Page, Seen, Suppressed, User};
 use self::spec::Step;
 use self::timeline::Timeline;
-use crate::aggregate::{Coverage, CronJob, Finished, Record, Verdict};
-use crate::rule::{Interest, RuleError, compile_interests};
+use crate::aggregate::{Coverage, CronJob, Finished, Observation, Record, Verdict};
+use crate::rule::{Condition, Interest, RuleError, compile_interests};
 
 /// How much is kept beside the matches of rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,20 +52,40 @@ pub fn interests(scope: Scope) -> Result<Vec<Interest>, RuleError> {
     Ok(interests)
 }
 
-/// What a second pass is to keep of some users: risky acts that prepare a CronJob.
+/// What a second pass is to keep, given what the first one kept: risky acts of the users of matches, and writes of the
+/// ConfigMaps that the CronJobs of matches mount. Empty where there is nothing to look for.
 ///
 /// # Errors
 /// As for [`interests`].
-pub fn precursors(users: &[String]) -> Result<Vec<Interest>, RuleError> {
-    let names = serde_json::Value::from(users);
-    let text = format!("users: {{Key: username, Condition: IsIn, Values: {names}}}");
-    let users = compile_interests("users", &text)?;
-    let mut interests = compile_interests("precursors.yml", include_str!("precursors.yml"))?;
-    for interest in &mut interests {
-        let all = users.iter().map(|user| user.condition.clone()).chain([interest.condition.clone()]);
-        interest.condition = crate::rule::Condition::All(all.collect());
+pub fn precursors(kept: &[Observation]) -> Result<Vec<Interest>, RuleError> {
+    let matches = || kept.iter().filter(|observation| observation.is_match());
+    let users: BTreeSet<&str> = matches().filter_map(|hit| hit.record.username.as_deref()).collect();
+    let scripts: BTreeSet<String> = matches().flat_map(script::mounted_by).collect();
+    let mut interests = Vec::new();
+    if !users.is_empty() {
+        interests = compile_interests("precursors.yml", include_str!("precursors.yml"))?;
+        limit(&mut interests, "username", &users)?;
+    }
+    if !scripts.is_empty() {
+        let text = "configmap: {Key: change, Condition: IsIn, Values: [created, modified]}";
+        let mut configmaps = compile_interests("configmaps", text)?;
+        limit(&mut configmaps, "resource", &["configmaps"])?;
+        limit(&mut configmaps, "name", &scripts)?;
+        interests.append(&mut configmaps);
     }
     Ok(interests)
+}
+
+/// Adds to interests that a field has one of some values.
+fn limit(interests: &mut [Interest], field: &str, values: &impl Serialize) -> Result<(), RuleError> {
+    let values = serde_json::to_value(values).unwrap_or_default();
+    let text = format!("only: {{Key: {field}, Condition: IsIn, Values: {values}}}");
+    let only = compile_interests("only", &text)?;
+    for interest in interests {
+        let all = only.iter().map(|only| only.condition.clone()).chain([interest.condition.clone()]);
+        interest.condition = Condition::All(all.collect());
+    }
+    Ok(())
 }
 
 /// Thresholds of the runbook. All are design choices, and options of the tuning file.
@@ -148,7 +169,7 @@ pub fn compute(report: &mut Finished, catalogue: &Catalogue, settings: &Settings
         report.hits[at].record = record;
     }
     pages.retain(|page| settings.only.fits(page));
-    pages.sort_by(|left, right| right.verdict.cmp(&left.verdict));
+    pages.sort_by_key(|page| std::cmp::Reverse(page.verdict));
     let count = |verdict: Verdict| pages.iter().filter(|page| page.verdict == verdict).count();
     Runbook {
         schema_version: 1,
@@ -186,7 +207,7 @@ impl Only {
 
 impl<'t> Judge<'t> {
     fn new(
-        events: &'t [crate::aggregate::Observation],
+        events: &'t [Observation],
         coverage: &'t Coverage,
         catalogue: &'t Catalogue,
         settings: &'t Settings,

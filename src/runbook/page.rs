@@ -2,6 +2,7 @@
 
 #![expect(missing_docs, reason = "the members of runbook.json, which the README documents")]
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use super::before::{Before, before};
 use super::behaviour::{self, Facts};
 use super::history::{History, history, repository};
 use super::indicators::{Context, Level, decoded};
+use super::script;
 use super::spec::{Difference, Step, difference, of_children, print};
 use super::timeline::{Object, object, took_effect};
 use super::verdict::{level_name, red_flags, verdict, would_change};
@@ -367,12 +369,14 @@ fn judged_request(judge: &Judge<'_>, record: &Record, history: &History) -> Judg
     let mut findings = Vec::new();
     let mut level = None;
     if let Some(state) = &step.after {
-        findings = of_spec(judge, &state.object(), record);
+        let object = state.object();
+        findings = of_spec(judge, &object, record);
+        findings.extend(script::findings(judge, record, &object));
         level = Some(judge.catalogue.level(&findings)).filter(|level| !state.partial || *level > Level::S0);
     }
     let facts = Facts { judge, at: at.unwrap_or_default(), record, step, known: history.known };
     findings.extend(behaviour::findings(&facts));
-    findings.sort_by(|left, right| right.severity.cmp(&left.severity));
+    findings.sort_by_key(|finding| Reverse(finding.severity));
     let flags = red_flags(&findings, record.principal_class);
     let (verdict, rule) = verdict(level, history.known, &flags);
     Judged { at, findings, level, verdict, rule, flags }
@@ -405,7 +409,7 @@ fn worst_by_object(judged: Vec<(&Hit, Judged)>) -> Vec<(&Hit, Judged)> {
             None => worst.push((object, hit, found)),
         }
     }
-    worst.sort_by(|(_, left, of_left), (_, right, of_right)| of_right.weight(right).cmp(&of_left.weight(left)));
+    worst.sort_by_key(|(_, hit, judged)| Reverse(judged.weight(hit)));
     worst.into_iter().map(|(_, hit, judged)| (hit, judged)).collect()
 }
 
@@ -487,7 +491,7 @@ fn what(judge: &Judge<'_>, record: &Record, judged: &Judged) -> What {
         volumes: pod["volumes"].as_array().map(|list| list.iter().map(volume).collect()).unwrap_or_default(),
         pod_security: pod_security(&pod),
         decoded: decoded(&object).into_iter().map(|(place, text)| Decoded { place, text }).collect(),
-        scripts: scripts(judge, record, &pod),
+        scripts: script::notes(judge, record, &object),
         indicators: judged.findings.clone(),
         diff,
         diff_note,
@@ -559,8 +563,8 @@ fn pod_security(pod: &Value) -> Vec<String> {
     let switches = ["hostPID", "hostNetwork", "hostIPC", "automountServiceAccountToken"];
     let on = switches.iter().filter(|key| pod[**key] == true).map(|&key| key.to_owned());
     let names = ["nodeName", "priorityClassName", "runtimeClassName"];
-    let named = names.iter().filter_map(|key| Some(format!("{key} {}", pod[*key].as_str()?)));
-    on.chain(named).chain(security(&pod["securityContext"])).collect()
+    let set = names.iter().filter_map(|key| Some(format!("{key} {}", pod[*key].as_str()?)));
+    on.chain(set).chain(security(&pod["securityContext"])).collect()
 }
 
 /// `host: hostPath /`.
@@ -576,13 +580,6 @@ fn volume(volume: &Value) -> String {
             format!("{name}: {kind} {}", told.map_or_else(|| source.to_string(), str::to_owned))
         },
     )
-}
-
-/// ConfigMaps that are mounted: scripts may stand in them.
-fn scripts(judge: &Judge<'_>, record: &Record, pod: &Value) -> Vec<String> {
-    let volumes = pod["volumes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    let names = volumes.iter().filter_map(|volume| volume["configMap"]["name"].as_str());
-    names.map(|name| advice::script(judge, record, name)).collect()
 }
 
 fn since(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Since {
@@ -715,7 +712,7 @@ pub(super) fn users(pages: &[Page]) -> Vec<User> {
         user.namespaces.extend(page.namespace.clone());
     }
     let mut users: Vec<User> = users.into_values().collect();
-    users.sort_by_key(|user| (std::cmp::Reverse(user.worst), std::cmp::Reverse(user.hits)));
+    users.sort_by_key(|user| (Reverse(user.worst), Reverse(user.hits)));
     users
 }
 

@@ -23,6 +23,7 @@ pub(super) struct Timeline<'t> {
     objects: BTreeMap<Object, Positions>,
     jobs: BTreeMap<Object, Positions>,
     pods: BTreeMap<Object, Positions>,
+    configmaps: BTreeMap<Object, Positions>,
     places: BTreeMap<&'t Evidence, usize>,
 }
 
@@ -36,6 +37,7 @@ impl<'t> Timeline<'t> {
             objects: BTreeMap::new(),
             jobs: BTreeMap::new(),
             pods: BTreeMap::new(),
+            configmaps: BTreeMap::new(),
             places: BTreeMap::new(),
         };
         for (at, event) in events.iter().enumerate() {
@@ -61,6 +63,8 @@ impl<'t> Timeline<'t> {
             if let Some(owner) = cronjob_of_pod(event) {
                 self.pods.entry(owner).or_default().push(at);
             }
+        } else if event.meets("configmap") {
+            self.configmaps.entry(object(record)).or_default().push(at);
         } else {
             self.acts.entry(Actor::everywhere(record)).or_default().push(at);
         }
@@ -108,6 +112,11 @@ impl<'t> Timeline<'t> {
         self.pods.get(object).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Writes of one ConfigMap.
+    pub(super) fn configmap(&self, object: &Object) -> &[usize] {
+        self.configmaps.get(object).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// CronJobs that some record speaks of.
     pub(super) fn objects(&self) -> impl Iterator<Item = (&Object, &[usize])> {
         self.objects.iter().map(|(object, at)| (object, at.as_slice()))
@@ -139,8 +148,8 @@ pub(super) fn object(record: &Record) -> Object {
 /// By owner reference; where bodies are not logged, by the name that the controller gives: CronJob and minutes.
 fn cronjob_of_job(event: &Observation) -> Option<Object> {
     let owner = event.body.as_ref().and_then(|body| body.owner.as_ref());
-    let owned = owner.filter(|(kind, _)| kind == "CronJob").map(|(_, name)| name.as_str());
-    let name = owned.or_else(|| without_minutes(event.record.name.as_deref()?))?;
+    let told = owner.filter(|(kind, _)| kind == "CronJob").map(|(_, name)| name.as_str());
+    let name = told.or_else(|| without_minutes(event.record.name.as_deref()?))?;
     Some((event.record.cluster.clone(), event.record.namespace.clone(), Some(name.to_owned())))
 }
 

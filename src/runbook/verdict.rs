@@ -82,7 +82,7 @@ pub(super) fn would_change(level: Option<Level>, known: Known, flags: &[String],
     match known {
         Known::Insufficient => changes.push("the logs of the 30 days before, which this dump does not hold"),
         Known::Anomalous | Known::Weak => {
-            changes.push("a ticket or an owner that explains why this user writes CronJobs now")
+            changes.push("a ticket or an owner that explains why this user writes CronJobs now");
         }
         Known::Partly | Known::Established if verdict == E => changes.push("any finding in the spec, or a red flag"),
         Known::Partly | Known::Established => {}

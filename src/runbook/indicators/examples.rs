@@ -2,7 +2,6 @@
 
 use serde_json::{Map, Value, json};
 
-use super::functions::Function;
 use super::places::Place;
 use super::{Catalogue, Context, Example, Indicator};
 
@@ -77,14 +76,6 @@ impl Catalogue {
 
     fn is_found(&self, id: &str, object: &Value, context: &Context<'_>) -> bool {
         self.examine(object, context).iter().any(|finding| finding.id == id)
-    }
-}
-
-impl Function {
-    /// Whether it is decided from the log, by examples of requests.
-    #[cfg(test)]
-    fn is_of_log(self) -> bool {
-        matches!(self, Function::History(_))
     }
 }
 

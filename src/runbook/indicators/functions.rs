@@ -127,7 +127,7 @@ impl Function {
                 }
                 _ => {
                     let command = indicator.test.command.as_ref();
-                    let inline = |text: &super::Text| command.is_none_or(|command| command.is_match(&text.text));
+                    let inline = |text: &super::Text| command.is_none_or(|command| command.is_match(&text.joined));
                     indicator.find(&image).is_some() && container.texts.iter().any(inline)
                 }
             };
@@ -210,7 +210,7 @@ fn control_plane(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
     for (place, toleration) in below(".tolerations[*]") {
         match toleration.get("key").and_then(Value::as_str).unwrap_or_default() {
             "" if toleration.get("operator").and_then(Value::as_str) == Some("Exists") => {
-                found(place, "operator: Exists")
+                found(place, "operator: Exists");
             }
             key if indicator.find(key).is_some() => found(member(&place, "key"), key),
             _ => {}

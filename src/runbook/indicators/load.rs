@@ -125,8 +125,8 @@ fn id(node: &Node) -> Parsed<&str> {
 /// An entry with the keys of another in place of its own; null takes a key away.
 fn merge(known: &Node, changes: &Node) -> Parsed<Node> {
     let kept = known.map()?.iter().filter(|member| changes.get(&member.key).is_none());
-    let changed = changes.map()?.iter().filter(|member| !member.value.is_null());
-    Ok(Node { line: changes.line, value: Kind::Map(kept.chain(changed).cloned().collect()) })
+    let own = changes.map()?.iter().filter(|member| !member.value.is_null());
+    Ok(Node { line: changes.line, value: Kind::Map(kept.chain(own).cloned().collect()) })
 }
 
 fn indicator(node: &Node) -> Parsed<Indicator> {

@@ -194,7 +194,7 @@ pub fn decoded(object: &Value) -> Vec<(String, String)> {
     let context = Context::default();
     let containers = Subject::new(object, &context).containers;
     let texts = containers.into_iter().flat_map(|container| container.texts);
-    texts.filter(|text| text.decoded).map(|text| (text.place_at(0).to_owned(), text.text)).collect()
+    texts.filter(|text| text.decoded).map(|text| (text.place_at(0).to_owned(), text.joined)).collect()
 }
 
 impl Catalogue {
@@ -342,10 +342,10 @@ impl Indicator {
     /// The gravest finding in the commands of each container.
     fn in_commands(&self, subject: &Subject<'_>, accept: &dyn Fn(&str, &Range<usize>) -> bool) -> Vec<Finding> {
         let in_text = |text: &Text| {
-            let range = self.find_where(&text.text, &|range| accept(&text.text, range))?;
-            let matched = &text.text[range.clone()];
+            let range = self.find_where(&text.joined, &|range| accept(&text.joined, range))?;
+            let matched = &text.joined[range.clone()];
             let start = range.start + (matched.len() - matched.trim_start().len());
-            let mut finding = self.finding(text.place_at(start).to_owned(), matched.trim(), &text.text);
+            let mut finding = self.finding(text.place_at(start).to_owned(), matched.trim(), &text.joined);
             finding.decoded = text.decoded;
             Some(finding)
         };
@@ -364,13 +364,12 @@ impl Indicator {
     }
 
     fn in_value(&self, place: &str, value: &Value) -> Vec<Finding> {
-        let test = &self.test;
         let mut findings = Vec::new();
-        if test.exists {
+        if self.test.exists {
             let text = value.to_string();
             findings.push(self.finding(place.to_owned(), &text, &text));
         }
-        match &test.equals {
+        match &self.test.equals {
             Some(Equals::Value(wanted)) if wanted == value => {
                 let text = format!("{}: {}", places::last(place), print(value));
                 findings.push(self.finding(place.to_owned(), &text, &text));

@@ -1,0 +1,63 @@
+//! Scripts that a CronJob takes from ConfigMaps, where a second pass found their writes.
+
+use serde_json::{Value, json};
+
+use super::Judge;
+use super::indicators::Context;
+use super::timeline::took_effect;
+use crate::aggregate::{Category, Finding, Observation, Record};
+
+/// Names of the ConfigMaps that the CronJob of a request mounts.
+pub(super) fn mounted_by(observation: &Observation) -> Vec<String> {
+    let state = observation.body.as_ref().and_then(|body| body.state.as_ref());
+    let object = state.and_then(|text| serde_json::from_str::<Value>(text).ok());
+    object.map(|object| mounted(&object)).unwrap_or_default()
+}
+
+fn mounted(object: &Value) -> Vec<String> {
+    let pod = object.pointer("/spec/jobTemplate/spec/template/spec").unwrap_or(&Value::Null);
+    let volumes = pod["volumes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    volumes.iter().filter_map(|volume| volume["configMap"]["name"].as_str()).map(str::to_owned).collect()
+}
+
+/// What is known of each, in a sentence.
+pub(super) fn notes(judge: &Judge<'_>, record: &Record, object: &Value) -> Vec<String> {
+    let note = |name: String| match write_of(judge, record, &name) {
+        Some(write) => {
+            let user = write.record.username.as_deref().unwrap_or("-");
+            let time = write.record.time.map_or_else(String::new, |time| format!(" at {time}"));
+            format!("ConfigMap {name}: written by {user}{time}; its data were looked at")
+        }
+        None if judge.settings.deep => format!("ConfigMap {name}: script not in the log"),
+        None => format!("ConfigMap {name}: not looked for (--deep)"),
+    };
+    mounted(object).into_iter().map(note).collect()
+}
+
+/// Indicators on commands that fit the data of mounted ConfigMaps.
+pub(super) fn findings(judge: &Judge<'_>, record: &Record, object: &Value) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for name in mounted(object) {
+        let Some(text) = write_of(judge, record, &name).and_then(|write| write.body.as_ref()?.state.clone()) else {
+            continue;
+        };
+        let data: Value = serde_json::from_str(&text).unwrap_or_default();
+        for (key, script) in data["data"].as_object().into_iter().flatten() {
+            let pod = json!({"containers": [{"name": "script", "command": [script]}]});
+            let wrapped = json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": pod}}}}});
+            let found = judge.catalogue.examine(&wrapped, &Context::default()).into_iter();
+            let found = found.filter(|finding| finding.category == Category::Command);
+            findings.extend(found.map(|finding| Finding { place: format!("ConfigMap {name}, {key}"), ..finding }));
+        }
+    }
+    findings
+}
+
+/// The last write before the request; a script may also be written after it, and then the first one counts.
+fn write_of<'t>(judge: &Judge<'t>, record: &Record, name: &str) -> Option<&'t Observation> {
+    let object = (record.cluster.clone(), record.namespace.clone(), Some(name.to_owned()));
+    let writes = judge.timeline.configmap(&object).iter().map(|&at| judge.timeline.event(at));
+    let writes: Vec<_> = writes.filter(|write| took_effect(&write.record)).collect();
+    let before = writes.iter().rfind(|write| write.record.time <= record.time);
+    before.or(writes.first()).copied()
+}
