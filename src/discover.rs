@@ -66,12 +66,13 @@ impl Window {
     }
 }
 
-/// Walks the arguments. `-` is standard input. `exclude` is not entered: the report directory may lie inside a dump.
+/// Walks the arguments. `-` is standard input. What is excluded is passed over: the report directory and the
+/// case file may lie inside a dump.
 ///
 /// # Errors
 /// An argument that does not exist, or two whose last components are equal, so that their files could not be told apart.
-pub fn discover(paths: &[PathBuf], exclude: Option<&Path>) -> Result<Found, Error> {
-    let exclude = exclude.and_then(|path| path.canonicalize().ok());
+pub fn discover(paths: &[PathBuf], exclude: &[PathBuf]) -> Result<Found, Error> {
+    let exclude: Vec<PathBuf> = exclude.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let mut found = Found::default();
     let mut prefixes = BTreeSet::new();
     for path in paths {
@@ -85,7 +86,7 @@ pub fn discover(paths: &[PathBuf], exclude: Option<&Path>) -> Result<Found, Erro
         if path.as_os_str() == "-" {
             found.sources.push(Source { name: "-".into(), path: None, bytes: 0 });
         } else {
-            found.walk(path, &label, exclude.as_deref())?;
+            found.walk(path, &label, &exclude)?;
         }
     }
     found.sources.sort();
@@ -107,7 +108,7 @@ fn canonical(path: &Path) -> Result<PathBuf, Error> {
 }
 
 impl Found {
-    fn walk(&mut self, root: &Path, label: &str, exclude: Option<&Path>) -> Result<(), Error> {
+    fn walk(&mut self, root: &Path, label: &str, exclude: &[PathBuf]) -> Result<(), Error> {
         let meta = root.metadata().map_err(|source| Error::Input { path: root.to_owned(), source })?;
         if !meta.is_dir() {
             let name = root.file_name().map_or_else(String::new, |name| printable(name.as_encoded_bytes()));
@@ -172,10 +173,9 @@ impl Found {
     }
 }
 
-fn is_excluded(entry: &DirEntry, exclude: Option<&Path>) -> bool {
-    exclude.is_some_and(|exclude| {
-        entry.file_type().is_dir() && entry.path().canonicalize().is_ok_and(|path| path == exclude)
-    })
+fn is_excluded(entry: &DirEntry, exclude: &[PathBuf]) -> bool {
+    let is_named = |excluded: &&PathBuf| excluded.file_name() == Some(entry.file_name());
+    exclude.iter().filter(is_named).any(|excluded| entry.path().canonicalize().is_ok_and(|path| path == *excluded))
 }
 
 /// Whether a directory holds the files that a scan leaves.

@@ -25,6 +25,14 @@ pub enum Error {
     /// The report directory holds something already.
     #[error("{path} is not empty; choose another directory with -o, or --force to overwrite a report in it", path = .0.display())]
     OutputNotEmpty(PathBuf),
+    /// A case file that cannot be used.
+    #[error("case file {path}: {problem}", path = .path.display())]
+    Case {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// A rule or tuning file that cannot be used.
     #[error(transparent)]
     Rule(#[from] crate::rule::RuleError),

@@ -57,6 +57,8 @@ pub mod testing;
 
 pub mod aggregate;
 
+pub mod case;
+
 pub mod runbook;
 
 pub mod report;

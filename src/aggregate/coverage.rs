@@ -62,6 +62,11 @@ impl Coverage {
         cell.1 = cell.1.max(last);
     }
 
+    /// Each cell: its cluster, and the first and last time seen within its hour.
+    pub fn cells(&self) -> impl Iterator<Item = (Option<&str>, Timestamp, Timestamp)> {
+        self.cells.iter().map(|((cluster, _), (first, last))| (cluster.as_deref(), *first, *last))
+    }
+
     /// Hours between two moments in which a cluster has an event, hours cut by the moments in part.
     #[must_use]
     pub fn hours(&self, cluster: Option<&str>, start: Timestamp, end: Timestamp) -> f64 {

@@ -22,10 +22,10 @@ pub struct CronJob {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
     /// Images of all containers.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub images: Vec<String>,
     /// Command and arguments of each container that has any, joined by spaces.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub commands: Vec<String>,
     /// The field it was read from, or what it was recovered from.
     pub spec_source: String,

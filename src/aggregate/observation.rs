@@ -27,7 +27,7 @@ pub struct Evidence {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
     /// JSON Pointer from there to the event.
-    #[serde(skip_serializing_if = "String::is_empty")]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     pub pointer: String,
 }
 
@@ -97,14 +97,14 @@ pub struct Record {
     pub username: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<Actor>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impersonated_user: Option<String>,
     pub principal_class: Class,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source_ips: Vec<String>,
     /// The last of `source_ips`: the one that the API server saw itself. Those before it are the client's word.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -115,7 +115,7 @@ pub struct Record {
     pub cronjob: Option<CronJob>,
     pub truncated: bool,
     pub damaged: bool,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub malformed_fields: Vec<String>,
     pub copies: u64,
     pub evidence: Evidence,
@@ -207,6 +207,12 @@ impl Observation {
     #[must_use]
     pub fn is_match(&self) -> bool {
         !self.matches.is_empty()
+    }
+
+    /// Ids of the rules that match it.
+    #[must_use]
+    pub fn rule_ids(&self) -> Vec<&str> {
+        self.matches.iter().map(|found| found.rule_id.as_str()).collect()
     }
 
     /// Whether it meets an interest.

@@ -49,10 +49,6 @@ pub(super) enum Command {
 /// What to read, common to all commands that read dumps.
 #[derive(Debug, Args)]
 pub(super) struct Input {
-    /// Files or directories of audit logs; `-` is standard input
-    #[arg(required = true, value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-
     /// Largest record; larger ones are counted as malformed
     #[arg(long, value_name = "BYTES", default_value = "64MiB", value_parser = super::options::bytes, help_heading = "Limits")]
     pub max_record: u64,
@@ -93,6 +89,15 @@ pub(super) struct Origin {
 
 #[derive(Debug, Args)]
 pub(super) struct Scan {
+    /// Files or directories of audit logs; `-` is standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Case file: inputs that it has are not read again, and what they held
+    /// counts
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub case: Option<PathBuf>,
+
     #[command(flatten)]
     pub origin: Origin,
 
@@ -190,6 +195,15 @@ pub(super) struct RunbookOptions {
 
 #[derive(Debug, Args)]
 pub(super) struct Runbook {
+    /// Files or directories of audit logs; `-` is standard input
+    #[arg(required_unless_present = "case", value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Case file: inputs that it has are not read again, and what they held
+    /// counts
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub case: Option<PathBuf>,
+
     #[command(flatten)]
     pub input: Input,
 
@@ -248,6 +262,10 @@ pub(super) enum RunbookFormat {
 
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
+    /// Files or directories of audit logs; `-` is standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
     #[command(flatten)]
     pub origin: Origin,
 

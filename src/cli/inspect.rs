@@ -19,9 +19,9 @@ pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
         &inspect.origin,
         Pack::new(Vec::new(), Tuning::default(), runbook::interests(Scope::Hits)?),
     );
-    let found = discover(&inspect.input.paths, None)?;
+    let found = discover(&inspect.paths, &[])?;
     let progress = progress(&found, inspect.input.quiet || inspect.input.no_progress);
-    let tally = sweep::in_threads(inspect.input.threads, || sweep::sweep(&found, &job, &progress))?;
+    let tally = sweep::in_threads(inspect.input.threads, || sweep::sweep(&found, &job, None, &progress))?;
     progress.finish();
     let report = finish(tally, &job.pack, &Plan::default());
     let text = match inspect.format {

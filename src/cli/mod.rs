@@ -13,6 +13,7 @@ use std::io::{self, IsTerminal, Write};
 use clap::Parser;
 
 use crate::aggregate::{Tally, Totals};
+use crate::case::Case;
 use crate::discover::Found;
 use crate::error::Error;
 use crate::progress::Progress;
@@ -66,17 +67,37 @@ fn progress(found: &Found, quiet: bool) -> Progress {
     Progress::new(bytes, found.sources.len(), quiet || !io::stderr().is_terminal())
 }
 
-/// Sweeps; `deep` once more, for what the users of matches did before them.
-fn sweep(found: &Found, job: &Job, progress: &Progress, threads: Option<u16>, deep: bool) -> Result<Tally, Error> {
-    let tally = sweep::in_threads(threads, || sweep::sweep(found, job, progress))?;
+/// Sweeps, and takes in what a case file has; `deep` once more, for what the users of matches did before them.
+fn sweep(found: &mut Found, job: &Job, case: Option<&Case>, input: &args::Input, deep: bool) -> Result<Tally, Error> {
+    if let Some(case) = case {
+        case.name_apart(found)?;
+    }
+    let progress = progress(found, input.quiet || input.no_progress);
+    let mut tally = sweep::in_threads(input.threads, || sweep::sweep(found, job, case, &progress))?;
+    progress.finish();
+    if let Some(case) = case {
+        let (kept, others) = case.load()?;
+        warn_of_others(others, input.quiet);
+        tally = tally.merge(kept);
+    }
     let interests = if deep { steps::precursors(&tally.observations)? } else { Vec::new() };
     if interests.is_empty() {
         return Ok(tally);
     }
     let pack = Pack::new(Vec::new(), Tuning::default(), interests);
     let second = Job { pack, cluster: job.cluster.clone(), ..*job };
-    let acts = sweep::in_threads(threads, || sweep::sweep(found, &second, &Silent))?.observations;
+    let acts = sweep::in_threads(input.threads, || sweep::sweep(found, &second, None, &Silent))?.observations;
     Ok(tally.with_acts(acts))
+}
+
+/// A warning that part of a case is not counted.
+fn warn_of_others(inputs: u64, quiet: bool) {
+    if inputs > 0 && !quiet {
+        let _ = writeln!(
+            io::stderr(),
+            "warning: the case holds {inputs} inputs that were read with other rules or limits and are not counted; name them to read them again"
+        );
+    }
 }
 
 /// Watches a second pass, which the display does not count.

@@ -1,6 +1,6 @@
 //! Arguments as meant: times, spans and sizes.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use jiff::{
@@ -11,12 +11,16 @@ use jiff::{
 
 use super::args::{self, Input, Origin, Scan};
 use crate::aggregate::{Alert, Plan, Verdict, is_group_field};
-use crate::decode::Limits;
+use crate::case::Case;
+use crate::decode::{Limits, sha256_of_parts};
 use crate::discover::Window;
 use crate::error::Error;
 use crate::rule::{self, Pack, Severity, Tuning};
 use crate::runbook::{self, Catalogue, Only, Scope, Settings};
 use crate::sweep::Job;
+
+/// Raised when the same record gives another observation.
+const CASE_FORMAT: &str = "1";
 
 /// Reads a size: bytes, or with KiB, MiB, GiB.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
@@ -73,6 +77,27 @@ pub(super) fn pack(rules: &[String], tune: Option<&Path>, scope: Scope) -> Resul
     Ok(Pack::new(rules, tuning, runbook::interests(scope)?))
 }
 
+/// Opens a case file for inputs that are read with these rules and limits: all that decides what an observation is.
+pub(super) fn case(path: Option<&Path>, job: &Job, tune: Option<&Path>) -> Result<Option<Case>, Error> {
+    let Some(path) = path else { return Ok(None) };
+    let tuning = tune.map(std::fs::read).transpose().map_err(|error| Error::Usage(format!("--tune: {error}")))?;
+    let rules = job.pack.rules.iter().map(|rule| format!("{} {} {}", rule.id, rule.line, rule.sha256));
+    let interests = job.pack.interests.iter().map(|interest| format!("{} {}", interest.name, interest.condition));
+    let limits = [format!("{:?} {:?} {:?}", job.limits, job.cluster, job.platform), CASE_FORMAT.to_owned()];
+    let parts: Vec<String> = rules.chain(interests).chain(limits).collect();
+    let parts = parts.iter().map(String::as_bytes).chain([tuning.as_deref().unwrap_or_default()]);
+    Case::open(path, sha256_of_parts(parts)).map(Some)
+}
+
+/// What is left out of a walk: the report directory, and the case file with what SQLite writes beside it.
+pub(super) fn own_files(out: Option<&Path>, case: Option<&Path>) -> Vec<PathBuf> {
+    let beside = |suffix: &str| case.map(|case| PathBuf::from(format!("{}{suffix}", case.display())));
+    out.map(Path::to_owned)
+        .into_iter()
+        .chain(["", "-wal", "-shm", "-journal"].iter().filter_map(|end| beside(end)))
+        .collect()
+}
+
 /// What the runbook is to look at, and the indicators it looks for.
 pub(super) fn runbook(
     options: &args::RunbookOptions,
@@ -104,6 +129,7 @@ pub(super) fn job(input: &Input, origin: &Origin, pack: Pack) -> Job {
         pack,
         limits: limits(input),
         window: Window::default(),
+        keep_outside: false,
         validate: input.validate,
         cluster: origin.cluster.clone(),
         platform: origin.platform,

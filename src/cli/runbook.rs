@@ -4,8 +4,9 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::args::{Origin, Runbook, RunbookFormat};
-use super::{ExitStatus, options, progress, status, sweep, warn_if_nothing};
+use super::{ExitStatus, options, status, sweep, warn_if_nothing};
 use crate::aggregate::{Plan, finish};
+use crate::case::{Asked, Case};
 use crate::discover::discover;
 use crate::error::Error;
 use crate::report::{Directory, RUNBOOK_FILES, Report};
@@ -21,18 +22,28 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
         alerts: runbook.alert.clone(),
         clusters: runbook.cluster.clone(),
     };
-    let pack = options::pack(&runbook.rules, runbook.tune.as_deref(), Scope::Runbook)?;
+    // Without a dump the rules are those that the case was last read with.
+    let reopened = match &runbook.case {
+        Some(path) if runbook.paths.is_empty() => Some(Case::reopen(path)?),
+        _ => None,
+    };
+    let typed = Asked { rules: runbook.rules.clone(), tune: runbook.tune.clone() };
+    let asked = reopened.as_ref().map_or(&typed, |(_, asked)| asked);
+    let pack = options::pack(&asked.rules, asked.tune.as_deref(), Scope::Runbook)?;
     let (settings, catalogue) = options::runbook(&runbook.looks, &runbook.times, &pack.tuning, only)?;
-    let job = Job { window: times.kept, ..options::job(&runbook.input, &Origin::default(), pack) };
-    let mut found = discover(&runbook.input.paths, runbook.out.as_deref())?;
+    let job = options::job(&runbook.input, &Origin::default(), pack);
+    let job = Job { window: times.kept, keep_outside: runbook.case.is_some(), ..job };
+    let mut found = discover(&runbook.paths, &options::own_files(runbook.out.as_deref(), runbook.case.as_deref()))?;
     found.prune(job.window);
+    let case = match reopened {
+        Some((case, _)) => Some(case),
+        None => options::case(runbook.case.as_deref(), &job, runbook.tune.as_deref())?,
+    };
     let directory = runbook.out.as_deref().map(|out| Directory::create(out, runbook.force)).transpose()?;
-    let progress = progress(&found, runbook.input.quiet || runbook.input.no_progress);
-    let tally = sweep(&found, &job, &progress, runbook.input.threads, settings.deep)?;
+    let tally = sweep(&mut found, &job, case.as_ref(), &runbook.input, settings.deep)?;
     let plan = Plan { window: times.kept, since: times.since, group_by: Vec::new() };
     let mut finished = finish(tally, &job.pack, &plan);
     let computed = compute(&mut finished, &catalogue, &settings);
-    progress.finish();
     let report = Report { finished: &finished, runbook: Some(&computed), group_by: &[] };
     match directory {
         Some(mut directory) => {
@@ -40,7 +51,7 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
         }
         None => print(&report, runbook.format)?,
     }
-    if !runbook.input.quiet {
+    if !runbook.input.quiet && !runbook.paths.is_empty() {
         warn_if_nothing(&finished.totals);
     }
     Ok(status(&finished.totals))

@@ -6,8 +6,9 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 
 use super::args::Scan;
-use super::{ExitStatus, options, progress, status, sweep, warn_if_nothing};
+use super::{ExitStatus, options, status, sweep, warn_if_nothing};
 use crate::aggregate::{Finished, finish};
+use crate::case::Asked;
 use crate::discover::discover;
 use crate::error::Error;
 use crate::paths::printable;
@@ -24,19 +25,23 @@ pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Err
     let scope = if scan.no_runbook { Scope::Hits } else { Scope::Runbook };
     let pack = options::pack(&scan.rules, scan.tune.as_deref(), scope)?;
     let (settings, catalogue) = options::runbook(&scan.runbook, &scan.times, &pack.tuning, Only::default())?;
-    let job = Job { window: times.kept, ..options::job(&scan.input, &scan.origin, pack) };
+    let job = options::job(&scan.input, &scan.origin, pack);
+    let job = Job { window: times.kept, keep_outside: scan.case.is_some(), ..job };
     warn(&job, times.now, scan.input.quiet);
     let to_stdout = scan.out.as_os_str() == "-";
-    let mut found = discover(&scan.input.paths, Some(scan.out.as_path()).filter(|_| !to_stdout))?;
+    let out = Some(scan.out.as_path()).filter(|_| !to_stdout);
+    let mut found = discover(&scan.paths, &options::own_files(out, scan.case.as_deref()))?;
     if !scan.no_prune {
         found.prune(job.window);
     }
-    let directory = if to_stdout { None } else { Some(Directory::create(&scan.out, scan.force)?) };
-    let progress = progress(&found, scan.input.quiet || scan.input.no_progress);
-    let tally = sweep(&found, &job, &progress, scan.input.threads, settings.deep && !scan.no_runbook)?;
+    let case = options::case(scan.case.as_deref(), &job, scan.tune.as_deref())?;
+    if let Some(case) = &case {
+        case.remember(&Asked { rules: scan.rules.clone(), tune: scan.tune.clone() })?;
+    }
+    let directory = out.map(|out| Directory::create(out, scan.force)).transpose()?;
+    let tally = sweep(&mut found, &job, case.as_ref(), &scan.input, settings.deep && !scan.no_runbook)?;
     let mut finished = finish(tally, &job.pack, &plan);
     let runbook = (!scan.no_runbook).then(|| compute(&mut finished, &catalogue, &settings));
-    progress.finish();
     let status = verdict(&finished, scan);
     let report = Report { finished: &finished, runbook: runbook.as_ref(), group_by: &scan.group_by };
     match directory {

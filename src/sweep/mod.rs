@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use crate::aggregate::{Input, Status, Tally};
+use crate::case::Case;
 use crate::decode::Limits;
 use crate::discover::{Found, Source, Window};
 use crate::error::Error;
@@ -23,6 +24,8 @@ pub struct Job {
     pub limits: Limits,
     /// Times of events that are kept, history included.
     pub window: Window,
+    /// Whether events outside the window are kept too, for other runs; they are counted as outside all the same.
+    pub keep_outside: bool,
     /// Whether every record is parsed, not only those that a rule may need.
     pub validate: bool,
     /// The cluster of all records, whatever they say.
@@ -41,9 +44,9 @@ pub trait Observer: Sync {
     fn closed(&self, records: u64, hits: u64);
 }
 
-/// Sweeps everything that was found. A source that fails, or on which this program fails, is a row and no more.
+/// Sweeps everything that was found, but for what a case has already. A source that fails, or on which this program fails, is a row and no more.
 #[must_use]
-pub fn sweep(found: &Found, job: &Job, observer: &dyn Observer) -> Tally {
+pub fn sweep(found: &Found, job: &Job, case: Option<&Case>, observer: &dyn Observer) -> Tally {
     let unread = found.unread.iter().map(|unread| {
         let mut input = Input::new(unread.name.clone(), None);
         input.bytes = unread.bytes;
@@ -53,7 +56,7 @@ pub fn sweep(found: &Found, job: &Job, observer: &dyn Observer) -> Tally {
     let skipped = Tally { inputs: unread.collect(), ..Tally::default() };
     // One source at a time, so that a thread that is done takes the next.
     let sources = found.sources.par_iter().with_max_len(1);
-    let swept = sources.map(|source| isolated(source, job, observer));
+    let swept = sources.map(|source| one(source, job, case, observer));
     swept.reduce(Tally::default, Tally::merge).merge(skipped)
 }
 
@@ -65,6 +68,17 @@ pub fn in_threads<T: Send>(threads: Option<u16>, work: impl FnOnce() -> T + Send
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, usize::from)).build();
     let pool = pool.map_err(|error| Error::Usage(format!("cannot start threads: {error}")))?;
     Ok(pool.install(work))
+}
+
+/// A source that the case has is not read; what is read it keeps.
+fn one(source: &Source, job: &Job, case: Option<&Case>, observer: &dyn Observer) -> Tally {
+    let Some(case) = case else { return isolated(source, job, observer) };
+    if let Some(input) = case.recall(source) {
+        observer.read(source.bytes);
+        observer.closed(0, 0);
+        return Tally { inputs: vec![input], ..Tally::default() };
+    }
+    case.keep(source, isolated(source, job, observer))
 }
 
 fn isolated(source: &Source, job: &Job, observer: &dyn Observer) -> Tally {

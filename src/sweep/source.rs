@@ -241,7 +241,9 @@ impl Recorder<'_> {
             self.tally.coverage.add(origin.cluster.as_deref(), time);
             if !self.job.window.contains(time) {
                 self.input.outside += 1;
-                return;
+                if !self.job.keep_outside {
+                    return;
+                }
             }
         }
         let view = View::new(event, &origin, leaf.native_members());

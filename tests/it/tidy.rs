@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::root;
 
 /// Modules in the order data flows; a module may name those before it, and these from anywhere.
-const FLOW: [&str; 14] = [
+const FLOW: [&str; 15] = [
     "discover",
     "decode",
     "frame",
@@ -16,6 +16,7 @@ const FLOW: [&str; 14] = [
     "evaluate",
     "testing",
     "aggregate",
+    "case",
     "sweep",
     "runbook",
     "report",
@@ -24,7 +25,10 @@ const FLOW: [&str; 14] = [
 ];
 
 /// Crates that live in one file or folder.
-const HOMES: [(&str, &str); 14] = [
+const HOMES: [(&str, &str); 17] = [
+    ("rusqlite", "case"),
+    ("minijinja", "report/html"),
+    ("json_patch", "runbook/patch"),
     ("clap", "cli"),
     ("bzip2", "decode"),
     ("liblzma", "decode"),

@@ -20,7 +20,7 @@ pub(super) fn decode_twice(text: &str) -> Vec<String> {
 /// What base64 in a text decodes to, where that is text.
 pub(super) fn decode(text: &str) -> Vec<String> {
     let standard = runs(text, &STANDARD, b"+/");
-    let url = runs(text, &URL_SAFE, b"-_").filter(|(_, text)| text.is_ascii());
+    let url = runs(text, &URL_SAFE, b"-_");
     let mut found: Vec<(usize, String)> = standard.chain(url).take(MOST).collect();
     found.sort();
     found.dedup();

@@ -5,9 +5,10 @@ use std::ops::Range;
 
 use serde_json::Value;
 
+use super::matching::print;
 use super::pattern::cut_to;
 use super::places::{self, Place, member, secrets};
-use super::subject::{JOB, POD, Subject};
+use super::subject::{Container, JOB, POD, Subject, Text};
 use super::{Finding, Indicator};
 use crate::rule::is_public;
 
@@ -118,7 +119,7 @@ impl Function {
 
     fn of_images(self, indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
         let allowed = subject.context.registries;
-        let in_container = |container: &super::Container<'_>| {
+        let in_container = |container: &Container<'_>| {
             let image = container.image()?;
             let holds = match self {
                 Function::RegistryNotAllowed => !allowed.is_empty() && !is_allowed(&image, allowed),
@@ -127,7 +128,7 @@ impl Function {
                 }
                 _ => {
                     let command = indicator.test.command.as_ref();
-                    let inline = |text: &super::Text| command.is_none_or(|command| command.is_match(&text.joined));
+                    let inline = |text: &Text| command.is_none_or(|command| command.is_match(&text.whole));
                     indicator.find(&image).is_some() && container.texts.iter().any(inline)
                 }
             };
@@ -203,42 +204,57 @@ fn host(word: &str) -> Option<Ipv4Addr> {
 
 fn control_plane(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
     let Some(pod) = subject.pod else { return Vec::new() };
-    let below =
-        |path: &str| places::steps(path).map(|steps| places::walk(POD.to_owned(), pod, &steps)).unwrap_or_default();
-    let mut findings = Vec::new();
-    let mut found = |place: String, text: &str| findings.push(indicator.finding(place, text, text));
-    for (place, toleration) in below(".tolerations[*]") {
-        match toleration.get("key").and_then(Value::as_str).unwrap_or_default() {
-            "" if toleration.get("operator").and_then(Value::as_str) == Some("Exists") => {
-                found(place, "operator: Exists");
-            }
-            key if indicator.find(key).is_some() => found(member(&place, "key"), key),
-            _ => {}
-        }
-    }
-    for (place, selector) in below(".nodeSelector") {
+    let found = |(place, text): (String, &str)| indicator.finding(place, text, text);
+    let aims = |key: &str| indicator.find(key).is_some();
+    let all = [tolerated(pod, &aims), selected(pod, &aims), preferred(pod, &aims), named(pod)];
+    all.into_iter().flatten().map(found).collect()
+}
+
+fn below<'a>(pod: &'a Value, path: &str) -> Vec<(String, &'a Value)> {
+    places::steps(path).map(|steps| places::walk(POD.to_owned(), pod, &steps)).unwrap_or_default()
+}
+
+fn text<'a>(value: &'a Value, key: &str) -> &'a str {
+    value.get(key).and_then(Value::as_str).unwrap_or_default()
+}
+
+fn tolerated<'a>(pod: &'a Value, aims: &dyn Fn(&str) -> bool) -> Vec<(String, &'a str)> {
+    let tolerations = below(pod, ".tolerations[*]").into_iter();
+    let aimed = tolerations.filter_map(|(place, toleration)| match text(toleration, "key") {
+        "" if text(toleration, "operator") == "Exists" => Some((place, "operator: Exists")),
+        key if aims(key) => Some((member(&place, "key"), key)),
+        _ => None,
+    });
+    aimed.collect()
+}
+
+fn selected<'a>(pod: &'a Value, aims: &dyn Fn(&str) -> bool) -> Vec<(String, &'a str)> {
+    let selectors = below(pod, ".nodeSelector").into_iter();
+    let keys = selectors.flat_map(|(place, selector)| {
         let keys = selector.as_object().into_iter().flat_map(serde_json::Map::keys);
-        keys.filter(|key| indicator.find(key).is_some()).for_each(|key| found(member(&place, key), key));
-    }
-    let affinity = ".affinity.nodeAffinity";
-    let required =
-        format!("{affinity}.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[*].matchExpressions[*]");
-    let preferred =
-        format!("{affinity}.preferredDuringSchedulingIgnoredDuringExecution[*].preference.matchExpressions[*]");
-    for (place, expression) in below(&required).into_iter().chain(below(&preferred)) {
-        let text = |key: &str| expression.get(key).and_then(Value::as_str).unwrap_or_default();
-        if !matches!(text("operator"), "DoesNotExist" | "NotIn") && indicator.find(text("key")).is_some() {
-            found(member(&place, "key"), text("key"));
-        }
-    }
-    for (place, node) in below(".nodeName") {
-        let name = node.as_str().unwrap_or_default();
-        let folded = name.to_ascii_lowercase();
-        if ["master", "control-plane", "controlplane"].iter().any(|word| folded.contains(word)) {
-            found(place, name);
-        }
-    }
-    findings
+        keys.map(move |key| (member(&place, key), key.as_str()))
+    });
+    keys.filter(|(_, key)| aims(key)).collect()
+}
+
+/// Affinities, but for those that keep away.
+fn preferred<'a>(pod: &'a Value, aims: &dyn Fn(&str) -> bool) -> Vec<(String, &'a str)> {
+    let required = ".requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[*].matchExpressions[*]";
+    let preferred = ".preferredDuringSchedulingIgnoredDuringExecution[*].preference.matchExpressions[*]";
+    let expressions =
+        [required, preferred].into_iter().flat_map(|path| below(pod, &format!(".affinity.nodeAffinity{path}")));
+    let drawn = expressions.filter(|(_, expression)| !matches!(text(expression, "operator"), "DoesNotExist" | "NotIn"));
+    let keys = drawn.map(|(place, expression)| (member(&place, "key"), text(expression, "key")));
+    keys.filter(|(_, key)| aims(key)).collect()
+}
+
+fn named(pod: &Value) -> Vec<(String, &str)> {
+    let is_control_plane = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        ["master", "control-plane", "controlplane"].iter().any(|word| name.contains(word))
+    };
+    let names = below(pod, ".nodeName").into_iter().filter_map(|(place, name)| Some((place, name.as_str()?)));
+    names.filter(|(_, name)| is_control_plane(name)).collect()
 }
 
 fn many_secrets(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
@@ -262,7 +278,7 @@ fn many_secrets(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
 
 fn big_compute(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
     let every_minute = subject.context.runs_per_day.is_some_and(|runs| runs >= EVERY_MINUTE);
-    let in_container = |container: &super::Container<'_>| {
+    let in_container = |container: &Container<'_>| {
         let place = member(&container.place, "resources");
         let of = |kind: &str| container.value.get("resources").and_then(|resources| resources.get(kind)?.as_object());
         for kind in ["limits", "requests"] {
@@ -270,7 +286,7 @@ fn big_compute(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
                 let quantity = quantity(amount).unwrap_or_default();
                 let is_big = name == "cpu" && indicator.test.at_least.is_some_and(|least| quantity >= least);
                 if is_big || (quantity > 0.0 && indicator.find(name).is_some()) {
-                    let text = format!("{name}: {}", super::print(amount));
+                    let text = format!("{name}: {}", print(amount));
                     return Some(indicator.finding(member(&member(&place, kind), name), &text, &text));
                 }
             }
@@ -328,7 +344,7 @@ fn no_history(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
     }
     let ttl = "ttlSecondsAfterFinished";
     let seconds = number(subject.job.and_then(|job| job.get(ttl)));
-    if let Some(seconds) = seconds.filter(|seconds| indicator.test.at_least.is_none_or(|most| *seconds <= most)) {
+    if let Some(seconds) = seconds.filter(|seconds| indicator.test.at_most.is_none_or(|most| *seconds <= most)) {
         let text = format!("{ttl}: {seconds}");
         findings.push(indicator.finding(member(JOB, ttl), &text, &text));
     }

@@ -12,7 +12,7 @@ use crate::rule::{RuleError, Severity};
 const BUILTIN: &str = include_str!("../../indicators.yml");
 
 const SECTIONS: [&str; 2] = ["indicators", "composites"];
-const KEYS: [&str; 24] = [
+const KEYS: [&str; 25] = [
     "id",
     "name",
     "category",
@@ -24,6 +24,7 @@ const KEYS: [&str; 24] = [
     "equals",
     "exists",
     "at_least",
+    "at_most",
     "below",
     "names",
     "command",
@@ -39,7 +40,7 @@ const KEYS: [&str; 24] = [
     "any",
 ];
 /// The number of [`KEYS`] that an indicator has.
-const OF_INDICATOR: usize = 22;
+const OF_INDICATOR: usize = 23;
 const OF_COMPOSITE: [&str; 7] = ["id", "name", "enabled", "all", "any", "positive", "negative"];
 
 impl Catalogue {
@@ -125,8 +126,8 @@ fn id(node: &Node) -> Parsed<&str> {
 /// An entry with the keys of another in place of its own; null takes a key away.
 fn merge(known: &Node, changes: &Node) -> Parsed<Node> {
     let kept = known.map()?.iter().filter(|member| changes.get(&member.key).is_none());
-    let own = changes.map()?.iter().filter(|member| !member.value.is_null());
-    Ok(Node { line: changes.line, value: Kind::Map(kept.chain(own).cloned().collect()) })
+    let new = changes.map()?.iter().filter(|member| !member.value.is_null());
+    Ok(Node { line: changes.line, value: Kind::Map(kept.chain(new).cloned().collect()) })
 }
 
 fn indicator(node: &Node) -> Parsed<Indicator> {
@@ -197,6 +198,7 @@ fn test(node: &Node) -> Parsed<Test> {
         unless_decoded: optional("unless_decoded")?,
         command: optional("command")?,
         at_least: number("at_least")?,
+        at_most: number("at_most")?,
         below: number("below")?,
         names: node.get("names").map_or(Ok(Vec::new()), Node::texts)?,
     })

@@ -4,6 +4,7 @@ mod blobs;
 mod examples;
 mod functions;
 mod load;
+mod matching;
 mod pattern;
 mod places;
 mod subject;
@@ -12,7 +13,6 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::ops::Range;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -20,15 +20,10 @@ use serde_json::Value;
 use self::functions::Function;
 use self::pattern::Pattern;
 use self::places::Place;
-use self::subject::{Container, Subject, Text};
+use self::subject::Subject;
 use crate::aggregate::{Category, Finding};
 use crate::rule::Severity;
 use crate::rule::yaml::Node;
-
-/// Characters of a match that a finding keeps.
-const EXCERPT: usize = 200;
-/// Matches in one text that exceptions may take away; the next one counts, exception or not. It bounds the work.
-const MOST_EXCEPTIONS: usize = 256;
 
 /// The indicators and composites that a sweep looks for.
 #[derive(Debug, Clone, Default)]
@@ -102,6 +97,7 @@ struct Test {
     unless_decoded: Option<Pattern>,
     command: Option<Pattern>,
     at_least: Option<f64>,
+    at_most: Option<f64>,
     below: Option<f64>,
     names: Vec<String>,
 }
@@ -194,7 +190,7 @@ pub fn decoded(object: &Value) -> Vec<(String, String)> {
     let context = Context::default();
     let containers = Subject::new(object, &context).containers;
     let texts = containers.into_iter().flat_map(|container| container.texts);
-    texts.filter(|text| text.decoded).map(|text| (text.place_at(0).to_owned(), text.joined)).collect()
+    texts.filter(|text| text.decoded).map(|text| (text.place_at(0).to_owned(), text.whole)).collect()
 }
 
 impl Catalogue {
@@ -317,128 +313,4 @@ impl Indicator {
     pub fn function(&self) -> Option<&'static str> {
         self.test.function.map(Function::name)
     }
-
-    fn examine(&self, subject: &Subject<'_>) -> Vec<Finding> {
-        let Some(function) = self.test.function else {
-            return self.at.iter().flat_map(|place| self.at_place(place, subject)).collect();
-        };
-        function.findings(self, subject)
-    }
-
-    fn at_place(&self, place: &Place, subject: &Subject<'_>) -> Vec<Finding> {
-        match place {
-            Place::Event(_) => Vec::new(),
-            Place::Command => self.in_commands(subject, &|_, _| true),
-            Place::EnvName => {
-                subject.env_names().filter_map(|(place, name, value)| self.in_env(place, name, value)).collect()
-            }
-            Place::Paths(paths) => {
-                let values = paths.iter().flat_map(|path| path.values(subject));
-                values.flat_map(|(place, value)| self.in_value(&place, value)).collect()
-            }
-        }
-    }
-
-    /// The gravest finding in the commands of each container.
-    fn in_commands(&self, subject: &Subject<'_>, accept: &dyn Fn(&str, &Range<usize>) -> bool) -> Vec<Finding> {
-        let in_text = |text: &Text| {
-            let range = self.find_where(&text.joined, &|range| accept(&text.joined, range))?;
-            let matched = &text.joined[range.clone()];
-            let start = range.start + (matched.len() - matched.trim_start().len());
-            let mut finding = self.finding(text.place_at(start).to_owned(), matched.trim(), &text.joined);
-            finding.decoded = text.decoded;
-            Some(finding)
-        };
-        let gravest = |container: &Container<'_>| {
-            let findings = container.texts.iter().filter_map(in_text);
-            findings.reduce(|kept, next| if next.severity > kept.severity { next } else { kept })
-        };
-        subject.containers.iter().filter_map(gravest).collect()
-    }
-
-    fn in_env(&self, place: String, name: &str, value: &str) -> Option<Finding> {
-        let range = self.test.re.as_ref()?.find(name)?;
-        let assignment = format!("{name}={value}");
-        let excepted = self.test.unless.iter().any(|unless| unless.is_match(&assignment));
-        (!excepted).then(|| self.finding(place, &name[range], &assignment))
-    }
-
-    fn in_value(&self, place: &str, value: &Value) -> Vec<Finding> {
-        let mut findings = Vec::new();
-        if self.test.exists {
-            let text = value.to_string();
-            findings.push(self.finding(place.to_owned(), &text, &text));
-        }
-        match &self.test.equals {
-            Some(Equals::Value(wanted)) if wanted == value => {
-                let text = format!("{}: {}", places::last(place), print(value));
-                findings.push(self.finding(place.to_owned(), &text, &text));
-            }
-            Some(Equals::AnyMember(members)) => {
-                let values = members.iter().flat_map(|(steps, wanted)| {
-                    places::walk(place.to_owned(), value, steps).into_iter().filter(move |(_, value)| *value == wanted)
-                });
-                findings.extend(values.map(|(place, value)| {
-                    let text = format!("{}: {}", places::last(&place), print(value));
-                    self.finding(place, &text, &text)
-                }));
-            }
-            _ => {}
-        }
-        let text = places::text(value);
-        if let Some((text, range)) = text.as_deref().and_then(|text| Some((text, self.find(text)?))) {
-            findings.push(self.finding(place.to_owned(), &text[range], text));
-        }
-        findings
-    }
-
-    fn find(&self, text: &str) -> Option<Range<usize>> {
-        self.find_where(text, &|_| true)
-    }
-
-    /// The first match that is no exception.
-    fn find_where(&self, text: &str, accept: &dyn Fn(&Range<usize>) -> bool) -> Option<Range<usize>> {
-        let matches = self.test.re.as_ref()?.find_iter(text).enumerate();
-        let mut counting =
-            matches.filter(|(nth, range)| *nth >= MOST_EXCEPTIONS || (!self.is_excepted(text, range) && accept(range)));
-        counting.next().map(|(_, range)| range)
-    }
-
-    fn is_excepted(&self, text: &str, range: &Range<usize>) -> bool {
-        if self.test.unless.is_empty() && self.test.unless_decoded.is_none() {
-            return false;
-        }
-        // A command is many words, any other value is one.
-        let is_command = self.at.iter().any(|place| matches!(place, Place::Command));
-        let rest = &text[range.end..];
-        let end = range.end + rest.find(char::is_whitespace).unwrap_or(rest.len());
-        let word = if is_command { &text[range.start..end] } else { text };
-        let decodes =
-            |unless: &Pattern| blobs::decode(&text[range.clone()]).into_iter().any(|decoded| unless.is_match(&decoded));
-        self.test.unless.iter().any(|unless| unless.is_match(word))
-            || self.test.unless_decoded.as_ref().is_some_and(decodes)
-    }
-
-    /// A finding, graded by the value that the match stands in.
-    fn finding(&self, place: String, matched: &str, value: &str) -> Finding {
-        let holds = |adjust: &&Adjust| match &adjust.on {
-            Condition::When(pattern) => pattern.is_match(value),
-            Condition::Unless(pattern) => !pattern.is_match(value),
-            Condition::With(_) => false,
-        };
-        Finding {
-            id: self.id.clone(),
-            name: self.name.clone(),
-            severity: self.adjust.iter().find(holds).map_or(self.severity, |adjust| adjust.severity),
-            category: self.category,
-            place,
-            text: matched.chars().take(EXCERPT).collect(),
-            decoded: false,
-        }
-    }
-}
-
-/// A value as a finding shows it.
-fn print(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -40,7 +40,7 @@ pub(super) struct Container<'a> {
 /// Strings that are one command.
 #[derive(Debug, Default)]
 pub(super) struct Text {
-    pub(super) joined: String,
+    pub(super) whole: String,
     pub(super) decoded: bool,
     /// Where each string starts, and its place in the object.
     pieces: Vec<(usize, String)>,
@@ -91,7 +91,7 @@ impl<'a> Container<'a> {
                 texts.push(Text::join(strings(&place, exec, "command")));
             }
         }
-        texts.retain(|text| !text.joined.is_empty());
+        texts.retain(|text| !text.whole.is_empty());
         let mut encoded: Vec<(String, Cow<'_, str>)> = texts.iter().flat_map(Text::strings).collect();
         let value_of = [places::Step::Key("env".into()), places::Step::Each, places::Step::Key("value".into())];
         let env = places::walk(place.clone(), value, &value_of);
@@ -111,21 +111,21 @@ impl Text {
         let mut joined = Text::default();
         for (place, text) in strings {
             if !joined.pieces.is_empty() {
-                joined.joined.push(' ');
+                joined.whole.push(' ');
             }
-            joined.pieces.push((joined.joined.len(), place));
-            joined.joined.push_str(&text);
+            joined.pieces.push((joined.whole.len(), place));
+            joined.whole.push_str(&text);
         }
-        joined.joined.truncate(cut(&joined.joined).len());
+        joined.whole.truncate(cut(&joined.whole).len());
         joined
     }
 
     /// The strings it was joined from.
     fn strings(&self) -> impl Iterator<Item = (String, Cow<'_, str>)> {
-        let ends = self.pieces.iter().skip(1).map(|(start, _)| start - 1).chain([self.joined.len()]);
+        let ends = self.pieces.iter().skip(1).map(|(start, _)| start - 1).chain([self.whole.len()]);
         let pieces = self.pieces.iter().zip(ends);
         pieces.filter_map(|((start, place), end)| {
-            let text = self.joined.get(*start..end.min(self.joined.len()))?;
+            let text = self.whole.get(*start..end.min(self.whole.len()))?;
             Some((place.clone(), text.into()))
         })
     }
@@ -133,7 +133,7 @@ impl Text {
     fn decoded(place: &str, text: &str) -> Vec<Text> {
         let decoded = blobs::decode_twice(text).into_iter();
         let place = format!("{place} (base64-decoded)");
-        decoded.map(|text| Text { joined: text, decoded: true, pieces: vec![(0, place.clone())] }).collect()
+        decoded.map(|text| Text { whole: text, decoded: true, pieces: vec![(0, place.clone())] }).collect()
     }
 
     /// The place of the string that an offset is in.

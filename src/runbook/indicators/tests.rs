@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::functions::Function;
 use super::*;
 
 fn cronjob(pod: &Value) -> Value {

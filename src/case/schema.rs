@@ -1,0 +1,60 @@
+//! The tables of a case file, version by version. They are made to be read by people too.
+
+/// `KSWP`: what tells a case file from other SQLite files.
+pub(super) const APPLICATION_ID: i32 = 0x4B53_5750;
+
+/// One step from each version to the next; `PRAGMA user_version` counts them.
+pub(super) const MIGRATIONS: [&str; 1] = ["
+CREATE TABLE inputs (
+    id     INTEGER PRIMARY KEY,
+    source TEXT NOT NULL UNIQUE,  -- absolute path; of standard input '-' and its SHA-256
+    name   TEXT NOT NULL,         -- as evidence names it
+    size   INTEGER NOT NULL,
+    mtime  INTEGER NOT NULL,      -- nanoseconds since 1970
+    sha256 TEXT NOT NULL,
+    rules  TEXT NOT NULL,         -- hash of the rules and options that it was read with
+    run    INTEGER NOT NULL,      -- number of the run that read it
+    ledger TEXT NOT NULL          -- its rows of inputs.csv, JSON
+);
+CREATE INDEX inputs_by_content ON inputs (size, sha256);
+CREATE TABLE aliases (            -- the same bytes under other names
+    source TEXT PRIMARY KEY,
+    name   TEXT NOT NULL,
+    size   INTEGER NOT NULL,
+    mtime  INTEGER NOT NULL,
+    input  INTEGER NOT NULL REFERENCES inputs (id) ON DELETE CASCADE
+);
+CREATE INDEX aliases_by_input ON aliases (input);
+CREATE TABLE observations (       -- requests on CronJobs, rule matches, and what controllers made of CronJobs
+    id        INTEGER PRIMARY KEY,
+    input     INTEGER NOT NULL REFERENCES inputs (id) ON DELETE CASCADE,
+    time      TEXT,
+    cluster   TEXT,
+    namespace TEXT,
+    name      TEXT,
+    username  TEXT,
+    verb      TEXT,
+    resource  TEXT,
+    outcome   TEXT NOT NULL,
+    matches   TEXT NOT NULL,      -- ids of the rules that match, joined by commas; exclusions not yet applied
+    json      TEXT NOT NULL       -- all of it
+);
+CREATE INDEX observations_by_input ON observations (input);
+CREATE INDEX observations_by_time ON observations (time);
+CREATE INDEX observations_by_user ON observations (username);
+CREATE TABLE coverage (           -- when each cluster was seen, by the hour
+    input   INTEGER NOT NULL REFERENCES inputs (id) ON DELETE CASCADE,
+    cluster TEXT,
+    first   TEXT NOT NULL,
+    last    TEXT NOT NULL
+);
+CREATE INDEX coverage_by_input ON coverage (input);
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE VIEW matches AS
+    SELECT o.time, o.cluster, o.namespace, o.name, o.username, o.verb, o.outcome, o.matches, i.name AS path,
+           json_extract(o.json, '$.record.evidence.record') AS record
+    FROM observations o JOIN inputs i ON i.id = o.input WHERE o.matches <> '' ORDER BY o.time;
+CREATE VIEW cronjob_requests AS
+    SELECT o.time, o.cluster, o.namespace, o.name, o.username, o.verb, o.outcome, i.name AS path
+    FROM observations o JOIN inputs i ON i.id = o.input WHERE o.resource = 'cronjobs' ORDER BY o.time;
+"];

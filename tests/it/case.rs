@@ -1,0 +1,193 @@
+//! The case file: what was read once is not read again, and no run can tell the difference.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::{kubesweep, root, rows};
+
+/// Reports that speak of the dump, not of this run's inputs.
+const REPORTS: [&str; 9] = [
+    "summary.csv",
+    "alerts.csv",
+    "hits.csv",
+    "hits.jsonl",
+    "suppressed.csv",
+    "activity.csv",
+    "coverage.csv",
+    "runbook.json",
+    "runbook.md",
+];
+
+fn files_below(directory: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(files_below(&path)) } else { files.push(path) }
+    }
+    files.sort();
+    files
+}
+
+fn copy(file: &Path, to: &Path) {
+    fs::create_dir_all(to.parent().unwrap()).unwrap();
+    fs::copy(file, to).unwrap();
+}
+
+/// A growing dump with a case beside it.
+struct Daily {
+    directory: tempfile::TempDir,
+}
+
+impl Daily {
+    fn new() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        fs::create_dir(directory.path().join("dump")).unwrap();
+        Daily { directory }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn scan(&self, out: &str, options: &[&str]) -> crate::Run {
+        let arguments = ["scan", "dump", "--force", "-o", out];
+        let arguments: Vec<&str> = arguments.iter().chain(options).copied().collect();
+        kubesweep(self.directory.path(), &arguments)
+    }
+
+    fn statuses(&self, out: &str) -> Vec<(String, String, String)> {
+        let rows = rows(&self.path(out).join("inputs.csv"));
+        rows.into_iter().map(|row| (row["path"].clone(), row["status"].clone(), row["error"].clone())).collect()
+    }
+
+    fn assert_same(&self, one: &str, other: &str) {
+        for report in REPORTS {
+            let read = |out: &str| fs::read_to_string(self.path(out).join(report)).unwrap();
+            assert!(read(one) == read(other), "{report} differs between {one} and {other}");
+        }
+    }
+}
+
+#[test]
+fn thirty_daily_runs_are_one_run() {
+    let daily = Daily::new();
+    let dumps = root().join("fixtures/dumps");
+    let files = files_below(&dumps);
+    for day in files.chunks(files.len().div_ceil(30)) {
+        for file in day {
+            copy(file, &daily.path("dump").join(file.strip_prefix(&dumps).unwrap()));
+        }
+        let run = daily.scan("daily", &["--case", "case.db", "-q"]);
+        assert_eq!(run.exit, 0, "{}", run.stderr);
+    }
+    let read = daily.statuses("daily").into_iter().filter(|(_, status, _)| status == "ok").count();
+    assert!(read <= files.len().div_ceil(30), "{read} were read on the last day");
+    assert_eq!(daily.scan("once", &["-q"]).exit, 0);
+    daily.assert_same("daily", "once");
+    let window = ["--since", "24h", "--as-of", "2026-11-24T05:00:00Z", "-q", "--no-prune"];
+    daily.scan("daily", &[&window[..], &["--case", "case.db"]].concat());
+    daily.scan("once", &window);
+    for report in REPORTS.iter().filter(|name| **name != "coverage.csv") {
+        let read = |out: &str| fs::read_to_string(daily.path(out).join(report)).unwrap();
+        assert_eq!(read("daily"), read("once"), "{report} of the last day");
+    }
+    let without = kubesweep(daily.directory.path(), &["runbook", "--case", "case.db", "--format", "json"]);
+    assert_eq!(without.exit, 0, "{}", without.stderr);
+    assert_eq!(without.stdout, kubesweep(daily.directory.path(), &["runbook", "dump", "--format", "json"]).stdout);
+}
+
+#[test]
+fn only_new_and_changed_inputs_are_read() {
+    let daily = Daily::new();
+    let log = root().join("fixtures/dumps/self-managed");
+    let files = files_below(&log);
+    copy(&files[0], &daily.path("dump/a.log.gz"));
+    copy(&files[1], &daily.path("dump/b.log.gz"));
+    let case = ["--case", "case.db", "-q"];
+    daily.scan("out", &case);
+    assert!(daily.statuses("out").iter().all(|(_, status, _)| status == "ok"));
+    copy(&files[0], &daily.path("dump/moved.log.gz"));
+    let run = daily.scan("out", &case);
+    assert_eq!(run.exit, 0);
+    let in_case = ("skipped".to_owned(), "in case".to_owned());
+    for (path, status, error) in daily.statuses("out") {
+        assert_eq!((status, error), in_case, "{path}");
+    }
+    // The first bearer of the bytes changes; the second still has them.
+    copy(&files[2], &daily.path("dump/a.log.gz"));
+    daily.scan("out", &case);
+    assert_eq!(daily.statuses("out")[0].1, "ok");
+    daily.scan("plain", &["-q"]);
+    daily.assert_same("out", "plain");
+    // Other rules read everything again.
+    daily.scan("out", &["--case", "case.db", "-q", "-r", "builtin:all"]);
+    assert!(daily.statuses("out").iter().all(|(_, status, _)| status == "ok"));
+}
+
+#[test]
+fn one_run_at_a_time() {
+    let daily = Daily::new();
+    copy(&files_below(&root().join("fixtures/dumps/self-managed"))[0], &daily.path("dump/a.log.gz"));
+    daily.scan("out", &["--case", "case.db", "-q"]);
+    let other = rusqlite::Connection::open(daily.path("case.db")).unwrap();
+    other.execute_batch("BEGIN EXCLUSIVE").unwrap();
+    let run = daily.scan("out", &["--case", "case.db", "-q"]);
+    assert_eq!(run.exit, 2);
+    assert_eq!(run.stderr, "error: case file case.db: is in use by another run; wait for it, or use another file\n");
+}
+
+#[test]
+fn files_that_are_no_case_are_refused() {
+    let daily = Daily::new();
+    fs::write(daily.path("text.db"), "no database, but long enough to have a header of its own, were it one").unwrap();
+    rusqlite::Connection::open(daily.path("other.db")).unwrap().execute_batch("CREATE TABLE t (a)").unwrap();
+    for file in ["text.db", "other.db"] {
+        let run = daily.scan("out", &["--case", file, "-q"]);
+        assert_eq!(
+            (run.exit, run.stderr),
+            (2, format!("error: case file {file}: not a case file; name another file\n"))
+        );
+    }
+    daily.scan("out", &["--case", "case.db", "-q"]);
+    rusqlite::Connection::open(daily.path("case.db")).unwrap().pragma_update(None, "user_version", 99).unwrap();
+    let run = daily.scan("out", &["--case", "case.db", "-q"]);
+    assert_eq!(run.exit, 2);
+    assert!(run.stderr.contains("later version"), "{}", run.stderr);
+}
+
+/// A case inside the dump is not part of it.
+#[test]
+fn the_case_file_is_no_input() {
+    let daily = Daily::new();
+    copy(&files_below(&root().join("fixtures/dumps/self-managed"))[0], &daily.path("dump/a.log.gz"));
+    for _ in 0..2 {
+        let run = daily.scan("out", &["--case", "dump/case.db", "-q"]);
+        assert_eq!(run.exit, 0, "{}", run.stderr);
+        assert_eq!(daily.statuses("out").len(), 1);
+    }
+}
+
+#[test]
+fn killed_runs_change_nothing() {
+    let daily = Daily::new();
+    let dumps = root().join("fixtures/dumps");
+    for file in files_below(&dumps) {
+        copy(&file, &daily.path("dump").join(file.strip_prefix(&dumps).unwrap()));
+    }
+    for attempt in 0..10_u64 {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_kubesweep"))
+            .args(["scan", "dump", "--force", "-o", "killed", "--case", "case.db", "-q"])
+            .current_dir(daily.directory.path())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(attempt * 37 % 250));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    assert_eq!(daily.scan("killed", &["--case", "case.db", "-q"]).exit, 0);
+    daily.scan("once", &["-q"]);
+    daily.assert_same("killed", "once");
+}
