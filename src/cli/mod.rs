@@ -1,6 +1,7 @@
 //! The command line: as typed, then as meant.
 
 mod args;
+mod events;
 mod inspect;
 mod options;
 mod rules;
@@ -48,6 +49,7 @@ pub fn run(arguments: &[OsString]) -> Result<ExitStatus, Error> {
         Command::Scan(scan) => scan::run(&scan, arguments),
         Command::Rules(rules) => rules::run(&rules.action),
         Command::Inspect(inspect) => inspect::run(&inspect),
+        Command::Events(events) => events::run(&events),
     }
 }
 

@@ -62,20 +62,27 @@ pub(super) struct Times {
 
 /// Reads the time arguments of a scan.
 pub(super) fn times(scan: &Scan) -> Result<Times, Error> {
-    let now = match &scan.as_of {
-        Some(text) => moment(text, "--as-of", None)?,
-        None => Timestamp::now(),
-    };
+    let (now, Window { start: since, end: until }) = window(&scan.since, &scan.until, &scan.as_of)?;
+    let history = span(&scan.lookback, "--lookback")?.max(span(&scan.context, "--context")?);
+    let start = since.map(|since| since.checked_sub(history).unwrap_or(Timestamp::MIN));
+    Ok(Times { now, since, kept: Window { start, end: until } })
+}
+
+/// Reads `--since`, `--until` and `--as-of`: the "now" of spans, and the window.
+pub(super) fn window(
+    since: &Option<String>,
+    until: &Option<String>,
+    as_of: &Option<String>,
+) -> Result<(Timestamp, Window), Error> {
+    let now = as_of.as_ref().map_or_else(|| Ok(Timestamp::now()), |text| moment(text, "--as-of", None))?;
     let read = |text: &Option<String>, option| text.as_ref().map(|text| moment(text, option, Some(now))).transpose();
-    let (since, until) = (read(&scan.since, "--since")?, read(&scan.until, "--until")?);
-    if let (Some(since), Some(until)) = (since, until)
+    let (start, end) = (read(since, "--since")?, read(until, "--until")?);
+    if let (Some(since), Some(until)) = (start, end)
         && since >= until
     {
         return Err(Error::Usage(format!("--since {since} is not before --until {until}")));
     }
-    let history = span(&scan.lookback, "--lookback")?.max(span(&scan.context, "--context")?);
-    let start = since.map(|since| since.checked_sub(history).unwrap_or(Timestamp::MIN));
-    Ok(Times { now, since, kept: Window { start, end: until } })
+    Ok((now, Window { start, end }))
 }
 
 /// What is counted, for the summary keys that were asked for.

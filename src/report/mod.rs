@@ -5,6 +5,7 @@ mod directory;
 mod json;
 mod run;
 mod terminal;
+mod timesketch;
 
 use std::io;
 use std::str::FromStr;
@@ -12,7 +13,8 @@ use std::str::FromStr;
 pub use directory::Directory;
 pub use json::inspection as inspection_json;
 pub use run::Run;
-pub use terminal::{closing, escape, inspection};
+pub use terminal::{closing, closing_events, escape, inspection};
+pub use timesketch::line as timesketch_line;
 
 use crate::aggregate::Finished;
 
@@ -40,6 +42,8 @@ pub enum Format {
     Jsonl,
     /// As in hits.csv.
     Csv,
+    /// JSON lines for Timesketch.
+    Timesketch,
 }
 
 impl FromStr for Format {
@@ -49,7 +53,8 @@ impl FromStr for Format {
         match text {
             "jsonl" => Ok(Format::Jsonl),
             "csv" => Ok(Format::Csv),
-            _ => Err("hits are printed as jsonl or csv".to_owned()),
+            "timesketch" => Ok(Format::Timesketch),
+            _ => Err("hits are printed as jsonl, csv or timesketch".to_owned()),
         }
     }
 }
@@ -60,6 +65,7 @@ impl Format {
         match self {
             Format::Jsonl => json::lines(&report.hits, out),
             Format::Csv => csv::hits(&report.hits, out),
+            Format::Timesketch => timesketch::lines(&report.hits, out),
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::root;
 
 /// Modules in the order data flows; a module may name those before it, and these from anywhere.
-const FLOW: [&str; 14] = [
+const FLOW: [&str; 15] = [
     "discover",
     "decode",
     "frame",
@@ -19,12 +19,13 @@ const FLOW: [&str; 14] = [
     "sweep",
     "runbook",
     "report",
+    "events",
     "progress",
     "cli",
 ];
 
 /// Crates that live in one file or folder.
-const HOMES: [(&str, &str); 14] = [
+const HOMES: [(&str, &str); 15] = [
     ("clap", "cli"),
     ("bzip2", "decode"),
     ("liblzma", "decode"),
@@ -39,6 +40,7 @@ const HOMES: [(&str, &str); 14] = [
     ("walkdir", "discover"),
     ("apache_avro", "frame/avro"),
     ("encoding_rs", "decode"),
+    ("tempfile", "events/sort"),
 ];
 
 #[test]
