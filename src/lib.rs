@@ -20,6 +20,7 @@
 //! - [`rule`] and [`evaluate`] say what matches; they see one event. [`testing`] runs the tests that rules carry.
 //! - [`aggregate`] keeps observations; only its `finish` counts.
 //! - [`report`] prints; it computes no new fact.
+//! - [`events`] prints what passes by, instead of counting hits.
 //! - [`sweep`] is the loop over sources and threads, [`cli`] the command line, [`progress`] the display.
 //! - [`json`] and [`time`] read what logs write, leniently.
 //!
@@ -64,6 +65,8 @@ pub mod runbook;
 pub mod report;
 
 pub mod sweep;
+
+pub mod events;
 
 pub mod progress;
 

@@ -77,7 +77,15 @@ fn quoted(text: Option<&String>) -> String {
 fn matches(pack: &Pack, log: &str) -> Option<Vec<RuleMatch>> {
     let limits = Limits { max_record: usize::MAX, max_bytes: None };
     let body = Body::Json(log.as_bytes());
-    let document = Document { record: 1, offset: Some(0), element: None, framing: Framing::Json, time: None, body };
+    let document = Document {
+        record: 1,
+        offset: Some(0),
+        element: None,
+        framing: Framing::Json,
+        time: None,
+        body,
+        original: log.as_bytes(),
+    };
     let mut found: Option<Vec<RuleMatch>> = None;
     let mut unwrapper = Unwrapper::new(limits);
     let mut on_leaf = |leaf: crate::unwrap::Leaf<'_>, envelope: &Envelope<'_>, _: crate::unwrap::Place<'_>| {

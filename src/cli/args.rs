@@ -44,6 +44,9 @@ pub(super) enum Command {
     /// Say what is in a dump: formats, clusters, time spans, gaps, damage
     #[command(after_help = EXIT_STATUS)]
     Inspect(Inspect),
+    /// Print audit events as JSON lines, whatever form they were logged in
+    #[command(after_help = EXIT_STATUS)]
+    Events(Events),
 }
 
 /// What to read, common to all commands that read dumps.
@@ -117,7 +120,7 @@ pub(super) struct Scan {
     #[arg(short, long, value_name = "DIR", default_value = "kubesweep-report", help_heading = "Output")]
     pub out: PathBuf,
 
-    /// Format of hits on standard output: jsonl or csv
+    /// Format of hits on standard output: jsonl, csv or timesketch
     #[arg(long, value_name = "F", default_value = "jsonl", help_heading = "Output")]
     pub format: Format,
 
@@ -156,20 +159,27 @@ pub(super) struct Scan {
     pub no_prune: bool,
 }
 
-/// Which events alert, and which are history.
+/// The times that were asked for.
 #[derive(Debug, Args)]
-pub(super) struct Times {
-    /// First moment of the hits: a time, a date, or a span back from --as-of (30d, 24h)
+pub(super) struct Span {
+    /// First moment: a time, a date, or a span back from --as-of (30d, 24h)
     #[arg(long, value_name = "T", help_heading = "Time")]
     pub since: Option<String>,
 
-    /// First moment behind the hits: a time, a date, or a span back from --as-of
+    /// First moment behind: a time, a date, or a span back from --as-of
     #[arg(long, value_name = "T", help_heading = "Time")]
     pub until: Option<String>,
 
     /// The "now" of spans [default: the clock]
     #[arg(long, value_name = "T", help_heading = "Time")]
     pub as_of: Option<String>,
+}
+
+/// Which events alert, and which are history.
+#[derive(Debug, Args)]
+pub(super) struct Times {
+    #[command(flatten)]
+    pub span: Span,
 
     /// History before --since that is read as well
     #[arg(long, value_name = "SPAN", default_value = "30d", help_heading = "Time")]
@@ -275,6 +285,84 @@ pub(super) struct Inspect {
     /// Output format
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     pub format: OutputFormat,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Events {
+    /// Files or directories of audit logs; `-` is standard input
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub origin: Origin,
+
+    #[command(flatten)]
+    pub input: Input,
+
+    /// User who asked, or in whose name; `*` stands for any text. Filters are
+    /// repeatable: any of the values, all of the filters
+    #[arg(long, value_name = "U", help_heading = "Filters")]
+    pub user: Vec<String>,
+
+    /// Namespace
+    #[arg(long, value_name = "N", help_heading = "Filters")]
+    pub namespace: Vec<String>,
+
+    /// Verb: get, list, create, …
+    #[arg(long, value_name = "V", help_heading = "Filters")]
+    pub verb: Vec<String>,
+
+    /// Resource: pods (with any subresource), pods/exec
+    #[arg(long, value_name = "R", help_heading = "Filters")]
+    pub resource: Vec<String>,
+
+    /// Name of the object
+    #[arg(long, value_name = "N", help_heading = "Filters")]
+    pub name: Vec<String>,
+
+    /// Any of the source addresses, or a block (10.0.0.0/8)
+    #[arg(long, value_name = "IP", help_heading = "Filters")]
+    pub source_ip: Vec<String>,
+
+    /// Audit id
+    #[arg(long, value_name = "ID", help_heading = "Filters")]
+    pub audit_id: Vec<String>,
+
+    #[command(flatten)]
+    pub span: Span,
+
+    /// Read files too whose path proves them outside the window
+    #[arg(long, help_heading = "Time")]
+    pub no_prune: bool,
+
+    /// Order: by place, or by time; more than 256 MiB are sorted in temporary
+    /// files
+    #[arg(long, value_enum, default_value = "source", help_heading = "Output")]
+    pub sort: Sort,
+
+    /// Output format
+    #[arg(long, value_enum, default_value = "jsonl", help_heading = "Output")]
+    pub format: EventFormat,
+
+    /// Print the original bytes of the records instead; needs a filter
+    #[arg(long, conflicts_with = "format", help_heading = "Output")]
+    pub raw: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Sort {
+    /// Files by name, records as they stand there
+    Source,
+    /// By time, then by place; without a time last
+    Time,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum EventFormat {
+    /// As audit.k8s.io/v1 writes them, with origin and evidence
+    Jsonl,
+    /// For Timesketch, with the keys of hits.jsonl
+    Timesketch,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]

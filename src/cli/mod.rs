@@ -1,6 +1,7 @@
 //! The command line: as typed, then as meant.
 
 mod args;
+mod events;
 mod inspect;
 mod options;
 mod rules;
@@ -54,6 +55,7 @@ pub fn run(arguments: &[OsString]) -> Result<ExitStatus, Error> {
         Command::Runbook(runbook) => runbook::run(&runbook),
         Command::Rules(rules) => rules::run(&rules.action),
         Command::Inspect(inspect) => inspect::run(&inspect),
+        Command::Events(events) => events::run(&events),
     }
 }
 

@@ -145,20 +145,23 @@ pub(super) struct Times {
 
 /// Reads the time arguments.
 pub(super) fn times(typed: &args::Times) -> Result<Times, Error> {
-    let now = match &typed.as_of {
-        Some(text) => moment(text, "--as-of", None)?,
-        None => Timestamp::now(),
-    };
+    let (now, Window { start: since, end: until }) = window(&typed.span)?;
+    let history = span(&typed.lookback, "--lookback")?.max(span(&typed.context, "--context")?);
+    let start = since.map(|since| since.checked_sub(history).unwrap_or(Timestamp::MIN));
+    Ok(Times { now, since, kept: Window { start, end: until } })
+}
+
+/// Reads `--since`, `--until` and `--as-of`: the "now" of spans, and the window.
+pub(super) fn window(typed: &args::Span) -> Result<(Timestamp, Window), Error> {
+    let now = typed.as_of.as_ref().map_or_else(|| Ok(Timestamp::now()), |text| moment(text, "--as-of", None))?;
     let read = |text: &Option<String>, option| text.as_ref().map(|text| moment(text, option, Some(now))).transpose();
-    let (since, until) = (read(&typed.since, "--since")?, read(&typed.until, "--until")?);
-    if let (Some(since), Some(until)) = (since, until)
+    let (start, end) = (read(&typed.since, "--since")?, read(&typed.until, "--until")?);
+    if let (Some(since), Some(until)) = (start, end)
         && since >= until
     {
         return Err(Error::Usage(format!("--since {since} is not before --until {until}")));
     }
-    let history = span(&typed.lookback, "--lookback")?.max(span(&typed.context, "--context")?);
-    let start = since.map(|since| since.checked_sub(history).unwrap_or(Timestamp::MIN));
-    Ok(Times { now, since, kept: Window { start, end: until } })
+    Ok((now, Window { start, end }))
 }
 
 /// What is counted, for the summary keys that were asked for.

@@ -32,6 +32,7 @@ pub(super) fn frame(reader: &mut dyn Read, sink: &mut dyn Sink) {
                     framing: Framing::Avro,
                     time: None,
                     body,
+                    original: text.as_bytes(),
                 });
             }
             Err(error) => return damage(sink, &error.to_string()),

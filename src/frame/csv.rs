@@ -104,7 +104,7 @@ impl<'r, 's> Rows<'r, 's> {
                 More::Text => {}
                 More::End => return self.emit(self.input.available().len()),
                 More::Limit => {
-                    self.document(Body::TooLong);
+                    self.document(Body::TooLong, b"");
                     return self.input.pass_line(self.sink);
                 }
             }
@@ -118,13 +118,12 @@ impl<'r, 's> Rows<'r, 's> {
         let fits = |cells: &Vec<String>| closed && cells.len() == self.header.columns.len();
         let object = cells(row, self.header.delimiter).filter(fits).map(|cells| self.object(&cells));
         let end = if object.is_some() { end } else { memchr::memchr(b'\n', row).unwrap_or(end) };
+        let row = row[..end].to_vec();
+        let original = row.strip_suffix(b"\r").unwrap_or(&row);
         match object {
-            _ if end > self.input.max_record => self.document(Body::TooLong),
-            Some(object) => self.document(Body::Json(object.as_bytes())),
-            None => {
-                let row = row[..end].to_vec();
-                self.document(Body::Broken(&row));
-            }
+            _ if end > self.input.max_record => self.document(Body::TooLong, b""),
+            Some(object) => self.document(Body::Json(object.as_bytes()), original),
+            None => self.document(Body::Broken(&row), original),
         }
         self.input.consume(end, self.sink);
     }
@@ -136,7 +135,7 @@ impl<'r, 's> Rows<'r, 's> {
         format!("{{{}}}", members.collect::<Vec<_>>().join(","))
     }
 
-    fn document(&mut self, body: Body<'_>) {
+    fn document(&mut self, body: Body<'_>, original: &[u8]) {
         self.sink.document(Document {
             record: self.record,
             offset: Some(self.input.offset()),
@@ -144,6 +143,7 @@ impl<'r, 's> Rows<'r, 's> {
             framing: Framing::Csv,
             time: None,
             body,
+            original,
         });
     }
 }

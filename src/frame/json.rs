@@ -40,6 +40,8 @@ struct Part {
     offset: u64,
     time: String,
     bytes: Vec<u8>,
+    /// The lines as they were, where the sink keeps originals.
+    lines: Vec<u8>,
 }
 
 /// What is common to all that comes out of one line or document.
@@ -49,6 +51,8 @@ struct Head {
     offset: u64,
     framing: Framing,
     time: Option<String>,
+    /// Where the sink keeps originals: what stood in front of the document in its line; of CRI lines all of them.
+    ahead: Vec<u8>,
 }
 
 /// The object or array whose elements are being walked.
@@ -86,8 +90,7 @@ impl<'r, 's> Documents<'r, 's> {
             }
         }
         for (_, part) in std::mem::take(&mut self.parts) {
-            let head = Head { record: part.record, offset: part.offset, framing: Framing::Cri, time: Some(part.time) };
-            emit(self.sink, &head, None, Body::Broken(&part.bytes));
+            emit(self.sink, &part.head(), None, Body::Broken(&part.bytes));
         }
     }
 
@@ -158,7 +161,13 @@ impl<'r, 's> Documents<'r, 's> {
 
     fn head(&mut self, framing: Framing, time: Option<&str>) -> Head {
         self.record += 1;
-        Head { record: self.record, offset: self.input.offset(), framing, time: time.map(str::to_owned) }
+        Head {
+            record: self.record,
+            offset: self.input.offset(),
+            framing,
+            time: time.map(str::to_owned),
+            ahead: Vec::new(),
+        }
     }
 
     /// Whether the `[` at hand opens an array of records, not a line such as `[error] …` or `["a"]: …`.
@@ -445,7 +454,10 @@ impl<'r, 's> Documents<'r, 's> {
             if framing == Framing::Cri {
                 return self.cri_line();
             }
-            let head = self.head(framing, time.as_deref());
+            let mut head = self.head(framing, time.as_deref());
+            if self.sink.keeps_originals() {
+                head.ahead = self.input.available()[..content].to_vec();
+            }
             self.consume(content);
             return self.object(&head);
         }
@@ -483,10 +495,19 @@ impl<'r, 's> Documents<'r, 's> {
             let content = content.strip_suffix(b"\r").unwrap_or(content);
             let slot = self.parts.iter().position(|(stream, _)| stream == cri.stream);
             let mut part = slot.map_or_else(
-                || Part { record: head.record, offset: head.offset, time: cri.time.to_owned(), bytes: Vec::new() },
+                || Part {
+                    record: head.record,
+                    offset: head.offset,
+                    time: cri.time.to_owned(),
+                    bytes: Vec::new(),
+                    lines: Vec::new(),
+                },
                 |slot| self.parts.swap_remove(slot).1,
             );
             part.bytes.extend_from_slice(content);
+            if self.sink.keeps_originals() {
+                part.keep(&line);
+            }
             if cri.partial && part.bytes.len() <= self.input.max_record {
                 self.parts.push((cri.stream.to_owned(), part));
             } else {
@@ -498,19 +519,45 @@ impl<'r, 's> Documents<'r, 's> {
     }
 
     fn cri_content(&mut self, part: &Part) {
-        let time = Some(part.time.clone());
-        let head = Head { record: part.record, offset: part.offset, framing: Framing::Cri, time };
         let content = part.bytes.trim_ascii();
         let body = match json::skip_strict(content, 0) {
             _ if content.first() != Some(&b'{') => Body::Text(content),
             Skip::End(end) if end == content.len() => Body::Json(content),
             _ => Body::Broken(content),
         };
-        emit(self.sink, &head, None, body);
+        emit(self.sink, &part.head(), None, body);
+    }
+}
+
+impl Part {
+    fn head(&self) -> Head {
+        Head {
+            record: self.record,
+            offset: self.offset,
+            framing: Framing::Cri,
+            time: Some(self.time.clone()),
+            ahead: self.lines.clone(),
+        }
+    }
+
+    fn keep(&mut self, line: &[u8]) {
+        if !self.lines.is_empty() {
+            self.lines.push(b'\n');
+        }
+        self.lines.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
     }
 }
 
 fn emit(sink: &mut dyn Sink, head: &Head, around: Option<&Around>, body: Body<'_>) {
+    let line;
+    let original = match head.framing {
+        Framing::Cri => &head.ahead,
+        _ if around.is_some() || head.ahead.is_empty() => body.bytes(),
+        _ => {
+            line = [&head.ahead, body.bytes()].concat();
+            &line
+        }
+    };
     sink.document(Document {
         record: head.record,
         offset: Some(head.offset),
@@ -518,5 +565,6 @@ fn emit(sink: &mut dyn Sink, head: &Head, around: Option<&Around>, body: Body<'_
         framing: head.framing,
         time: head.time.as_deref(),
         body,
+        original,
     });
 }

@@ -26,6 +26,9 @@ pub struct Document<'a> {
     pub time: Option<&'a str>,
     /// The document itself.
     pub body: Body<'a>,
+    /// Its bytes as they stand in the text, without the end of the line; without what stood in front of the body, and
+    /// of lines that were joined without any, unless the sink [keeps originals](Sink::keeps_originals).
+    pub original: &'a [u8],
 }
 
 /// The place of an element inside the document around it.
@@ -50,6 +53,15 @@ pub enum Body<'a> {
     Text(&'a [u8]),
     /// More than `--max-record` bytes; not kept.
     TooLong,
+}
+
+impl<'a> Body<'a> {
+    fn bytes(self) -> &'a [u8] {
+        match self {
+            Body::Json(text) | Body::Broken(text) | Body::Text(text) => text,
+            Body::TooLong => b"",
+        }
+    }
 }
 
 /// How the documents of a stream are told apart.
@@ -99,6 +111,10 @@ pub trait Sink {
     fn skim(&mut self, offer: Offer<'_>) -> Option<usize> {
         let _ = offer;
         None
+    }
+    /// Whether [`Document::original`] is wanted in full, which costs a copy of every line with a prefix.
+    fn keeps_originals(&self) -> bool {
+        false
     }
     /// Bytes were lost: decoding failed here, or the stream ended inside a structure.
     fn damage(&mut self, damage: Damage);

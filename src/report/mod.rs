@@ -7,6 +7,7 @@ mod json;
 mod markdown;
 mod run;
 mod terminal;
+mod timesketch;
 
 use std::io;
 use std::str::FromStr;
@@ -14,7 +15,8 @@ use std::str::FromStr;
 pub use directory::Directory;
 pub use json::inspection as inspection_json;
 pub use run::Run;
-pub use terminal::{closing, escape, inspection};
+pub use terminal::{closing, closing_events, escape, inspection};
+pub use timesketch::line as timesketch_line;
 
 use crate::aggregate::Finished;
 use crate::runbook::Runbook;
@@ -69,6 +71,8 @@ pub enum Format {
     Jsonl,
     /// As in hits.csv.
     Csv,
+    /// JSON lines for Timesketch.
+    Timesketch,
 }
 
 impl FromStr for Format {
@@ -78,7 +82,8 @@ impl FromStr for Format {
         match text {
             "jsonl" => Ok(Format::Jsonl),
             "csv" => Ok(Format::Csv),
-            _ => Err("hits are printed as jsonl or csv".to_owned()),
+            "timesketch" => Ok(Format::Timesketch),
+            _ => Err("hits are printed as jsonl, csv or timesketch".to_owned()),
         }
     }
 }
@@ -89,6 +94,7 @@ impl Format {
         match self {
             Format::Jsonl => json::lines(&report.hits, out),
             Format::Csv => csv::hits(&report.hits, out),
+            Format::Timesketch => timesketch::lines(&report.hits, out),
         }
     }
 }

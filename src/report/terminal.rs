@@ -78,17 +78,33 @@ pub fn closing(report: &Report<'_>, reports: &str) -> String {
         ),
     );
     line(&mut out, "time span", &span(&report.coverage));
-    for input in damaged(&report.inputs).take(SHOWN) {
-        let [place, reason] = problem(input, WIDTH - 11);
-        line(&mut out, if input.status == Status::Failed { "failed" } else { "partial" }, &place);
-        line(&mut out, "", &reason);
-    }
-    let damaged = damaged(&report.inputs).count();
-    if damaged > SHOWN {
-        line(&mut out, "", &format!("and {} more; see inputs.csv", damaged - SHOWN));
-    }
+    damage(&mut out, &report.inputs, "see inputs.csv");
     line(&mut out, "reports", reports);
     out
+}
+
+/// The lines that close the output of events.
+#[must_use]
+pub fn closing_events(printed: u64, report: &Finished) -> String {
+    let mut out = String::new();
+    let totals = &report.totals;
+    let (events, files) = (plural(totals.events, "event"), plural(totals.files, "file"));
+    line(&mut out, "printed", &format!("{printed} of {events} from {files}"));
+    damage(&mut out, &report.inputs, "`kubesweep inspect` names them");
+    out
+}
+
+/// The first inputs with damage, and how many more there are.
+fn damage(out: &mut String, inputs: &[Input], where_more: &str) {
+    for input in damaged(inputs).take(SHOWN) {
+        let [place, reason] = problem(input, WIDTH - 11);
+        line(out, if input.status == Status::Failed { "failed" } else { "partial" }, &place);
+        line(out, "", &reason);
+    }
+    let damaged = damaged(inputs).count();
+    if damaged > SHOWN {
+        line(out, "", &format!("and {} more; {where_more}", damaged - SHOWN));
+    }
 }
 
 fn line(out: &mut String, label: &str, text: &str) {

@@ -118,12 +118,12 @@ fn of_element(condition: &Condition) -> Option<BTreeSet<String>> {
 }
 
 fn of_test(test: Test, operand: &Operand) -> Option<BTreeSet<String>> {
-    if !matches!(test, Test::Equals | Test::Contains | Test::StartsWith | Test::EndsWith) {
+    if !matches!(test, Test::Equals | Test::Contains | Test::StartsWith | Test::EndsWith | Test::Fits) {
         return None;
     }
     // Panther's word for a GKE entry that names nobody stands in no record.
     let is_invented = |text: &str| "<UNKNOWN ACTOR USER>".contains(text);
-    operand.all().iter().map(|value| literal(value.as_str().filter(|text| !is_invented(text))?)).collect()
+    operand.all().iter().map(|value| literal(value.as_str()?).filter(|literal| !is_invented(literal))).collect()
 }
 
 /// The longest run of letters, digits and hyphens.

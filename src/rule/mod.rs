@@ -30,8 +30,8 @@ pub use sigma::Sigma;
 pub(crate) use template::Piece;
 pub use template::Template;
 pub use tune::{Thresholds, Tuning, Warning};
-pub(crate) use value::same;
 pub use value::{Operand, Test as ValueTest, Value, is_public};
+pub(crate) use value::{is_cidr, same};
 pub use view::View;
 pub use yaml::RuleError;
 

@@ -246,7 +246,7 @@ fn fits(view: &View<'_>, field: &str, pattern: &str) -> bool {
 }
 
 /// Whether text fits a pattern in which `*` stands for any text.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
+pub(super) fn glob(pattern: &[u8], text: &[u8]) -> bool {
     let mut parts = pattern.split(|&byte| byte == b'*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else { return false };

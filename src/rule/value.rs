@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use serde_json::Value as Json;
 
+use super::tune::glob;
+
 /// What a path leads to. Text and numbers of an event are borrowed; a body is JSON.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'v> {
@@ -145,6 +147,8 @@ pub enum Test {
     StartsWith,
     /// Text that ends with it.
     EndsWith,
+    /// Text that fits it, a pattern in which `*` stands for any text.
+    Fits,
     /// Greater than it.
     Greater,
     /// Greater or equal.
@@ -203,6 +207,7 @@ impl Test {
             },
             Test::StartsWith => texts(&|text, with| text.starts_with(with)),
             Test::EndsWith => texts(&|text, with| text.ends_with(with)),
+            Test::Fits => texts(&|text, pattern| glob(pattern.as_bytes(), text.as_bytes())),
             Test::Greater => numbers(&|number, with| number > with),
             Test::GreaterOrEquals => numbers(&|number, with| number >= with),
             Test::Less => numbers(&|number, with| number < with),

@@ -1,9 +1,11 @@
 //! All sources, in parallel, into one tally. The only place that knows of threads.
 
+mod listen;
 mod skim;
 mod source;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
@@ -14,6 +16,8 @@ use crate::discover::{Found, Source, Window};
 use crate::error::Error;
 use crate::event::Platform;
 use crate::rule::Pack;
+
+pub use listen::{Listener, Passing, Tap};
 
 /// What a sweep is to do.
 #[derive(Debug)]
@@ -47,17 +51,40 @@ pub trait Observer: Sync {
 /// Sweeps everything that was found, but for what a case has already. A source that fails, or on which this program fails, is a row and no more.
 #[must_use]
 pub fn sweep(found: &Found, job: &Job, case: Option<&Case>, observer: &dyn Observer) -> Tally {
+    let skipped = unread(found);
+    // One source at a time, so that a thread that is done takes the next.
+    let sources = found.sources.par_iter().with_max_len(1);
+    let swept = sources.map(|source| one(source, job, case, observer));
+    swept.reduce(Tally::default, Tally::merge).merge(skipped)
+}
+
+/// Sweeps everything that was found, and tells the listener of every event that meets an interest of the job; the
+/// tally then holds no observation. Sources are begun in their order, so that a listener may let one wait for those
+/// before it.
+#[must_use]
+pub fn stream(found: &Found, job: &Job, observer: &dyn Observer, listener: &dyn Listener) -> Tally {
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut tally = Tally::default();
+        while !listener.has_enough() {
+            let number = next.fetch_add(1, Relaxed);
+            let Some(source) = found.sources.get(number) else { break };
+            tally = tally.merge(isolated(source, job, observer, Some((listener, number))));
+        }
+        tally
+    };
+    rayon::broadcast(|_| work()).into_iter().fold(unread(found), Tally::merge)
+}
+
+/// Rows for what is not read.
+fn unread(found: &Found) -> Tally {
     let unread = found.unread.iter().map(|unread| {
         let mut input = Input::new(unread.name.clone(), None);
         input.bytes = unread.bytes;
         input.problem(if unread.failed { Status::Failed } else { Status::Skipped }, unread.reason.as_str());
         input
     });
-    let skipped = Tally { inputs: unread.collect(), ..Tally::default() };
-    // One source at a time, so that a thread that is done takes the next.
-    let sources = found.sources.par_iter().with_max_len(1);
-    let swept = sources.map(|source| one(source, job, case, observer));
-    swept.reduce(Tally::default, Tally::merge).merge(skipped)
+    Tally { inputs: unread.collect(), ..Tally::default() }
 }
 
 /// Runs work on so many threads, or one per core.
@@ -72,17 +99,20 @@ pub fn in_threads<T: Send>(threads: Option<u16>, work: impl FnOnce() -> T + Send
 
 /// A source that the case has is not read; what is read it keeps.
 fn one(source: &Source, job: &Job, case: Option<&Case>, observer: &dyn Observer) -> Tally {
-    let Some(case) = case else { return isolated(source, job, observer) };
+    let Some(case) = case else { return isolated(source, job, observer, None) };
     if let Some(input) = case.recall(source) {
         observer.read(source.bytes);
         observer.closed(0, 0);
         return Tally { inputs: vec![input], ..Tally::default() };
     }
-    case.keep(source, isolated(source, job, observer))
+    case.keep(source, isolated(source, job, observer, None))
 }
 
-fn isolated(source: &Source, job: &Job, observer: &dyn Observer) -> Tally {
-    catch_unwind(AssertUnwindSafe(|| source::sweep(source, job, observer))).unwrap_or_else(|_| {
+/// The listener to a source, and the number of that source.
+type Listening<'l> = Option<(&'l dyn Listener, usize)>;
+
+fn isolated(source: &Source, job: &Job, observer: &dyn Observer, listening: Listening<'_>) -> Tally {
+    catch_unwind(AssertUnwindSafe(|| source::sweep(source, job, observer, listening))).unwrap_or_else(|_| {
         let mut input = Input::new(source.name.clone(), None);
         input.bytes = source.bytes;
         input.problem(Status::Failed, "kubesweep failed on this file; please report it as a bug");

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::listen::{Listener, Originals, Passing, Tap};
 use super::skim::{Hour, Look, Skimmer};
-use super::{Job, Observer};
+use super::{Job, Listening, Observer};
 use crate::aggregate::{Evidence, Input, Interner, Observation, Seen, Status, Tally};
 use crate::decode::{self, Content, Damage, Hashing, Stream, Visitor};
 use crate::discover::{Source, Window, origin_of_path};
@@ -19,9 +20,11 @@ use crate::rule::View;
 use crate::unwrap::{Envelope, Leaf, Place, Unwrapper};
 
 /// Reads one source to its end.
-pub(super) fn sweep(source: &Source, job: &Job, observer: &dyn Observer) -> Tally {
+pub(super) fn sweep(source: &Source, job: &Job, observer: &dyn Observer, listening: Listening<'_>) -> Tally {
     observer.opened(&source.name);
-    let mut reading = Reading { name: source.name.clone(), job, tally: Tally::default() };
+    let listener = listening.map(|(listener, _)| listener);
+    let tap = listening.map(|(listener, number)| listener.listen(number));
+    let mut reading = Reading { name: source.name.clone(), job, tally: Tally::default(), listener, tap };
     match open(source) {
         Ok((reader, file)) => reading.read(reader, file, observer),
         Err(error) => {
@@ -50,11 +53,13 @@ struct Reading<'j> {
     name: Arc<str>,
     job: &'j Job,
     tally: Tally,
+    listener: Option<&'j dyn Listener>,
+    tap: Option<Box<dyn Tap + 'j>>,
 }
 
 impl Reading<'_> {
     fn read(&mut self, reader: Box<dyn Read>, file: Option<File>, observer: &dyn Observer) {
-        let mut hashed = Hashing::new(Watched { inner: reader, observer });
+        let mut hashed = Hashing::new(Watched { inner: reader, observer, listener: self.listener });
         decode::walk(&mut hashed, file, self.job.limits, self);
         let drained = hashed.drain();
         let (bytes, sha256) = hashed.finish();
@@ -74,7 +79,8 @@ impl Visitor for Reading<'_> {
         stream.container.clone_into(&mut input.container);
         match stream.content {
             Content::Data(kind, reader) => {
-                let mut text = TextStream::new(self.job, &mut self.tally, input);
+                let tap = self.tap.as_mut().map(|tap| &mut **tap as &mut dyn Tap);
+                let mut text = TextStream::new(self.job, &mut self.tally, input, self.listener, tap);
                 frame::frame(kind, reader, self.job.limits, &mut text);
                 input = text.finish();
             }
@@ -104,14 +110,18 @@ impl Visitor for Reading<'_> {
     }
 }
 
-/// Counts bytes for the progress display.
+/// Counts bytes for the progress display, and ends where nobody listens any more.
 struct Watched<'o> {
     inner: Box<dyn Read>,
     observer: &'o dyn Observer,
+    listener: Option<&'o dyn Listener>,
 }
 
 impl Read for Watched<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if self.listener.is_some_and(Listener::has_enough) {
+            return Ok(0);
+        }
         let count = self.inner.read(out)?;
         self.observer.read(count as u64);
         Ok(count)
@@ -122,16 +132,27 @@ impl Read for Watched<'_> {
 struct TextStream<'j> {
     unwrapper: Unwrapper,
     skimmer: Skimmer,
+    listener: Option<&'j dyn Listener>,
     recorder: Recorder<'j>,
 }
 
 impl<'j> TextStream<'j> {
-    fn new(job: &'j Job, tally: &'j mut Tally, input: Input) -> Self {
+    fn new(
+        job: &'j Job,
+        tally: &'j mut Tally,
+        input: Input,
+        listener: Option<&'j dyn Listener>,
+        tap: Option<&'j mut dyn Tap>,
+    ) -> Self {
         let first = tally.observations.len();
+        let keeps = listener.is_some_and(Listener::keeps_originals);
+        let originals = keeps.then(|| Originals::new(job.limits.max_record));
+        let (hour, texts) = (Hour::default(), Interner::default());
         TextStream {
             unwrapper: Unwrapper::new(job.limits),
             skimmer: Skimmer::new(),
-            recorder: Recorder { job, tally, input, first, hour: Hour::default(), texts: Interner::default() },
+            listener,
+            recorder: Recorder { job, tally, input, first, hour, texts, tap, originals },
         }
     }
 
@@ -146,9 +167,22 @@ impl<'j> TextStream<'j> {
 
 impl Sink for TextStream<'_> {
     fn document(&mut self, document: Document<'_>) {
+        if self.listener.is_some_and(Listener::has_enough) {
+            return;
+        }
         let recorder = &mut self.recorder;
+        if let Some(originals) = &mut recorder.originals {
+            originals.add(&document);
+        }
         let base = Envelope::default();
         self.unwrapper.open(&document, &base, &mut |leaf, envelope, place| recorder.leaf(&leaf, envelope, place));
+        if let Some(originals) = &mut recorder.originals {
+            originals.settle(self.unwrapper.is_waiting());
+        }
+    }
+
+    fn keeps_originals(&self) -> bool {
+        self.recorder.originals.is_some()
     }
 
     fn skim(&mut self, offer: Offer<'_>) -> Option<usize> {
@@ -181,11 +215,17 @@ struct Recorder<'j> {
     hour: Hour,
     /// Bodies of its observations.
     texts: Interner,
+    /// Takes what would be an observation, where somebody listens.
+    tap: Option<&'j mut dyn Tap>,
+    originals: Option<Originals>,
 }
 
 impl Recorder<'_> {
     fn leaf(&mut self, leaf: &Leaf<'_>, envelope: &Envelope<'_>, place: Place<'_>) {
         self.input.records += 1;
+        if let Some(originals) = &mut self.originals {
+            originals.give(place);
+        }
         normalize(leaf, |normalized| match normalized {
             Normalized::Event(event) => self.event(&event, leaf, envelope, place),
             Normalized::NotAudit => self.input.not_audit += 1,
@@ -259,6 +299,10 @@ impl Recorder<'_> {
             offset: place.offset,
             pointer: place.pointer.to_string(),
         };
+        if let Some(tap) = &mut self.tap {
+            let original = self.originals.as_mut().map(|originals| originals.take(place)).unwrap_or_default();
+            return tap.event(Passing { view: &view, time, origin: &origin, evidence, original });
+        }
         let category = envelope.category.as_deref();
         let seen = Seen { time, origin, category, evidence, digest: leaf.digest(), matches, interests };
         self.tally.observations.push(Observation::new(event, seen, &mut self.texts));

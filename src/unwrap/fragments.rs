@@ -34,6 +34,7 @@ pub(super) struct Pending {
     envelope: Envelope<'static>,
     time: Option<Vec<u8>>,
     record: u64,
+    last: u64,
     offset: Option<u64>,
     pointer: Pointer,
 }
@@ -61,6 +62,7 @@ impl Pending {
             envelope: owned(envelope),
             time: envelope.time.map(<[u8]>::to_vec),
             record: walk.record,
+            last: walk.last,
             offset: walk.offset,
             pointer: walk.pointer.clone(),
         })
@@ -72,7 +74,7 @@ impl Pending {
 
     /// Gives out what there is of the record.
     pub(super) fn give_up(self, on_leaf: &mut OnLeaf<'_>) {
-        let place = Place { record: self.record, offset: self.offset, pointer: &self.pointer };
+        let place = Place { record: self.record, last: self.last, offset: self.offset, pointer: &self.pointer };
         let text = self.text.trim().as_bytes();
         let leaf = match Fields::read(text) {
             Some(fields) if text.len() >= LEAST_LIMIT => super::native(&fields).unwrap_or(Leaf::Broken(text)),
@@ -122,6 +124,7 @@ impl Walk<'_, '_> {
             pending.text.truncate(length);
             return Err(pending);
         }
+        pending.last = self.last;
         if open {
             self.unwrapper.fragments.0.push(pending);
         } else {

@@ -145,6 +145,8 @@ impl fmt::Display for Pointer {
 pub struct Place<'p> {
     /// Number of the line or document, from 1.
     pub record: u64,
+    /// Number of the last line, where it was joined from several.
+    pub last: u64,
     /// Offset of the line or document in the decoded text.
     pub offset: Option<u64>,
     /// From there to the record; empty where the document is the record.
@@ -223,6 +225,7 @@ struct Walk<'w, 's> {
     unwrapper: &'w mut Unwrapper,
     on_leaf: &'w mut OnLeaf<'s>,
     record: u64,
+    last: u64,
     offset: Option<u64>,
     pointer: Pointer,
     depth: usize,
@@ -246,6 +249,7 @@ impl<'w, 's> Walk<'w, 's> {
             unwrapper,
             on_leaf,
             record,
+            last: record,
             offset,
             pointer: Pointer::default(),
             depth: 0,
@@ -259,7 +263,7 @@ impl<'w, 's> Walk<'w, 's> {
     fn leaf(&mut self, leaf: Leaf<'_>, envelope: &Envelope<'_>) {
         self.leaves += 1;
         let leaf = if self.broken && matches!(leaf, Leaf::Other) { Leaf::Broken(b"") } else { leaf };
-        let place = Place { record: self.record, offset: self.offset, pointer: &self.pointer };
+        let place = Place { record: self.record, last: self.last, offset: self.offset, pointer: &self.pointer };
         (self.on_leaf)(leaf, envelope, place);
     }
 

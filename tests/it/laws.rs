@@ -251,7 +251,7 @@ proptest! {
         let mut matches = 0;
         let mut unwrapper = Unwrapper::new(LIMITS);
         let body = Body::Json(raw.as_bytes());
-        let document = Document { record: 1, offset: None, element: None, framing: frame::Framing::Json, time: None, body };
+        let document = Document { record: 1, offset: None, element: None, framing: frame::Framing::Json, time: None, body, original: b"" };
         unwrapper.open(&document, &Envelope::default(), &mut |leaf, _, _| {
             normalize(&leaf, |normalized| {
                 if let Normalized::Event(event) = normalized {

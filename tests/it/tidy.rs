@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::root;
 
 /// Modules in the order data flows; a module may name those before it, and these from anywhere.
-const FLOW: [&str; 15] = [
+const FLOW: [&str; 16] = [
     "discover",
     "decode",
     "frame",
@@ -20,12 +20,13 @@ const FLOW: [&str; 15] = [
     "sweep",
     "runbook",
     "report",
+    "events",
     "progress",
     "cli",
 ];
 
 /// Crates that live in one file or folder.
-const HOMES: [(&str, &str); 17] = [
+const HOMES: [(&str, &str); 18] = [
     ("rusqlite", "case"),
     ("minijinja", "report/html"),
     ("json_patch", "runbook/patch"),
@@ -43,6 +44,7 @@ const HOMES: [(&str, &str); 17] = [
     ("walkdir", "discover"),
     ("apache_avro", "frame/avro"),
     ("encoding_rs", "decode"),
+    ("tempfile", "events/sort"),
 ];
 
 #[test]

@@ -1,0 +1,64 @@
+//! `kubesweep events`.
+
+use std::io::{self, Write};
+
+use super::args::{EventFormat, Events, Sort};
+use super::{ExitStatus, options, progress, status, warn_if_nothing};
+use crate::aggregate::{Plan, finish};
+use crate::discover::discover;
+use crate::error::Error;
+use crate::events::{Filter, Form, Order, Printer};
+use crate::report::closing_events;
+use crate::rule::{Pack, Tuning};
+use crate::sweep::{self, Job};
+
+/// Reads everything and prints the events that are asked for; writes no file.
+pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
+    let filter = filter(events);
+    if events.raw && filter.is_empty() {
+        return Err(Error::Usage("--raw needs a filter, for instance --audit-id; without one the files are it".into()));
+    }
+    let (_, window) = options::window(&events.span)?;
+    let pack = Pack::new(Vec::new(), Tuning::default(), vec![filter.interest()]);
+    let job = Job { window, ..options::job(&events.input, &events.origin, pack) };
+    let mut found = discover(&events.paths, &[])?;
+    if !events.no_prune {
+        found.prune(window);
+    }
+    let order = if events.sort == Sort::Time { Order::Time } else { Order::Source };
+    let printer = Printer::new(io::stdout(), form(events), order, &filter);
+    let progress = progress(&found, events.input.quiet || events.input.no_progress);
+    let tally = sweep::in_threads(events.input.threads, || sweep::stream(&found, &job, &progress, &printer))?;
+    progress.finish();
+    let count = match printer.finish() {
+        // `kubesweep … | head` has what it wants; what was not read says nothing about the dump.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitStatus::Swept),
+        finished => finished.map_err(|source| Error::Output { path: "standard output".into(), source })?,
+    };
+    let report = finish(tally, &job.pack, &Plan::default());
+    if !events.input.quiet {
+        let _ = io::stderr().write_all(closing_events(count, &report).as_bytes());
+        warn_if_nothing(&report.totals);
+    }
+    Ok(status(&report.totals))
+}
+
+fn filter(events: &Events) -> Filter {
+    Filter {
+        users: events.user.clone(),
+        namespaces: events.namespace.clone(),
+        verbs: events.verb.clone(),
+        resources: events.resource.clone(),
+        names: events.name.clone(),
+        source_ips: events.source_ip.clone(),
+        audit_ids: events.audit_id.clone(),
+    }
+}
+
+fn form(events: &Events) -> Form {
+    match events.format {
+        _ if events.raw => Form::Original,
+        EventFormat::Jsonl => Form::Json,
+        EventFormat::Timesketch => Form::Timesketch,
+    }
+}

@@ -1,0 +1,112 @@
+//! Which events are wanted, as a condition that the prefilter understands.
+
+use crate::rule::{Condition, FIELDS, Interest, Operand, Path, Step, ValueTest, is_cidr};
+
+/// What was asked for: of each kind any, of all kinds each. `*` stands for any text.
+#[derive(Debug, Clone, Default)]
+pub struct Filter {
+    /// Who asked, or in whose name.
+    pub users: Vec<String>,
+    /// objectRef.namespace.
+    pub namespaces: Vec<String>,
+    /// verb.
+    pub verbs: Vec<String>,
+    /// `pods` with whatever subresource, or `pods/exec`.
+    pub resources: Vec<String>,
+    /// objectRef.name.
+    pub names: Vec<String>,
+    /// Any of sourceIPs; also a block, `10.0.0.0/8`.
+    pub source_ips: Vec<String>,
+    /// auditID.
+    pub audit_ids: Vec<String>,
+}
+
+impl Filter {
+    /// What a sweep is to look for; without any filter, every event.
+    #[must_use]
+    pub fn interest(&self) -> Interest {
+        let users = |user: &String| Condition::Any(vec![text("username", user), text("impersonated_user", user)]);
+        let kinds = [
+            any(&self.users, users),
+            any(&self.namespaces, |value| text("namespace", value)),
+            any(&self.verbs, |value| text("verb", value)),
+            any(&self.resources, |value| resource(value)),
+            any(&self.names, |value| text("name", value)),
+            any(&self.source_ips, |value| address(value)),
+            any(&self.audit_ids, |value| text("auditID", value)),
+        ];
+        let mut conditions: Vec<Condition> = kinds.into_iter().flatten().collect();
+        if conditions.is_empty() {
+            conditions.push(Condition::AlwaysTrue);
+        }
+        Interest { name: "events".to_owned(), condition: Condition::All(conditions) }
+    }
+
+    /// Whether anything was asked for.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        let Filter { users, namespaces, verbs, resources, names, source_ips, audit_ids } = self;
+        [users, namespaces, verbs, resources, names, source_ips, audit_ids].iter().all(|values| values.is_empty())
+    }
+}
+
+fn any(values: &[String], condition: impl Fn(&String) -> Condition) -> Option<Condition> {
+    (!values.is_empty()).then(|| Condition::Any(values.iter().map(condition).collect()))
+}
+
+fn text(field: &str, value: &str) -> Condition {
+    test(field, Vec::new(), if value.contains('*') { ValueTest::Fits } else { ValueTest::Equals }, value)
+}
+
+fn test(field: &str, steps: Vec<Step>, test: ValueTest, value: &str) -> Condition {
+    let path = Path { field: FIELDS.iter().find(|known| known.name == field), steps };
+    Condition::Test { path, test, negated: false, operand: Operand::One(value.into()), fold: false }
+}
+
+fn resource(value: &str) -> Condition {
+    match value.split_once('/') {
+        Some((resource, subresource)) => {
+            Condition::All(vec![text("resource", resource), text("subresource", subresource)])
+        }
+        None => text("resource", value),
+    }
+}
+
+fn address(value: &str) -> Condition {
+    let of_each = if is_cidr(value) {
+        ValueTest::InCidr
+    } else if value.contains('*') {
+        ValueTest::Fits
+    } else {
+        ValueTest::Equals
+    };
+    test("sourceIPs", vec![Step::Each], of_each, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::Prefilter;
+
+    #[test]
+    fn filters_become_literals() {
+        let one = |value: &str| vec![value.to_owned()];
+        let literals = |filter: &Filter| {
+            let prefilter = Prefilter::new(&[], &[filter.interest()])?;
+            Some(prefilter.literals().map(str::to_owned).collect::<Vec<_>>().join(" "))
+        };
+        for (filter, expected) in [
+            (Filter::default(), None),
+            (Filter { users: one("alice@corp"), ..Filter::default() }, Some("alice")),
+            (Filter { users: one("*:argo*-controller"), ..Filter::default() }, Some("-controller")),
+            // Panther's word for nobody stands in no record.
+            (Filter { users: one("*ACTOR*"), ..Filter::default() }, None),
+            (Filter { verbs: one("create"), ..Filter::default() }, None),
+            (Filter { resources: one("pods/exec"), ..Filter::default() }, Some("exec")),
+            (Filter { source_ips: one("10.0.0.0/8"), ..Filter::default() }, None),
+            (Filter { audit_ids: vec!["a-123".into(), "b-123".into()], ..Filter::default() }, Some("a-123 b-123")),
+        ] {
+            assert_eq!(literals(&filter).as_deref(), expected, "{filter:?}");
+        }
+    }
+}
