@@ -5,10 +5,10 @@
 //! Data flows one way, and the modules stand in that order:
 //!
 //! ```text
-//! discover → decode → frame → unwrap → normalize → evaluate → aggregate → report
-//!  sources    bytes   documents leaves  AuditEvent  matches    Tally → Finished  files
-//! └──────────── I/O, may fail ─────────┘└────── pure, cannot fail ──────┘└ I/O ┘
-//!                  sweep runs the first seven over all sources, in parallel
+//! discover → decode → frame → unwrap → normalize → evaluate → aggregate → runbook → report
+//!  sources    bytes   documents leaves  AuditEvent  matches    Tally → Finished       files
+//! └──────────── I/O, may fail ─────────┘└─────────── pure, cannot fail ───────────┘└ I/O ┘
+//!                  sweep runs the first six over all sources, in parallel
 //! ```
 //!
 //! - [`discover`] finds the files; it opens none.
@@ -19,10 +19,12 @@
 //! - [`normalize`] turns records of any platform into an [`event::AuditEvent`], cut ones included.
 //! - [`rule`] and [`evaluate`] say what matches; they see one event. [`testing`] runs the tests that rules carry.
 //! - [`aggregate`] keeps observations; only its `finish` counts.
+//! - [`case`] is where observations live between runs.
+//! - [`runbook`] says what they mean: the three steps, the indicators, the verdict.
 //! - [`report`] prints; it computes no new fact.
 //! - [`events`] prints what passes by, instead of counting hits.
 //! - [`sweep`] is the loop over sources and threads, [`cli`] the command line, [`progress`] the display.
-//! - [`json`] and [`time`] read what logs write, leniently.
+//! - [`json`] and [`time`] read what logs write, leniently; [`schedule`] reads schedules as Kubernetes does.
 //!
 //! # Invariants
 //!
@@ -30,7 +32,7 @@
 //! 2. Reports are a function of input bytes and options: not of threads, walk order, hash seed, clock or locale.
 //! 3. Memory is bounded by threads × largest record and by what is kept, never by the size of the input.
 //! 4. One bad source cannot end the run, hide another, or turn the exit status to success.
-//! 5. `normalize`, `evaluate` and `aggregate` cannot fail and touch nothing outside.
+//! 5. `normalize`, `evaluate`, `aggregate` and `runbook` cannot fail and touch nothing outside.
 //! 6. Text from the log is hostile: it is escaped by the format that prints it, and only there.
 //! 7. No network, and no `unsafe` in this crate.
 

@@ -2,9 +2,10 @@
 //! in code spans that it cannot close, or bare where it holds nothing that Markdown, HTML or a terminal would act on.
 
 use std::io::{self, Write};
-use std::ops::RangeInclusive;
 
 use serde_json::Value;
+
+use super::hidden::is_hidden;
 
 /// Characters of a value that are shown.
 const LIMIT: usize = 300;
@@ -12,28 +13,6 @@ const LIMIT: usize = 300;
 const LISTED: usize = 40;
 /// Columns to which a table's cells are padded at most.
 const PADDED: usize = 40;
-
-/// Characters that show nothing, or turn the reading direction; controls are such as well.
-const HIDDEN: [RangeInclusive<char>; 18] = [
-    '\u{AD}'..='\u{AD}',
-    '\u{34F}'..='\u{34F}',
-    '\u{61C}'..='\u{61C}',
-    '\u{115F}'..='\u{1160}',
-    '\u{17B4}'..='\u{17B5}',
-    '\u{180B}'..='\u{180F}',
-    '\u{200B}'..='\u{200F}',
-    '\u{2028}'..='\u{202E}',
-    '\u{2060}'..='\u{206F}',
-    '\u{2800}'..='\u{2800}',
-    '\u{3164}'..='\u{3164}',
-    '\u{FE00}'..='\u{FE0F}',
-    '\u{FEFF}'..='\u{FEFF}',
-    '\u{FFA0}'..='\u{FFA0}',
-    '\u{FFF0}'..='\u{FFFB}',
-    '\u{1BCA0}'..='\u{1BCA3}',
-    '\u{1D173}'..='\u{1D17A}',
-    '\u{E0000}'..='\u{E0FFF}',
-];
 
 /// Beside letters and digits of ASCII, what Markdown leaves alone inside a line.
 const BARE: &str = " ,.;:()/-?+='\"%";
@@ -529,7 +508,7 @@ fn clean(text: &str) -> String {
 fn visible(c: char) -> String {
     match c {
         '\n' => "\\n".to_owned(),
-        c if c.is_control() || HIDDEN.iter().any(|range| range.contains(&c)) => c.escape_unicode().to_string(),
+        c if is_hidden(c) => c.escape_unicode().to_string(),
         c => c.to_string(),
     }
 }

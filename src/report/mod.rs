@@ -2,6 +2,7 @@
 
 mod csv;
 mod directory;
+mod hidden;
 mod html;
 mod json;
 mod markdown;

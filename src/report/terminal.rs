@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Report;
+use super::hidden::is_hidden;
 use crate::aggregate::{Day, Finished, Input, Status};
 use crate::rule::Severity;
 use crate::runbook::Runbook;
@@ -19,8 +20,7 @@ const SHOWN: usize = 5;
 #[must_use]
 pub fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
-        let hidden = matches!(c, '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{2069}' | '\u{FEFF}' | '\u{061C}');
-        if c.is_control() || hidden {
+        if is_hidden(c) {
             out.extend(c.escape_unicode());
         } else {
             out.push(c);

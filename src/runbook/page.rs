@@ -481,7 +481,7 @@ fn what(judge: &Judge<'_>, record: &Record, judged: &Judged) -> What {
         spec_level: level_name(judged.level),
         spec_source: state.map(|state| state.source.clone()),
         schedule_text: parsed.as_ref().map(Schedule::words),
-        runs_per_day: parsed.as_ref().map(Schedule::runs_per_day),
+        runs_per_day: parsed.as_ref().map(|parsed| (parsed.runs_per_day() * 1000.0).round() / 1000.0),
         next_runs: parsed.as_ref().map(|parsed| next_runs(parsed, record.time, zone.as_deref())).unwrap_or_default(),
         schedule,
         time_zone: zone.unwrap_or_else(|| "UTC".to_owned()),

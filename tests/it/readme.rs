@@ -45,7 +45,7 @@ fn printed(line: &str) -> String {
 }
 
 #[test]
-fn the_readme_rule_passes_its_tests() {
+fn the_readme_rule_and_tuning_are_taken() {
     let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
     let blocks: Vec<&str> = readme.split("```yaml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
     let here = tempfile::tempdir().unwrap();
@@ -53,7 +53,28 @@ fn the_readme_rule_passes_its_tests() {
     let run = kubesweep(here.path(), &["rules", "test", "rule.yml"]);
     assert!(run.stdout.ends_with("2 passed, 0 failed\n"), "{}{}", run.stdout, run.stderr);
     std::fs::write(here.path().join("tune.yml"), blocks[1]).unwrap();
+    let runbook = readme.split("```yml\n").nth(1).unwrap().split("```").next().unwrap();
+    std::fs::write(here.path().join("tune.yml"), format!("{}{runbook}", blocks[1])).unwrap();
     let dump = root().join("fixtures/cases/container-gzip/input");
     let arguments = ["scan", dump.to_str().unwrap(), "-o", "out", "--tune", "tune.yml", "-r", "builtin:all"];
     assert_eq!(kubesweep(here.path(), &arguments).exit, 0);
+}
+
+/// Commands in `sh` blocks run too, over the fixtures.
+#[test]
+fn the_readme_commands_are_taken() {
+    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
+    let here = tempfile::tempdir().unwrap();
+    let dumps = root().join("fixtures/dumps");
+    let blocks = readme.split("```sh\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let lines =
+        blocks.flat_map(str::lines).filter_map(|line| line.split(" #").next().unwrap().strip_prefix("kubesweep "));
+    let mut commands = 0;
+    for line in lines {
+        let words = line.split_whitespace().map(|word| if word == "/logs" { dumps.to_str().unwrap() } else { word });
+        let run = kubesweep(here.path(), &words.collect::<Vec<_>>());
+        assert!(run.exit < 2, "{line}: {}", run.stderr);
+        commands += 1;
+    }
+    assert!(commands >= 2, "the README has commands");
 }

@@ -4,20 +4,12 @@ use std::fmt::Write;
 
 use jiff::Timestamp;
 
-/// What a reader cannot see or what turns the reading direction: printed as `\u{…}`.
-fn hidden(c: char) -> bool {
-    c.is_control()
-        || matches!(c,
-            '\u{AD}' | '\u{34F}' | '\u{61C}' | '\u{115F}'..='\u{1160}' | '\u{17B4}'..='\u{17B5}' | '\u{180B}'..='\u{180F}'
-            | '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{2800}' | '\u{3164}'
-            | '\u{FE00}'..='\u{FE0F}' | '\u{FEFF}' | '\u{FFA0}' | '\u{FFF0}'..='\u{FFFB}' | '\u{1D173}'..='\u{1D17A}'
-            | '\u{E0000}'..='\u{E0FFF}')
-}
+use crate::report::hidden::is_hidden;
 
 /// Text for an element or a quoted attribute, of HTML or SVG.
 pub(super) fn escape(text: &str, out: &mut impl Write) -> std::fmt::Result {
     let mut rest = text;
-    while let Some(at) = rest.find(|c| matches!(c, '&' | '<' | '>' | '"' | '\'') || hidden(c)) {
+    while let Some(at) = rest.find(|c| matches!(c, '&' | '<' | '>' | '"' | '\'') || is_hidden(c)) {
         out.write_str(&rest[..at])?;
         let mut chars = rest[at..].chars();
         match chars.next() {
