@@ -1,6 +1,8 @@
 //! What to do next about an alert, in commands that can be copied.
 
-use super::page::repositories;
+use std::collections::BTreeSet;
+
+use super::history::repository;
 use crate::aggregate::Record;
 use crate::rule::Class;
 
@@ -41,4 +43,10 @@ fn credential(record: &Record) -> String {
         Class::WorkloadSa | Class::Gitops | Class::Controller => format!("the token of {user}"),
         _ => format!("the credentials and sessions of {user}"),
     }
+}
+
+/// The images of a CronJob without their tags, for what to keep.
+fn repositories(record: &Record) -> Vec<String> {
+    let images = record.cronjob.iter().flat_map(|cronjob| &cronjob.images);
+    images.map(|image| repository(image).to_owned()).collect::<BTreeSet<_>>().into_iter().collect()
 }

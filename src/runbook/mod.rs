@@ -2,7 +2,8 @@
 //!
 //! - `timeline` is what the sweep kept, by actor and by object; `actor` says whose history is whose.
 //! - `before` is step 1; `spec`, `patch` and `indicators` are step 2; `history` is step 3; `behaviour` reads all three.
-//! - `verdict` weighs them; `page` is what an analyst reads of one alert.
+//! - `verdict` weighs them; `judged` is one request so weighed, `page` what an analyst reads of one alert, `overview` of
+//!   the sweep.
 
 mod actor;
 mod advice;
@@ -10,12 +11,15 @@ mod before;
 mod behaviour;
 mod history;
 pub mod indicators;
+mod judged;
+mod overview;
 mod page;
 mod patch;
 mod script;
 mod spec;
 mod timeline;
 mod verdict;
+mod what;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -161,10 +165,10 @@ pub fn compute(report: &mut Finished, catalogue: &Catalogue, settings: &Settings
     let events = std::mem::take(&mut report.timeline);
     let mut judge = Judge::new(&events, &report.cells, catalogue, settings);
     let (mut pages, notes) = page::pages(&mut judge, report);
-    let completed = page::complete(&judge, &report.hits);
-    let controller_only = page::controller_only(&judge);
-    let coverage_note = page::coverage_note(report);
-    page::annotate(report, &pages, notes);
+    let completed = overview::complete(&judge, &report.hits);
+    let controller_only = overview::controller_only(&judge);
+    let coverage_note = overview::coverage_note(report);
+    overview::annotate(report, &pages, notes);
     for (at, record) in completed {
         report.hits[at].record = record;
     }
@@ -180,8 +184,8 @@ pub fn compute(report: &mut Finished, catalogue: &Catalogue, settings: &Settings
         ]),
         verdicts: Verdict::ALL.iter().map(|&verdict| (verdict.to_string(), count(verdict).into())).collect(),
         coverage_note,
-        users: page::users(&pages),
-        suppressed: page::suppressed(report),
+        users: overview::users(&pages),
+        suppressed: overview::suppressed(report),
         controller_only,
         alerts: pages,
     }

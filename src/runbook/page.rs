@@ -2,28 +2,23 @@
 
 #![expect(missing_docs, reason = "the members of runbook.json, which the README documents")]
 
-use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use jiff::{Timestamp, tz::TimeZone};
+use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::Value;
 
 use super::advice;
 use super::before::{Before, before};
-use super::behaviour::{self, Facts};
-use super::history::{History, history, repository};
-use super::indicators::{Context, Level, decoded};
-use super::script;
-use super::spec::{Difference, Step, difference, of_children, print};
-use super::timeline::{Object, object, took_effect};
-use super::verdict::{level_name, red_flags, verdict, would_change};
+use super::history::{History, history};
+use super::judged::{Judged, judged_request, place, reasons, worst_by_object};
+use super::spec::Difference;
+use super::timeline::object;
+use super::verdict::{level_name, would_change};
+use super::what::what;
 use super::{Judge, actor};
 use crate::aggregate::{Alert, Evidence, Finding, Finished, Hit, Observation, Record, Verdict};
 use crate::event::{Change, Outcome, Platform};
 use crate::rule::{Class, Severity};
-use crate::schedule::Schedule;
 
 /// One alert. The members of runbook.json.
 #[derive(Debug, Clone, Serialize)]
@@ -241,11 +236,6 @@ pub struct Suppressed {
     pub reason: String,
 }
 
-/// Reasons that a page gives.
-const REASONS: usize = 5;
-/// Runs that a page foretells.
-const RUNS: usize = 3;
-
 /// `3 writes`, `1 write`.
 pub(super) fn plural(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
@@ -271,23 +261,6 @@ impl Act {
             Some(note) => Act { what: format!("{}: {note}", act.what), ..act },
             None => act,
         }
-    }
-}
-
-/// One request of an alert, judged.
-struct Judged {
-    at: Option<usize>,
-    findings: Vec<Finding>,
-    level: Option<Level>,
-    verdict: Verdict,
-    rule: String,
-    flags: Vec<String>,
-}
-
-impl Judged {
-    /// Which request decides: among equals one that took effect, then one with more red flags.
-    fn weight(&self, hit: &Hit) -> impl Ord + use<> {
-        (self.verdict, self.level, took_effect(&hit.record), self.flags.len())
     }
 }
 
@@ -362,79 +335,6 @@ fn page(
     }
 }
 
-fn judged_request(judge: &Judge<'_>, record: &Record, history: &History) -> Judged {
-    let at = judge.timeline.position(&record.evidence);
-    let nothing = Step::default();
-    let step = at.and_then(|at| judge.steps.get(&at)).unwrap_or(&nothing);
-    let mut findings = Vec::new();
-    let mut level = None;
-    if let Some(state) = &step.after {
-        let object = state.object();
-        findings = of_spec(judge, &object, record);
-        findings.extend(script::findings(judge, record, &object));
-        level = Some(judge.catalogue.level(&findings)).filter(|level| !state.partial || *level > Level::S0);
-    }
-    let facts = Facts { judge, at: at.unwrap_or_default(), record, step, known: history.known };
-    findings.extend(behaviour::findings(&facts));
-    findings.sort_by_key(|finding| Reverse(finding.severity));
-    let flags = red_flags(&findings, record.principal_class);
-    let (verdict, rule) = verdict(level, history.known, &flags);
-    Judged { at, findings, level, verdict, rule, flags }
-}
-
-fn of_spec(judge: &Judge<'_>, object: &Value, record: &Record) -> Vec<Finding> {
-    let schedule = object.pointer("/spec/schedule").and_then(Value::as_str).and_then(|text| Schedule::parse(text).ok());
-    let is_system =
-        matches!(record.principal_class, Class::Controller | Class::ControlPlane | Class::CloudAddon | Class::Gitops);
-    let context = Context {
-        registries: &judge.settings.registries,
-        actor_is_system: is_system,
-        runs_per_day: schedule.as_ref().map(Schedule::runs_per_day),
-        one_date: schedule.as_ref().is_some_and(Schedule::is_one_date),
-        never_fires: schedule.as_ref().is_some_and(Schedule::never_fires),
-        any_weekday: schedule.as_ref().is_none_or(Schedule::any_weekday),
-    };
-    judge.catalogue.examine(object, &context)
-}
-
-/// The gravest request of each CronJob, the gravest CronJob first.
-fn worst_by_object(judged: Vec<(&Hit, Judged)>) -> Vec<(&Hit, Judged)> {
-    let mut worst: Vec<(Object, &Hit, Judged)> = Vec::new();
-    for (hit, found) in judged {
-        let object = object(&hit.record);
-        let known = worst.iter_mut().find(|(known, ..)| known.2.is_some() && *known == object);
-        match known {
-            Some((_, kept_hit, kept)) if kept.weight(kept_hit) >= found.weight(hit) => {}
-            Some(slot) => *slot = (object, hit, found),
-            None => worst.push((object, hit, found)),
-        }
-    }
-    worst.sort_by_key(|(_, hit, judged)| Reverse(judged.weight(hit)));
-    worst.into_iter().map(|(_, hit, judged)| (hit, judged)).collect()
-}
-
-fn place(record: &Record) -> String {
-    let parts = [record.namespace.as_deref(), record.name.as_deref()];
-    parts.map(|part| part.unwrap_or("-")).join("/")
-}
-
-/// The gravest findings, each indicator once; the gravest red flag has a place among them.
-fn reasons(hit: &Hit, judged: &Judged) -> Vec<Reason> {
-    let mut seen = BTreeSet::new();
-    let grave = judged.findings.iter().filter(|finding| finding.severity > Severity::Info);
-    let mut found: Vec<&Finding> = grave.filter(|finding| seen.insert(&finding.id)).collect();
-    let is_flag = |finding: &&Finding| judged.flags.contains(&finding.id);
-    if let Some(at) = found.iter().position(is_flag).filter(|at| *at >= REASONS) {
-        found.swap(REASONS - 1, at);
-    }
-    let reason = |finding: &Finding| Reason {
-        finding: finding.clone(),
-        audit_id: hit.record.audit_id.clone(),
-        evidence: hit.record.evidence.clone(),
-    };
-    found.into_iter().take(REASONS).map(reason).collect()
-}
-
 fn who(judge: &Judge<'_>, record: &Record, time: Timestamp, history: &History) -> Who {
     // What was first seen in the context window is part of the same story, and still new.
     let start = time.checked_sub(judge.settings.context).unwrap_or(Timestamp::MIN);
@@ -460,126 +360,6 @@ fn who(judge: &Judge<'_>, record: &Record, time: Timestamp, history: &History) -
         user_agent: record.user_agent.clone(),
         user_agent_new: is_new(&|known| known.user_agent == record.user_agent),
     }
-}
-
-fn what(judge: &Judge<'_>, record: &Record, judged: &Judged) -> What {
-    let step = judged.at.and_then(|at| judge.steps.get(&at));
-    let state = step.and_then(|step| step.after.as_ref());
-    let object = state.map_or(Value::Null, super::spec::State::object);
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let schedule = text("/spec/schedule");
-    let parsed = schedule.as_deref().and_then(|text| Schedule::parse(text).ok());
-    let zone = text("/spec/timeZone");
-    let pod = object.pointer("/spec/jobTemplate/spec/template/spec").cloned().unwrap_or_default();
-    let (diff, diff_note) = diff(record, step, &object);
-    What {
-        namespace: record.namespace.clone(),
-        name: record.name.clone(),
-        change: record.change,
-        time: record.time,
-        outcome: record.outcome,
-        spec_level: level_name(judged.level),
-        spec_source: state.map(|state| state.source.clone()),
-        schedule_text: parsed.as_ref().map(Schedule::words),
-        runs_per_day: parsed.as_ref().map(|parsed| (parsed.runs_per_day() * 1000.0).round() / 1000.0),
-        next_runs: parsed.as_ref().map(|parsed| next_runs(parsed, record.time, zone.as_deref())).unwrap_or_default(),
-        schedule,
-        time_zone: zone.unwrap_or_else(|| "UTC".to_owned()),
-        suspend: object.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false),
-        service_account: pod["serviceAccountName"].as_str().map(str::to_owned),
-        containers: containers(&pod),
-        volumes: pod["volumes"].as_array().map(|list| list.iter().map(volume).collect()).unwrap_or_default(),
-        pod_security: pod_security(&pod),
-        decoded: decoded(&object).into_iter().map(|(place, text)| Decoded { place, text }).collect(),
-        scripts: script::notes(judge, record, &object),
-        indicators: judged.findings.clone(),
-        diff,
-        diff_note,
-        audit_id: record.audit_id.clone(),
-        evidence: record.evidence.clone(),
-    }
-}
-
-fn diff(record: &Record, step: Option<&Step>, after: &Value) -> (Vec<Difference>, String) {
-    let before = step.and_then(|step| step.before.as_ref());
-    match (record.change, before) {
-        (Some(Change::Created), _) => (Vec::new(), "new object".to_owned()),
-        (_, Some(before)) if !after.is_null() => {
-            let found = difference(&before.object(), after);
-            let note = if found.is_empty() { "no change of the spec".to_owned() } else { String::new() };
-            (found, note)
-        }
-        _ => (Vec::new(), "the dump holds no earlier state".to_owned()),
-    }
-}
-
-fn next_runs(schedule: &Schedule, time: Option<Timestamp>, zone: Option<&str>) -> Vec<Timestamp> {
-    let zone = zone.and_then(|zone| TimeZone::get(zone).ok()).unwrap_or(TimeZone::UTC);
-    let mut runs = Vec::new();
-    let mut last = time;
-    while let Some(next) = last.filter(|_| runs.len() < RUNS).and_then(|time| schedule.next_after(time, &zone)) {
-        runs.push(next);
-        last = Some(next);
-    }
-    runs
-}
-
-fn containers(pod: &Value) -> Vec<Container> {
-    let mut all = Vec::new();
-    for kind in ["initContainers", "containers", "ephemeralContainers"] {
-        for container in pod[kind].as_array().map(Vec::as_slice).unwrap_or_default() {
-            let words = |key: &str| {
-                container[key].as_array().map(|words| words.iter().map(print).collect()).unwrap_or_default()
-            };
-            let image = container["image"].as_str().unwrap_or_default().to_owned();
-            let variable = |variable: &Value| Variable {
-                name: print(&variable["name"]),
-                value: print(if variable["value"].is_null() { &variable["valueFrom"] } else { &variable["value"] }),
-            };
-            all.push(Container {
-                name: container["name"].as_str().unwrap_or_default().to_owned(),
-                kind,
-                pinned: image.contains("@sha256:"),
-                image,
-                command: words("command"),
-                args: words("args"),
-                env: container["env"].as_array().map(|list| list.iter().map(variable).collect()).unwrap_or_default(),
-                security_context: security(&container["securityContext"]).join(", "),
-            });
-        }
-    }
-    all
-}
-
-/// What of a security context was set, switches by name where they are on.
-fn security(context: &Value) -> Vec<String> {
-    let Value::Object(members) = context else { return Vec::new() };
-    let set = members.iter().filter(|(_, value)| !value.is_null() && **value != Value::Bool(false));
-    set.map(|(key, value)| if *value == Value::Bool(true) { key.clone() } else { format!("{key} {}", print(value)) })
-        .collect()
-}
-
-fn pod_security(pod: &Value) -> Vec<String> {
-    let switches = ["hostPID", "hostNetwork", "hostIPC", "automountServiceAccountToken"];
-    let on = switches.iter().filter(|key| pod[**key] == true).map(|&key| key.to_owned());
-    let names = ["nodeName", "priorityClassName", "runtimeClassName"];
-    let set = names.iter().filter_map(|key| Some(format!("{key} {}", pod[*key].as_str()?)));
-    on.chain(set).chain(security(&pod["securityContext"])).collect()
-}
-
-/// `host: hostPath /`.
-fn volume(volume: &Value) -> String {
-    let name = volume["name"].as_str().unwrap_or("-");
-    let Value::Object(members) = volume else { return name.to_owned() };
-    let source = members.iter().find(|(key, _)| *key != "name");
-    source.map_or_else(
-        || name.to_owned(),
-        |(kind, source)| {
-            let keys = ["path", "secretName", "name", "claimName"];
-            let told = keys.iter().find_map(|key| source[*key].as_str());
-            format!("{name}: {kind} {}", told.map_or_else(|| source.to_string(), str::to_owned))
-        },
-    )
 }
 
 fn since(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Since {
@@ -627,122 +407,4 @@ fn upstream(hit: &Hit, alert: &Alert) -> String {
         }
         rule => format!("another rule: {}; dedup {dedup} ({events})", rule.unwrap_or("-")),
     }
-}
-
-/// Writes what was found into alerts, summary and hits.
-pub(super) fn annotate(report: &mut Finished, pages: &[Page], mut notes: BTreeMap<usize, Vec<Finding>>) {
-    let verdicts: BTreeMap<&str, Verdict> = pages.iter().map(|page| (page.alert_id.as_str(), page.verdict)).collect();
-    for alert in &mut report.alerts {
-        alert.verdict = verdicts.get(alert.alert_id.as_str()).copied();
-    }
-    for group in &mut report.summary {
-        group.verdict = group.alerts.iter().filter_map(|id| verdicts.get(id.as_str()).copied()).max();
-    }
-    for (at, hit) in report.hits.iter_mut().enumerate() {
-        hit.indicators = notes.remove(&at).unwrap_or_default();
-    }
-}
-
-/// Writes CronJobs that were recovered into the hits whose own records do not tell them.
-pub(super) fn complete(judge: &Judge<'_>, hits: &[Hit]) -> BTreeMap<usize, Arc<Record>> {
-    let missing = hits.iter().enumerate().filter(|(_, hit)| hit.record.cronjob.is_none());
-    let resolved = missing.map(|(at, hit)| (at, judge.resolved(&hit.record)));
-    resolved
-        .filter(|(_, record)| record.cronjob.is_some())
-        .map(|(at, record)| (at, Arc::new(record.into_owned())))
-        .collect()
-}
-
-/// CronJobs with Jobs or Pods, and no write of their own in the dump.
-pub(super) fn controller_only(judge: &Judge<'_>) -> Vec<Seen> {
-    let timeline = &judge.timeline;
-    let is_written = |object: &&Object| {
-        timeline
-            .requests(object)
-            .iter()
-            .any(|&at| timeline.record(at).change.is_some_and(|change| change != Change::Deleted))
-    };
-    let mut owners: Vec<&Object> = timeline.owners().filter(|object| !is_written(object)).collect();
-    owners.sort();
-    owners.into_iter().filter_map(|object| seen(judge, object)).collect()
-}
-
-fn seen(judge: &Judge<'_>, object: &Object) -> Option<Seen> {
-    let timeline = &judge.timeline;
-    let (jobs, pods) = (timeline.jobs(object), timeline.pods(object));
-    let positions = if jobs.is_empty() { pods } else { jobs };
-    let (first, last) = (*positions.first()?, *positions.last()?);
-    // A status update shows the whole spec, schedule included; a Job only what it runs.
-    let told = timeline.requests(object).iter().find_map(|&at| timeline.event(at).body.as_ref()?.state.clone());
-    let spec = told.and_then(|text| serde_json::from_str(&text).ok());
-    let spec: Option<Value> = spec.or_else(|| Some(of_children(timeline, object, &|_| true)?.object()));
-    let findings = spec.as_ref().map(|spec| of_spec(judge, spec, timeline.record(first)));
-    Some(Seen {
-        cluster: object.0.clone(),
-        namespace: object.1.clone(),
-        name: object.2.clone(),
-        jobs: jobs.len(),
-        pods: pods.len(),
-        first_seen: timeline.time(first),
-        last_seen: timeline.time(last),
-        text: "no record of its creation or change in the dump".to_owned(),
-        spec_level: level_name(findings.as_ref().map(|findings| judge.catalogue.level(findings))),
-        indicators: findings.unwrap_or_default(),
-        evidence: timeline.record(first).evidence.clone(),
-    })
-}
-
-/// Users of pages, gravest first, then by hits.
-pub(super) fn users(pages: &[Page]) -> Vec<User> {
-    let mut users: BTreeMap<(Option<&str>, Option<&str>), User> = BTreeMap::new();
-    for page in pages {
-        let user = users.entry((page.username.as_deref(), page.cluster.as_deref())).or_insert_with(|| User {
-            username: page.username.clone(),
-            cluster: page.cluster.clone(),
-            worst: page.verdict,
-            alerts: 0,
-            hits: 0,
-            verdicts: BTreeMap::new(),
-            namespaces: BTreeSet::new(),
-        });
-        user.worst = user.worst.max(page.verdict);
-        user.alerts += 1;
-        user.hits += page.hits;
-        *user.verdicts.entry(page.verdict.to_string()).or_default() += 1;
-        user.namespaces.extend(page.namespace.clone());
-    }
-    let mut users: Vec<User> = users.into_values().collect();
-    users.sort_by_key(|user| (Reverse(user.worst), Reverse(user.hits)));
-    users
-}
-
-pub(super) fn suppressed(report: &Finished) -> Vec<Suppressed> {
-    let mut groups: BTreeMap<(Option<&str>, Option<&str>, &str), u64> = BTreeMap::new();
-    for hit in &report.suppressed {
-        let reason = hit.reason.as_deref().unwrap_or_default();
-        *groups.entry((hit.record.namespace.as_deref(), hit.record.username.as_deref(), reason)).or_default() += 1;
-    }
-    let row = |((namespace, username, reason), count): ((Option<&str>, Option<&str>, &str), u64)| Suppressed {
-        namespace: namespace.map(str::to_owned),
-        username: username.map(str::to_owned),
-        count,
-        reason: reason.to_owned(),
-    };
-    groups.into_iter().map(row).collect()
-}
-
-pub(super) fn coverage_note(report: &Finished) -> String {
-    let first = report.coverage.iter().map(|day| day.first_seen).min();
-    let last = report.coverage.iter().map(|day| day.last_seen).max();
-    let gaps: usize = report.coverage.iter().map(|day| day.gaps.len()).sum();
-    match first.zip(last) {
-        Some((first, last)) => format!("the dump covers {first} to {last}, with {} over an hour", plural(gaps, "gap")),
-        None => "the dump holds no audit event with a time".to_owned(),
-    }
-}
-
-/// The images of a CronJob without their tags, for what to keep.
-pub(super) fn repositories(record: &Record) -> Vec<String> {
-    let images = record.cronjob.iter().flat_map(|cronjob| &cronjob.images);
-    images.map(|image| repository(image).to_owned()).collect::<BTreeSet<_>>().into_iter().collect()
 }

@@ -1,0 +1,112 @@
+//! One request of an alert, judged: what its spec and its history show, and the verdict on it.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::Judge;
+use super::behaviour::{self, Facts};
+use super::history::History;
+use super::indicators::{Context, Level};
+use super::page::Reason;
+use super::script;
+use super::spec::Step;
+use super::timeline::{Object, object, took_effect};
+use super::verdict::{red_flags, verdict};
+use crate::aggregate::{Finding, Hit, Record, Verdict};
+use crate::rule::{Class, Severity};
+use crate::schedule::Schedule;
+
+/// Reasons that a page gives.
+const REASONS: usize = 5;
+
+/// One request of an alert, judged.
+pub(super) struct Judged {
+    pub at: Option<usize>,
+    pub findings: Vec<Finding>,
+    pub level: Option<Level>,
+    pub verdict: Verdict,
+    pub rule: String,
+    pub flags: Vec<String>,
+}
+
+impl Judged {
+    /// Which request decides: among equals one that took effect, then one with more red flags.
+    fn weight(&self, hit: &Hit) -> impl Ord + use<> {
+        (self.verdict, self.level, took_effect(&hit.record), self.flags.len())
+    }
+}
+
+pub(super) fn judged_request(judge: &Judge<'_>, record: &Record, history: &History) -> Judged {
+    let at = judge.timeline.position(&record.evidence);
+    let nothing = Step::default();
+    let step = at.and_then(|at| judge.steps.get(&at)).unwrap_or(&nothing);
+    let mut findings = Vec::new();
+    let mut level = None;
+    if let Some(state) = &step.after {
+        let object = state.object();
+        findings = of_spec(judge, &object, record);
+        findings.extend(script::findings(judge, record, &object));
+        level = Some(judge.catalogue.level(&findings)).filter(|level| !state.partial || *level > Level::S0);
+    }
+    let facts = Facts { judge, at: at.unwrap_or_default(), record, step, known: history.known };
+    findings.extend(behaviour::findings(&facts));
+    findings.sort_by_key(|finding| Reverse(finding.severity));
+    let flags = red_flags(&findings, record.principal_class);
+    let (verdict, rule) = verdict(level, history.known, &flags);
+    Judged { at, findings, level, verdict, rule, flags }
+}
+
+pub(super) fn of_spec(judge: &Judge<'_>, object: &Value, record: &Record) -> Vec<Finding> {
+    let schedule = object.pointer("/spec/schedule").and_then(Value::as_str).and_then(|text| Schedule::parse(text).ok());
+    let is_system =
+        matches!(record.principal_class, Class::Controller | Class::ControlPlane | Class::CloudAddon | Class::Gitops);
+    let context = Context {
+        registries: &judge.settings.registries,
+        actor_is_system: is_system,
+        runs_per_day: schedule.as_ref().map(Schedule::runs_per_day),
+        one_date: schedule.as_ref().is_some_and(Schedule::is_one_date),
+        never_fires: schedule.as_ref().is_some_and(Schedule::never_fires),
+        any_weekday: schedule.as_ref().is_none_or(Schedule::any_weekday),
+    };
+    judge.catalogue.examine(object, &context)
+}
+
+/// The gravest request of each CronJob, the gravest CronJob first.
+pub(super) fn worst_by_object(judged: Vec<(&Hit, Judged)>) -> Vec<(&Hit, Judged)> {
+    let mut worst: Vec<(Object, &Hit, Judged)> = Vec::new();
+    for (hit, found) in judged {
+        let object = object(&hit.record);
+        let known = worst.iter_mut().find(|(known, ..)| known.2.is_some() && *known == object);
+        match known {
+            Some((_, kept_hit, kept)) if kept.weight(kept_hit) >= found.weight(hit) => {}
+            Some(slot) => *slot = (object, hit, found),
+            None => worst.push((object, hit, found)),
+        }
+    }
+    worst.sort_by_key(|(_, hit, judged)| Reverse(judged.weight(hit)));
+    worst.into_iter().map(|(_, hit, judged)| (hit, judged)).collect()
+}
+
+pub(super) fn place(record: &Record) -> String {
+    let parts = [record.namespace.as_deref(), record.name.as_deref()];
+    parts.map(|part| part.unwrap_or("-")).join("/")
+}
+
+/// The gravest findings, each indicator once; the gravest red flag has a place among them.
+pub(super) fn reasons(hit: &Hit, judged: &Judged) -> Vec<Reason> {
+    let mut seen = BTreeSet::new();
+    let grave = judged.findings.iter().filter(|finding| finding.severity > Severity::Info);
+    let mut found: Vec<&Finding> = grave.filter(|finding| seen.insert(&finding.id)).collect();
+    let is_flag = |finding: &&Finding| judged.flags.contains(&finding.id);
+    if let Some(at) = found.iter().position(is_flag).filter(|at| *at >= REASONS) {
+        found.swap(REASONS - 1, at);
+    }
+    let reason = |finding: &Finding| Reason {
+        finding: finding.clone(),
+        audit_id: hit.record.audit_id.clone(),
+        evidence: hit.record.evidence.clone(),
+    };
+    found.into_iter().take(REASONS).map(reason).collect()
+}

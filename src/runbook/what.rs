@@ -1,0 +1,138 @@
+//! Step 2: what a CronJob is to do, in the words of its spec.
+
+use jiff::{Timestamp, tz::TimeZone};
+use serde_json::Value;
+
+use super::Judge;
+use super::indicators::decoded;
+use super::judged::Judged;
+use super::page::{Container, Decoded, Variable, What};
+use super::script;
+use super::spec::{Difference, State, Step, difference, print};
+use super::verdict::level_name;
+use crate::aggregate::Record;
+use crate::event::Change;
+use crate::schedule::Schedule;
+
+/// Runs that a page foretells.
+const RUNS: usize = 3;
+
+pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged) -> What {
+    let step = judged.at.and_then(|at| judge.steps.get(&at));
+    let state = step.and_then(|step| step.after.as_ref());
+    let object = state.map_or(Value::Null, State::object);
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
+    let schedule = text("/spec/schedule");
+    let parsed = schedule.as_deref().and_then(|text| Schedule::parse(text).ok());
+    let zone = text("/spec/timeZone");
+    let pod = object.pointer("/spec/jobTemplate/spec/template/spec").cloned().unwrap_or_default();
+    let (diff, diff_note) = diff(record, step, &object);
+    What {
+        namespace: record.namespace.clone(),
+        name: record.name.clone(),
+        change: record.change,
+        time: record.time,
+        outcome: record.outcome,
+        spec_level: level_name(judged.level),
+        spec_source: state.map(|state| state.source.clone()),
+        schedule_text: parsed.as_ref().map(Schedule::words),
+        runs_per_day: parsed.as_ref().map(|parsed| (parsed.runs_per_day() * 1000.0).round() / 1000.0),
+        next_runs: parsed.as_ref().map(|parsed| next_runs(parsed, record.time, zone.as_deref())).unwrap_or_default(),
+        schedule,
+        time_zone: zone.unwrap_or_else(|| "UTC".to_owned()),
+        suspend: object.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false),
+        service_account: pod["serviceAccountName"].as_str().map(str::to_owned),
+        containers: containers(&pod),
+        volumes: pod["volumes"].as_array().map(|list| list.iter().map(volume).collect()).unwrap_or_default(),
+        pod_security: pod_security(&pod),
+        decoded: decoded(&object).into_iter().map(|(place, text)| Decoded { place, text }).collect(),
+        scripts: script::notes(judge, record, &object),
+        indicators: judged.findings.clone(),
+        diff,
+        diff_note,
+        audit_id: record.audit_id.clone(),
+        evidence: record.evidence.clone(),
+    }
+}
+
+fn diff(record: &Record, step: Option<&Step>, after: &Value) -> (Vec<Difference>, String) {
+    let before = step.and_then(|step| step.before.as_ref());
+    match (record.change, before) {
+        (Some(Change::Created), _) => (Vec::new(), "new object".to_owned()),
+        (_, Some(before)) if !after.is_null() => {
+            let found = difference(&before.object(), after);
+            let note = if found.is_empty() { "no change of the spec".to_owned() } else { String::new() };
+            (found, note)
+        }
+        _ => (Vec::new(), "the dump holds no earlier state".to_owned()),
+    }
+}
+
+fn next_runs(schedule: &Schedule, time: Option<Timestamp>, zone: Option<&str>) -> Vec<Timestamp> {
+    let zone = zone.and_then(|zone| TimeZone::get(zone).ok()).unwrap_or(TimeZone::UTC);
+    let mut runs = Vec::new();
+    let mut last = time;
+    while let Some(next) = last.filter(|_| runs.len() < RUNS).and_then(|time| schedule.next_after(time, &zone)) {
+        runs.push(next);
+        last = Some(next);
+    }
+    runs
+}
+
+fn containers(pod: &Value) -> Vec<Container> {
+    let mut all = Vec::new();
+    for kind in ["initContainers", "containers", "ephemeralContainers"] {
+        for container in pod[kind].as_array().map(Vec::as_slice).unwrap_or_default() {
+            let words = |key: &str| {
+                container[key].as_array().map(|words| words.iter().map(print).collect()).unwrap_or_default()
+            };
+            let image = container["image"].as_str().unwrap_or_default().to_owned();
+            let variable = |variable: &Value| Variable {
+                name: print(&variable["name"]),
+                value: print(if variable["value"].is_null() { &variable["valueFrom"] } else { &variable["value"] }),
+            };
+            all.push(Container {
+                name: container["name"].as_str().unwrap_or_default().to_owned(),
+                kind,
+                pinned: image.contains("@sha256:"),
+                image,
+                command: words("command"),
+                args: words("args"),
+                env: container["env"].as_array().map(|list| list.iter().map(variable).collect()).unwrap_or_default(),
+                security_context: security(&container["securityContext"]).join(", "),
+            });
+        }
+    }
+    all
+}
+
+/// What of a security context was set, switches by name where they are on.
+fn security(context: &Value) -> Vec<String> {
+    let Value::Object(members) = context else { return Vec::new() };
+    let set = members.iter().filter(|(_, value)| !value.is_null() && **value != Value::Bool(false));
+    set.map(|(key, value)| if *value == Value::Bool(true) { key.clone() } else { format!("{key} {}", print(value)) })
+        .collect()
+}
+
+fn pod_security(pod: &Value) -> Vec<String> {
+    let switches = ["hostPID", "hostNetwork", "hostIPC", "automountServiceAccountToken"];
+    let on = switches.iter().filter(|key| pod[**key] == true).map(|&key| key.to_owned());
+    let names = ["nodeName", "priorityClassName", "runtimeClassName"];
+    let set = names.iter().filter_map(|key| Some(format!("{key} {}", pod[*key].as_str()?)));
+    on.chain(set).chain(security(&pod["securityContext"])).collect()
+}
+
+/// `host: hostPath /`.
+fn volume(volume: &Value) -> String {
+    let name = volume["name"].as_str().unwrap_or("-");
+    let Value::Object(members) = volume else { return name.to_owned() };
+    let source = members.iter().find(|(key, _)| *key != "name");
+    source.map_or_else(
+        || name.to_owned(),
+        |(kind, source)| {
+            let keys = ["path", "secretName", "name", "claimName"];
+            let told = keys.iter().find_map(|key| source[*key].as_str());
+            format!("{name}: {kind} {}", told.map_or_else(|| source.to_string(), str::to_owned))
+        },
+    )
+}
