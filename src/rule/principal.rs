@@ -52,7 +52,7 @@ enum Like {
 use Like::{Is, Starts};
 
 /// The first that fits counts. Service accounts of GitOps tools stand as `namespace:name`, as their charts install them.
-const NAMES: [(Like, &str, Class); 39] = [
+const NAMES: [(Like, &str, Class); 49] = [
     (Is, "system:anonymous", Class::Anonymous),
     (Starts, "system:node:", Class::Node),
     (Starts, "system:bootstrap:", Class::Node),
@@ -85,6 +85,16 @@ const NAMES: [(Like, &str, Class); 39] = [
     (Starts, "system:serviceaccount:spinnaker:", Class::Gitops),
     (Starts, "system:serviceaccount:olm:", Class::Gitops),
     (Starts, "system:serviceaccount:openshift-operator-lifecycle-manager:", Class::Gitops),
+    (Starts, "system:serviceaccount:jenkins:", Class::Gitops),
+    (Starts, "system:serviceaccount:tekton-pipelines:", Class::Gitops),
+    (Starts, "system:serviceaccount:velero:", Class::Gitops),
+    (Starts, "system:serviceaccount:cert-manager:", Class::Gitops),
+    (Starts, "system:serviceaccount:external-secrets:", Class::Gitops),
+    (Starts, "system:serviceaccount:keda:", Class::Gitops),
+    (Starts, "system:serviceaccount:rook-ceph:", Class::Gitops),
+    (Starts, "system:serviceaccount:k8up-operator:", Class::Gitops),
+    (Starts, "system:serviceaccount:stackgres:", Class::Gitops),
+    (Starts, "system:serviceaccount:postgres-operator:", Class::Gitops),
     (Starts, "system:serviceaccount:kube-system:", Class::Controller),
     (Starts, "system:serviceaccount:gke-system:", Class::CloudAddon),
     (Starts, "system:serviceaccount:openshift-", Class::Controller),

@@ -10,7 +10,7 @@ use super::actor::{Actor, is_public_address, tool};
 use super::before::{is_denied, precursors};
 use super::history::{Key, Known, Window};
 use super::spec::Step;
-use super::timeline::{object, took_effect};
+use super::timeline::{after, ahead, object, took_effect};
 use crate::aggregate::{Category, Finding, Record};
 use crate::event::{Change, Outcome};
 use crate::rule::{Class, Severity};
@@ -126,9 +126,11 @@ fn short_lived(facts: &Facts<'_, '_>) -> Option<Found> {
     if facts.record.change != Some(Change::Created) || facts.record.outcome == Outcome::DryRun {
         return None;
     }
-    let later = judge.timeline.requests(&object(facts.record)).iter().filter(|&&at| at > facts.at);
-    let mut writes = later.map(|&at| judge.timeline.record(at)).filter(|record| took_effect(record));
-    let gone = writes.find(|record| record.change == Some(Change::Deleted))?.time?;
+    let hour = SignedDuration::from_hours(1);
+    let later =
+        after(judge.timeline.requests(&object(facts.record)), facts.at).iter().map(|&at| judge.timeline.record(at));
+    let mut soon = later.take_while(|record| record.time.is_some_and(|later| later.duration_since(time) <= hour));
+    let gone = soon.find(|record| record.change == Some(Change::Deleted) && took_effect(record))?.time?;
     let lived = gone.duration_since(time);
     (lived <= SignedDuration::from_hours(1))
         .then(|| ("objectRef", format!("deleted {} s later", lived.as_secs()), None))
@@ -143,7 +145,7 @@ fn hijacked(facts: &Facts<'_, '_>) -> Option<Found> {
     }
     let runs = |state: &super::spec::State| runs(&state.object());
     let (before, after) = (runs(facts.step.before.as_ref()?), runs(facts.step.after.as_ref()?));
-    let earlier = facts.judge.timeline.requests(&object(record)).iter().rev().filter(|&&at| at < facts.at);
+    let earlier = ahead(facts.judge.timeline.requests(&object(record)), facts.at).iter().rev();
     let mut writers = earlier.map(|&at| facts.judge.timeline.record(at));
     let writer = writers.find(|known| known.change.is_some() && took_effect(known))?;
     let changed = before.iter().zip(&after).find(|(before, after)| before != after).map(|(_, after)| after.clone());
@@ -203,11 +205,6 @@ fn refused_then_allowed(facts: &Facts<'_, '_>) -> Option<Found> {
 
 fn sprayed(facts: &Facts<'_, '_>) -> Option<Found> {
     let judge = facts.judge;
-    let template = |at: usize| {
-        let text = judge.timeline.event(at).body.as_ref()?.state.clone()?;
-        let object: Value = serde_json::from_str(&text).ok()?;
-        object.pointer("/spec/jobTemplate/spec/template/spec").map(Value::to_string)
-    };
     let done = |at: &usize| took_effect(judge.timeline.record(*at));
     let around: Vec<usize> = facts.writes_around(10).filter(done).collect();
     let namespaces = |positions: &[usize]| -> BTreeSet<String> {
@@ -216,8 +213,8 @@ fn sprayed(facts: &Facts<'_, '_>) -> Option<Found> {
     if namespaces(&around).len() < 3 {
         return None;
     }
-    let own = template(facts.at)?;
-    let same: Vec<usize> = around.into_iter().filter(|&at| template(at).as_ref() == Some(&own)).collect();
+    let own = judge.templates.get(&facts.at)?;
+    let same: Vec<usize> = around.into_iter().filter(|at| judge.templates.get(at) == Some(own)).collect();
     let found = namespaces(&same);
     (found.len() >= 3).then(|| ("spec", found.into_iter().collect::<Vec<_>>().join(", "), None))
 }

@@ -1,7 +1,7 @@
 //! One request of an alert, judged: what its spec and its history show, and the verdict on it.
 
 use std::cmp::Reverse;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -75,18 +75,21 @@ pub(super) fn of_spec(judge: &Judge<'_>, object: &Value, record: &Record) -> Vec
 
 /// The gravest request of each CronJob, the gravest CronJob first.
 pub(super) fn worst_by_object(judged: Vec<(&Hit, Judged)>) -> Vec<(&Hit, Judged)> {
-    let mut worst: Vec<(Object, &Hit, Judged)> = Vec::new();
-    for (hit, found) in judged {
+    let mut worst: BTreeMap<(Object, usize), (&Hit, Judged)> = BTreeMap::new();
+    for (number, (hit, found)) in judged.into_iter().enumerate() {
         let object = object(&hit.record);
-        let known = worst.iter_mut().find(|(known, ..)| known.2.is_some() && *known == object);
-        match known {
-            Some((_, kept_hit, kept)) if kept.weight(kept_hit) >= found.weight(hit) => {}
-            Some(slot) => *slot = (object, hit, found),
-            None => worst.push((object, hit, found)),
+        // Without a name nothing tells whether two requests are on one object.
+        let number = if object.2.is_some() { 0 } else { number };
+        match worst.get(&(object.clone(), number)) {
+            Some((known, kept)) if kept.weight(known) >= found.weight(hit) => {}
+            _ => {
+                worst.insert((object, number), (hit, found));
+            }
         }
     }
-    worst.sort_by_key(|(_, hit, judged)| Reverse(judged.weight(hit)));
-    worst.into_iter().map(|(_, hit, judged)| (hit, judged)).collect()
+    let mut worst: Vec<(&Hit, Judged)> = worst.into_values().collect();
+    worst.sort_by_key(|(hit, judged)| (Reverse(judged.weight(hit)), hit.record.time.is_none(), hit.record.time));
+    worst
 }
 
 pub(super) fn place(record: &Record) -> String {

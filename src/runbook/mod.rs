@@ -33,6 +33,7 @@ pub use self::page::{Page, Seen, Suppressed, User};
 use self::spec::Step;
 use self::timeline::Timeline;
 use crate::aggregate::{Coverage, CronJob, Finished, Observation, Record, Verdict};
+use crate::decode::digest;
 use crate::rule::{Condition, Interest, RuleError, compile_interests};
 
 /// How much is kept beside the matches of rules.
@@ -153,6 +154,8 @@ pub(crate) struct Judge<'t> {
     catalogue: &'t Catalogue,
     settings: &'t Settings,
     steps: BTreeMap<usize, Step>,
+    /// Digests of the pod templates that writes left.
+    templates: BTreeMap<usize, [u8; 32]>,
     /// CronJobs of requests whose own record does not tell them.
     recovered: BTreeMap<usize, CronJob>,
     windows: BTreeMap<Key, Window>,
@@ -217,7 +220,7 @@ impl<'t> Judge<'t> {
         settings: &'t Settings,
     ) -> Self {
         let timeline = Timeline::new(events);
-        let (mut steps, mut recovered) = (BTreeMap::new(), BTreeMap::new());
+        let (mut steps, mut recovered, mut templates) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut by_namespace: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         for (object, _) in timeline.objects() {
             steps.append(&mut spec::steps(&timeline, object));
@@ -225,12 +228,16 @@ impl<'t> Judge<'t> {
         for (&at, step) in &steps {
             let record = timeline.record(at);
             by_namespace.entry((record.cluster.clone(), record.namespace.clone())).or_default().push(at);
-            if let Some(state) = step.after.as_ref().filter(|_| record.cronjob.is_none()) {
-                recovered.insert(at, CronJob::of(&state.object(), &state.source));
+            let Some(state) = &step.after else { continue };
+            let object = state.object();
+            let template = object.pointer("/spec/jobTemplate/spec/template/spec").map(ToString::to_string);
+            templates.extend(template.map(|template| (at, digest(template.as_bytes()))));
+            if record.cronjob.is_none() {
+                recovered.insert(at, CronJob::of(&object, &state.source));
             }
         }
         let windows = BTreeMap::new();
-        Judge { timeline, coverage, catalogue, settings, steps, recovered, windows, by_namespace }
+        Judge { timeline, coverage, catalogue, settings, steps, templates, recovered, windows, by_namespace }
     }
 
     /// A record with its CronJob as far as it could be recovered.

@@ -61,7 +61,7 @@ fn seen(judge: &Judge<'_>, object: &Object) -> Option<Seen> {
     // A status update shows the whole spec, schedule included; a Job only what it runs.
     let told = timeline.requests(object).iter().find_map(|&at| timeline.event(at).body.as_ref()?.state.clone());
     let spec = told.and_then(|text| serde_json::from_str(&text).ok());
-    let spec: Option<Value> = spec.or_else(|| Some(of_children(timeline, object, &|_| true)?.object()));
+    let spec: Option<Value> = spec.or_else(|| Some(of_children(timeline, jobs, pods)?.object()));
     let findings = spec.as_ref().map(|spec| of_spec(judge, spec, timeline.record(first)));
     Some(Seen {
         cluster: object.0.clone(),

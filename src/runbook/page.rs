@@ -364,19 +364,16 @@ fn who(judge: &Judge<'_>, record: &Record, time: Timestamp, history: &History) -
 
 fn since(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Since {
     let object = object(record);
-    let later = |positions: &[usize]| -> Vec<Timestamp> {
-        positions.iter().filter_map(|&at| judge.timeline.time(at)).filter(|start| *start >= time).collect()
-    };
-    let (jobs, pods) = (later(judge.timeline.jobs(&object)), later(judge.timeline.pods(&object)));
-    let gone = judge.timeline.requests(&object).iter().map(|&at| judge.timeline.record(at)).find(|later| {
-        later.change == Some(Change::Deleted) && later.outcome == Outcome::Success && later.time >= record.time
-    });
+    let timeline = &judge.timeline;
+    let (jobs, pods) = (timeline.since(timeline.jobs(&object), time), timeline.since(timeline.pods(&object), time));
+    let deletes = timeline.since(timeline.deletes(&object), record.time.unwrap_or(time));
+    let gone = deletes.first().map(|&at| timeline.record(at));
     let mut since = Since {
         text: String::new(),
         jobs: jobs.len(),
         pods: pods.len(),
-        first_job: jobs.first().copied(),
-        last_job: jobs.last().copied(),
+        first_job: jobs.first().and_then(|&at| timeline.time(at)),
+        last_job: jobs.last().and_then(|&at| timeline.time(at)),
         deleted: gone.and_then(|gone| gone.time),
         deleted_by: gone.and_then(|gone| gone.username.clone()),
     };

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::patch;
-use super::timeline::{Object, Timeline, took_effect};
+use super::timeline::{Object, Timeline, after, ahead, took_effect};
 use crate::aggregate::Observation;
 use crate::event::Change;
 
@@ -96,20 +96,22 @@ fn last_applied(patch: &Value) -> Option<Value> {
     object.pointer("/spec/jobTemplate").is_some().then_some(object)
 }
 
-/// From the first Job that the controller made of it before the next write, else from the first Pod.
+/// What the first of the Jobs behind a request and before the next write shows, else the first of their Pods.
 fn recovered(timeline: &Timeline<'_>, object: &Object, at: usize, next: Option<usize>) -> Option<State> {
-    of_children(timeline, object, &|position| position > at && next.is_none_or(|next| position < next))
+    let between = |positions| {
+        let behind = after(positions, at);
+        next.map_or(behind, |next| ahead(behind, next))
+    };
+    of_children(timeline, between(timeline.jobs(object)), between(timeline.pods(object)))
 }
 
-/// What the first of the Jobs at some positions shows of their CronJob, else the first of their Pods.
-pub(super) fn of_children(timeline: &Timeline<'_>, object: &Object, among: &dyn Fn(usize) -> bool) -> Option<State> {
+/// What the first of some Jobs shows of their CronJob, else the first of some Pods.
+pub(super) fn of_children(timeline: &Timeline<'_>, jobs: &[usize], pods: &[usize]) -> Option<State> {
     let of = |positions: &[usize], source: &str| {
-        positions
-            .iter()
-            .filter(|&&position| among(position))
-            .find_map(|&position| Some(State::new(timeline.event(position).body.as_ref()?.state.as_ref()?, source)))
+        let state = |&position: &usize| timeline.event(position).body.as_ref()?.state.as_ref();
+        positions.iter().find_map(state).map(|text| State::new(text, source))
     };
-    of(timeline.jobs(object), "Job that the controller made").or_else(|| of(timeline.pods(object), "Pod of its Job"))
+    of(jobs, "Job that the controller made").or_else(|| of(pods, "Pod of its Job"))
 }
 
 /// A value that a change touched.

@@ -6,7 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::actor::Actor;
 use crate::aggregate::{Evidence, Observation, Record};
-use crate::event::Outcome;
+use crate::event::{Change, Outcome};
 
 /// Cluster, namespace and name.
 pub(super) type Object = (Option<String>, Option<String>, Option<String>);
@@ -21,6 +21,7 @@ pub(super) struct Timeline<'t> {
     /// By actor, whatever address and client, precursors included.
     acts: BTreeMap<Actor, Positions>,
     objects: BTreeMap<Object, Positions>,
+    deletes: BTreeMap<Object, Positions>,
     jobs: BTreeMap<Object, Positions>,
     pods: BTreeMap<Object, Positions>,
     configmaps: BTreeMap<Object, Positions>,
@@ -35,6 +36,7 @@ impl<'t> Timeline<'t> {
             writes: BTreeMap::new(),
             acts: BTreeMap::new(),
             objects: BTreeMap::new(),
+            deletes: BTreeMap::new(),
             jobs: BTreeMap::new(),
             pods: BTreeMap::new(),
             configmaps: BTreeMap::new(),
@@ -51,6 +53,9 @@ impl<'t> Timeline<'t> {
         if event.meets("cronjob") {
             self.places.insert(&record.evidence, at);
             self.objects.entry(object(record)).or_default().push(at);
+            if record.change == Some(Change::Deleted) && took_effect(record) {
+                self.deletes.entry(object(record)).or_default().push(at);
+            }
             if record.change.is_some() {
                 self.writes.entry(Actor::of(record)).or_default().push(at);
                 self.acts.entry(Actor::everywhere(record)).or_default().push(at);
@@ -102,6 +107,11 @@ impl<'t> Timeline<'t> {
         self.objects.get(object).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Requests that deleted one CronJob.
+    pub(super) fn deletes(&self, object: &Object) -> &[usize] {
+        self.deletes.get(object).map(Vec::as_slice).unwrap_or_default()
+    }
+
     /// Jobs that a CronJob started.
     pub(super) fn jobs(&self, object: &Object) -> &[usize] {
         self.jobs.get(object).map(Vec::as_slice).unwrap_or_default()
@@ -127,12 +137,28 @@ impl<'t> Timeline<'t> {
         self.jobs.keys().chain(self.pods.keys().filter(|pod| !self.jobs.contains_key(*pod)))
     }
 
+    /// Those of some positions whose time is this or later.
+    pub(super) fn since<'p>(&self, positions: &'p [usize], start: Timestamp) -> &'p [usize] {
+        let timed = &positions[..positions.partition_point(|&at| self.time(at).is_some())];
+        &timed[timed.partition_point(|&at| self.time(at).is_some_and(|time| time < start))..]
+    }
+
     /// Those of some positions whose time lies in [end - span, end).
     pub(super) fn within<'p>(&self, positions: &'p [usize], end: Timestamp, span: SignedDuration) -> &'p [usize] {
         let start = end.checked_sub(span).unwrap_or(Timestamp::MIN);
         let before = |limit: Timestamp| positions.partition_point(|&at| self.time(at).is_some_and(|time| time < limit));
         &positions[before(start)..before(end)]
     }
+}
+
+/// Those of some positions that lie behind one of them.
+pub(super) fn after(positions: &[usize], at: usize) -> &[usize] {
+    &positions[positions.partition_point(|&position| position <= at)..]
+}
+
+/// Those of some positions that lie before one of them.
+pub(super) fn ahead(positions: &[usize], at: usize) -> &[usize] {
+    &positions[..positions.partition_point(|&position| position < at)]
 }
 
 /// Whether a request did what it asked for, as far as the log tells.
