@@ -209,6 +209,11 @@ impl Observation {
         !self.matches.is_empty()
     }
 
+    /// Leaves only what it says by itself, where the rules that matched it are not those of the run.
+    pub fn forget_matches(&mut self) {
+        self.matches.clear();
+    }
+
     /// Ids of the rules that match it.
     #[must_use]
     pub fn rule_ids(&self) -> Vec<&str> {

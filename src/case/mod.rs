@@ -16,9 +16,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Coverage, Input, Observation, Status, Tally};
 use crate::decode::Hashing;
-use crate::discover::{Found, Source};
+use crate::discover::{Found, Source, origin_of_path};
 use crate::error::Error;
+use crate::paths::printable;
 
+const DAMAGED: &str = "is damaged; move it away and read the inputs again into a new one";
 /// How long a run waits for another one.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -28,6 +30,8 @@ pub struct Case {
     path: PathBuf,
     /// Hash of everything that decides what an observation is.
     rules: String,
+    /// What the options tell of the cluster.
+    origin: String,
     /// Number of this run.
     run: i64,
     connection: Mutex<Connection>,
@@ -44,22 +48,39 @@ pub struct Asked {
     pub tune: Option<PathBuf>,
 }
 
+impl Asked {
+    /// Paths as they are found from anywhere.
+    #[must_use]
+    pub fn from_here(rules: &[String], tune: Option<&Path>) -> Self {
+        let absolute = |rule: &String| {
+            let path = Path::new(rule).canonicalize().ok().filter(|_| !rule.starts_with("builtin:"));
+            path.and_then(|path| path.to_str().map(str::to_owned)).unwrap_or_else(|| rule.clone())
+        };
+        let tune = tune.map(|tune| tune.canonicalize().unwrap_or_else(|_| tune.to_owned()));
+        Asked { rules: rules.iter().map(absolute).collect(), tune }
+    }
+}
+
 /// A file as it was found.
-struct Stamp {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Stamp {
     source: String,
     size: i64,
     mtime: i64,
+    /// What options and path tell of the cluster: the same bytes elsewhere may be another cluster's.
+    origin: String,
 }
 
 impl Stamp {
-    fn of(source: &Source) -> Option<Self> {
+    fn of(source: &Source, origin: &str) -> Option<Self> {
         let path = source.path.as_ref()?;
         let metadata = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file)?;
         let mtime = metadata.modified().ok()?.duration_since(UNIX_EPOCH).unwrap_or_default();
         Some(Stamp {
-            source: path.canonicalize().ok()?.to_string_lossy().into_owned(),
+            source: printable(path.canonicalize().ok()?.as_os_str().as_encoded_bytes()),
             size: i64::try_from(metadata.len()).ok()?,
             mtime: i64::try_from(mtime.as_nanos()).ok()?,
+            origin: format!("{origin} {:?}", origin_of_path(&source.name)),
         })
     }
 }
@@ -69,37 +90,42 @@ impl Case {
     ///
     /// # Errors
     /// It is no case file, is of a later version, is in use by another run, or cannot be written.
-    pub fn open(path: &Path, rules: String) -> Result<Self, Error> {
+    pub fn open(path: &Path, rules: String, origin: String) -> Result<Self, Error> {
         let problem = |problem: String| Error::Case { path: path.to_owned(), problem };
         create(path).map_err(|error| problem(format!("cannot be written: {error}")))?;
         let connection = connect(path).map_err(|error| problem(explain(&error)))?;
         let run = "SELECT coalesce(max(run), 0) + 1 FROM inputs";
         let run = connection.query_row(run, [], |row| row.get(0)).map_err(|error| problem(explain(&error)))?;
         let (connection, nothing) = (Mutex::new(connection), Mutex::new(None));
-        Ok(Case { path: path.to_owned(), rules, run, connection, problem: nothing })
+        Ok(Case { path: path.to_owned(), rules, origin, run, connection, problem: nothing })
     }
 
     /// Gives inputs whose names the case has for other files their absolute paths as names, so that evidence stays
     /// unambiguous.
     pub fn name_apart(&self, found: &mut Found) -> Result<(), Error> {
         for source in &mut found.sources {
-            let Some(stamp) = Stamp::of(source) else { continue };
+            let Some(stamp) = self.stamp(source) else { continue };
             let sql = "SELECT source FROM inputs WHERE name = ?1 AND source <> ?2 LIMIT 1";
             let other: Option<String> = self.ask(|connection| {
                 connection.query_row(sql, params![&*source.name, stamp.source], |row| row.get(0)).optional()
             })?;
             if other.is_some() {
-                source.name = stamp.source.trim_start_matches('/').into();
+                source.name = stamp.source.into();
             }
         }
         Ok(())
     }
 
+    /// A file as it is now; `None` where it is none.
+    #[must_use]
+    pub fn stamp(&self, source: &Source) -> Option<Stamp> {
+        Stamp::of(source, &self.origin)
+    }
+
     /// The row of an input that need not be read: unchanged, or the same bytes under another name.
     #[must_use]
-    pub fn recall(&self, source: &Source) -> Option<Input> {
-        let stamp = Stamp::of(source)?;
-        let sha256 = self.unchanged(&stamp).or_else(|| self.same_bytes(&stamp, source))?;
+    pub fn recall(&self, source: &Source, stamp: &Stamp) -> Option<Input> {
+        let sha256 = self.unchanged(stamp).or_else(|| self.same_bytes(stamp, source))?;
         let mut input = Input::new(Arc::clone(&source.name), None);
         input.bytes = source.bytes;
         input.sha256 = Some(sha256);
@@ -108,10 +134,11 @@ impl Case {
     }
 
     fn unchanged(&self, stamp: &Stamp) -> Option<String> {
-        let sql = "SELECT sha256 FROM inputs WHERE source = ?1 AND size = ?2 AND mtime = ?3 AND rules = ?4
+        let sql =
+            "SELECT sha256 FROM inputs WHERE source = ?1 AND size = ?2 AND mtime = ?3 AND rules = ?4 AND origin = ?5
              UNION SELECT i.sha256 FROM aliases a JOIN inputs i ON i.id = a.input
-             WHERE a.source = ?1 AND a.size = ?2 AND a.mtime = ?3 AND i.rules = ?4";
-        let values = params![stamp.source, stamp.size, stamp.mtime, self.rules];
+             WHERE a.source = ?1 AND a.size = ?2 AND a.mtime = ?3 AND i.rules = ?4 AND i.origin = ?5";
+        let values = params![stamp.source, stamp.size, stamp.mtime, self.rules, stamp.origin];
         self.note(|connection| connection.query_row(sql, values, |row| row.get(0)).optional())?
     }
 
@@ -129,22 +156,28 @@ impl Case {
     }
 
     /// Keeps what was read of an input, in place of what the case had of it, and gives back its rows alone: the
-    /// observations come again with [`Case::load`]. An input that failed is not kept, so that it is tried again.
+    /// observations come again with [`Case::load`]. An input that failed, or that changed while it was read, is not
+    /// kept, so that it is read again: what there is of it comes back whole.
     #[must_use]
-    pub fn keep(&self, source: &Source, tally: Tally) -> Tally {
+    pub fn keep(&self, source: &Source, before: Option<Stamp>, tally: Tally) -> Tally {
         let own = tally.inputs.iter().find(|input| input.member.is_none());
-        let sha256 = own.and_then(|input| input.sha256.clone());
-        let failed = tally.inputs.iter().any(|input| input.status == Status::Failed && input.member.is_none());
-        if let Some(sha256) = sha256.filter(|_| !failed) {
-            let unnamed = || Stamp { source: format!("-:{sha256}"), size: 0, mtime: 0 };
-            let stamp = Stamp::of(source).unwrap_or_else(unnamed);
-            let bytes = Bytes { sha256: &sha256, rules: &self.rules, before: i64::MAX };
-            self.note(|connection| store(connection, &stamp, source, bytes, self.run, &tally));
+        let Some(sha256) = own.and_then(|input| input.sha256.clone()) else { return tally };
+        let failed = own.is_some_and(|input| input.status == Status::Failed);
+        if failed || self.stamp(source) != before {
+            if let Some(stamp) = before {
+                self.note(|connection| forget(connection, &stamp));
+            }
+            return tally;
         }
+        let unnamed = || Stamp { source: format!("-:{sha256}"), size: 0, mtime: 0, origin: self.origin.clone() };
+        let stamp = before.unwrap_or_else(unnamed);
+        let bytes = Bytes { sha256: &sha256, rules: &self.rules, before: i64::MAX };
+        self.note(|connection| store(connection, &stamp, source, bytes, self.run, &tally));
         Tally { inputs: tally.inputs, ..Tally::default() }
     }
 
-    /// All observations and all coverage that were read with these rules, and how many inputs were read with others.
+    /// All observations and all coverage, and how many inputs were read with other rules: what these matched is not known,
+    /// so their observations are history without hits.
     ///
     /// # Errors
     /// The file cannot be read, or something could not be kept before.
@@ -156,19 +189,23 @@ impl Case {
             let mut tally = Tally::default();
             // Evidence takes the first name that the bytes have now, whichever was read.
             let sql = "WITH named AS (SELECT id, min(name, coalesce(
-                     (SELECT min(a.name) FROM aliases a WHERE a.input = i.id), name)) AS name FROM inputs i WHERE rules = ?1)
-                 SELECT o.json, n.name FROM observations o JOIN named n ON n.id = o.input ORDER BY o.id";
+                     (SELECT min(a.name) FROM aliases a WHERE a.input = i.id), name)) AS name FROM inputs i)
+                 SELECT o.json, n.name, i.rules = ?1 FROM observations o JOIN named n ON n.id = o.input
+                 JOIN inputs i ON i.id = o.input ORDER BY o.id";
             let mut statement = connection.prepare(sql)?;
             let mut rows = statement.query([&self.rules])?;
             while let Some(row) = rows.next()? {
-                let (text, name): (String, String) = (row.get(0)?, row.get(1)?);
-                let mut observation: Observation = serde_json::from_str(&text).map_err(conversion)?;
+                let (text, name, known): (String, String, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
+                let mut observation: Observation = serde_json::from_str(&text).map_err(|_| conversion(DAMAGED))?;
+                if !known {
+                    observation.forget_matches();
+                }
                 if *observation.record.evidence.path != *name {
                     Arc::make_mut(&mut observation.record).evidence.path = name.into();
                 }
                 tally.observations.push(observation);
             }
-            load_coverage(connection, &self.rules, &mut tally.coverage)?;
+            load_coverage(connection, &mut tally.coverage)?;
             let others = "SELECT count(*) FROM inputs WHERE rules <> ?1";
             let others: i64 = connection.query_row(others, [&self.rules], |row| row.get(0))?;
             Ok((tally, others.unsigned_abs()))
@@ -192,7 +229,13 @@ impl Case {
     /// # Errors
     /// As for [`Case::open`]; or no run has been remembered.
     pub fn reopen(path: &Path) -> Result<(Self, Asked), Error> {
-        let mut case = Case::open(path, String::new())?;
+        if !path.exists() {
+            return Err(Error::Case {
+                path: path.to_owned(),
+                problem: "is not there; name a dump to begin one".to_owned(),
+            });
+        }
+        let mut case = Case::open(path, String::new(), String::new())?;
         let sql = "SELECT (SELECT value FROM meta WHERE key = 'rules'), value FROM meta WHERE key = 'asked'";
         let found = case.ask(|connection| {
             connection.query_row(sql, [], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))).optional()
@@ -278,9 +321,7 @@ fn explain(error: &rusqlite::Error) -> String {
                 "is in use by another run; wait for it, or use another file".to_owned()
             }
             Some(ErrorCode::NotADatabase) => "not a case file; name another file".to_owned(),
-            Some(ErrorCode::DatabaseCorrupt) => {
-                "is damaged; move it away and read the inputs again into a new one".to_owned()
-            }
+            Some(ErrorCode::DatabaseCorrupt) => DAMAGED.to_owned(),
             _ => error.to_string(),
         },
     }
@@ -297,8 +338,8 @@ struct Bytes<'b> {
 /// Notes that a file has the bytes of an input, which moves there if its own file is gone; false where none has them.
 fn alias(connection: &Connection, stamp: &Stamp, source: &Source, bytes: Bytes<'_>) -> rusqlite::Result<bool> {
     let sql = "SELECT id, source FROM inputs WHERE size = ?1 AND sha256 = ?2 AND rules = ?3 AND run < ?4
-         ORDER BY source <> ?5, id";
-    let values = params![stamp.size, bytes.sha256, bytes.rules, bytes.before, stamp.source];
+         AND origin = ?6 ORDER BY source <> ?5, id";
+    let values = params![stamp.size, bytes.sha256, bytes.rules, bytes.before, stamp.source, stamp.origin];
     let known = connection.query_row(sql, values, |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)));
     let Some((input, bearer)) = known.optional()? else { return Ok(false) };
     let values = params![stamp.source, &*source.name, stamp.size, stamp.mtime, input];
@@ -326,9 +367,19 @@ fn store(
         return transaction.commit();
     }
     let ledger = serde_json::to_string(&tally.inputs).map_err(conversion)?;
-    let sql = "INSERT INTO inputs (source, name, size, mtime, sha256, rules, run, ledger)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    let values = params![stamp.source, &*source.name, stamp.size, stamp.mtime, bytes.sha256, bytes.rules, run, ledger];
+    let sql = "INSERT INTO inputs (source, name, size, mtime, sha256, rules, run, ledger, origin)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+    let values = params![
+        stamp.source,
+        &*source.name,
+        stamp.size,
+        stamp.mtime,
+        bytes.sha256,
+        bytes.rules,
+        run,
+        ledger,
+        stamp.origin
+    ];
     transaction.execute(sql, values)?;
     let input = transaction.last_insert_rowid();
     for observation in &tally.observations {
@@ -338,6 +389,13 @@ fn store(
         let sql = "INSERT INTO coverage VALUES (?1, ?2, ?3, ?4)";
         transaction.prepare_cached(sql)?.execute(params![input, cluster, first.to_string(), last.to_string()])?;
     }
+    transaction.commit()
+}
+
+/// Takes back what a source held.
+fn forget(connection: &mut Connection, stamp: &Stamp) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    release(&transaction, &stamp.source)?;
     transaction.commit()
 }
 
@@ -381,10 +439,10 @@ fn store_observation(transaction: &Transaction<'_>, input: i64, observation: &Ob
     Ok(())
 }
 
-fn load_coverage(connection: &Connection, rules: &str, coverage: &mut Coverage) -> rusqlite::Result<()> {
-    let sql = "SELECT c.cluster, c.first, c.last FROM coverage c JOIN inputs i ON i.id = c.input WHERE i.rules = ?1";
+fn load_coverage(connection: &Connection, coverage: &mut Coverage) -> rusqlite::Result<()> {
+    let sql = "SELECT cluster, first, last FROM coverage";
     let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([rules])?;
+    let mut rows = statement.query([])?;
     while let Some(row) = rows.next()? {
         let cluster: Option<String> = row.get(0)?;
         for column in [1, 2] {

@@ -13,6 +13,7 @@ CREATE TABLE inputs (
     mtime  INTEGER NOT NULL,      -- nanoseconds since 1970
     sha256 TEXT NOT NULL,
     rules  TEXT NOT NULL,         -- hash of the rules and options that it was read with
+    origin TEXT NOT NULL,         -- what options and path told of its cluster
     run    INTEGER NOT NULL,      -- number of the run that read it
     ledger TEXT NOT NULL          -- its rows of inputs.csv, JSON
 );

@@ -97,7 +97,7 @@ fn warn_of_others(inputs: u64, quiet: bool) {
     if inputs > 0 && !quiet {
         let _ = writeln!(
             io::stderr(),
-            "warning: the case holds {inputs} inputs that were read with other rules or limits and are not counted; name them to read them again"
+            "warning: {inputs} inputs of the case were read with other rules, limits or suppressions: they count as history, not for hits; name them to read them again"
         );
     }
 }

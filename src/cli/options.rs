@@ -78,15 +78,14 @@ pub(super) fn pack(rules: &[String], tune: Option<&Path>, scope: Scope) -> Resul
 }
 
 /// Opens a case file for inputs that are read with these rules and limits: all that decides what an observation is.
-pub(super) fn case(path: Option<&Path>, job: &Job, tune: Option<&Path>) -> Result<Option<Case>, Error> {
+pub(super) fn case(path: Option<&Path>, job: &Job) -> Result<Option<Case>, Error> {
     let Some(path) = path else { return Ok(None) };
-    let tuning = tune.map(std::fs::read).transpose().map_err(|error| Error::Usage(format!("--tune: {error}")))?;
     let rules = job.pack.rules.iter().map(|rule| format!("{} {} {}", rule.id, rule.line, rule.sha256));
     let interests = job.pack.interests.iter().map(|interest| format!("{} {}", interest.name, interest.condition));
-    let limits = [format!("{:?} {:?} {:?}", job.limits, job.cluster, job.platform), CASE_FORMAT.to_owned()];
-    let parts: Vec<String> = rules.chain(interests).chain(limits).collect();
-    let parts = parts.iter().map(String::as_bytes).chain([tuning.as_deref().unwrap_or_default()]);
-    Case::open(path, sha256_of_parts(parts)).map(Some)
+    let others = [format!("{:?}", job.limits), job.pack.tuning.suppressions_text(), CASE_FORMAT.to_owned()];
+    let parts: Vec<String> = rules.chain(interests).chain(others).collect();
+    let origin = format!("{:?} {:?}", job.cluster, job.platform);
+    Case::open(path, sha256_of_parts(parts.iter().map(String::as_bytes)), origin).map(Some)
 }
 
 /// What is left out of a walk: the report directory, and the case file with what SQLite writes beside it.
@@ -129,7 +128,6 @@ pub(super) fn job(input: &Input, origin: &Origin, pack: Pack) -> Job {
         pack,
         limits: limits(input),
         window: Window::default(),
-        keep_outside: false,
         validate: input.validate,
         cluster: origin.cluster.clone(),
         platform: origin.platform,

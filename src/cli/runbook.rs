@@ -23,6 +23,10 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
         clusters: runbook.cluster.clone(),
     };
     // Without a dump the rules are those that the case was last read with.
+    if runbook.paths.is_empty() && (!runbook.rules.is_empty() || runbook.tune.is_some()) {
+        let problem = "--rules and --tune need a PATH: without one the rules are those that the case was read with";
+        return Err(Error::Usage(problem.to_owned()));
+    }
     let reopened = match &runbook.case {
         Some(path) if runbook.paths.is_empty() => Some(Case::reopen(path)?),
         _ => None,
@@ -32,12 +36,12 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
     let pack = options::pack(&asked.rules, asked.tune.as_deref(), Scope::Runbook)?;
     let (settings, catalogue) = options::runbook(&runbook.looks, &runbook.times, &pack.tuning, only)?;
     let job = options::job(&runbook.input, &Origin::default(), pack);
-    let job = Job { window: times.kept, keep_outside: runbook.case.is_some(), ..job };
+    let job = Job { window: times.kept, ..job };
     let mut found = discover(&runbook.paths, &options::own_files(runbook.out.as_deref(), runbook.case.as_deref()))?;
     found.prune(job.window);
     let case = match reopened {
         Some((case, _)) => Some(case),
-        None => options::case(runbook.case.as_deref(), &job, runbook.tune.as_deref())?,
+        None => options::case(runbook.case.as_deref(), &job)?,
     };
     let directory = runbook.out.as_deref().map(|out| Directory::create(out, runbook.force)).transpose()?;
     let tally = sweep(&mut found, &job, case.as_ref(), &runbook.input, settings.deep)?;

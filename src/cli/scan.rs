@@ -22,11 +22,12 @@ pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Err
     let start = Timestamp::now();
     let times = options::times(&scan.times)?;
     let plan = options::plan(scan, &times)?;
-    let scope = if scan.no_runbook { Scope::Hits } else { Scope::Runbook };
+    // A case keeps what the runbook of a later run may want.
+    let scope = if scan.no_runbook && scan.case.is_none() { Scope::Hits } else { Scope::Runbook };
     let pack = options::pack(&scan.rules, scan.tune.as_deref(), scope)?;
     let (settings, catalogue) = options::runbook(&scan.runbook, &scan.times, &pack.tuning, Only::default())?;
     let job = options::job(&scan.input, &scan.origin, pack);
-    let job = Job { window: times.kept, keep_outside: scan.case.is_some(), ..job };
+    let job = Job { window: times.kept, ..job };
     warn(&job, times.now, scan.input.quiet);
     let to_stdout = scan.out.as_os_str() == "-";
     let out = Some(scan.out.as_path()).filter(|_| !to_stdout);
@@ -34,9 +35,9 @@ pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Err
     if !scan.no_prune {
         found.prune(job.window);
     }
-    let case = options::case(scan.case.as_deref(), &job, scan.tune.as_deref())?;
+    let case = options::case(scan.case.as_deref(), &job)?;
     if let Some(case) = &case {
-        case.remember(&Asked { rules: scan.rules.clone(), tune: scan.tune.clone() })?;
+        case.remember(&Asked::from_here(&scan.rules, scan.tune.as_deref()))?;
     }
     let directory = out.map(|out| Directory::create(out, scan.force)).transpose()?;
     let tally = sweep(&mut found, &job, case.as_ref(), &scan.input, settings.deep && !scan.no_runbook)?;

@@ -180,6 +180,11 @@ impl Tuning {
         }
     }
 
+    /// What decides which matches are suppressed, for comparison.
+    pub(crate) fn suppressions_text(&self) -> String {
+        format!("{:?}", self.suppressions)
+    }
+
     /// The severity that a rule was given.
     #[must_use]
     pub fn severity(&self, rule: &str) -> Option<Severity> {

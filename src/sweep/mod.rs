@@ -28,8 +28,6 @@ pub struct Job {
     pub limits: Limits,
     /// Times of events that are kept, history included.
     pub window: Window,
-    /// Whether events outside the window are kept too, for other runs; they are counted as outside all the same.
-    pub keep_outside: bool,
     /// Whether every record is parsed, not only those that a rule may need.
     pub validate: bool,
     /// The cluster of all records, whatever they say.
@@ -100,12 +98,13 @@ pub fn in_threads<T: Send>(threads: Option<u16>, work: impl FnOnce() -> T + Send
 /// A source that the case has is not read; what is read it keeps.
 fn one(source: &Source, job: &Job, case: Option<&Case>, observer: &dyn Observer) -> Tally {
     let Some(case) = case else { return isolated(source, job, observer, None) };
-    if let Some(input) = case.recall(source) {
+    let stamp = case.stamp(source);
+    if let Some(input) = stamp.as_ref().and_then(|stamp| case.recall(source, stamp)) {
         observer.read(source.bytes);
         observer.closed(0, 0);
         return Tally { inputs: vec![input], ..Tally::default() };
     }
-    case.keep(source, isolated(source, job, observer, None))
+    case.keep(source, stamp, isolated(source, job, observer, None))
 }
 
 /// The listener to a source, and the number of that source.

@@ -281,7 +281,8 @@ impl Recorder<'_> {
             self.tally.coverage.add(origin.cluster.as_deref(), time);
             if !self.job.window.contains(time) {
                 self.input.outside += 1;
-                if !self.job.keep_outside {
+                // What is kept is chosen when copies are joined: a copy without a time must find those that have one.
+                if self.tap.is_some() {
                     return;
                 }
             }

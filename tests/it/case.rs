@@ -86,7 +86,8 @@ fn thirty_daily_runs_are_one_run() {
     assert!(read <= files.len().div_ceil(30), "{read} were read on the last day");
     assert_eq!(daily.scan("once", &["-q"]).exit, 0);
     daily.assert_same("daily", "once");
-    let window = ["--since", "24h", "--as-of", "2026-11-24T05:00:00Z", "-q", "--no-prune"];
+    let window =
+        ["--since", "24h", "--until", "2026-11-24T04:00:00Z", "--as-of", "2026-11-24T05:00:00Z", "-q", "--no-prune"];
     daily.scan("daily", &[&window[..], &["--case", "case.db"]].concat());
     daily.scan("once", &window);
     for report in REPORTS.iter().filter(|name| **name != "coverage.csv") {
@@ -190,4 +191,41 @@ fn killed_runs_change_nothing() {
     assert_eq!(daily.scan("killed", &["--case", "case.db", "-q"]).exit, 0);
     daily.scan("once", &["-q"]);
     daily.assert_same("killed", "once");
+}
+
+/// A file that changes while it is read is read again; suppressions that change leave history.
+#[test]
+fn other_rules_leave_history() {
+    let daily = Daily::new();
+    let dumps = root().join("fixtures/dumps");
+    for file in files_below(&dumps.join("s3")) {
+        copy(&file, &daily.path("dump").join(file.strip_prefix(&dumps).unwrap()));
+    }
+    daily.scan("out", &["--case", "case.db", "-q"]);
+    fs::remove_dir_all(daily.path("dump")).unwrap();
+    copy(&files_below(&dumps.join("self-managed"))[0], &daily.path("dump/a.log.gz"));
+    fs::write(daily.path("tune.yml"), "# nothing is suppressed\nregistries: [a/]\n").unwrap();
+    daily.scan("tuned", &["--case", "case.db", "-q", "--tune", "tune.yml"]);
+    let hits = |out: &str| rows(&daily.path(out).join("hits.csv")).len();
+    assert!(hits("tuned") >= hits("out"), "registries do not decide what matches");
+    let run = daily.scan("all", &["--case", "case.db", "-r", "builtin:all"]);
+    assert!(run.stderr.contains("count as history, not for hits"), "{}", run.stderr);
+    assert!(rows(&daily.path("all/activity.csv")).len() > 40, "history is there");
+}
+
+#[test]
+fn one_case_holds_two_clusters() {
+    let daily = Daily::new();
+    for (number, cluster) in ["A", "B"].iter().enumerate() {
+        copy(
+            &files_below(&root().join("fixtures/dumps/self-managed"))[number],
+            &daily.path(&format!("dump/{cluster}/a.log.gz")),
+        );
+        let place = format!("dump/{cluster}");
+        let arguments = ["scan", &place, "--force", "-o", "out", "-q", "--case", "case.db", "--cluster", cluster];
+        assert_eq!(kubesweep(daily.directory.path(), &arguments).exit, 0);
+    }
+    let clusters: std::collections::BTreeSet<String> =
+        rows(&daily.path("out/coverage.csv")).into_iter().map(|row| row["cluster"].clone()).collect();
+    assert_eq!(clusters.into_iter().collect::<Vec<_>>(), ["A", "B"]);
 }
