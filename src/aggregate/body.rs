@@ -56,7 +56,10 @@ pub(super) fn read(event: &AuditEvent<'_>, texts: &mut Interner) -> Option<Box<B
     let response = parse(&event.response_object);
     let mut body = Body::default();
     match event.object_ref.resource.as_deref() {
-        Some("cronjobs") => cronjob(&mut body, request.as_ref(), response.as_ref(), texts),
+        Some("cronjobs") => {
+            let is_patch = event.verb.as_deref() == Some("patch");
+            cronjob(&mut body, request.as_ref(), response.as_ref(), is_patch, texts);
+        }
         Some("jobs") => workload(&mut body, [response.as_ref(), request.as_ref()], texts, |object| {
             Some(json!({"template": object.pointer("/spec/template")?}))
         }),
@@ -71,7 +74,7 @@ pub(super) fn read(event: &AuditEvent<'_>, texts: &mut Interner) -> Option<Box<B
     (body != Body::default()).then(|| Box::new(body))
 }
 
-fn cronjob(body: &mut Body, request: Option<&Value>, response: Option<&Value>, texts: &mut Interner) {
+fn cronjob(body: &mut Body, request: Option<&Value>, response: Option<&Value>, is_patch: bool, texts: &mut Interner) {
     let is_whole =
         |object: &&Value| object.pointer("/spec/jobTemplate").is_some() && object.pointer("/spec/schedule").is_some();
     let sources = [("responseObject", response), ("requestObject", request)];
@@ -79,7 +82,7 @@ fn cronjob(body: &mut Body, request: Option<&Value>, response: Option<&Value>, t
     if let Some((source, object)) = whole {
         body.state = Some(texts.keep(&reduced(object)));
         body.source = Some(source.to_owned());
-    } else if let Some(patch) = request.filter(|patch| patch.is_array() || patch.get("spec").is_some()) {
+    } else if let Some(patch) = request.filter(|patch| patch.is_array() || patch.is_object() && is_patch) {
         body.patch = Some(texts.keep(patch));
     }
 }

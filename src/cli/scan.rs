@@ -20,6 +20,9 @@ use crate::sweep::Job;
 /// Sweeps, writes the reports, and says how it went.
 pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Error> {
     let start = Timestamp::now();
+    if scan.no_runbook && matches!(scan.fail_on, Some(options::FailOn::Verdict(_))) {
+        return Err(Error::Usage("--fail-on a verdict needs the runbook; leave --no-runbook out".to_owned()));
+    }
     let times = options::times(&scan.times)?;
     let plan = options::plan(scan, &times)?;
     // A case keeps what the runbook of a later run may want.
@@ -81,6 +84,9 @@ fn write(mut directory: Directory, report: &Report<'_>, rules: &[Rule], run: &Ru
     let of_runbook = RUNBOOK_FILES.iter().filter(|_| report.runbook.is_some());
     for (name, writer) in FILES.iter().chain(of_runbook) {
         directory.write(name, |out| writer(report, out))?;
+    }
+    for (name, _) in RUNBOOK_FILES.iter().filter(|_| report.runbook.is_none()) {
+        directory.remove(name)?;
     }
     let hashes = directory.hashes().to_vec();
     directory.write("run.json", |out| run.write(rules, &report.finished.totals, &hashes, out))

@@ -35,14 +35,18 @@ impl Directory {
         {
             return Err(directory.error(name, io::ErrorKind::IsADirectory.into()));
         }
-        directory.remove_mark()?;
+        directory.remove(MARK)?;
         directory.probe()?;
         Ok(directory)
     }
 
-    fn remove_mark(&self) -> Result<(), Error> {
-        match fs::remove_file(self.path.join(MARK)) {
-            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.error(MARK, source)),
+    /// Removes a report that an earlier run left.
+    ///
+    /// # Errors
+    /// It is there and cannot be removed.
+    pub fn remove(&self, name: &str) -> Result<(), Error> {
+        match fs::remove_file(self.path.join(name)) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.error(name, source)),
             _ => Ok(()),
         }
     }

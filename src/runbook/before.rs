@@ -45,9 +45,8 @@ pub struct Before {
 /// Requests that a page lists.
 const LISTED: usize = 20;
 
-/// Looks at the window before `time`, the first of the hits of an alert; these themselves are left out.
-pub(super) fn before(judge: &Judge<'_>, hits: &[&Record], time: Timestamp) -> Before {
-    let record = hits[0];
+/// Looks at what the actor of a record did in the window before `time`; the hits of the alert are left out.
+pub(super) fn before(judge: &Judge<'_>, record: &Record, hits: &[&Record], time: Timestamp) -> Before {
     let own: BTreeSet<&str> = hits.iter().filter_map(|hit| hit.audit_id.as_deref()).collect();
     let timeline = &judge.timeline;
     let context = judge.settings.context;

@@ -12,7 +12,7 @@ use super::history::{Key, Known, Window};
 use super::spec::Step;
 use super::timeline::{after, ahead, object, took_effect};
 use crate::aggregate::{Category, Finding, Record};
-use crate::event::{Change, Outcome};
+use crate::event::{Change, Outcome, Platform};
 use crate::rule::{Class, Severity};
 
 /// One request under judgement.
@@ -50,7 +50,11 @@ const CHECKS: [(&str, Check); 13] = [
 
 /// Indicators that are a regular expression on a field of the event.
 const TEXTS: [(&str, &str, Texts); 5] = [
-    ("CJ-BEH-01", "user.username", |record| vec![record.username.as_deref().unwrap_or("system:anonymous")]),
+    ("CJ-BEH-01", "user.username", |record| {
+        // GKE logs a request without credentials without a name.
+        let nobody = (record.platform == Platform::Gke).then_some("system:anonymous");
+        record.username.as_deref().or(nobody).into_iter().collect()
+    }),
     ("CJ-BEH-01", "user.groups", |record| record.groups.iter().map(String::as_str).collect()),
     ("CJ-BEH-02", "user.username", |record| record.username.as_deref().into_iter().collect()),
     ("CJ-BEH-11", "userAgent", |record| record.user_agent.as_deref().into_iter().collect()),
@@ -136,6 +140,9 @@ fn short_lived(facts: &Facts<'_, '_>) -> Option<Found> {
         .then(|| ("objectRef", format!("deleted {} s later", lived.as_secs()), None))
 }
 
+/// Earlier requests among which the one is looked for that set what a CronJob runs.
+const SEARCHED: usize = 200;
+
 /// Not for GitOps tools: that they set back what somebody changed is their work.
 fn hijacked(facts: &Facts<'_, '_>) -> Option<Found> {
     let record = facts.record;
@@ -146,8 +153,16 @@ fn hijacked(facts: &Facts<'_, '_>) -> Option<Found> {
     let runs = |state: &super::spec::State| runs(&state.object());
     let (before, after) = (runs(facts.step.before.as_ref()?), runs(facts.step.after.as_ref()?));
     let earlier = ahead(facts.judge.timeline.requests(&object(record)), facts.at).iter().rev();
-    let mut writers = earlier.map(|&at| facts.judge.timeline.record(at));
-    let writer = writers.find(|known| known.change.is_some() && took_effect(known))?;
+    // Whoever set what runs last: a write that leaves it as it was is no claim to it.
+    let sets = |at: &&usize| {
+        let step = facts.judge.steps.get(*at);
+        step.is_some_and(|step| step.before.as_ref().map(runs) != step.after.as_ref().map(runs))
+    };
+    let writer = earlier
+        .take(SEARCHED)
+        .filter(sets)
+        .map(|&at| facts.judge.timeline.record(at))
+        .find(|known| took_effect(known))?;
     let changed = before.iter().zip(&after).find(|(before, after)| before != after).map(|(_, after)| after.clone());
     let changed = changed.or_else(|| after.get(before.len()).cloned())?;
     let is_other = writer.username != record.username;
@@ -207,8 +222,8 @@ fn sprayed(facts: &Facts<'_, '_>) -> Option<Found> {
     let judge = facts.judge;
     let done = |at: &usize| took_effect(judge.timeline.record(*at));
     let around: Vec<usize> = facts.writes_around(10).filter(done).collect();
-    let namespaces = |positions: &[usize]| -> BTreeSet<String> {
-        positions.iter().filter_map(|&at| judge.timeline.record(at).namespace.clone()).collect()
+    let namespaces = |positions: &[usize]| -> BTreeSet<&str> {
+        positions.iter().filter_map(|&at| judge.timeline.record(at).namespace.as_deref()).collect()
     };
     if namespaces(&around).len() < 3 {
         return None;

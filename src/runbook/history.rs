@@ -99,7 +99,8 @@ pub(super) fn history(judge: &mut Judge<'_>, record: &Record, time: Timestamp) -
         coverage,
         covered_days: rounded(hours / 24.0),
     };
-    history.known = known(judge, &history);
+    let span_days = span.map_or(0.0, |(first, last)| last.duration_since(first).as_secs_f64() / 86400.0);
+    history.known = known(judge, &history, span_days, hours / 24.0);
     history.class = history.known.names().1;
     history.text = text(&history);
     history
@@ -110,12 +111,12 @@ pub(super) fn rounded(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
 
-fn known(judge: &Judge<'_>, history: &History) -> Known {
+fn known(judge: &Judge<'_>, history: &History, span_days: f64, covered_days: f64) -> Known {
     let limits = &judge.settings.limits;
     let (writes, days) = (history.writes as u64, history.days as u64);
     let grave = history.novel.iter().filter(|what| ["namespace", "registry", "tool"].contains(what)).count();
-    let days_in_span = |days: u64| history.span_days >= f64::from(u32::try_from(days).unwrap_or(u32::MAX));
-    let is_covered = history.covered_days >= f64::from(u32::try_from(limits.covered_days).unwrap_or(u32::MAX));
+    let days_in_span = |days: u64| span_days >= f64::from(u32::try_from(days).unwrap_or(u32::MAX));
+    let is_covered = covered_days >= f64::from(u32::try_from(limits.covered_days).unwrap_or(u32::MAX));
     match writes {
         0 if is_covered => Known::Anomalous,
         0 => Known::Insufficient,

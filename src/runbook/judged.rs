@@ -29,6 +29,7 @@ pub(super) struct Judged {
     pub verdict: Verdict,
     pub rule: String,
     pub flags: Vec<String>,
+    pub history: History,
 }
 
 impl Judged {
@@ -38,7 +39,7 @@ impl Judged {
     }
 }
 
-pub(super) fn judged_request(judge: &Judge<'_>, record: &Record, history: &History) -> Judged {
+pub(super) fn judged_request(judge: &Judge<'_>, record: &Record, history: History) -> Judged {
     let at = judge.timeline.position(&record.evidence);
     let nothing = Step::default();
     let step = at.and_then(|at| judge.steps.get(&at)).unwrap_or(&nothing);
@@ -55,7 +56,7 @@ pub(super) fn judged_request(judge: &Judge<'_>, record: &Record, history: &Histo
     findings.sort_by_key(|finding| Reverse(finding.severity));
     let flags = red_flags(&findings, record.principal_class);
     let (verdict, rule) = verdict(level, history.known, &flags);
-    Judged { at, findings, level, verdict, rule, flags }
+    Judged { at, findings, level, verdict, rule, flags, history }
 }
 
 pub(super) fn of_spec(judge: &Judge<'_>, object: &Value, record: &Record) -> Vec<Finding> {

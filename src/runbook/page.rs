@@ -12,7 +12,7 @@ use super::before::{Before, before};
 use super::history::{History, history};
 use super::judged::{Judged, judged_request, place, reasons, worst_by_object};
 use super::spec::Difference;
-use super::timeline::object;
+use super::timeline::{after, object, took_effect};
 use super::verdict::{level_name, would_change};
 use super::what::what;
 use super::{Judge, actor};
@@ -292,19 +292,21 @@ fn page(
     // Without a time the alert stands at the end of what the dump covers.
     let time =
         alert.first_seen.or_else(|| judge.coverage.end(alert.cluster.as_deref())).unwrap_or(Timestamp::UNIX_EPOCH);
-    let history = history(judge, &first.record, time);
     let records: Vec<&Record> = hits.iter().map(|&at| &*report.hits[at].record).collect();
-    let before = before(judge, &records, time);
     let mut judged: Vec<(&Hit, Judged)> = Vec::new();
     for &at in hits {
         let hit = &report.hits[at];
-        let found = judged_request(judge, &hit.record, &history);
+        // Hits of one alert may be of several people who share a credential: each has a history of its own.
+        let history = history(judge, &hit.record, time);
+        let found = judged_request(judge, &hit.record, history);
         notes.insert(at, found.findings.clone());
         judged.push((hit, found));
     }
     let worst = worst_by_object(judged);
     let (hit, decisive) = &worst[0];
     let since = since(judge, &hit.record, time);
+    let before = before(judge, &hit.record, &records, time);
+    let history = decisive.history.clone();
     Page {
         alert_id: alert.alert_id.clone(),
         rule_id: alert.rule_id.clone(),
@@ -325,7 +327,7 @@ fn page(
         reasons: reasons(hit, decisive),
         would_change: would_change(decisive.level, history.known, &decisive.flags, decisive.verdict),
         red_flags: decisive.flags.clone(),
-        who: who(judge, &first.record, time, &history),
+        who: who(judge, &hit.record, time, &history),
         cronjobs: worst.iter().map(|(hit, judged)| what(judge, &hit.record, judged)).collect(),
         upstream: upstream(first, alert),
         next: advice::next(&hit.record, since.deleted.is_some(), &judge.resolved(&hit.record)),
@@ -367,7 +369,11 @@ fn since(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Since {
     let timeline = &judge.timeline;
     let (jobs, pods) = (timeline.since(timeline.jobs(&object), time), timeline.since(timeline.pods(&object), time));
     let deletes = timeline.since(timeline.deletes(&object), record.time.unwrap_or(time));
-    let gone = deletes.first().map(|&at| timeline.record(at));
+    let is_made_again = |at: usize| {
+        let mut later = after(timeline.requests(&object), at).iter().map(|&at| timeline.record(at));
+        later.any(|later| later.change == Some(Change::Created) && took_effect(later))
+    };
+    let gone = deletes.last().filter(|at| !is_made_again(**at)).map(|&at| timeline.record(at));
     let mut since = Since {
         text: String::new(),
         jobs: jobs.len(),

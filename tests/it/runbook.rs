@@ -325,7 +325,7 @@ fn verdicts_stand_in_alerts_and_summary() {
     assert!(alerts.iter().any(|row| row["username"] == "eve" && row["verdict"] == "MALICIOUS-LIKELY"));
     let summary = rows(&out.join("summary.csv"));
     assert!(summary.iter().any(|row| row["username"] == "eve" && row["verdict"] == "MALICIOUS-LIKELY"));
-    let (_temporary, out, run) = scan(&[root().join("fixtures/dumps")], &["--no-runbook", "--fail-on", "suspicious"]);
+    let (_temporary, out, run) = scan(&[root().join("fixtures/dumps")], &["--no-runbook", "--fail-on", "critical"]);
     assert_eq!(run.exit, 0);
     assert!(
         !out.join("runbook.json").exists() && rows(&out.join("alerts.csv")).iter().all(|row| row["verdict"].is_empty())
@@ -351,4 +351,54 @@ fn scripts_in_config_maps_are_looked_at_in_a_second_pass() {
         (&deep["alerts"][0]["spec_level"], &deep["alerts"][0]["reasons"][0]["where"]),
         (&json!("S3"), &json!("ConfigMap scripts, run.sh"))
     );
+}
+
+/// A patch of labels leaves the spec known, and one on resourceVersion is applied as far as it is on the spec.
+#[test]
+fn patches_beside_the_spec_do_not_lose_it() {
+    let words = |minutes: i64, verb: &str| json!({"user": "a", "verb": verb, "namespace": "n", "name": "x", "minutes": minutes});
+    let patch = |minutes: i64, id: &str, body: Value| {
+        let mut event = event(&words(minutes, "patch"), id);
+        event.as_object_mut().unwrap().remove("responseObject");
+        event["requestObject"] = body;
+        line("C", &event)
+    };
+    let image = "/spec/jobTemplate/spec/template/spec/containers/0/image";
+    let text = [
+        line("C", &event(&words(-300, "create"), "c")),
+        patch(-200, "l", json!({"metadata": {"labels": {"a": "b"}}})),
+        patch(
+            0,
+            "p",
+            json!([{"op": "test", "path": "/metadata/resourceVersion", "value": "1"}, {"op": "replace", "path": image, "value": "metal3d/xmrig"}]),
+        ),
+    ];
+    let (_directory, file) = dump(&text.concat());
+    let book = runbook(&[file], &[]);
+    let last = book["alerts"].as_array().unwrap().iter().find(|alert| alert["first_seen"] == NOW).unwrap();
+    assert_eq!(last["cronjobs"][0]["spec_source"], "patch on the last known state");
+    assert_eq!(
+        (&last["spec_level"], &last["cronjobs"][0]["diff"][0]["after"]),
+        (&json!("S3"), &json!("metal3d/xmrig"))
+    );
+}
+
+/// Two people behind one credential have two histories.
+#[test]
+fn who_shares_a_credential_does_not_inherit_its_history() {
+    let write = |minutes: i64, ip: &str, name: &str| {
+        let words = json!({"user": "masterclient", "verb": "create", "namespace": "n", "name": name, "code": 201, "minutes": minutes, "ip": ip});
+        line("C", &event(&words, &format!("{name}{minutes}")))
+    };
+    let mut text = String::new();
+    heartbeats("C", -20_000, &mut text);
+    for day in 1..10 {
+        text.push_str(&write(-1440 * day - 5, "10.1.2.3", &format!("j{day}")));
+    }
+    text.push_str(&write(-1, "10.1.2.3", "known"));
+    text.push_str(&write(0, "10.9.9.9", "foreign"));
+    let (_directory, file) = dump(&text);
+    let book = runbook(&[file], &[]);
+    let last = book["alerts"].as_array().unwrap().iter().find(|alert| alert["hits"] == 2).unwrap();
+    assert_eq!((&last["history_level"], &last["decided_by"]), (&json!("E0"), &json!("n/foreign")));
 }

@@ -7,7 +7,7 @@ use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 /// Characters below which a word is not taken for base64.
 const LEAST: usize = 20;
 /// Texts that are decoded from one string.
-const MOST: usize = 1000;
+const MOST: usize = 60_000;
 
 /// What base64 in a text decodes to, and what base64 in that decodes to.
 pub(super) fn decode_twice(text: &str) -> Vec<String> {
