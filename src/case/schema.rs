@@ -5,27 +5,24 @@ pub(super) const APPLICATION_ID: i32 = 0x4B53_5750;
 
 /// One step from each version to the next; `PRAGMA user_version` counts them.
 pub(super) const MIGRATIONS: [&str; 1] = ["
-CREATE TABLE inputs (
+CREATE TABLE inputs (             -- what was read: the same bytes once, whatever files have them
     id     INTEGER PRIMARY KEY,
-    source TEXT NOT NULL UNIQUE,  -- absolute path; of standard input '-' and its SHA-256
+    sha256 TEXT NOT NULL,
+    size   INTEGER NOT NULL,
+    origin TEXT NOT NULL,         -- what options and path told of its cluster
+    rules  TEXT NOT NULL,         -- hash of the rules and options that it was read with
+    ledger TEXT NOT NULL,         -- its rows of inputs.csv when it was read, JSON
+    UNIQUE (size, sha256, rules, origin)
+);
+CREATE TABLE files (              -- where it was found
+    source TEXT PRIMARY KEY,      -- absolute path; of standard input '-:' and its SHA-256
     name   TEXT NOT NULL,         -- as evidence names it
     size   INTEGER NOT NULL,
     mtime  INTEGER NOT NULL,      -- nanoseconds since 1970
-    sha256 TEXT NOT NULL,
-    rules  TEXT NOT NULL,         -- hash of the rules and options that it was read with
-    origin TEXT NOT NULL,         -- what options and path told of its cluster
-    run    INTEGER NOT NULL,      -- number of the run that read it
-    ledger TEXT NOT NULL          -- its rows of inputs.csv, JSON
+    input  INTEGER NOT NULL REFERENCES inputs (id)
 );
-CREATE INDEX inputs_by_content ON inputs (size, sha256);
-CREATE TABLE aliases (            -- the same bytes under other names
-    source TEXT PRIMARY KEY,
-    name   TEXT NOT NULL,
-    size   INTEGER NOT NULL,
-    mtime  INTEGER NOT NULL,
-    input  INTEGER NOT NULL REFERENCES inputs (id) ON DELETE CASCADE
-);
-CREATE INDEX aliases_by_input ON aliases (input);
+CREATE INDEX files_by_name ON files (name);
+CREATE INDEX files_by_input ON files (input, name);
 CREATE TABLE observations (       -- requests on CronJobs, rule matches, and what controllers made of CronJobs
     id        INTEGER PRIMARY KEY,
     input     INTEGER NOT NULL REFERENCES inputs (id) ON DELETE CASCADE,
@@ -52,10 +49,12 @@ CREATE TABLE coverage (           -- when each cluster was seen, by the hour
 CREATE INDEX coverage_by_input ON coverage (input);
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE VIEW matches AS
-    SELECT o.time, o.cluster, o.namespace, o.name, o.username, o.verb, o.outcome, o.matches, i.name AS path,
+    SELECT o.time, o.cluster, o.namespace, o.name, o.username, o.verb, o.outcome, o.matches,
+           (SELECT min(f.name) FROM files f WHERE f.input = o.input) AS path,
            json_extract(o.json, '$.record.evidence.record') AS record
-    FROM observations o JOIN inputs i ON i.id = o.input WHERE o.matches <> '' ORDER BY o.time;
+    FROM observations o WHERE o.matches <> '' ORDER BY o.time;
 CREATE VIEW cronjob_requests AS
-    SELECT o.time, o.cluster, o.namespace, o.name, o.username, o.verb, o.outcome, i.name AS path
-    FROM observations o JOIN inputs i ON i.id = o.input WHERE o.resource = 'cronjobs' ORDER BY o.time;
+    SELECT o.time, o.cluster, o.namespace, o.name, o.username, o.verb, o.outcome,
+           (SELECT min(f.name) FROM files f WHERE f.input = o.input) AS path
+    FROM observations o WHERE o.resource = 'cronjobs' ORDER BY o.time;
 "];

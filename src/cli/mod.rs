@@ -75,7 +75,10 @@ fn sweep(found: &mut Found, job: &Job, case: Option<&Case>, input: &args::Input,
         case.name_apart(found)?;
     }
     let progress = progress(found, input.quiet || input.no_progress);
-    let mut tally = sweep::in_threads(input.threads, || sweep::sweep(found, job, case, &progress))?;
+    let mut tally = sweep::in_threads(input.threads, || match case {
+        Some(case) => sweep::sweep_into(case, found, job, &progress),
+        None => Ok(sweep::sweep(found, job, &progress)),
+    })??;
     progress.finish();
     if let Some(case) = case {
         let (kept, others) = case.load()?;
@@ -88,7 +91,7 @@ fn sweep(found: &mut Found, job: &Job, case: Option<&Case>, input: &args::Input,
     }
     let pack = Pack::new(Vec::new(), Tuning::default(), interests);
     let second = Job { pack, cluster: job.cluster.clone(), ..*job };
-    let acts = sweep::in_threads(input.threads, || sweep::sweep(found, &second, None, &Silent))?.observations;
+    let acts = sweep::in_threads(input.threads, || sweep::sweep(found, &second, &Silent))?.observations;
     Ok(tally.with_acts(acts))
 }
 

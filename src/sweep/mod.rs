@@ -46,14 +46,30 @@ pub trait Observer: Sync {
     fn closed(&self, records: u64, hits: u64);
 }
 
-/// Sweeps everything that was found, but for what a case has already. A source that fails, or on which this program fails, is a row and no more.
+/// Sweeps everything that was found. A source that fails, or on which this program fails, is a row and no more.
 #[must_use]
-pub fn sweep(found: &Found, job: &Job, case: Option<&Case>, observer: &dyn Observer) -> Tally {
-    let skipped = unread(found);
-    // One source at a time, so that a thread that is done takes the next.
-    let sources = found.sources.par_iter().with_max_len(1);
-    let swept = sources.map(|source| one(source, job, case, observer));
-    swept.reduce(Tally::default, Tally::merge).merge(skipped)
+pub fn sweep(found: &Found, job: &Job, observer: &dyn Observer) -> Tally {
+    let swept = found.sources.par_iter().with_max_len(1).map(|source| isolated(source, job, observer, None));
+    swept.reduce(Tally::default, Tally::merge).merge(unread(found))
+}
+
+/// The same, but for what a case has already; it keeps what is read.
+///
+/// # Errors
+/// The case cannot be written.
+pub fn sweep_into(case: &Case, found: &Found, job: &Job, observer: &dyn Observer) -> Result<Tally, Error> {
+    let looks: Vec<_> = found.sources.par_iter().with_max_len(1).map(|source| case.look(source)).collect();
+    let known = case.settle(&found.sources, &looks)?;
+    let sources = found.sources.par_iter().zip(&looks).zip(known).with_max_len(1);
+    let swept = sources.map(|((source, look), known)| match known {
+        None => case.keep(source, look, isolated(source, job, observer, None)),
+        Some(input) => {
+            observer.read(source.bytes);
+            observer.closed(0, 0);
+            Tally { inputs: vec![input], ..Tally::default() }
+        }
+    });
+    Ok(swept.reduce(Tally::default, Tally::merge).merge(unread(found)))
 }
 
 /// Sweeps everything that was found, and tells the listener of every event that meets an interest of the job; the
@@ -93,18 +109,6 @@ pub fn in_threads<T: Send>(threads: Option<u16>, work: impl FnOnce() -> T + Send
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, usize::from)).build();
     let pool = pool.map_err(|error| Error::Usage(format!("cannot start threads: {error}")))?;
     Ok(pool.install(work))
-}
-
-/// A source that the case has is not read; what is read it keeps.
-fn one(source: &Source, job: &Job, case: Option<&Case>, observer: &dyn Observer) -> Tally {
-    let Some(case) = case else { return isolated(source, job, observer, None) };
-    let stamp = case.stamp(source);
-    if let Some(input) = stamp.as_ref().and_then(|stamp| case.recall(source, stamp)) {
-        observer.read(source.bytes);
-        observer.closed(0, 0);
-        return Tally { inputs: vec![input], ..Tally::default() };
-    }
-    case.keep(source, stamp, isolated(source, job, observer, None))
 }
 
 /// The listener to a source, and the number of that source.

@@ -70,33 +70,145 @@ impl Daily {
     }
 }
 
+/// Files by the day of their last event, as a daily job would find them.
+fn by_day(daily: &Daily, dumps: &Path) -> Vec<(String, Vec<String>)> {
+    kubesweep(daily.directory.path(), &["scan", dumps.to_str().unwrap(), "-q", "-o", "whole"]);
+    let mut days = std::collections::BTreeMap::<String, Vec<String>>::new();
+    for row in rows(&daily.path("whole/inputs.csv")).into_iter().filter(|row| row["member"].is_empty()) {
+        let day = row["last_time"].get(..10).unwrap_or("2026-10-25").to_owned();
+        days.entry(day).or_default().push(row["path"].clone());
+    }
+    days.into_iter().collect()
+}
+
 #[test]
 fn thirty_daily_runs_are_one_run() {
     let daily = Daily::new();
     let dumps = root().join("fixtures/dumps");
-    let files = files_below(&dumps);
-    for day in files.chunks(files.len().div_ceil(30)) {
-        for file in day {
-            copy(file, &daily.path("dump").join(file.strip_prefix(&dumps).unwrap()));
+    let days = by_day(&daily, &dumps);
+    assert!(days.len() >= 28, "{} days", days.len());
+    let (mut as_of, mut files) = (String::new(), 0);
+    for (day, new) in &days {
+        for file in new {
+            copy(&dumps.join(file), &daily.path("dump").join(file));
         }
-        let run = daily.scan("daily", &["--case", "case.db", "-q"]);
+        files = new.len();
+        as_of = format!("{day}T23:59:59Z");
+        let run = daily.scan("daily", &["--case", "case.db", "-q", "--since", "24h", "--as-of", &as_of]);
         assert_eq!(run.exit, 0, "{}", run.stderr);
     }
     let read = daily.statuses("daily").into_iter().filter(|(_, status, _)| status == "ok").count();
-    assert!(read <= files.len().div_ceil(30), "{read} were read on the last day");
-    assert_eq!(daily.scan("once", &["-q"]).exit, 0);
-    daily.assert_same("daily", "once");
-    let window =
-        ["--since", "24h", "--until", "2026-11-24T04:00:00Z", "--as-of", "2026-11-24T05:00:00Z", "-q", "--no-prune"];
-    daily.scan("daily", &[&window[..], &["--case", "case.db"]].concat());
-    daily.scan("once", &window);
+    assert!(read <= files, "{read} were read on the last day, of which {files} were new");
+    // Coverage speaks of all that the case has; a run over the last days leaves out what their lookback does not reach.
+    assert_eq!(daily.scan("once", &["-q", "--since", "24h", "--as-of", &as_of]).exit, 0);
     for report in REPORTS.iter().filter(|name| **name != "coverage.csv") {
         let read = |out: &str| fs::read_to_string(daily.path(out).join(report)).unwrap();
         assert_eq!(read("daily"), read("once"), "{report} of the last day");
     }
+    daily.scan("daily", &["-q", "--case", "case.db"]);
+    daily.scan("once", &["-q"]);
+    daily.assert_same("daily", "once");
+    // Until is given: a copy without a time must find those that have one, outside the window too.
+    let window =
+        ["--since", "24h", "--until", "2026-11-24T04:00:00Z", "--as-of", "2026-11-24T05:00:00Z", "-q", "--no-prune"];
+    daily.scan("daily", &[&window[..], &["--case", "case.db"]].concat());
+    daily.scan("once", &window);
+    daily.assert_same("daily", "once");
     let without = kubesweep(daily.directory.path(), &["runbook", "--case", "case.db", "--format", "json"]);
     assert_eq!(without.exit, 0, "{}", without.stderr);
     assert_eq!(without.stdout, kubesweep(daily.directory.path(), &["runbook", "dump", "--format", "json"]).stdout);
+}
+
+/// Two files, read into a case; then something happens to them, and the next run tells what is there now.
+fn after(happens: impl Fn(&Daily, &[PathBuf])) -> Vec<(String, String)> {
+    let daily = Daily::new();
+    let files = files_below(&root().join("fixtures/dumps/self-managed"));
+    copy(&files[0], &daily.path("dump/audit.log.1"));
+    copy(&files[1], &daily.path("dump/audit.log.2"));
+    daily.scan("out", &["--case", "case.db", "-q"]);
+    happens(&daily, &files);
+    let run = daily.scan("out", &["--case", "case.db", "-q"]);
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    let statuses = daily.statuses("out").into_iter().map(|(path, status, _)| (path, status)).collect();
+    daily.scan("plain", &["-q"]);
+    daily.assert_same("out", "plain");
+    let again = daily.scan("out", &["--case", "case.db", "-q"]);
+    assert_eq!(again.exit, 0, "{}", again.stderr);
+    assert!(daily.statuses("out").iter().all(|(_, status, _)| status == "skipped"));
+    daily.assert_same("out", "plain");
+    statuses
+}
+
+#[test]
+fn rotated_files_are_not_read_again() {
+    let statuses = after(|daily, files| {
+        fs::rename(daily.path("dump/audit.log.2"), daily.path("dump/audit.log.3")).unwrap();
+        fs::rename(daily.path("dump/audit.log.1"), daily.path("dump/audit.log.2")).unwrap();
+        copy(&files[2], &daily.path("dump/audit.log.1"));
+    });
+    let statuses: Vec<_> = statuses.iter().map(|(_, status)| status.as_str()).collect();
+    assert_eq!(statuses, ["ok", "skipped", "skipped"]);
+}
+
+#[test]
+fn files_may_take_the_place_of_each_other() {
+    let moved = after(|daily, _| {
+        fs::rename(daily.path("dump/audit.log.1"), daily.path("dump/audit.log.2")).unwrap();
+    });
+    assert_eq!(moved, [("audit.log.2".to_owned(), "skipped".to_owned())]);
+    let exchanged = after(|daily, _| {
+        let path = |name: &str| daily.path(&format!("dump/{name}"));
+        for (from, to) in [("audit.log.1", "x"), ("audit.log.2", "audit.log.1"), ("x", "audit.log.2")] {
+            fs::rename(path(from), path(to)).unwrap();
+        }
+    });
+    assert!(exchanged.iter().all(|(_, status)| status == "skipped"), "{exchanged:?}");
+}
+
+#[test]
+fn a_changed_file_replaces_what_it_held() {
+    let statuses = after(|daily, files| copy(&files[2], &daily.path("dump/audit.log.1")));
+    let statuses: Vec<_> = statuses.iter().map(|(_, status)| status.as_str()).collect();
+    assert_eq!(statuses, ["ok", "skipped"]);
+}
+
+/// The same bytes twice are one input with a case and copies without: only their number differs.
+#[test]
+fn what_a_copy_overwrites_is_forgotten() {
+    let daily = Daily::new();
+    let files = files_below(&root().join("fixtures/dumps/self-managed"));
+    copy(&files[0], &daily.path("dump/a"));
+    copy(&files[1], &daily.path("dump/b"));
+    daily.scan("out", &["--case", "case.db", "-q"]);
+    copy(&files[0], &daily.path("dump/b"));
+    assert_eq!(daily.scan("out", &["--case", "case.db", "-q"]).exit, 0);
+    fs::remove_file(daily.path("dump/b")).unwrap();
+    daily.scan("plain", &["-q"]);
+    daily.assert_same("out", "plain");
+}
+
+/// The cluster of these records stands in their path alone, so the same bytes say something else elsewhere.
+#[test]
+fn a_path_that_tells_more_is_read() {
+    let daily = Daily::new();
+    let record = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","stage":"ResponseComplete","requestURI":"/x","verb":"create","user":{"username":"eve"},"objectRef":{"resource":"cronjobs","namespace":"prod","name":"x"},"responseStatus":{"code":201},"requestReceivedTimestamp":"2026-11-24T03:00:00Z"}"#;
+    fs::write(daily.path("dump/a.json"), record).unwrap();
+    daily.scan("out", &["--case", "case.db", "-q"]);
+    let place = "resourceId=/SUBSCRIPTIONS/S/RESOURCEGROUPS/R/PROVIDERS/X/MANAGEDCLUSTERS/shop/PT1H.json";
+    copy(&daily.path("dump/a.json"), &daily.path("dump").join(place));
+    daily.scan("out", &["--case", "case.db", "-q"]);
+    daily.scan("plain", &["-q"]);
+    daily.assert_same("out", "plain");
+    assert_eq!(crate::hits(&daily.path("out"))[0]["cluster"], "shop");
+}
+
+#[test]
+fn a_case_that_is_not_there_is_not_begun_by_asking() {
+    let daily = Daily::new();
+    let run = kubesweep(daily.directory.path(), &["runbook", "--case", "typo.db"]);
+    assert_eq!(run.exit, 2);
+    assert!(run.stderr.starts_with("error: case file typo.db: is not there"), "{}", run.stderr);
+    assert!(!daily.path("typo.db").exists());
 }
 
 #[test]
@@ -136,7 +248,10 @@ fn one_run_at_a_time() {
     other.execute_batch("BEGIN EXCLUSIVE").unwrap();
     let run = daily.scan("out", &["--case", "case.db", "-q"]);
     assert_eq!(run.exit, 2);
-    assert_eq!(run.stderr, "error: case file case.db: is in use by another run; wait for it, or use another file\n");
+    assert_eq!(
+        run.stderr,
+        "error: case file case.db: is in use by another run or program; wait for it, or use another file\n"
+    );
 }
 
 #[test]
@@ -228,4 +343,17 @@ fn one_case_holds_two_clusters() {
     let clusters: std::collections::BTreeSet<String> =
         rows(&daily.path("out/coverage.csv")).into_iter().map(|row| row["cluster"].clone()).collect();
     assert_eq!(clusters.into_iter().collect::<Vec<_>>(), ["A", "B"]);
+}
+
+#[test]
+fn moved_files_that_other_rules_read_count_once() {
+    let daily = Daily::new();
+    copy(&files_below(&root().join("fixtures/dumps/self-managed"))[0], &daily.path("dump/b"));
+    daily.scan("out", &["--case", "case.db", "-q"]);
+    fs::rename(daily.path("dump/b"), daily.path("dump/c")).unwrap();
+    let all = ["-q", "-r", "builtin:all"];
+    let run = daily.scan("out", &[&all[..], &["--case", "case.db"]].concat());
+    assert_eq!((run.exit, run.stderr.as_str()), (0, ""));
+    daily.scan("plain", &all);
+    daily.assert_same("out", "plain");
 }

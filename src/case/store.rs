@@ -1,0 +1,214 @@
+//! The statements of a case file: what is looked up, pointed, kept and loaded.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use rusqlite::{Connection, OptionalExtension, Transaction, params};
+
+use super::{DAMAGED, Stamp, conversion};
+use crate::aggregate::{Coverage, Observation, Tally};
+use crate::discover::Source;
+
+/// Some bytes, and what else decides what is observed in them.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bytes<'b> {
+    pub size: i64,
+    /// `None` before they are hashed.
+    pub sha256: Option<&'b str>,
+    pub rules: &'b str,
+    pub origin: &'b str,
+}
+
+/// Bytes that were read before.
+#[derive(Debug)]
+pub(super) struct Known {
+    pub input: i64,
+    pub sha256: String,
+    /// Whether the file points to them already, under the name it has now.
+    pub in_place: bool,
+}
+
+/// Whether a name is that of another file.
+pub(super) fn is_taken(connection: &Connection, name: &str, source: &str) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM files WHERE name = ?1 AND source <> ?2)";
+    connection.prepare_cached(sql)?.query_row([name, source], |row| row.get(0))
+}
+
+/// What a file held that is as it was.
+pub(super) fn unchanged(
+    connection: &Connection,
+    source: &Source,
+    stamp: &Stamp,
+    bytes: &Bytes<'_>,
+) -> rusqlite::Result<Option<Known>> {
+    let sql = "SELECT i.id, i.sha256, f.name = ?6 FROM files f JOIN inputs i ON i.id = f.input
+         WHERE f.source = ?1 AND f.size = ?2 AND f.mtime = ?3 AND i.rules = ?4 AND i.origin = ?5";
+    let values = params![stamp.source, stamp.size, stamp.mtime, bytes.rules, bytes.origin, &*source.name];
+    let known = |row: &rusqlite::Row<'_>| Ok(Known { input: row.get(0)?, sha256: row.get(1)?, in_place: row.get(2)? });
+    connection.prepare_cached(sql)?.query_row(values, known).optional()
+}
+
+/// Whether anything of this size was read before.
+pub(super) fn has_size(connection: &Connection, bytes: &Bytes<'_>) -> rusqlite::Result<bool> {
+    let sql = "SELECT EXISTS (SELECT 1 FROM inputs WHERE size = ?1 AND rules = ?2 AND origin = ?3)";
+    connection.prepare_cached(sql)?.query_row(params![bytes.size, bytes.rules, bytes.origin], |row| row.get(0))
+}
+
+/// Finds bytes that were read before, in whatever file.
+pub(super) fn find(connection: &Connection, bytes: &Bytes<'_>) -> rusqlite::Result<Option<Known>> {
+    let sql = "SELECT id, sha256 FROM inputs WHERE size = ?1 AND sha256 = ?2 AND rules = ?3 AND origin = ?4";
+    let values = params![bytes.size, bytes.sha256, bytes.rules, bytes.origin];
+    let known = |row: &rusqlite::Row<'_>| Ok(Known { input: row.get(0)?, sha256: row.get(1)?, in_place: false });
+    connection.prepare_cached(sql)?.query_row(values, known).optional()
+}
+
+/// Points a file to an input.
+pub(super) fn point(connection: &Connection, source: &Source, stamp: &Stamp, input: i64) -> rusqlite::Result<()> {
+    let sql = "INSERT OR REPLACE INTO files (source, name, size, mtime, input) VALUES (?1, ?2, ?3, ?4, ?5)";
+    let values = params![stamp.source, &*source.name, stamp.size, stamp.mtime, input];
+    connection.prepare_cached(sql)?.execute(values).map(|_| ())
+}
+
+/// Forgets the other files of an input that are gone: it was moved.
+pub(super) fn forget_gone(connection: &Connection, source: &str, input: i64) -> rusqlite::Result<()> {
+    let mut statement = connection
+        .prepare_cached("SELECT source FROM files WHERE input = ?1 AND source <> ?2 AND source NOT LIKE '-:%'")?;
+    let others = statement.query_map(params![input, source], |row| row.get(0))?;
+    for other in others.collect::<rusqlite::Result<Vec<String>>>()? {
+        if !Path::new(&other).exists() {
+            connection.prepare_cached("DELETE FROM files WHERE source = ?1")?.execute([other])?;
+        }
+    }
+    Ok(())
+}
+
+/// Drops the inputs that no file points to: what stood there has changed.
+pub(super) fn drop_unheld(connection: &Connection) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM inputs WHERE NOT EXISTS (SELECT 1 FROM files WHERE input = id)";
+    connection.execute(sql, []).map(|_| ())
+}
+
+/// Puts what was read of a file in place of what it held before, and of what other rules made of the same bytes.
+pub(super) fn keep(
+    connection: &mut Connection,
+    source: &Source,
+    stamp: &Stamp,
+    bytes: &Bytes<'_>,
+    tally: &Tally,
+) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    let input = match find(&transaction, bytes)? {
+        Some(known) => known.input,
+        None => add(&transaction, bytes, tally)?,
+    };
+    let before = held(&transaction, stamp)?;
+    point(&transaction, source, stamp, input)?;
+    drop_if_unheld(&transaction, before)?;
+    supersede(&transaction, bytes, input)?;
+    forget_gone(&transaction, &stamp.source, input)?;
+    transaction.commit()
+}
+
+/// Takes back what a file held.
+pub(super) fn forget(connection: &mut Connection, stamp: &Stamp) -> rusqlite::Result<()> {
+    let transaction = connection.transaction()?;
+    let before = held(&transaction, stamp)?;
+    transaction.execute("DELETE FROM files WHERE source = ?1", [&stamp.source])?;
+    drop_if_unheld(&transaction, before)?;
+    transaction.commit()
+}
+
+fn held(transaction: &Transaction<'_>, stamp: &Stamp) -> rusqlite::Result<Option<i64>> {
+    let sql = "SELECT input FROM files WHERE source = ?1";
+    transaction.prepare_cached(sql)?.query_row([&stamp.source], |row| row.get(0)).optional()
+}
+
+fn drop_if_unheld(transaction: &Transaction<'_>, input: Option<i64>) -> rusqlite::Result<()> {
+    let sql = "DELETE FROM inputs WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM files WHERE input = ?1)";
+    transaction.prepare_cached(sql)?.execute([input]).map(|_| ())
+}
+
+/// Files with the same bytes that other rules read go over to this input, those that are not in this run too.
+fn supersede(transaction: &Transaction<'_>, bytes: &Bytes<'_>, input: i64) -> rusqlite::Result<()> {
+    let sql = "SELECT id FROM inputs WHERE size = ?1 AND sha256 = ?2 AND origin = ?3 AND id <> ?4";
+    let mut statement = transaction.prepare_cached(sql)?;
+    let others = statement.query_map(params![bytes.size, bytes.sha256, bytes.origin, input], |row| row.get(0))?;
+    for other in others.collect::<rusqlite::Result<Vec<i64>>>()? {
+        transaction.prepare_cached("UPDATE files SET input = ?1 WHERE input = ?2")?.execute([input, other])?;
+        drop_if_unheld(transaction, Some(other))?;
+    }
+    Ok(())
+}
+
+fn add(transaction: &Transaction<'_>, bytes: &Bytes<'_>, tally: &Tally) -> rusqlite::Result<i64> {
+    let ledger = serde_json::to_string(&tally.inputs).map_err(conversion)?;
+    let sql = "INSERT INTO inputs (sha256, size, origin, rules, ledger) VALUES (?1, ?2, ?3, ?4, ?5)";
+    transaction.execute(sql, params![bytes.sha256, bytes.size, bytes.origin, bytes.rules, ledger])?;
+    let input = transaction.last_insert_rowid();
+    for observation in &tally.observations {
+        add_observation(transaction, input, observation)?;
+    }
+    for (cluster, first, last) in tally.coverage.cells() {
+        let sql = "INSERT INTO coverage VALUES (?1, ?2, ?3, ?4)";
+        transaction.prepare_cached(sql)?.execute(params![input, cluster, first.to_string(), last.to_string()])?;
+    }
+    Ok(input)
+}
+
+fn add_observation(transaction: &Transaction<'_>, input: i64, observation: &Observation) -> rusqlite::Result<()> {
+    let record = &observation.record;
+    let json = serde_json::to_string(observation).map_err(conversion)?;
+    let sql = "INSERT INTO observations (input, time, cluster, namespace, name, username, verb, resource, outcome, matches, json)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    transaction.prepare_cached(sql)?.execute(params![
+        input,
+        record.time.map(|time| time.to_string()),
+        record.cluster,
+        record.namespace,
+        record.name,
+        record.username,
+        record.verb,
+        record.resource,
+        record.outcome.name(),
+        observation.rule_ids().join(","),
+        json
+    ])?;
+    Ok(())
+}
+
+/// All that was read; what was read with other rules is history without hits. Evidence takes the first of the names that
+/// the bytes have now.
+pub(super) fn load(connection: &Connection, rules: &str) -> rusqlite::Result<Tally> {
+    let mut tally = Tally::default();
+    let sql = "WITH named AS (SELECT i.id, i.rules = ?1 AS known, min(f.name) AS name
+             FROM inputs i JOIN files f ON f.input = i.id GROUP BY i.id)
+         SELECT o.json, n.name, n.known FROM observations o JOIN named n ON n.id = o.input ORDER BY o.id";
+    let mut statement = connection.prepare(sql)?;
+    let mut rows = statement.query([rules])?;
+    while let Some(row) = rows.next()? {
+        let (text, name, known): (String, String, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let mut observation: Observation = serde_json::from_str(&text).map_err(|_| conversion(DAMAGED))?;
+        if !known {
+            observation.forget_matches();
+        }
+        if *observation.record.evidence.path != *name {
+            Arc::make_mut(&mut observation.record).evidence.path = name.into();
+        }
+        tally.observations.push(observation);
+    }
+    load_coverage(connection, &mut tally.coverage)?;
+    Ok(tally)
+}
+
+fn load_coverage(connection: &Connection, coverage: &mut Coverage) -> rusqlite::Result<()> {
+    let mut statement = connection.prepare("SELECT cluster, first, last FROM coverage")?;
+    let mut rows = statement.query([])?;
+    while let Some(row) = rows.next()? {
+        let cluster: Option<String> = row.get(0)?;
+        for column in [1, 2] {
+            let text: String = row.get(column)?;
+            coverage.add(cluster.as_deref(), text.parse().map_err(|error: jiff::Error| conversion(error))?);
+        }
+    }
+    Ok(())
+}
