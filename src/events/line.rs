@@ -1,10 +1,11 @@
 //! One event → the line that is printed of it.
 
-use std::sync::Arc;
-
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use serde::ser::{SerializeMap, Serializer};
+use serde_json::{Value, json};
 
 use crate::aggregate::{Interner, Observation, Seen};
+use crate::event::{Origin, Platform};
 use crate::report::timesketch_line;
 use crate::sweep::Passing;
 
@@ -25,7 +26,7 @@ impl Form {
         let mut line = match self {
             Form::Original if passing.original.is_empty() => return Vec::new(),
             Form::Original => passing.original.clone(),
-            Form::Json => json_line(passing),
+            Form::Json => json(&Line(passing)),
             Form::Timesketch => timesketch(passing),
         };
         line.push(b'\n');
@@ -34,25 +35,46 @@ impl Form {
 }
 
 /// The members of the event, then ours. A member of the record that is named like one of these gives way.
-fn json_line(passing: &Passing<'_>) -> Vec<u8> {
-    let native = passing.view.native();
-    // The items of an EventList do not repeat what they are.
-    let mut members = Map::new();
-    members.insert("kind".to_owned(), "Event".into());
-    members.insert("apiVersion".to_owned(), "audit.k8s.io/v1".into());
-    members.extend(native.as_object().cloned().unwrap_or_default());
-    members.shift_remove("origin");
-    members.shift_remove("evidence");
-    let origin = passing.origin;
-    let mut told = json!({
-        "platform": origin.platform, "cluster": origin.cluster, "account": origin.account, "region": origin.region,
-    });
-    if let Value::Object(told) = &mut told {
-        told.retain(|_, value| !value.is_null());
+struct Line<'l, 'p>(&'l Passing<'p>);
+
+#[derive(Serialize)]
+struct Told<'t> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    platform: Option<Platform>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cluster: Option<&'t str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<&'t str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    region: Option<&'t str>,
+}
+
+impl Serialize for Line<'_, '_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Passing { view, origin, evidence, .. } = self.0;
+        let mut line = serializer.serialize_map(None)?;
+        let native = view.native();
+        // The items of an EventList do not repeat what they are.
+        for (key, value) in [("kind", "Event"), ("apiVersion", "audit.k8s.io/v1")] {
+            if native.get(key).is_none() {
+                line.serialize_entry(key, value)?;
+            }
+        }
+        let members = native.as_object().into_iter().flatten();
+        for (key, value) in members.filter(|(key, _)| *key != "origin" && *key != "evidence") {
+            line.serialize_entry(key, value)?;
+        }
+        let Origin { platform, account, cluster, region } = origin;
+        let (cluster, account, region) = (cluster.as_deref(), account.as_deref(), region.as_deref());
+        line.serialize_entry("origin", &Told { platform: *platform, cluster, account, region })?;
+        line.serialize_entry("evidence", evidence)?;
+        line.end()
     }
-    members.insert("origin".to_owned(), told);
-    members.insert("evidence".to_owned(), json!(passing.evidence));
-    Value::Object(members).to_string().into_bytes()
+}
+
+fn json(line: &impl Serialize) -> Vec<u8> {
+    // Writing to memory cannot fail, and every key is text.
+    serde_json::to_vec(line).unwrap_or_default()
 }
 
 /// With the keys of hits.jsonl.
@@ -67,5 +89,11 @@ fn timesketch(passing: &Passing<'_>) -> Vec<u8> {
         interests: Vec::new(),
     };
     let observation = Observation::new(passing.view.event, seen, &mut Interner::default());
-    timesketch_line(&json!(Arc::clone(&observation.record))).to_string().into_bytes()
+    let mut record = json!(observation.record);
+    if let Value::Object(members) = &mut record {
+        // Nothing is known of these before all was read.
+        members.shift_remove("copies");
+        members.shift_remove("damaged");
+    }
+    json(&timesketch_line(&record))
 }

@@ -12,7 +12,7 @@ use crate::sweep::{Passing, Tap};
 /// Lines that are written at once.
 const CHUNK: usize = 64 << 10;
 /// Lines that a source holds before it waits for its turn.
-const HELD: usize = 8 << 20;
+const HELD: usize = 32 << 20;
 
 /// The events of one source.
 pub(super) struct Turn<'t, 'p> {

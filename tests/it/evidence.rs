@@ -50,7 +50,7 @@ fn follow(input: &Path, hit: &Value) -> bool {
 }
 
 /// The text of a file that is plain, or gzip any number of times.
-fn text(bytes: &[u8]) -> Option<String> {
+pub(crate) fn text(bytes: &[u8]) -> Option<String> {
     if bytes.starts_with(b"\x1f\x8b") {
         let mut inner = Vec::new();
         flate2::read::MultiGzDecoder::new(bytes).read_to_end(&mut inner).ok()?;
