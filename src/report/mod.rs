@@ -10,8 +10,11 @@ mod run;
 mod terminal;
 mod timesketch;
 
+use std::collections::BTreeMap;
 use std::io;
 use std::str::FromStr;
+
+use serde_json::json;
 
 pub use directory::Directory;
 pub use json::inspection as inspection_json;
@@ -20,7 +23,7 @@ pub use terminal::{closing, closing_events, escape, inspection};
 pub use timesketch::line as timesketch_line;
 
 use crate::aggregate::Finished;
-use crate::runbook::Runbook;
+use crate::runbook::{Page, Runbook};
 
 /// What reports print.
 #[derive(Debug, Clone, Copy)]
@@ -53,15 +56,18 @@ pub const FILES: [(&str, Writer); 10] = [
 /// The files of a runbook.
 pub const RUNBOOK_FILES: [(&str, Writer); 2] = [("runbook.json", json::runbook), ("runbook.md", pages)];
 
-/// The page is made of what report.json and runbook.json hold.
+/// The page is made of what report.json and runbook.json hold; of the runbook's pages it asks for those it shows.
 fn page(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
-    let runbook = report.runbook.map(serde_json::to_value).transpose()?;
-    html::page(&json::value(report), runbook.as_ref(), out)
+    let about = report.runbook.map(|runbook| serde_json::to_value(&runbook.about)).transpose()?;
+    let pages = report.runbook.map(|runbook| runbook.alerts.as_slice()).unwrap_or_default();
+    let by_alert: BTreeMap<&str, &Page> = pages.iter().map(|page| (page.alert_id.as_str(), page)).collect();
+    html::page(&json::value(report), about.as_ref(), &|alert| by_alert.get(alert).map(|page| json!(page)), out)
 }
 
 /// The same as runbook.json, for people.
 fn pages(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
-    markdown::runbook(&serde_json::to_value(report.runbook)?, out)
+    let Some(runbook) = report.runbook else { return Ok(()) };
+    markdown::runbook(&json!(runbook.about), &mut runbook.alerts.iter().map(|page| json!(page)), out)
 }
 
 /// Hits to standard output, in report order.

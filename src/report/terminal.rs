@@ -135,7 +135,7 @@ fn fit_path(path: &str, width: usize) -> String {
 
 /// Verdicts that were given, gravest first.
 fn verdicts(runbook: &Runbook) -> String {
-    let given = runbook.verdicts.iter().filter(|(_, count)| count.as_u64() != Some(0));
+    let given = runbook.about.verdicts.iter().filter(|(_, count)| count.as_u64() != Some(0));
     let parts: Vec<String> = given.map(|(verdict, count)| format!("{count} {verdict}")).collect();
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::Judge;
@@ -56,8 +56,9 @@ pub(super) fn before(judge: &Judge<'_>, record: &Record, hits: &[&Record], time:
     let records: Vec<&Record> = positions.iter().map(|&at| timeline.record(at)).collect();
     let count = |test: &dyn Fn(&Record) -> bool| records.iter().filter(|record| test(record)).count();
     let done = |change| move |record: &Record| record.change == Some(change) && record.outcome == Outcome::Success;
-    let texts = |read: &dyn Fn(&Record) -> Option<String>| -> Vec<String> {
-        records.iter().filter_map(|record| read(record)).collect::<BTreeSet<_>>().into_iter().collect()
+    let texts = |read: fn(&Record) -> Option<&str>| -> Vec<String> {
+        let texts: BTreeSet<&str> = records.iter().filter_map(|record| read(record)).collect();
+        texts.into_iter().map(str::to_owned).collect()
     };
     let mut before = Before {
         class: class(judge, &records, hits),
@@ -69,10 +70,10 @@ pub(super) fn before(judge: &Judge<'_>, record: &Record, hits: &[&Record], time:
         created: count(&done(Change::Created)),
         modified: count(&done(Change::Modified)),
         deleted: count(&done(Change::Deleted)),
-        cronjobs: texts(&|record| Some(place(record))).len(),
-        namespaces: texts(&|record| record.namespace.clone()),
-        tools: texts(&|record| tool(record.user_agent.as_deref()).map(str::to_owned)),
-        source_ips: texts(&|record| record.trusted_ip.clone()),
+        cronjobs: records.iter().map(|record| place(record)).collect::<BTreeSet<_>>().len(),
+        namespaces: texts(|record| record.namespace.as_deref()),
+        tools: texts(|record| tool(record.user_agent.as_deref())),
+        source_ips: texts(|record| record.trusted_ip.as_deref()),
         first_seen: records.first().and_then(|record| record.time),
         last_seen: records.last().and_then(|record| record.time),
         median_gap_seconds: median_gap(&records),
@@ -96,8 +97,8 @@ pub(super) fn is_denied(record: &Record) -> bool {
     matches!(record.response_code, Some(401 | 403 | 7 | 16))
 }
 
-fn place(record: &Record) -> String {
-    format!("{}/{}", record.namespace.as_deref().unwrap_or("-"), record.name.as_deref().unwrap_or("-"))
+fn place(record: &Record) -> (Option<&str>, Option<&str>) {
+    (record.namespace.as_deref(), record.name.as_deref())
 }
 
 /// probing before burst before routine before sporadic.
@@ -124,9 +125,10 @@ fn class(judge: &Judge<'_>, records: &[&Record], hits: &[&Record]) -> &'static s
 pub(super) fn has_burst(judge: &Judge<'_>, records: &[&Record]) -> bool {
     let limits = &judge.settings.limits;
     let count = usize::try_from(limits.burst_writes).unwrap_or(usize::MAX).max(2);
+    let minutes = SignedDuration::from_mins(i64::try_from(limits.burst_minutes).unwrap_or(i64::from(u32::MAX)));
     records.windows(count).any(|window| {
         let span = window[0].time.zip(window[count - 1].time).map(|(first, last)| last.duration_since(first));
-        span.is_some_and(|span| span.as_mins() < i64::try_from(limits.burst_minutes).unwrap_or(i64::MAX))
+        span.is_some_and(|span| span <= minutes)
     })
 }
 
@@ -142,11 +144,16 @@ fn churn(records: &[&Record]) -> Vec<String> {
         let done = records.iter().filter(move |record| record.change == Some(change));
         done.filter(|record| record.outcome == Outcome::Success).map(|record| place(record)).collect::<BTreeSet<_>>()
     };
-    done(Change::Created).intersection(&done(Change::Deleted)).cloned().collect()
+    let (created, deleted) = (done(Change::Created), done(Change::Deleted));
+    let both = created.intersection(&deleted);
+    both.map(|(namespace, name)| format!("{}/{}", namespace.unwrap_or("-"), name.unwrap_or("-"))).collect()
 }
 
 /// Risky acts in the window; a refusal counts only in a burst.
 pub(super) fn precursors(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Vec<Act> {
+    if !judge.settings.deep {
+        return Vec::new();
+    }
     let timeline = &judge.timeline;
     let acts = timeline.within(timeline.acts(&Actor::everywhere(record)), time, judge.settings.context);
     let refused: Vec<&Record> = acts

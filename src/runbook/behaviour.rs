@@ -9,7 +9,7 @@ use super::Judge;
 use super::actor::{Actor, is_public_address, tool};
 use super::before::{is_denied, precursors};
 use super::history::{Key, Known, Window};
-use super::spec::Step;
+use super::spec::{State, Step, runs};
 use super::timeline::{after, ahead, object, took_effect};
 use crate::aggregate::{Category, Finding, Record};
 use crate::event::{Change, Outcome, Platform};
@@ -116,7 +116,7 @@ fn person_in_system_namespace(facts: &Facts<'_, '_>) -> Option<Found> {
 }
 
 fn suspend_toggled(facts: &Facts<'_, '_>) -> Option<Found> {
-    let read = |state: &super::spec::State| state.object().pointer("/spec/suspend").and_then(Value::as_bool);
+    let read = |state: &State| state.object().pointer("/spec/suspend").and_then(Value::as_bool);
     let before = read(facts.step.before.as_ref()?).unwrap_or(false);
     let after = read(facts.step.after.as_ref().filter(|state| !state.partial)?).unwrap_or(false);
     let name = facts.record.name.as_deref().unwrap_or_default().to_lowercase();
@@ -140,9 +140,6 @@ fn short_lived(facts: &Facts<'_, '_>) -> Option<Found> {
         .then(|| ("objectRef", format!("deleted {} s later", lived.as_secs()), None))
 }
 
-/// Earlier requests among which the one is looked for that set what a CronJob runs.
-const SEARCHED: usize = 200;
-
 /// Not for GitOps tools: that they set back what somebody changed is their work.
 fn hijacked(facts: &Facts<'_, '_>) -> Option<Found> {
     let record = facts.record;
@@ -150,34 +147,14 @@ fn hijacked(facts: &Facts<'_, '_>) -> Option<Found> {
     if !is_change || matches!(record.principal_class, Class::Gitops | Class::Controller) {
         return None;
     }
-    let runs = |state: &super::spec::State| runs(&state.object());
-    let (before, after) = (runs(facts.step.before.as_ref()?), runs(facts.step.after.as_ref()?));
-    let earlier = ahead(facts.judge.timeline.requests(&object(record)), facts.at).iter().rev();
+    let (before, after) = (runs(&facts.step.before.as_ref()?.object()), runs(&facts.step.after.as_ref()?.object()));
     // Whoever set what runs last: a write that leaves it as it was is no claim to it.
-    let sets = |at: &&usize| {
-        let step = facts.judge.steps.get(*at);
-        step.is_some_and(|step| step.before.as_ref().map(runs) != step.after.as_ref().map(runs))
-    };
-    let writer = earlier
-        .take(SEARCHED)
-        .filter(sets)
-        .map(|&at| facts.judge.timeline.record(at))
-        .find(|known| took_effect(known))?;
+    let setters = facts.judge.setters.get(&object(record)).map(Vec::as_slice).unwrap_or_default();
+    let writer = facts.judge.timeline.record(*ahead(setters, facts.at).last()?);
     let changed = before.iter().zip(&after).find(|(before, after)| before != after).map(|(_, after)| after.clone());
     let changed = changed.or_else(|| after.get(before.len()).cloned())?;
     let is_other = writer.username != record.username;
     is_other.then(|| ("spec", format!("{changed} (was {}'s)", writer.username.as_deref().unwrap_or("-")), None))
-}
-
-/// Image, command and arguments of each container.
-fn runs(object: &Value) -> Vec<String> {
-    let pod = object.pointer("/spec/jobTemplate/spec/template/spec").unwrap_or(&Value::Null);
-    let lists = ["initContainers", "containers"].iter().filter_map(|list| pod.get(list)?.as_array());
-    let text = |container: &Value| {
-        let parts = ["image", "command", "args"].iter().filter_map(|key| container.get(key));
-        parts.map(super::spec::print).collect::<Vec<_>>().join(" ")
-    };
-    lists.flatten().map(text).collect()
 }
 
 fn new_public_address(facts: &Facts<'_, '_>) -> Option<Found> {
@@ -218,20 +195,23 @@ fn refused_then_allowed(facts: &Facts<'_, '_>) -> Option<Found> {
     Some(("history", format!("{words} at {}", refused.time?), None))
 }
 
+/// Namespaces that are a spray.
+const SPRAYED: usize = 3;
+
 fn sprayed(facts: &Facts<'_, '_>) -> Option<Found> {
     let judge = facts.judge;
-    let done = |at: &usize| took_effect(judge.timeline.record(*at));
-    let around: Vec<usize> = facts.writes_around(10).filter(done).collect();
-    let namespaces = |positions: &[usize]| -> BTreeSet<&str> {
-        positions.iter().filter_map(|&at| judge.timeline.record(at).namespace.as_deref()).collect()
-    };
-    if namespaces(&around).len() < 3 {
-        return None;
-    }
     let own = judge.templates.get(&facts.at)?;
-    let same: Vec<usize> = around.into_iter().filter(|at| judge.templates.get(at) == Some(own)).collect();
-    let found = namespaces(&same);
-    (found.len() >= 3).then(|| ("spec", found.into_iter().collect::<Vec<_>>().join(", "), None))
+    let mut found = BTreeSet::new();
+    for at in facts.writes_around(10) {
+        let record = judge.timeline.record(at);
+        if took_effect(record) && judge.templates.get(&at) == Some(own) {
+            found.extend(record.namespace.as_deref());
+        }
+        if found.len() >= SPRAYED {
+            return Some(("spec", found.into_iter().collect::<Vec<_>>().join(", "), None));
+        }
+    }
+    None
 }
 
 /// Tools that people use by hand, which write no such label of their own.

@@ -264,7 +264,9 @@ impl Window {
     /// Whoever else is counted, most writes first.
     fn writers(&self, facet: usize, own: &Record) -> Vec<String> {
         let prefix = if facet == OBJECT_WRITER { format!("{:?}\0", own.name) } else { String::new() };
-        let counts = self.counts[facet].iter().filter_map(|(key, count)| Some((key.strip_prefix(&prefix)?, *count)));
+        let counts = self.counts[facet]
+            .range(prefix.clone()..)
+            .map_while(|(key, count)| Some((key.strip_prefix(&prefix)?, *count)));
         let mut counts: Vec<_> = counts.filter(|(name, _)| Some(*name) != own.username.as_deref()).collect();
         counts.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
         counts.into_iter().take(5).map(|(name, count)| format!("{name} ({count})")).collect()

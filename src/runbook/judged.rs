@@ -51,8 +51,9 @@ pub(super) fn judged_request(judge: &Judge<'_>, record: &Record, history: Histor
         findings.extend(script::findings(judge, record, &object));
         level = Some(judge.catalogue.level(&findings)).filter(|level| !state.partial || *level > Level::S0);
     }
-    let facts = Facts { judge, at: at.unwrap_or_default(), record, step, known: history.known };
-    findings.extend(behaviour::findings(&facts));
+    if let Some(at) = at {
+        findings.extend(behaviour::findings(&Facts { judge, at, record, step, known: history.known }));
+    }
     findings.sort_by_key(|finding| Reverse(finding.severity));
     let flags = red_flags(&findings, record.principal_class);
     let (verdict, rule) = verdict(level, history.known, &flags);

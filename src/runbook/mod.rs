@@ -31,7 +31,7 @@ use self::history::{Key, Window, rounded};
 pub use self::indicators::Catalogue;
 pub use self::page::{Page, Seen, Suppressed, User};
 use self::spec::Step;
-use self::timeline::Timeline;
+use self::timeline::{Object, Timeline};
 use crate::aggregate::{Coverage, CronJob, Finished, Observation, Record, Verdict};
 use crate::decode::digest;
 use crate::rule::{Condition, Interest, RuleError, compile_interests};
@@ -129,6 +129,16 @@ pub struct Only {
 /// The runbook of a sweep: the content of runbook.json.
 #[derive(Debug, Default, Serialize)]
 pub struct Runbook {
+    /// What is said of the whole.
+    #[serde(flatten)]
+    pub about: About,
+    /// A page per alert, gravest first, then by first hit.
+    pub alerts: Vec<Page>,
+}
+
+/// The runbook without its pages.
+#[derive(Debug, Default, Serialize)]
+pub struct About {
     /// Raised when a member changes its meaning.
     pub schema_version: u32,
     /// Windows, and whether precursors were looked for.
@@ -137,9 +147,7 @@ pub struct Runbook {
     pub verdicts: serde_json::Map<String, serde_json::Value>,
     /// What the dump covers, in a sentence.
     pub coverage_note: String,
-    /// A page per alert, gravest first, then by first hit.
-    pub alerts: Vec<Page>,
-    /// Users of these, gravest first.
+    /// Users of the alerts, gravest first.
     pub users: Vec<User>,
     /// CronJobs of which only what their controller did is logged.
     pub controller_only: Vec<Seen>,
@@ -156,6 +164,8 @@ pub(crate) struct Judge<'t> {
     steps: BTreeMap<usize, Step>,
     /// Digests of the pod templates that writes left.
     templates: BTreeMap<usize, [u8; 32]>,
+    /// Writes that set what a CronJob runs.
+    setters: BTreeMap<Object, Vec<usize>>,
     /// CronJobs of requests whose own record does not tell them.
     recovered: BTreeMap<usize, CronJob>,
     windows: BTreeMap<Key, Window>,
@@ -178,7 +188,7 @@ pub fn compute(report: &mut Finished, catalogue: &Catalogue, settings: &Settings
     pages.retain(|page| settings.only.fits(page));
     pages.sort_by_key(|page| std::cmp::Reverse(page.verdict));
     let count = |verdict: Verdict| pages.iter().filter(|page| page.verdict == verdict).count();
-    Runbook {
+    let about = About {
         schema_version: 1,
         settings: BTreeMap::from([
             ("lookback", span(settings.lookback)),
@@ -190,8 +200,8 @@ pub fn compute(report: &mut Finished, catalogue: &Catalogue, settings: &Settings
         users: overview::users(&pages),
         suppressed: overview::suppressed(report),
         controller_only,
-        alerts: pages,
-    }
+    };
+    Runbook { about, alerts: pages }
 }
 
 fn span(span: SignedDuration) -> String {
@@ -221,9 +231,12 @@ impl<'t> Judge<'t> {
     ) -> Self {
         let timeline = Timeline::new(events);
         let (mut steps, mut recovered, mut templates) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let mut by_namespace: BTreeMap<_, Vec<usize>> = BTreeMap::new();
+        let (mut setters, mut by_namespace): (BTreeMap<_, _>, BTreeMap<_, Vec<usize>>) = Default::default();
         for (object, _) in timeline.objects() {
-            steps.append(&mut spec::steps(&timeline, object));
+            let own = spec::steps(&timeline, object);
+            setters.insert(object.clone(), spec::setters(&timeline, &own));
+            // Not `append`, which walks all that is there for every object.
+            steps.extend(own);
         }
         for (&at, step) in &steps {
             let record = timeline.record(at);
@@ -237,7 +250,7 @@ impl<'t> Judge<'t> {
             }
         }
         let windows = BTreeMap::new();
-        Judge { timeline, coverage, catalogue, settings, steps, templates, recovered, windows, by_namespace }
+        Judge { timeline, coverage, catalogue, settings, steps, templates, setters, recovered, windows, by_namespace }
     }
 
     /// A record with its CronJob as far as it could be recovered.

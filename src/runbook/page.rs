@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::advice;
 use super::before::{Before, before};
-use super::history::{History, history};
+use super::history::{History, Known, history};
 use super::judged::{Judged, judged_request, place, reasons, worst_by_object};
 use super::spec::Difference;
 use super::timeline::{after, object, took_effect};
@@ -340,11 +340,12 @@ fn page(
 fn who(judge: &Judge<'_>, record: &Record, time: Timestamp, history: &History) -> Who {
     // What was first seen in the context window is part of the same story, and still new.
     let start = time.checked_sub(judge.settings.context).unwrap_or(Timestamp::MIN);
-    let acts = judge.timeline.acts(&actor::Actor::everywhere(record));
-    let earlier = judge.timeline.within(acts, start, judge.settings.lookback);
-    let is_new = |same: &dyn Fn(&Record) -> bool| {
-        let told = !earlier.is_empty() || history.covered_days >= 7.0;
-        told.then(|| !earlier.iter().any(|&at| same(judge.timeline.record(at))))
+    let (timeline, actor) = (&judge.timeline, actor::Actor::everywhere(record));
+    let earlier = |positions: &[usize]| !timeline.within(positions, start, judge.settings.lookback).is_empty();
+    let told = earlier(timeline.acts(&actor)) || history.known != Known::Insufficient;
+    let is_new = |client: Option<&str>| {
+        let client = client.filter(|_| told)?;
+        Some(!earlier(timeline.acts_with(&actor, client)))
     };
     let session = record.actor.as_ref();
     Who {
@@ -357,10 +358,10 @@ fn who(judge: &Judge<'_>, record: &Record, time: Timestamp, history: &History) -
         impersonated_user: record.impersonated_user.clone(),
         source_ip: record.trusted_ip.clone(),
         source_public: record.trusted_ip.as_deref().is_some_and(actor::is_public_address),
-        source_new: is_new(&|known| known.trusted_ip == record.trusted_ip),
+        source_new: is_new(record.trusted_ip.as_deref()),
         chain: record.source_ips.split_last().map(|(_, chain)| chain.to_vec()).unwrap_or_default(),
         user_agent: record.user_agent.clone(),
-        user_agent_new: is_new(&|known| known.user_agent == record.user_agent),
+        user_agent_new: is_new(record.user_agent.as_deref()),
     }
 }
 

@@ -37,6 +37,38 @@ pub(super) fn apply(state: &Value, patch: &Value) -> Option<Value> {
     Some(after)
 }
 
+/// The parts of a CronJob that a patch names by itself.
+pub(super) fn alone(patch: &Value) -> Value {
+    let Value::Array(operations) = patch else { return patch.clone() };
+    let mut object = Value::Null;
+    for operation in operations.iter().filter(|operation| operation["op"] == "add" || operation["op"] == "replace") {
+        if let Some(path) = operation["path"].as_str().filter(|path| path.starts_with('/')) {
+            *place(&mut object, &path[1..]) = operation["value"].clone();
+        }
+    }
+    object
+}
+
+/// The value at a JSON Pointer, made where it is missing. Lists have only the elements that are named.
+fn place<'v>(value: &'v mut Value, path: &str) -> &'v mut Value {
+    path.split('/').map(|key| key.replace("~1", "/").replace("~0", "~")).fold(value, |value, key| {
+        let is_index = key == "-" || key.parse::<usize>().is_ok();
+        if !(value.is_array() && is_index || value.is_object()) {
+            *value = if is_index { Value::Array(Vec::new()) } else { Value::Object(Map::new()) };
+        }
+        match value {
+            Value::Array(elements) => {
+                let at = key.parse::<usize>().map_or(elements.len(), |at| at.min(elements.len()));
+                if at == elements.len() {
+                    elements.push(Value::Null);
+                }
+                &mut elements[at]
+            }
+            other => &mut other[key],
+        }
+    })
+}
+
 fn merge(target: &mut Value, patch: &Value) {
     let Value::Object(changes) = patch else {
         *target = patch.clone();
@@ -100,6 +132,16 @@ fn merge_list(list: &mut Value, changes: &[Value], key: &str) {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn a_patch_alone_shows_what_it_names() {
+        let patch = json!([{"op": "test", "path": "/spec/suspend", "value": true}, {"op": "remove", "path": "/spec/x"},
+            {"op": "replace", "path": "/spec/containers/3/image", "value": "a"},
+            {"op": "add", "path": "/spec/containers/-", "value": {"image": "b"}},
+            {"op": "add", "path": "/metadata/annotations/a~1b", "value": "c"}, {"op": "add", "path": "no pointer", "value": 1}]);
+        let expected = json!({"spec": {"containers": [{"image": "a"}, {"image": "b"}]}, "metadata": {"annotations": {"a/b": "c"}}});
+        assert_eq!(alone(&patch), expected);
+    }
 
     #[test]
     fn patches_merge_as_the_api_server_merges_them() {

@@ -63,15 +63,15 @@ fn logged(event: &Observation, known: Option<&State>) -> Option<State> {
     if let Some(text) = &body.state {
         return Some(State::new(text, body.source.as_deref().unwrap_or_default()));
     }
-    let text = body.patch.as_ref()?;
-    let patch = parse(text)?;
+    let patch = parse(body.patch.as_ref()?)?;
     if let Some(after) = known.and_then(|known| patch::apply(&known.object(), &patch)) {
         return Some(State::new(&after.to_string().into(), "patch on the last known state"));
     }
     if let Some(applied) = last_applied(&patch) {
         return Some(State::new(&applied.to_string().into(), "last-applied-configuration, the client's word"));
     }
-    patch.is_object().then(|| State { partial: true, ..State::new(text, "patch alone") })
+    let alone: Arc<str> = patch::alone(&patch).to_string().into();
+    Some(State { partial: true, ..State::new(&alone, "patch alone") })
 }
 
 impl State {
@@ -112,6 +112,34 @@ pub(super) fn of_children(timeline: &Timeline<'_>, jobs: &[usize], pods: &[usize
         positions.iter().find_map(state).map(|text| State::new(text, source))
     };
     of(jobs, "Job that the controller made").or_else(|| of(pods, "Pod of its Job"))
+}
+
+/// The writes among some steps that set what the CronJob runs, by position.
+pub(super) fn setters(timeline: &Timeline<'_>, steps: &BTreeMap<usize, Step>) -> Vec<usize> {
+    let mut last: (Arc<str>, Vec<String>) = ("".into(), Vec::new());
+    let mut runs_of = |state: Option<&State>| {
+        let state = state?;
+        if last.0 != state.text {
+            last = (Arc::clone(&state.text), runs(&state.object()));
+        }
+        Some(last.1.clone())
+    };
+    let sets = |(&at, step): (&usize, &Step)| {
+        let (before, after) = (runs_of(step.before.as_ref()), runs_of(step.after.as_ref()));
+        (before != after && took_effect(timeline.record(at))).then_some(at)
+    };
+    steps.iter().filter_map(sets).collect()
+}
+
+/// Image, command and arguments of each container.
+pub(super) fn runs(object: &Value) -> Vec<String> {
+    let pod = object.pointer("/spec/jobTemplate/spec/template/spec").unwrap_or(&Value::Null);
+    let lists = ["initContainers", "containers"].iter().filter_map(|list| pod.get(list)?.as_array());
+    let text = |container: &Value| {
+        let parts = ["image", "command", "args"].iter().filter_map(|key| container.get(key));
+        parts.map(print).collect::<Vec<_>>().join(" ")
+    };
+    lists.flatten().map(text).collect()
 }
 
 /// A value that a change touched.

@@ -20,6 +20,8 @@ pub(super) struct Timeline<'t> {
     writes: BTreeMap<Actor, Positions>,
     /// By actor, whatever address and client, precursors included.
     acts: BTreeMap<Actor, Positions>,
+    /// The same by address, and by client.
+    clients: BTreeMap<(Actor, &'t str), Positions>,
     objects: BTreeMap<Object, Positions>,
     deletes: BTreeMap<Object, Positions>,
     jobs: BTreeMap<Object, Positions>,
@@ -35,6 +37,7 @@ impl<'t> Timeline<'t> {
             events,
             writes: BTreeMap::new(),
             acts: BTreeMap::new(),
+            clients: BTreeMap::new(),
             objects: BTreeMap::new(),
             deletes: BTreeMap::new(),
             jobs: BTreeMap::new(),
@@ -58,7 +61,7 @@ impl<'t> Timeline<'t> {
             }
             if record.change.is_some() {
                 self.writes.entry(Actor::of(record)).or_default().push(at);
-                self.acts.entry(Actor::everywhere(record)).or_default().push(at);
+                self.act(at, record);
             }
         } else if event.meets("job_of_cronjob") {
             if let Some(owner) = cronjob_of_job(event) {
@@ -71,8 +74,16 @@ impl<'t> Timeline<'t> {
         } else if event.meets("configmap") {
             self.configmaps.entry(object(record)).or_default().push(at);
         } else {
-            self.acts.entry(Actor::everywhere(record)).or_default().push(at);
+            self.act(at, record);
         }
+    }
+
+    fn act(&mut self, at: usize, record: &'t Record) {
+        let actor = Actor::everywhere(record);
+        for client in [record.trusted_ip.as_deref(), record.user_agent.as_deref()].into_iter().flatten() {
+            self.clients.entry((actor.clone(), client)).or_default().push(at);
+        }
+        self.acts.entry(actor).or_default().push(at);
     }
 
     pub(super) fn event(&self, at: usize) -> &'t Observation {
@@ -100,6 +111,11 @@ impl<'t> Timeline<'t> {
     /// Writes to CronJobs and precursors of an actor, whatever address and client.
     pub(super) fn acts(&self, actor: &Actor) -> &[usize] {
         self.acts.get(actor).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// The acts of an actor from one address, or with one client.
+    pub(super) fn acts_with(&self, actor: &Actor, client: &'t str) -> &[usize] {
+        self.clients.get(&(actor.clone(), client)).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// All requests on one CronJob.

@@ -29,12 +29,16 @@ const CLUSTERS: usize = 40;
 /// Characters of one text.
 const TEXT: usize = 2000;
 
-/// Writes the page. `report` is what report.json holds, `runbook` what runbook.json holds, `None` where it did not run.
+/// Gives the runbook's page of an alert.
+type Pages<'p> = dyn Fn(&str) -> Option<Value> + 'p;
+
+/// Writes the page. `report` is what report.json holds, `runbook` what runbook.json holds but for its pages, `None` where
+/// it did not run.
 ///
 /// # Errors
 /// The page cannot be written.
-pub(super) fn page(report: &Value, runbook: Option<&Value>, out: &mut dyn Write) -> io::Result<()> {
-    let alerts = Alerts::new(report, runbook);
+pub(super) fn page(report: &Value, runbook: Option<&Value>, pages: &Pages<'_>, out: &mut dyn Write) -> io::Result<()> {
+    let alerts = Alerts::new(report, runbook.is_some());
     let environment = environment().map_err(io::Error::other)?;
     let template = environment.get_template("page.html").map_err(io::Error::other)?;
     let (style, script) = (unix_lines(include_str!("page.css")), unix_lines(include_str!("page.js")));
@@ -46,7 +50,7 @@ pub(super) fn page(report: &Value, runbook: Option<&Value>, out: &mut dyn Write)
         script => Cell::from_safe_string(script),
         chart => axis.map(|axis| chart(&axis, &alerts)),
         coverage => axis.map(|axis| coverage(&axis, report)),
-        d => json_cell(content(report, runbook, &alerts)),
+        d => json_cell(content(report, runbook, pages, &alerts)),
     };
     let page = template.render(context).map_err(io::Error::other)?;
     out.write_all(page.as_bytes())
@@ -124,7 +128,7 @@ fn coverage(axis: &Axis, report: &Value) -> Cell {
 }
 
 /// What the template prints beside the charts.
-fn content(report: &Value, runbook: Option<&Value>, alerts: &Alerts) -> Value {
+fn content(report: &Value, runbook: Option<&Value>, pages: &Pages<'_>, alerts: &Alerts) -> Value {
     let none = Value::Null;
     let runbook = runbook.unwrap_or(&none);
     let actors = alerts.actors();
@@ -132,7 +136,7 @@ fn content(report: &Value, runbook: Option<&Value>, alerts: &Alerts) -> Value {
     let damaged =
         list(report, "inputs").iter().filter(|input| matches!(input["status"].as_str(), Some("partial" | "failed")));
     let damaged: Vec<_> = damaged.collect();
-    let rows: Vec<_> = alerts.all.iter().take(ALERTS).enumerate().map(|(at, alert)| row(at, alert)).collect();
+    let rows: Vec<_> = alerts.all.iter().take(ALERTS).enumerate().map(|(at, alert)| row(at, alert, pages)).collect();
     json!({
         "judged": !runbook.is_null(),
         "settings": bounded(&runbook["settings"]),
@@ -174,14 +178,14 @@ fn span(report: &Value) -> Value {
     json!({"first": first.map(text::minutes), "last": last.map(text::minutes), "clusters": clusters})
 }
 
-fn row(at: usize, alert: &Alert) -> Value {
+fn row(at: usize, alert: &Alert, pages: &Pages<'_>) -> Value {
     let (verdict, severity) = (&VERDICTS[alert.verdict], &SEVERITIES[alert.severity]);
     let mut row = bounded(alert.value);
     row["at"] = (at + 1).into();
     row["verdict"] = json!({"name": verdict.name, "css": verdict.css, "note": verdict.note, "at": alert.verdict});
     row["severity"] = json!({"name": severity.name, "css": severity.css, "at": alert.severity});
     row["hits"] = alert.hits.into();
-    row["page"] = alert.runbook.map(bounded).into();
+    row["page"] = pages(alert.text("alert_id")).as_ref().map(bounded).into();
     row
 }
 
@@ -201,7 +205,9 @@ mod tests {
 
     fn printed(report: &Value, runbook: Option<&Value>) -> String {
         let mut out = Vec::new();
-        page(report, runbook, &mut out).unwrap();
+        let pages = runbook.map(|runbook| list(runbook, "alerts")).unwrap_or_default();
+        let find = |id: &str| pages.iter().find(|page| page["alert_id"] == id).cloned();
+        page(report, runbook, &find, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

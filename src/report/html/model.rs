@@ -51,7 +51,6 @@ pub(super) const SEVERITIES: [Class; 6] = [
 #[derive(Debug)]
 pub(super) struct Alert<'a> {
     pub(super) value: &'a Value,
-    pub(super) runbook: Option<&'a Value>,
     pub(super) verdict: usize,
     pub(super) severity: usize,
     pub(super) first_seen: &'a str,
@@ -90,35 +89,24 @@ fn rank(classes: &[Class], name: &str) -> usize {
 }
 
 impl<'a> Alerts<'a> {
-    pub(super) fn new(report: &'a Value, runbook: Option<&'a Value>) -> Self {
-        let judged: BTreeMap<&str, &Value> = runbook
-            .map(|runbook| list(runbook, "alerts"))
-            .unwrap_or_default()
-            .iter()
-            .map(|alert| (string(alert, "alert_id"), alert))
-            .collect();
-        let mut all: Vec<_> = list(report, "alerts")
-            .iter()
-            .map(|value| {
-                let found = judged.get(string(value, "alert_id")).copied();
-                let own = value["verdict"].as_str().filter(|_| runbook.is_some());
-                let verdict = own.or_else(|| found.and_then(|found| found["verdict"].as_str())).unwrap_or_default();
-                let (verdict, severity) = (rank(&VERDICTS, verdict), rank(&SEVERITIES, string(value, "severity")));
-                let first_seen = string(value, "first_seen");
-                Alert {
-                    value,
-                    runbook: found,
-                    verdict,
-                    severity,
-                    first_seen,
-                    time: first_seen.parse().ok(),
-                    hits: value["hits"].as_u64().unwrap_or(1),
-                    class: if runbook.is_some() { verdict } else { severity },
-                }
-            })
-            .collect();
+    pub(super) fn new(report: &'a Value, is_judged: bool) -> Self {
+        let alert = |value: &'a Value| {
+            let verdict = value["verdict"].as_str().filter(|_| is_judged).unwrap_or_default();
+            let (verdict, severity) = (rank(&VERDICTS, verdict), rank(&SEVERITIES, string(value, "severity")));
+            let first_seen = string(value, "first_seen");
+            Alert {
+                value,
+                verdict,
+                severity,
+                first_seen,
+                time: first_seen.parse().ok(),
+                hits: value["hits"].as_u64().unwrap_or(1),
+                class: if is_judged { verdict } else { severity },
+            }
+        };
+        let mut all: Vec<_> = list(report, "alerts").iter().map(alert).collect();
         all.sort_by_key(|alert| (alert.class, alert.severity, alert.time, alert.first_seen, alert.text("alert_id")));
-        Alerts { all, classes: if runbook.is_some() { &VERDICTS } else { &SEVERITIES } }
+        Alerts { all, classes: if is_judged { &VERDICTS } else { &SEVERITIES } }
     }
 
     /// Alerts and hits of each class; the last class only if something is in it.
