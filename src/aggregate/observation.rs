@@ -121,6 +121,14 @@ pub struct Record {
     pub evidence: Evidence,
 }
 
+impl Record {
+    /// Refused: 401 and 403, and what google.rpc calls PERMISSION_DENIED and UNAUTHENTICATED.
+    #[must_use]
+    pub fn is_denied(&self) -> bool {
+        matches!(self.response_code, Some(401 | 403 | 7 | 16))
+    }
+}
+
 /// What all copies of one request share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) struct CopyKey {

@@ -96,7 +96,7 @@ pub(super) fn groups<'h>(hits: &'h [Hit], suppressed: &'h [Hit], activity: &'h [
     for hit in suppressed {
         add(hit, |group, hit| group.suppressed += u64::from(hit.of_cronjob_rule));
     }
-    let counts = |hit: &&Hit| hit.record.change.is_some() || is_denied(&hit.record);
+    let counts = |hit: &&Hit| hit.record.change.is_some() || hit.record.is_denied();
     for hit in activity.iter().filter(counts) {
         add(hit, |_, _| {});
     }
@@ -118,7 +118,7 @@ impl Group {
     fn request(&mut self, record: &Record) {
         match (record.outcome, record.change) {
             (Outcome::DryRun, _) => self.dry_run += 1,
-            (Outcome::Failed, _) => self.denied += u64::from(is_denied(record)),
+            (Outcome::Failed, _) => self.denied += u64::from(record.is_denied()),
             (_, Some(Change::Created)) => self.created += 1,
             (_, Some(Change::Modified)) => self.modified += 1,
             (_, Some(Change::Deleted)) => self.deleted += 1,
@@ -145,9 +145,4 @@ impl Group {
 
 fn is_on_cronjobs(record: &Record) -> bool {
     record.resource.as_deref() == Some("cronjobs")
-}
-
-/// Refused for who asked: 401 and 403, or google.rpc UNAUTHENTICATED and PERMISSION_DENIED.
-fn is_denied(record: &Record) -> bool {
-    matches!(record.response_code, Some(401 | 403 | 7 | 16))
 }

@@ -1,9 +1,7 @@
 //! `kubesweep inspect`.
 
-use std::io::{self, Write};
-
 use super::args::{Inspect, OutputFormat};
-use super::{ExitStatus, options, progress, status, warn_if_nothing};
+use super::{ExitStatus, options, print, progress, status, warn_if_nothing};
 use crate::aggregate::{Plan, finish};
 use crate::discover::discover;
 use crate::error::Error;
@@ -28,12 +26,7 @@ pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
         OutputFormat::Text => inspection(&report),
         OutputFormat::Json => inspection_json(&report),
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            return Err(Error::Output { path: "standard output".into(), source: error });
-        }
-        _ => {}
-    }
+    print(|out| out.write_all(text.as_bytes()))?;
     if !inspect.input.quiet {
         warn_if_nothing(&report.totals);
     }

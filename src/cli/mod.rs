@@ -64,6 +64,15 @@ fn status(totals: &Totals) -> ExitStatus {
     if totals.partial + totals.failed > 0 { ExitStatus::Damaged } else { ExitStatus::Swept }
 }
 
+/// Writes to standard output. `kubesweep … | head` has what it wants.
+fn print(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    match content(&mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(|source| Error::Output { path: "standard output".into(), source }),
+    }
+}
+
 fn progress(found: &Found, quiet: bool) -> Progress {
     let bytes = found.sources.iter().map(|source| source.bytes).sum();
     Progress::new(bytes, found.sources.len(), quiet || !io::stderr().is_terminal())

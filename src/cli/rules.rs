@@ -1,10 +1,9 @@
 //! `kubesweep rules`.
 
 use std::fmt::Write as _;
-use std::io::{self, Write};
 
-use super::ExitStatus;
 use super::args::{OutputFormat, RulesAction};
+use super::{ExitStatus, print};
 use crate::error::Error;
 use crate::report::escape;
 use crate::rule::{self, FIELDS, Logic, Rule};
@@ -18,12 +17,8 @@ pub(super) fn run(action: &RulesAction) -> Result<ExitStatus, Error> {
         RulesAction::Test { rules, format } => test(&rule::load(rules)?, *format),
         RulesAction::Fields => (fields(), ExitStatus::Swept),
     };
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
-            Err(Error::Output { path: "standard output".into(), source: error })
-        }
-        _ => Ok(status),
-    }
+    print(|out| out.write_all(text.as_bytes()))?;
+    Ok(status)
 }
 
 fn list(rules: &[Rule]) -> String {

@@ -1,10 +1,9 @@
 //! `kubesweep runbook`.
 
 use std::io::{self, Write};
-use std::path::Path;
 
 use super::args::{Origin, Runbook, RunbookFormat};
-use super::{ExitStatus, options, status, sweep, warn_if_nothing};
+use super::{ExitStatus, options, print, status, sweep, warn_if_nothing};
 use crate::aggregate::{Plan, finish};
 use crate::case::{Asked, Case};
 use crate::discover::discover;
@@ -53,7 +52,7 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
         Some(mut directory) => {
             RUNBOOK_FILES.iter().try_for_each(|(name, writer)| directory.write(name, |out| writer(&report, out)))?;
         }
-        None => print(&report, runbook.format)?,
+        None => print(|out| write(&report, runbook.format, out))?,
     }
     if !runbook.input.quiet && !runbook.paths.is_empty() {
         warn_if_nothing(&finished.totals);
@@ -61,13 +60,8 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
     Ok(status(&finished.totals))
 }
 
-fn print(report: &Report<'_>, format: RunbookFormat) -> Result<(), Error> {
+/// Writes the one of the files that a format is.
+fn write(report: &Report<'_>, format: RunbookFormat, out: &mut dyn Write) -> io::Result<()> {
     let wanted = if format == RunbookFormat::Json { "runbook.json" } else { "runbook.md" };
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    let mut writers = RUNBOOK_FILES.iter().filter(|(name, _)| *name == wanted);
-    let written = writers.try_for_each(|(_, writer)| writer(report, &mut out));
-    match written.and_then(|()| out.flush()) {
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|source| Error::Output { path: Path::new("standard output").to_owned(), source }),
-    }
+    RUNBOOK_FILES.iter().filter(|(name, _)| *name == wanted).try_for_each(|(_, writer)| writer(report, out))
 }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 
 use super::args::Scan;
-use super::{ExitStatus, options, status, sweep, warn_if_nothing};
+use super::{ExitStatus, options, print, status, sweep, warn_if_nothing};
 use crate::aggregate::{Finished, finish};
 use crate::case::Asked;
 use crate::discover::discover;
@@ -50,7 +50,7 @@ pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Err
     let report = Report { finished: &finished, runbook: runbook.as_ref(), group_by: &scan.group_by };
     match directory {
         Some(directory) => write(directory, &report, &job.pack.rules, &facts(arguments, start, status))?,
-        None => print(&finished, scan)?,
+        None => print(|out| scan.format.write(&finished, out))?,
     }
     if !scan.input.quiet {
         let reports = if to_stdout { "standard output".to_owned() } else { scan.out.display().to_string() };
@@ -90,13 +90,4 @@ fn write(mut directory: Directory, report: &Report<'_>, rules: &[Rule], run: &Ru
     }
     let hashes = directory.hashes().to_vec();
     directory.write("run.json", |out| run.write(rules, &report.finished.totals, &hashes, out))
-}
-
-fn print(report: &Finished, scan: &Scan) -> Result<(), Error> {
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    match scan.format.write(report, &mut out).and_then(|()| out.flush()) {
-        // `kubesweep … | head` has what it wants.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.map_err(|source| Error::Output { path: "standard output".into(), source }),
-    }
 }

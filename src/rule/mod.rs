@@ -32,6 +32,7 @@ pub use template::Template;
 pub use tune::{Thresholds, Tuning, Warning};
 pub use value::{Operand, Test as ValueTest, Value, is_public};
 pub(crate) use value::{is_cidr, same};
+pub(crate) use view::SYSTEM_NAMESPACES;
 pub use view::View;
 pub use yaml::RuleError;
 

@@ -11,7 +11,7 @@ use crate::event::{AuditEvent, Origin, Text, User};
 use crate::json::Fields;
 
 /// Namespaces that belong to the cluster, as in Panther's rules.
-pub(super) const SYSTEM_NAMESPACES: [&str; 4] = ["kube-system", "gke-system", "kube-node-lease", "kube-public"];
+pub(crate) const SYSTEM_NAMESPACES: [&str; 4] = ["kube-system", "gke-system", "kube-node-lease", "kube-public"];
 
 /// One event; bodies are parsed when a condition first asks for them.
 #[derive(Debug)]

@@ -65,7 +65,7 @@ pub(super) fn before(judge: &Judge<'_>, record: &Record, hits: &[&Record], time:
         text: String::new(),
         succeeded: count(&|record| record.outcome == Outcome::Success),
         failed: count(&|record| record.outcome == Outcome::Failed),
-        denied: count(&is_denied),
+        denied: count(&Record::is_denied),
         dry_run: count(&|record| record.outcome == Outcome::DryRun),
         created: count(&done(Change::Created)),
         modified: count(&done(Change::Modified)),
@@ -92,11 +92,6 @@ pub(super) fn before(judge: &Judge<'_>, record: &Record, hits: &[&Record], time:
     before
 }
 
-/// 401 and 403, and what google.rpc calls PERMISSION_DENIED and UNAUTHENTICATED.
-pub(super) fn is_denied(record: &Record) -> bool {
-    matches!(record.response_code, Some(401 | 403 | 7 | 16))
-}
-
 fn place(record: &Record) -> (Option<&str>, Option<&str>) {
     (record.namespace.as_deref(), record.name.as_deref())
 }
@@ -104,8 +99,8 @@ fn place(record: &Record) -> (Option<&str>, Option<&str>) {
 /// probing before burst before routine before sporadic.
 fn class(judge: &Judge<'_>, records: &[&Record], hits: &[&Record]) -> &'static str {
     let limits = &judge.settings.limits;
-    let denied = records.iter().filter(|record| is_denied(record)).count() as u64;
-    let first_denied = records.iter().position(|record| is_denied(record));
+    let denied = records.iter().filter(|record| record.is_denied()).count() as u64;
+    let first_denied = records.iter().position(|record| record.is_denied());
     let then_done = first_denied
         .is_some_and(|at| records[at..].iter().chain(hits).any(|record| record.outcome == Outcome::Success));
     let tools: BTreeSet<_> = records.iter().map(|record| tool(record.user_agent.as_deref())).collect();

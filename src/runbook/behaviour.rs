@@ -7,13 +7,13 @@ use serde_json::Value;
 
 use super::Judge;
 use super::actor::{Actor, is_public_address, tool};
-use super::before::{is_denied, precursors};
+use super::before::precursors;
 use super::history::{Key, Known, Window};
 use super::spec::{State, Step, runs};
 use super::timeline::{after, ahead, object, took_effect};
 use crate::aggregate::{Category, Finding, Record};
 use crate::event::{Change, Outcome, Platform};
-use crate::rule::{Class, Severity};
+use crate::rule::{Class, SYSTEM_NAMESPACES, Severity};
 
 /// One request under judgement.
 pub(super) struct Facts<'f, 't> {
@@ -111,7 +111,7 @@ fn impersonates(facts: &Facts<'_, '_>) -> Option<Found> {
 fn person_in_system_namespace(facts: &Facts<'_, '_>) -> Option<Found> {
     let is_person = matches!(facts.record.principal_class, Class::Human | Class::Shared);
     let namespace = facts.record.namespace.as_deref()?;
-    let is_system = ["kube-system", "gke-system", "kube-node-lease", "kube-public"].contains(&namespace);
+    let is_system = SYSTEM_NAMESPACES.contains(&namespace);
     (is_person && is_system).then(|| ("objectRef.namespace", namespace.to_owned(), None))
 }
 
@@ -135,9 +135,7 @@ fn short_lived(facts: &Facts<'_, '_>) -> Option<Found> {
         after(judge.timeline.requests(&object(facts.record)), facts.at).iter().map(|&at| judge.timeline.record(at));
     let mut soon = later.take_while(|record| record.time.is_some_and(|later| later.duration_since(time) <= hour));
     let gone = soon.find(|record| record.change == Some(Change::Deleted) && took_effect(record))?.time?;
-    let lived = gone.duration_since(time);
-    (lived <= SignedDuration::from_hours(1))
-        .then(|| ("objectRef", format!("deleted {} s later", lived.as_secs()), None))
+    Some(("objectRef", format!("deleted {} s later", gone.duration_since(time).as_secs()), None))
 }
 
 /// Not for GitOps tools: that they set back what somebody changed is their work.
@@ -190,7 +188,7 @@ fn refused_then_allowed(facts: &Facts<'_, '_>) -> Option<Found> {
     let judge = facts.judge;
     let positions = judge.timeline.writes(&Actor::of(facts.record));
     let before = judge.timeline.within(positions, facts.record.time?, SignedDuration::from_hours(1));
-    let refused = before.iter().map(|&at| judge.timeline.record(at)).rfind(|record| is_denied(record))?;
+    let refused = before.iter().map(|&at| judge.timeline.record(at)).rfind(|record| record.is_denied())?;
     let words = super::page::Act::of(refused).what;
     Some(("history", format!("{words} at {}", refused.time?), None))
 }
