@@ -195,21 +195,39 @@ fn refused_then_allowed(facts: &Facts<'_, '_>) -> Option<Found> {
 
 /// Namespaces that are a spray.
 const SPRAYED: usize = 3;
+/// Minutes within which they are.
+const SPRAY: i64 = 10;
 
 fn sprayed(facts: &Facts<'_, '_>) -> Option<Found> {
     let judge = facts.judge;
     let own = judge.templates.get(&facts.at)?;
+    let is_same = |at: &usize| judge.templates.get(at) == Some(own) && took_effect(judge.timeline.record(*at));
+    let same: Vec<&Record> = facts.writes_around(SPRAY).filter(is_same).map(|at| judge.timeline.record(at)).collect();
+    if some_namespaces(&same).len() < SPRAYED {
+        return None;
+    }
+    // Ten minutes that begin with one of them, at the latest with this one.
+    let span = SignedDuration::from_mins(SPRAY);
+    let starts = same.iter().enumerate().take_while(|(_, record)| record.time <= facts.record.time);
+    let windows = starts.filter_map(|(start, first)| {
+        let start_time = first.time?;
+        let is_within = |record: &Record| record.time.is_some_and(|time| time.duration_since(start_time) <= span);
+        Some(&same[start..start + same[start..].partition_point(|record| is_within(record))])
+    });
+    let found = windows.map(some_namespaces).find(|found| found.len() >= SPRAYED)?;
+    Some(("spec", found.into_iter().collect::<Vec<_>>().join(", "), None))
+}
+
+/// Namespaces of some requests, no more than it takes.
+fn some_namespaces<'r>(records: &[&'r Record]) -> BTreeSet<&'r str> {
     let mut found = BTreeSet::new();
-    for at in facts.writes_around(10) {
-        let record = judge.timeline.record(at);
-        if took_effect(record) && judge.templates.get(&at) == Some(own) {
-            found.extend(record.namespace.as_deref());
-        }
+    for record in records {
+        found.extend(record.namespace.as_deref());
         if found.len() >= SPRAYED {
-            return Some(("spec", found.into_iter().collect::<Vec<_>>().join(", "), None));
+            break;
         }
     }
-    None
+    found
 }
 
 /// Tools that people use by hand, which write no such label of their own.

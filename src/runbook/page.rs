@@ -384,18 +384,26 @@ fn since(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Since {
         deleted: gone.and_then(|gone| gone.time),
         deleted_by: gone.and_then(|gone| gone.username.clone()),
     };
-    since.text = since_text(&since, judge.coverage.end(record.cluster.as_deref()));
+    // A deletecollection names no object, and its selector may leave this one.
+    let (cluster, namespace, _) = object;
+    let swept = timeline.since(timeline.deletes(&(cluster, namespace, None)), record.time.unwrap_or(time)).first();
+    let swept = swept.map(|&at| timeline.record(at));
+    since.text = since_text(&since, swept, judge.coverage.end(record.cluster.as_deref()));
     since
 }
 
-fn since_text(since: &Since, end: Option<Timestamp>) -> String {
+fn since_text(since: &Since, swept: Option<&Record>, end: Option<Timestamp>) -> String {
     let span = since.first_job.zip(since.last_job).map(|(first, last)| format!(" (first {first}, last {last})"));
     let jobs =
         format!("{} started{}, {}", plural(since.jobs, "Job"), span.unwrap_or_default(), plural(since.pods, "Pod"));
     let end = end.map_or_else(|| "the end of the dump".to_owned(), |end| format!("the end of the dump, {end}"));
-    match since.deleted {
-        Some(time) => format!("{jobs}; deleted {time} by {}", since.deleted_by.as_deref().unwrap_or("-")),
-        None => format!("{jobs}; no delete logged: probably still there at {end}"),
+    let user = |record: &Record| record.username.clone().unwrap_or_else(|| "-".to_owned());
+    match (since.deleted, swept.and_then(|swept| Some((swept.time?, user(swept))))) {
+        (Some(time), _) => format!("{jobs}; deleted {time} by {}", since.deleted_by.as_deref().unwrap_or("-")),
+        (None, Some((time, user))) => {
+            format!("{jobs}; perhaps deleted {time}: deletecollection in the namespace by {user}")
+        }
+        (None, None) => format!("{jobs}; no delete logged: probably still there at {end}"),
     }
 }
 

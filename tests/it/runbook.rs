@@ -402,3 +402,26 @@ fn who_shares_a_credential_does_not_inherit_its_history() {
     let last = book["alerts"].as_array().unwrap().iter().find(|alert| alert["hits"] == 2).unwrap();
     assert_eq!((&last["history_level"], &last["decided_by"]), (&json!("E0"), &json!("n/foreign")));
 }
+
+/// Three namespaces within ten minutes are a spray, in eighteen they are none; a deletecollection is said to be one.
+#[test]
+fn sprays_and_sweeps_are_told_by_the_minute() {
+    let write = |cluster: &str, minutes: i64, namespace: &str| {
+        let words = json!({"user": "a", "verb": "create", "namespace": namespace, "name": "x", "code": 201, "minutes": minutes});
+        line(cluster, &event(&words, &format!("{cluster}{namespace}")))
+    };
+    let mut sweep = event(&json!({"user": "b", "verb": "deletecollection", "namespace": "n1", "minutes": 5}), "d");
+    sweep.as_object_mut().unwrap().remove("responseObject");
+    let dumped = |minutes: [i64; 3], cluster: &str| {
+        [write(cluster, minutes[0], "n1"), write(cluster, minutes[1], "n2"), write(cluster, minutes[2], "n3")].concat()
+    };
+    let text = [dumped([-18, -9, 0], "SLOW"), dumped([-8, -4, 0], "FAST"), line("FAST", &sweep)].concat();
+    let (_directory, file) = dump(&text);
+    let book = runbook(&[file], &[]);
+    for alert in book["alerts"].as_array().unwrap() {
+        let is_flagged = alert["red_flags"].to_string().contains("CJ-BEH-17");
+        assert_eq!(is_flagged, alert["cluster"] == "FAST", "{} {}", alert["cluster"], alert["namespace"]);
+        let is_swept = alert["since"]["text"].as_str().unwrap().contains("perhaps deleted");
+        assert_eq!(is_swept, alert["cluster"] == "FAST" && alert["namespace"] == "n1");
+    }
+}
