@@ -25,6 +25,9 @@ pub enum Error {
     /// The report directory holds something already.
     #[error("{path} is not empty; choose another directory with -o, or --force to overwrite a report in it", path = .0.display())]
     OutputNotEmpty(PathBuf),
+    /// Temporary files cannot be used.
+    #[error("cannot use temporary files in {dir}: {0}; set TMPDIR to a directory with room", dir = std::env::temp_dir().display())]
+    Temporary(io::Error),
     /// A case file that cannot be used.
     #[error("case file {path}: {problem}", path = .path.display())]
     Case {

@@ -24,15 +24,18 @@
 //! - [`report`] prints; it computes no new fact.
 //! - [`events`] prints what passes by, instead of counting hits.
 //! - [`sweep`] is the loop over sources and threads, [`cli`] the command line, [`progress`] the display.
-//! - [`json`] and [`time`] read what logs write, leniently; [`schedule`] reads schedules as Kubernetes does.
+//! - [`json`] and [`time`] read what logs write, leniently; [`schedule`] reads schedules as Kubernetes does; [`spill`]
+//!   sorts more than memory holds.
 //!
 //! # Invariants
 //!
 //! 1. Nothing is lost quietly: every record ends in exactly one counter, `records = events + not_audit + malformed`.
 //! 2. Reports are a function of input bytes and options: not of threads, walk order, hash seed, clock or locale.
-//! 3. Memory is bounded by threads × largest record and by what is kept, never by the size of the input.
+//! 3. Memory is bounded by threads × largest record, a fixed buffer for sorting, and by alerts, groups, inputs and writes
+//!    on CronJobs; never by the size of the input or the number of hits.
 //! 4. One bad source cannot end the run, hide another, or turn the exit status to success.
-//! 5. `normalize`, `evaluate`, `aggregate` and `runbook` cannot fail and touch nothing outside.
+//! 5. `normalize`, `evaluate`, `aggregate` and `runbook` cannot fail and touch nothing outside, but for the temporary
+//!    files of a sort.
 //! 6. Text from the log is hostile: it is escaped by the format that prints it, and only there.
 //! 7. No network, and no `unsafe` in this crate.
 
@@ -40,6 +43,7 @@ pub mod error;
 pub mod json;
 mod paths;
 pub mod schedule;
+pub mod spill;
 pub mod time;
 
 pub mod discover;

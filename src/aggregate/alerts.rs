@@ -1,6 +1,7 @@
 //! Hits → alerts: all hits of one rule, cluster and dedup key within a window that the first hit opens.
 
 use std::collections::BTreeSet;
+use std::io;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -9,6 +10,7 @@ use super::finding::Verdict;
 use super::finish::Hit;
 use crate::decode::sha256;
 use crate::rule::{Pack, Rule, Severity};
+use crate::spill::Sorted;
 
 /// One alert. The row of `alerts.csv`.
 #[derive(Debug, Clone, Serialize)]
@@ -37,40 +39,69 @@ pub struct Alert {
     pub verdict: Option<Verdict>,
 }
 
-/// Opens windows over hits and writes each hit's alert into it; hits of a window that stays below the threshold of
-/// its rule are taken out and given back. Alerts come by first hit, rule, cluster and key.
-pub(super) fn open(hits: &mut Vec<Hit>, pack: &Pack) -> (Vec<Alert>, Vec<Hit>) {
-    hits.sort_by(|left, right| left.alert_order().cmp(&right.alert_order()));
-    let mut alerts = Vec::new();
-    let (mut kept, mut below) = (Vec::with_capacity(hits.len()), Vec::new());
-    let mut rest = std::mem::take(hits).into_iter().peekable();
-    while let Some(first) = rest.next() {
-        let Some(rule) = pack.rule(first.rule_id.as_deref().unwrap_or_default()) else { continue };
-        let mut window = vec![first];
-        while let Some(hit) = rest.next_if(|hit| belongs(hit, &window[0], rule.dedup_period)) {
-            window.push(hit);
-        }
-        if reaches(&window, rule) {
-            let alert = alert(&window);
-            kept.extend(window.into_iter().map(|hit| Hit { alert_id: Some(alert.alert_id.clone()), ..hit }));
-            alerts.push(alert);
-        } else {
-            below.append(&mut window);
-        }
-    }
-    *hits = kept;
-    alerts.sort_by(|left, right| order(left).cmp(&order(right)));
-    (alerts, below)
+/// Hits of one alert, or of none where they stay below the threshold of their rule.
+struct Window {
+    first: Hit,
+    hits: u64,
+    last_seen: Option<Timestamp>,
+    /// The values that a distinct threshold counts.
+    distinct: BTreeSet<String>,
 }
 
-/// Whether a window has as many hits, or distinct values, as the rule asks for.
-fn reaches(window: &[Hit], rule: &Rule) -> bool {
-    let count = if rule.distinct.is_some() {
-        window.iter().filter_map(|hit| hit.distinct.as_ref()).collect::<BTreeSet<_>>().len()
-    } else {
-        window.len()
-    };
-    count as u64 >= rule.threshold
+/// Opens windows over hits in alert order, and gives each hit out with the id of its alert, or without one where its
+/// window stays below the threshold of its rule. Alerts come by first hit, rule, cluster and key.
+pub(super) fn open(hits: &Sorted<Hit>, pack: &Pack, give: &mut dyn FnMut(Hit)) -> io::Result<Vec<Alert>> {
+    let mut windows: Vec<(u64, Option<Alert>)> = Vec::new();
+    let mut open: Option<Window> = None;
+    let mut close = |window: Option<Window>| windows.extend(window.map(|window| (window.hits, alert(&window, pack))));
+    for hit in hits.iter()? {
+        let hit = hit?;
+        match &mut open {
+            Some(window) if belongs(&hit, &window.first, period(&window.first, pack)) => window.add(&hit),
+            _ => {
+                close(open.take());
+                open = Some(Window::new(hit.into_owned()));
+            }
+        }
+    }
+    close(open);
+    let ids = windows.iter().flat_map(|(hits, alert)| {
+        let id = alert.as_ref().map(|alert| &alert.alert_id);
+        (0..*hits).map(move |_| id)
+    });
+    for (hit, id) in hits.iter()?.zip(ids) {
+        give(Hit { alert_id: id.cloned(), distinct: None, ..hit?.into_owned() });
+    }
+    let mut alerts: Vec<Alert> = windows.into_iter().filter_map(|(_, alert)| alert).collect();
+    alerts.sort_by(|left, right| order(left).cmp(&order(right)));
+    Ok(alerts)
+}
+
+impl Window {
+    fn new(first: Hit) -> Self {
+        let distinct = first.distinct.clone().into_iter().collect();
+        Window { hits: 1, last_seen: first.record.time, distinct, first }
+    }
+
+    fn add(&mut self, hit: &Hit) {
+        self.hits += 1;
+        self.last_seen = hit.record.time;
+        self.distinct.extend(hit.distinct.clone());
+    }
+
+    /// Whether it has as many hits, or distinct values, as the rule asks for.
+    fn reaches(&self, rule: &Rule) -> bool {
+        let count = if rule.distinct.is_some() { self.distinct.len() as u64 } else { self.hits };
+        count >= rule.threshold
+    }
+}
+
+fn rule_of<'p>(hit: &Hit, pack: &'p Pack) -> Option<&'p Rule> {
+    pack.rule(hit.rule_id.as_deref()?)
+}
+
+fn period(hit: &Hit, pack: &Pack) -> SignedDuration {
+    rule_of(hit, pack).map_or(SignedDuration::ZERO, |rule| rule.dedup_period)
 }
 
 fn order(alert: &Alert) -> impl Ord + '_ {
@@ -88,16 +119,17 @@ fn belongs(hit: &Hit, first: &Hit, period: SignedDuration) -> bool {
         }
 }
 
-/// The alert of a window, with the title of its first hit.
-fn alert(window: &[Hit]) -> Alert {
-    let hit = &window[0];
+/// The alert of a window that reaches its threshold, with the title of its first hit.
+fn alert(window: &Window, pack: &Pack) -> Option<Alert> {
+    let hit = &window.first;
+    rule_of(hit, pack).filter(|rule| window.reaches(rule))?;
     let time = hit.record.time.map(|time| time.to_string()).unwrap_or_default();
     let dedup_key = hit.dedup_key.clone().unwrap_or_default();
     let rule_id = hit.rule_id.clone().unwrap_or_default();
     let parts = [rule_id.as_str(), hit.record.cluster.as_deref().unwrap_or_default(), &dedup_key, &time];
     let mut alert_id = sha256(parts.join("\0").as_bytes());
     alert_id.truncate(16);
-    Alert {
+    Some(Alert {
         alert_id,
         rule_id,
         severity: hit.severity.unwrap_or(Severity::Info),
@@ -105,11 +137,11 @@ fn alert(window: &[Hit]) -> Alert {
         cluster: hit.record.cluster.clone(),
         namespace: hit.record.namespace.clone(),
         username: hit.record.username.clone(),
-        hits: window.len() as u64,
+        hits: window.hits,
         first_seen: hit.record.time,
-        last_seen: window.last().and_then(|hit| hit.record.time),
+        last_seen: window.last_seen,
         dedup_key,
         mitre: hit.mitre.clone(),
         verdict: None,
-    }
+    })
 }

@@ -57,7 +57,8 @@ pub(super) fn read(event: &AuditEvent<'_>, texts: &mut Interner) -> Option<Box<B
     let mut body = Body::default();
     match event.object_ref.resource.as_deref() {
         Some("cronjobs") => {
-            let is_patch = event.verb.as_deref() == Some("patch");
+            // A patch of the status changes no spec.
+            let is_patch = event.verb.as_deref() == Some("patch") && event.object_ref.subresource.is_none();
             cronjob(&mut body, request.as_ref(), response.as_ref(), is_patch, texts);
         }
         Some("jobs") => workload(&mut body, [response.as_ref(), request.as_ref()], texts, |object| {
@@ -82,7 +83,7 @@ fn cronjob(body: &mut Body, request: Option<&Value>, response: Option<&Value>, i
     if let Some((source, object)) = whole {
         body.state = Some(texts.keep(&reduced(object)));
         body.source = Some(source.to_owned());
-    } else if let Some(patch) = request.filter(|patch| patch.is_array() || patch.is_object() && is_patch) {
+    } else if let Some(patch) = request.filter(|patch| is_patch && (patch.is_array() || patch.is_object())) {
         body.patch = Some(texts.keep(patch));
     }
 }

@@ -1,35 +1,42 @@
 //! The same request, logged more than once: stages, overlapping exports, repeated deliveries, split entries.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::Evidence;
 use super::observation::Observation;
+use crate::spill::Sorted;
 
-/// Collapses copies; gives the survivors, and where the others lie.
-pub(super) fn collapse(mut observations: Vec<Observation>) -> (Vec<Observation>, Vec<Evidence>) {
-    observations.sort_by(|left, right| (&left.key, left.evidence()).cmp(&(&right.key, right.evidence())));
-    let (mut survivors, mut duplicates) = (Vec::new(), Vec::new());
-    for request in chunks(observations, |left, right| left.key.request == right.key.request) {
-        for copies in same_request(request) {
-            survivors.push(survivor(copies, &mut duplicates));
+/// Collapses copies: gives out the survivors, and where the others lie.
+pub(super) fn collapse(
+    observations: Sorted<Observation>,
+    survivors: &mut dyn FnMut(Observation),
+    duplicates: &mut dyn FnMut(&Evidence),
+) -> io::Result<()> {
+    let mut request: Vec<Observation> = Vec::new();
+    let mut settle = |request: &mut Vec<Observation>| {
+        for copies in same_request(std::mem::take(request)) {
+            survivors(survivor(copies, duplicates));
+        }
+    };
+    for observation in observations.into_values()? {
+        let observation = observation?;
+        match request.last_mut() {
+            Some(last) if last.key == observation.key && last.evidence() == observation.evidence() => {
+                last.seen_again(observation);
+            }
+            Some(last) if last.key.request != observation.key.request => {
+                settle(&mut request);
+                request.push(observation);
+            }
+            _ => request.push(observation),
         }
     }
-    (survivors, duplicates)
-}
-
-/// Splits a sorted list where neighbours differ.
-fn chunks<T>(items: Vec<T>, same: impl Fn(&T, &T) -> bool) -> Vec<Vec<T>> {
-    let mut groups: Vec<Vec<T>> = Vec::new();
-    for item in items {
-        match groups.last_mut() {
-            Some(group) if same(&group[0], &item) => group.push(item),
-            _ => groups.push(vec![item]),
-        }
-    }
-    groups
+    settle(&mut request);
+    Ok(())
 }
 
 /// Groups records that agree in audit id, action and target by the time they were received.
@@ -63,7 +70,7 @@ fn same_request(records: Vec<Observation>) -> Vec<Vec<Observation>> {
 }
 
 /// The copy that says most, with what any copy knows of its origin.
-fn survivor(mut copies: Vec<Observation>, duplicates: &mut Vec<Evidence>) -> Observation {
+fn survivor(mut copies: Vec<Observation>, duplicates: &mut dyn FnMut(&Evidence)) -> Observation {
     copies.sort_by(|left, right| right.rank().cmp(&left.rank()));
     let count = copies.len() as u64;
     let leaked = copies.iter().all(|copy| copy.leaked_category.is_some());
@@ -89,7 +96,7 @@ fn survivor(mut copies: Vec<Observation>, duplicates: &mut Vec<Evidence>) -> Obs
         record.region = record.region.take().or(other.region);
         kept.body = kept.body.or(copy.body);
         if !copy.matches.is_empty() || other.resource.as_deref() == Some("cronjobs") {
-            duplicates.push(other.evidence);
+            duplicates(&other.evidence);
         }
     }
     if !leaked {

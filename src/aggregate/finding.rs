@@ -21,7 +21,7 @@ pub enum Category {
 }
 
 /// An indicator that fits, with the text that it fits.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Finding {
     /// The indicator's id.
     pub id: String,
@@ -40,6 +40,14 @@ pub struct Finding {
     /// Whether that text was decoded from base64.
     #[serde(skip)]
     pub decoded: bool,
+}
+
+impl Finding {
+    /// Roughly the bytes that it holds in memory.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        size_of::<Self>() + [&self.id, &self.name, &self.place, &self.text].map(String::len).iter().sum::<usize>()
+    }
 }
 
 /// What the runbook makes of an alert, ascending. Never `benign`: a dump cannot prove that.

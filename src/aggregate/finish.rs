@@ -1,10 +1,12 @@
 //! From observations to what reports print. Nothing is counted before this.
 
-use std::collections::BTreeSet;
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::io;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::alerts::{self, Alert};
 use super::copies;
@@ -13,12 +15,13 @@ use super::finding::Finding;
 use super::ledger::{Input, Totals};
 use super::observation::{Observation, Record};
 use super::summary::{self, Group};
-use super::{Evidence, Tally};
+use super::{Evidence, HELD, Tally};
 use crate::discover::Window;
 use crate::rule::{Pack, Rule, RuleMatch, Severity, Suppression};
+use crate::spill::{Line, Sorted, Sorter};
 
 /// A rule match, a suppressed match, or (with no rule) a CronJob request that no rule matched.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields of hits.jsonl, documented in the README")]
 pub struct Hit {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,23 +36,20 @@ pub struct Hit {
     pub title: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dedup_key: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mitre: Vec<String>,
     #[serde(flatten)]
     pub record: Arc<Record>,
     /// What the runbook finds in the CronJob that it leaves.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indicators: Vec<Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suppressed_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The value that a distinct threshold counts.
-    #[serde(skip)]
+    /// The value that a distinct threshold counts; gone once its alert is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) distinct: Option<String>,
-    /// Whether its rule is one on CronJobs.
-    #[serde(skip)]
-    pub(super) of_cronjob_rule: bool,
 }
 
 impl Hit {
@@ -65,7 +65,6 @@ impl Hit {
             suppressed_by: by,
             reason,
             distinct: found.distinct,
-            of_cronjob_rule: rule.is_on_cronjobs(),
             ..Hit::activity(record)
         }
     }
@@ -84,25 +83,32 @@ impl Hit {
             suppressed_by: None,
             reason: None,
             distinct: None,
-            of_cronjob_rule: false,
         }
     }
 
     /// Order in which windows open.
-    pub(super) fn alert_order(&self) -> impl Ord + '_ {
-        (
-            &self.rule_id,
-            &self.record.cluster,
-            &self.dedup_key,
-            self.record.time.is_none(),
-            self.record.time,
-            &self.record.evidence,
-        )
+    pub(super) fn alert_order(&self, other: &Self) -> Ordering {
+        let rules = self.rule_id.cmp(&other.rule_id).then_with(|| self.record.cluster.cmp(&other.record.cluster));
+        rules.then_with(|| self.dedup_key.cmp(&other.dedup_key)).then_with(|| self.time_order(other))
     }
 
     /// Order in reports: time (absent last), place, rule.
-    fn report_order(&self) -> impl Ord + '_ {
-        (self.record.time.is_none(), self.record.time, &self.record.evidence, &self.rule_id)
+    pub(super) fn report_order(&self, other: &Self) -> Ordering {
+        self.time_order(other).then_with(|| self.rule_id.cmp(&other.rule_id))
+    }
+
+    /// Time (absent last), place.
+    pub(super) fn time_order(&self, other: &Self) -> Ordering {
+        let (left, right) = (&self.record, &other.record);
+        (left.time.is_none(), left.time, &left.evidence).cmp(&(right.time.is_none(), right.time, &right.evidence))
+    }
+}
+
+impl Line for Hit {
+    fn weight(&self) -> usize {
+        let texts = [&self.title, &self.dedup_key].map(|text| text.as_ref().map_or(0, String::len));
+        let indicators = self.indicators.iter().map(Finding::weight);
+        size_of::<Self>() + self.record.weight() + texts.iter().sum::<usize>() + indicators.sum::<usize>()
     }
 }
 
@@ -121,17 +127,17 @@ pub struct Plan {
 #[derive(Debug)]
 pub struct Finished {
     /// Hits by time.
-    pub hits: Vec<Hit>,
+    pub hits: Sorted<Hit>,
     /// Suppressed matches by time.
-    pub suppressed: Vec<Hit>,
+    pub suppressed: Sorted<Hit>,
     /// Other CronJob requests by time; the controllers' status updates are left out.
-    pub activity: Vec<Hit>,
+    pub activity: Sorted<Hit>,
     /// Alerts by first hit.
     pub alerts: Vec<Alert>,
     /// Groups, most hits first.
     pub summary: Vec<Group>,
     /// Requests on CronJobs and whatever else the runbook asks for, history included, by time.
-    pub timeline: Vec<Observation>,
+    pub timeline: Sorted<Observation>,
     /// Days covered.
     pub coverage: Vec<Day>,
     /// The same, by the hour.
@@ -143,37 +149,96 @@ pub struct Finished {
 }
 
 /// Collapses copies, decides, opens windows, groups and sorts.
-#[must_use]
-pub fn finish(tally: Tally, pack: &Pack, plan: &Plan) -> Finished {
-    let (survivors, duplicates) = copies::collapse(tally.observations);
-    let (mut hits, mut suppressed, mut activity) = (Vec::new(), Vec::new(), Vec::new());
-    let mut timeline: Vec<Observation> =
-        survivors.into_iter().filter(|observation| kept(observation, plan.window)).collect();
-    for observation in &mut timeline {
-        classify(observation, pack);
-    }
-    for observation in timeline.iter_mut().filter(|observation| in_window(observation, plan)) {
-        sort_out(observation, pack, &mut hits, &mut suppressed, &mut activity);
-    }
-    timeline.retain(|observation| !observation.interests.is_empty());
-    timeline.sort_by(|left, right| left.order().cmp(&right.order()));
-    let (alerts, below) = alerts::open(&mut hits, pack);
-    activity.extend(unlisted(below, &hits, &suppressed));
-    for list in [&mut hits, &mut suppressed, &mut activity] {
-        list.sort_by(|left, right| left.report_order().cmp(&right.report_order()));
-    }
-    let inputs = inputs(tally.inputs, &hits, &duplicates);
-    Finished {
-        summary: summary::groups(&hits, &suppressed, &activity, &plan.group_by),
+///
+/// # Errors
+/// A temporary file cannot be read or written.
+pub fn finish(tally: Tally, pack: &Pack, plan: &Plan) -> io::Result<Finished> {
+    let mut sorting = Sorting::new(pack, plan);
+    let mut counts = Counts::default();
+    let duplicates = &mut |evidence: &Evidence| counts.of(evidence).duplicates += 1;
+    copies::collapse(tally.observations.finish()?, &mut |kept| sorting.add(kept), duplicates)?;
+    let suppressed = sorting.suppressed.finish()?;
+    let mut activity = sorting.activity;
+    let (mut hits, mut below) = (Sorter::new(Hit::report_order, HELD), Sorter::new(Hit::report_order, HELD));
+    let alerts = alerts::open(&sorting.hits.finish()?, pack, &mut |hit| match hit.alert_id {
+        Some(_) => {
+            counts.of(&hit.record.evidence).hits += 1;
+            hits.push(hit);
+        }
+        None => below.push(hit),
+    })?;
+    let hits = hits.finish()?;
+    unlisted(&below.finish()?, [&hits, &suppressed], &mut |hit| activity.push(hit))?;
+    let activity = activity.finish()?;
+    let inputs = counts.written_into(tally.inputs);
+    Ok(Finished {
+        summary: summary::groups([&hits, &suppressed, &activity], pack, &plan.group_by)?,
         totals: Totals::of(&inputs),
         coverage: tally.coverage.days(),
         cells: tally.coverage,
-        timeline,
+        timeline: sorting.timeline.finish()?,
         hits,
         suppressed,
         activity,
         alerts,
         inputs,
+    })
+}
+
+/// Survivors by what they are.
+struct Sorting<'p> {
+    pack: &'p Pack,
+    plan: &'p Plan,
+    hits: Sorter<Hit>,
+    suppressed: Sorter<Hit>,
+    activity: Sorter<Hit>,
+    timeline: Sorter<Observation>,
+}
+
+impl<'p> Sorting<'p> {
+    fn new(pack: &'p Pack, plan: &'p Plan) -> Self {
+        Sorting {
+            pack,
+            plan,
+            hits: Sorter::new(Hit::alert_order, HELD),
+            suppressed: Sorter::new(Hit::report_order, HELD),
+            activity: Sorter::new(Hit::report_order, HELD),
+            timeline: Sorter::new(Observation::time_order, HELD),
+        }
+    }
+
+    fn add(&mut self, mut observation: Observation) {
+        if !kept(&observation, self.plan.window) {
+            return;
+        }
+        classify(&mut observation, self.pack);
+        if in_window(&observation, self.plan) {
+            self.list(&mut observation);
+        }
+        if !observation.interests.is_empty() {
+            self.timeline.push(observation);
+        }
+    }
+
+    fn list(&mut self, observation: &mut Observation) {
+        let leaked = observation.leaked_category.as_ref().map(|category| Suppression {
+            by: "category".to_owned(),
+            reason: format!("an audit event logged under Azure's category {category}"),
+        });
+        let mut listed = false;
+        for mut found in std::mem::take(&mut observation.matches) {
+            let Some(rule) = self.pack.rule(&found.rule_id) else { continue };
+            let record = &observation.record;
+            let own = found.suppressed.take();
+            found.suppressed = leaked.clone().or(own).or_else(|| tuned(&found, record));
+            observation.is_hit |= found.suppressed.is_none();
+            let list = if found.suppressed.is_some() { &mut self.suppressed } else { &mut self.hits };
+            list.push(Hit::of_rule(Arc::clone(record), found, rule));
+            listed = true;
+        }
+        if !listed && is_activity(&observation.record) {
+            self.activity.push(Hit::activity(Arc::clone(&observation.record)));
+        }
     }
 }
 
@@ -197,32 +262,6 @@ fn in_window(observation: &Observation, plan: &Plan) -> bool {
     }
 }
 
-fn sort_out(
-    observation: &mut Observation,
-    pack: &Pack,
-    hits: &mut Vec<Hit>,
-    suppressed: &mut Vec<Hit>,
-    activity: &mut Vec<Hit>,
-) {
-    let record = &observation.record;
-    let leaked = observation.leaked_category.as_ref().map(|category| Suppression {
-        by: "category".to_owned(),
-        reason: format!("an audit event logged under Azure's category {category}"),
-    });
-    let mut listed = false;
-    for mut found in std::mem::take(&mut observation.matches) {
-        let Some(rule) = pack.rule(&found.rule_id) else { continue };
-        let own = found.suppressed.take();
-        found.suppressed = leaked.clone().or(own).or_else(|| tuned(&found, record));
-        let list = if found.suppressed.is_some() { &mut *suppressed } else { &mut *hits };
-        list.push(Hit::of_rule(Arc::clone(record), found, rule));
-        listed = true;
-    }
-    if !listed && is_activity(record) {
-        activity.push(Hit::activity(Arc::clone(record)));
-    }
-}
-
 /// The first tuning entry that fits, now that the cluster is known as well as any copy knows it.
 fn tuned(found: &RuleMatch, record: &Record) -> Option<Suppression> {
     found
@@ -233,13 +272,24 @@ fn tuned(found: &RuleMatch, record: &Record) -> Option<Suppression> {
 }
 
 /// CronJob requests whose only matches stayed below a threshold: they are activity as if nothing had matched.
-fn unlisted(below: Vec<Hit>, hits: &[Hit], suppressed: &[Hit]) -> Vec<Hit> {
-    if below.is_empty() {
-        return Vec::new();
+fn unlisted(below: &Sorted<Hit>, listed: [&Sorted<Hit>; 2], give: &mut dyn FnMut(Hit)) -> io::Result<()> {
+    let mut records: BTreeMap<Evidence, Arc<Record>> = BTreeMap::new();
+    for hit in below.iter()? {
+        let record = Arc::clone(&hit?.record);
+        if is_activity(&record) {
+            records.insert(record.evidence.clone(), record);
+        }
     }
-    let mut listed: BTreeSet<Evidence> = hits.iter().chain(suppressed).map(|hit| hit.record.evidence.clone()).collect();
-    let records = below.into_iter().map(|hit| hit.record);
-    records.filter(|record| is_activity(record) && listed.insert(record.evidence.clone())).map(Hit::activity).collect()
+    if records.is_empty() {
+        return Ok(());
+    }
+    for list in listed {
+        for hit in list.iter()? {
+            records.remove(&hit?.record.evidence);
+        }
+    }
+    records.into_values().map(Hit::activity).for_each(give);
+    Ok(())
 }
 
 /// Requests on CronJobs; the controllers' status updates are left out.
@@ -254,21 +304,29 @@ fn is_controller_noise(record: &Record) -> bool {
         && record.username.as_deref().is_some_and(|user| writers.contains(&user))
 }
 
-/// Rows by path and member, with the counts that only `finish` knows.
-fn inputs(mut inputs: Vec<Input>, hits: &[Hit], duplicates: &[Evidence]) -> Vec<Input> {
-    inputs.sort_by(|left, right| (&left.path, &left.member).cmp(&(&right.path, &right.member)));
-    let find = |inputs: &[Input], evidence: &Evidence| {
-        inputs.binary_search_by(|input| (&input.path, &input.member).cmp(&(&evidence.path, &evidence.member))).ok()
-    };
-    for hit in hits {
-        if let Some(at) = find(&inputs, &hit.record.evidence) {
-            inputs[at].hits += 1;
-        }
+/// What only `finish` knows of inputs.
+#[derive(Default)]
+struct Counts(BTreeMap<(Arc<str>, Option<Arc<str>>), Count>);
+
+#[derive(Default)]
+struct Count {
+    hits: u64,
+    duplicates: u64,
+}
+
+impl Counts {
+    fn of(&mut self, evidence: &Evidence) -> &mut Count {
+        self.0.entry((Arc::clone(&evidence.path), evidence.member.clone())).or_default()
     }
-    for evidence in duplicates {
-        if let Some(at) = find(&inputs, evidence) {
-            inputs[at].duplicates += 1;
+
+    /// Rows by path and member.
+    fn written_into(mut self, mut inputs: Vec<Input>) -> Vec<Input> {
+        inputs.sort_by(|left, right| (&left.path, &left.member).cmp(&(&right.path, &right.member)));
+        for input in &mut inputs {
+            if let Some(count) = self.0.remove(&(Arc::clone(&input.path), input.member.clone())) {
+                (input.hits, input.duplicates) = (count.hits, count.duplicates);
+            }
         }
+        inputs
     }
-    inputs
 }

@@ -11,8 +11,6 @@ mod ledger;
 mod observation;
 mod summary;
 
-use std::collections::BTreeMap;
-
 pub use alerts::Alert;
 pub use body::{Body, Interner};
 pub use coverage::{Coverage, Day, Gap};
@@ -23,38 +21,41 @@ pub use ledger::{Input, Status, Totals};
 pub use observation::{Actor, Evidence, Observation, Record, Seen};
 pub use summary::{GROUP_FIELDS, Group, is_group_field};
 
+use crate::spill::Sorter;
+
+/// Bytes that each list of hits or observations holds in memory; the rest goes to temporary files.
+const HELD: usize = 8 << 20;
+
 /// Everything that a sweep of some sources found. Merging is union, so neither order nor grouping matters.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Tally {
     /// Requests on CronJobs, and other rule matches.
-    pub observations: Vec<Observation>,
+    pub observations: Sorter<Observation>,
     /// When each cluster was seen.
     pub coverage: Coverage,
     /// A row per input.
     pub inputs: Vec<Input>,
 }
 
+impl Default for Tally {
+    fn default() -> Self {
+        let observations = Sorter::new(Observation::copy_order, HELD);
+        Tally { observations, coverage: Coverage::default(), inputs: Vec::new() }
+    }
+}
+
 impl Tally {
-    /// The union of two.
+    /// The union of two. A record that both kept stays one.
     #[must_use]
-    pub fn merge(mut self, mut other: Tally) -> Tally {
-        self.observations.append(&mut other.observations);
-        self.inputs.append(&mut other.inputs);
-        self.coverage.merge(other.coverage);
+    pub fn merge(mut self, other: Tally) -> Tally {
+        self.add(other);
         self
     }
 
-    /// Takes in what a second pass over the same sources kept: a record that the first one kept too stays one.
-    #[must_use]
-    pub fn with_acts(mut self, acts: Vec<Observation>) -> Tally {
-        let places = self.observations.iter().enumerate();
-        let known: BTreeMap<Evidence, usize> = places.map(|(at, known)| (known.evidence().clone(), at)).collect();
-        for act in acts {
-            match known.get(act.evidence()) {
-                Some(&at) => self.observations[at].interests.extend(act.interests),
-                None => self.observations.push(act),
-            }
-        }
-        self
+    /// Takes another one in.
+    pub fn add(&mut self, mut other: Tally) {
+        self.observations.append(other.observations);
+        self.inputs.append(&mut other.inputs);
+        self.coverage.merge(other.coverage);
     }
 }

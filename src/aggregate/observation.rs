@@ -1,6 +1,6 @@
 //! One request that a report may need: what it was, where its bytes are, and what the rules say of it.
 
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -12,6 +12,7 @@ use crate::event::{AuditEvent, Change, Origin, Outcome, Platform, Text};
 use crate::json::{self, Fields};
 use crate::normalize::TimeSource;
 use crate::rule::{Class, RuleMatch, classify};
+use crate::spill::Line;
 
 /// Where the bytes are that prove a record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -127,7 +128,22 @@ impl Record {
     pub fn is_denied(&self) -> bool {
         matches!(self.response_code, Some(401 | 403 | 7 | 16))
     }
+
+    /// Roughly the bytes that it holds in memory: its own, and the texts that a log may make long.
+    pub(super) fn weight(&self) -> usize {
+        let texts =
+            [&self.username, &self.name, &self.namespace, &self.request_uri, &self.response_message, &self.user_agent];
+        let cronjob = self.cronjob.as_ref().map_or(&[][..], |cronjob| &cronjob.commands);
+        let lists = [&self.groups, &self.source_ips, cronjob].map(|list| list.iter().map(String::len).sum::<usize>());
+        SMALL_TEXTS
+            + size_of::<Self>()
+            + texts.map(|text| text.as_ref().map_or(0, String::len)).iter().sum::<usize>()
+            + lists.iter().sum::<usize>()
+    }
 }
+
+/// What the short texts of a record take.
+const SMALL_TEXTS: usize = 1024;
 
 /// What all copies of one request share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -153,6 +169,9 @@ pub struct Observation {
     pub(super) leaked_category: Option<String>,
     /// What the rules say.
     pub(super) matches: Vec<RuleMatch>,
+    /// Whether one of them made it a hit; known in `finish`.
+    #[serde(default)]
+    pub is_hit: bool,
     /// The interests that it meets.
     pub interests: Vec<String>,
     /// What its bodies tell.
@@ -199,6 +218,7 @@ impl Observation {
             part: event.identity.part,
             leaked_category: seen.category.filter(|_| !known).map(str::to_owned),
             matches: seen.matches,
+            is_hit: false,
             body: if seen.interests.is_empty() { None } else { body::read(event, texts) },
             interests: seen.interests,
             record: Arc::new(record),
@@ -234,14 +254,27 @@ impl Observation {
         self.interests.iter().any(|met| met == interest)
     }
 
+    /// Takes in what a second pass saw in the same record.
+    pub(super) fn seen_again(&mut self, other: Self) {
+        self.matches.extend(other.matches);
+        self.interests.extend(other.interests);
+        self.body = self.body.take().or(other.body);
+    }
+
     /// Notes that its bytes come from a part of the stream whose checksum is wrong.
     pub fn mark_damaged(&mut self) {
         Arc::make_mut(&mut self.record).damaged = true;
     }
 
+    /// Order in which copies stand together.
+    pub(super) fn copy_order(&self, other: &Self) -> Ordering {
+        (&self.key, self.evidence()).cmp(&(&other.key, other.evidence()))
+    }
+
     /// Order in time: without one last, then by place.
-    pub(super) fn order(&self) -> impl Ord + '_ {
-        (self.record.time.is_none(), self.record.time, &self.record.evidence)
+    pub(super) fn time_order(&self, other: &Self) -> Ordering {
+        let order = |record: &Record| (record.time.is_none(), record.time);
+        order(&self.record).cmp(&order(&other.record)).then_with(|| self.evidence().cmp(other.evidence()))
     }
 
     /// Orders copies: the one that is kept is the greatest.
@@ -253,6 +286,14 @@ impl Observation {
             _ => 3,
         };
         (stage, !self.record.truncated, self.has_bodies, Reverse(self.part), Reverse(&self.record.evidence))
+    }
+}
+
+impl Line for Observation {
+    fn weight(&self) -> usize {
+        let texts = |body: &Body| [&body.state, &body.patch].map(|text| text.as_ref().map_or(0, |text| text.len()));
+        let body = self.body.as_ref().map_or(0, |body| texts(body).iter().sum::<usize>());
+        size_of::<Self>() + self.record.weight() + body
     }
 }
 

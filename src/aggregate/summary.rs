@@ -2,15 +2,17 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::finding::Verdict;
 use super::finish::Hit;
-use super::observation::Record;
+use super::observation::{Evidence, Record};
 use crate::event::{Change, Outcome};
-use crate::rule::Severity;
+use crate::rule::{Pack, Rule, Severity};
+use crate::spill::Sorted;
 
 /// Reads a key of a group from a record.
 type Field = fn(&Hit) -> Option<String>;
@@ -72,45 +74,70 @@ pub struct Group {
     pub verdict: Option<Verdict>,
 }
 
-/// Groups that have a hit, a suppressed hit, or a denied or deleted request: most hits first, then by keys.
-pub(super) fn groups<'h>(hits: &'h [Hit], suppressed: &'h [Hit], activity: &'h [Hit], by: &[String]) -> Vec<Group> {
+/// Groups that have a hit, a suppressed hit, or a denied or deleted request: most hits first, then by keys. The lists
+/// are those of hits, suppressed hits and activity.
+pub(super) fn groups(lists: [&Sorted<Hit>; 3], pack: &Pack, by: &[String]) -> io::Result<Vec<Group>> {
     let fields: Vec<Field> = by
         .iter()
         .filter_map(|name| GROUP_FIELDS.iter().find(|(known, _)| known == name))
         .map(|(_, field)| *field)
         .collect();
+    let on_cronjobs = |hit: &Hit| hit.rule_id.as_deref().and_then(|id| pack.rule(id)).is_some_and(Rule::is_on_cronjobs);
     let mut groups: BTreeMap<Vec<Option<String>>, Group> = BTreeMap::new();
-    let mut counted = BTreeSet::new();
-    let mut add = |hit: &'h Hit, count: fn(&mut Group, &Hit)| {
+    let mut counted: Option<Evidence> = None;
+    each_by_time(lists, &mut |list, hit| {
+        if list == ACTIVITY && hit.record.change.is_none() && !hit.record.is_denied() {
+            return;
+        }
         let keys: Vec<_> = fields.iter().map(|field| field(hit)).collect();
         let group = groups.entry(keys).or_default();
-        count(group, hit);
-        // A request that several rules match is one request.
-        if is_on_cronjobs(&hit.record) && counted.insert(&hit.record.evidence) {
-            group.request(&hit.record);
+        match list {
+            HITS => group.hit(hit, on_cronjobs(hit)),
+            SUPPRESSED => group.suppressed += u64::from(on_cronjobs(hit)),
+            _ => {}
         }
-    };
-    for hit in hits {
-        add(hit, Group::hit);
-    }
-    for hit in suppressed {
-        add(hit, |group, hit| group.suppressed += u64::from(hit.of_cronjob_rule));
-    }
-    let counts = |hit: &&Hit| hit.record.change.is_some() || hit.record.is_denied();
-    for hit in activity.iter().filter(counts) {
-        add(hit, |_, _| {});
-    }
+        // A request that several rules match is one request.
+        let evidence = &hit.record.evidence;
+        if is_on_cronjobs(&hit.record) && counted.as_ref() != Some(evidence) {
+            group.request(&hit.record);
+            counted = Some(evidence.clone());
+        }
+    })?;
     let finished = groups.into_iter().map(|(keys, group)| Group { keys, ..group });
     let mut groups: Vec<Group> = finished
         .filter(|group| group.alerts.len() as u64 + group.suppressed + group.denied + group.deleted > 0)
         .collect();
     groups.sort_by(|left, right| (Reverse(left.hits), &left.keys).cmp(&(Reverse(right.hits), &right.keys)));
-    groups
+    Ok(groups)
+}
+
+const HITS: usize = 0;
+const SUPPRESSED: usize = 1;
+const ACTIVITY: usize = 2;
+
+/// All of some lists by time and place, with the number of their list: what concerns one request comes together.
+fn each_by_time(lists: [&Sorted<Hit>; 3], take: &mut dyn FnMut(usize, &Hit)) -> io::Result<()> {
+    let mut rest = Vec::new();
+    for list in lists {
+        rest.push(list.iter()?.peekable());
+    }
+    loop {
+        let heads = rest.iter_mut().enumerate().filter_map(|(list, rest)| Some((list, rest.peek()?)));
+        let next = heads.min_by(|(_, left), (_, right)| match (left, right) {
+            (Ok(left), Ok(right)) => left.time_order(right),
+            // An error is to be met at once.
+            (left, right) => right.is_err().cmp(&left.is_err()),
+        });
+        let Some(list) = next.map(|(list, _)| list) else { return Ok(()) };
+        if let Some(hit) = rest[list].next() {
+            take(list, &*hit?);
+        }
+    }
 }
 
 impl Group {
-    fn hit(&mut self, hit: &Hit) {
-        self.hits += u64::from(hit.of_cronjob_rule);
+    fn hit(&mut self, hit: &Hit, on_cronjobs: bool) {
+        self.hits += u64::from(on_cronjobs);
         self.alerts.extend(hit.alert_id.clone());
         self.max_severity = self.max_severity.max(hit.severity);
     }

@@ -35,7 +35,7 @@ pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitStatus::Swept),
         finished => finished.map_err(|source| Error::Output { path: "standard output".into(), source })?,
     };
-    let report = finish(tally, &job.pack, &Plan::default());
+    let report = finish(tally, &job.pack, &Plan::default()).map_err(Error::Temporary)?;
     if !events.input.quiet {
         let _ = io::stderr().write_all(closing_events(count, &report).as_bytes());
         warn_if_nothing(&report.totals);

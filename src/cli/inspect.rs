@@ -21,7 +21,7 @@ pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
     let progress = progress(&found, inspect.input.quiet || inspect.input.no_progress);
     let tally = sweep::in_threads(inspect.input.threads, || sweep::sweep(&found, &job, &progress))?;
     progress.finish();
-    let report = finish(tally, &job.pack, &Plan::default());
+    let report = finish(tally, &job.pack, &Plan::default()).map_err(Error::Temporary)?;
     let text = match inspect.format {
         OutputFormat::Text => inspection(&report),
         OutputFormat::Json => inspection_json(&report),

@@ -94,14 +94,18 @@ fn sweep(found: &mut Found, job: &Job, case: Option<&Case>, input: &args::Input,
         warn_of_others(others, input.quiet);
         tally = tally.merge(kept);
     }
-    let interests = if deep { steps::precursors(&tally.observations)? } else { Vec::new() };
+    if !deep {
+        return Ok(tally);
+    }
+    let interests = steps::precursors(&mut tally.observations)?;
     if interests.is_empty() {
         return Ok(tally);
     }
     let pack = Pack::new(Vec::new(), Tuning::default(), interests);
     let second = Job { pack, cluster: job.cluster.clone(), ..*job };
+    // Of the same records this pass tells something else; coverage and inputs are those of the first.
     let acts = sweep::in_threads(input.threads, || sweep::sweep(found, &second, &Silent))?.observations;
-    Ok(tally.with_acts(acts))
+    Ok(tally.merge(Tally { observations: acts, ..Tally::default() }))
 }
 
 /// A warning that part of a case is not counted.

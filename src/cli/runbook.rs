@@ -45,8 +45,8 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
     let directory = runbook.out.as_deref().map(|out| Directory::create(out, runbook.force)).transpose()?;
     let tally = sweep(&mut found, &job, case.as_ref(), &runbook.input, settings.deep)?;
     let plan = Plan { window: times.kept, since: times.since, group_by: Vec::new() };
-    let mut finished = finish(tally, &job.pack, &plan);
-    let computed = compute(&mut finished, &catalogue, &settings);
+    let finished = finish(tally, &job.pack, &plan).map_err(Error::Temporary)?;
+    let (finished, computed) = compute(finished, &catalogue, &settings).map_err(Error::Temporary)?;
     let report = Report { finished: &finished, runbook: Some(&computed), group_by: &[] };
     match directory {
         Some(mut directory) => {

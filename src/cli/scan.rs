@@ -44,8 +44,13 @@ pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Err
     }
     let directory = out.map(|out| Directory::create(out, scan.force)).transpose()?;
     let tally = sweep(&mut found, &job, case.as_ref(), &scan.input, settings.deep && !scan.no_runbook)?;
-    let mut finished = finish(tally, &job.pack, &plan);
-    let runbook = (!scan.no_runbook).then(|| compute(&mut finished, &catalogue, &settings));
+    let finished = finish(tally, &job.pack, &plan).map_err(Error::Temporary)?;
+    let (finished, runbook) = if scan.no_runbook {
+        (finished, None)
+    } else {
+        let (finished, runbook) = compute(finished, &catalogue, &settings).map_err(Error::Temporary)?;
+        (finished, Some(runbook))
+    };
     let status = verdict(&finished, scan);
     let report = Report { finished: &finished, runbook: runbook.as_ref(), group_by: &scan.group_by };
     match directory {

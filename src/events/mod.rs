@@ -13,9 +13,10 @@ pub use filter::Filter;
 pub use line::Form;
 
 use crate::event::AuditEvent;
+use crate::spill::Sorter;
 use crate::sweep::{Listener, Passing, Tap};
 use order::Turn;
-use sort::{Entry, Sorter};
+use sort::Entry;
 
 /// Memory that `--sort time` uses before it goes to temporary files.
 const SORTED_IN_MEMORY: usize = 256 << 20;
@@ -44,7 +45,7 @@ pub struct Printer<'p> {
 
 struct Output<'p> {
     out: Box<dyn Write + Send + 'p>,
-    sorter: Sorter,
+    sorter: Sorter<Entry>,
     /// Number of the source that may write.
     turn: usize,
     /// Sources that ended before their turn.
@@ -61,7 +62,7 @@ impl std::fmt::Debug for Printer<'_> {
 impl<'p> Printer<'p> {
     /// Prints to `out`.
     pub fn new(out: impl Write + Send + 'p, form: Form, order: Order, filter: &Filter) -> Self {
-        let sorter = Sorter::new(SORTED_IN_MEMORY);
+        let sorter = Sorter::new(Ord::cmp, SORTED_IN_MEMORY);
         let output =
             Output { out: Box::new(out), sorter, turn: 0, ended: std::collections::BTreeSet::new(), failed: None };
         Printer {
@@ -85,7 +86,9 @@ impl<'p> Printer<'p> {
             return Err(error);
         }
         let Output { mut out, sorter, .. } = output;
-        sorter.finish(&mut |entry| out.write_all(&entry.line))?;
+        for entry in sorter.finish()?.into_values()? {
+            out.write_all(&entry?.line)?;
+        }
         out.flush()?;
         Ok(self.printed.into_inner())
     }
@@ -110,8 +113,9 @@ impl<'p> Printer<'p> {
     fn sort(&self, passing: Passing<'_>, line: Vec<u8>) {
         let entry = Entry::new(passing.time.map(|(time, _)| time), passing.evidence, line);
         let mut output = self.output();
-        if let Err(error) = output.sorter.push(entry) {
-            self.fail(&mut output, error);
+        output.sorter.push(entry);
+        if output.sorter.has_failed() {
+            self.full.store(true, Relaxed);
         }
     }
 }

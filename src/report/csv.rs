@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::Report;
 use crate::aggregate::Hit;
+use crate::spill::Sorted;
 
 /// Columns of hits.csv: the keys of hits.jsonl, nested ones dotted.
 pub(super) const HIT_COLUMNS: [&str; 59] = [
@@ -75,13 +76,13 @@ pub(super) const HIT_COLUMNS: [&str; 59] = [
 
 const SUPPRESSION_COLUMNS: [&str; 2] = ["suppressed_by", "reason"];
 
-pub(super) fn hits(hits: &[Hit], out: &mut dyn io::Write) -> io::Result<()> {
-    rows(&HIT_COLUMNS, hits, out)
+pub(super) fn hits(hits: &Sorted<Hit>, out: &mut dyn io::Write) -> io::Result<()> {
+    rows(&HIT_COLUMNS, hits.iter()?, out)
 }
 
-pub(super) fn suppressed(hits: &[Hit], out: &mut dyn io::Write) -> io::Result<()> {
+pub(super) fn suppressed(hits: &Sorted<Hit>, out: &mut dyn io::Write) -> io::Result<()> {
     let columns: Vec<&str> = HIT_COLUMNS.iter().chain(&SUPPRESSION_COLUMNS).copied().collect();
-    rows(&columns, hits, out)
+    rows(&columns, hits.iter()?, out)
 }
 
 pub(super) fn alerts(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
@@ -100,7 +101,7 @@ pub(super) fn alerts(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result
         "mitre",
         "verdict",
     ];
-    rows(&columns, &report.finished.alerts, out)
+    rows(&columns, report.finished.alerts.iter().map(Ok), out)
 }
 
 pub(super) fn inputs(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
@@ -126,15 +127,19 @@ pub(super) fn inputs(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result
         "status",
         "error",
     ];
-    rows(&columns, &report.finished.inputs, out)
+    rows(&columns, report.finished.inputs.iter().map(Ok), out)
 }
 
 /// Rows of serialisable things, their members looked up by column.
-fn rows<T: Serialize>(columns: &[&str], items: &[T], out: &mut dyn io::Write) -> io::Result<()> {
+fn rows<T: Serialize>(
+    columns: &[&str],
+    items: impl Iterator<Item = io::Result<T>>,
+    out: &mut dyn io::Write,
+) -> io::Result<()> {
     let mut writer = writer(out);
     writer.write_record(columns)?;
     for item in items {
-        let value = serde_json::to_value(item)?;
+        let value = serde_json::to_value(item?)?;
         writer.write_record(columns.iter().map(|column| cell(lookup(&value, column))))?;
     }
     writer.flush()

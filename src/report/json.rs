@@ -2,20 +2,20 @@
 
 use std::io::{self, Write};
 
+use serde::ser::{Error, Serialize, SerializeSeq, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::Report;
-use crate::aggregate::{Finished, Group, Hit};
+use crate::aggregate::{Alert, Finished, Group, Hit};
 use crate::rule::Severity;
+use crate::runbook::{About, Printed};
+use crate::spill::{Sorted, write_json};
 
 /// Raised when a member of report.json changes its meaning.
 const SCHEMA_VERSION: u32 = 1;
 
-pub(super) fn lines(hits: &[Hit], out: &mut dyn Write) -> io::Result<()> {
-    hits.iter().try_for_each(|hit| {
-        serde_json::to_writer(&mut *out, hit)?;
-        out.write_all(b"\n")
-    })
+pub(super) fn lines(hits: &Sorted<Hit>, out: &mut dyn Write) -> io::Result<()> {
+    hits.iter()?.try_for_each(|hit| write_json(&hit?, out))
 }
 
 /// Everything but the hits.
@@ -39,7 +39,27 @@ pub(super) fn value(report: &Report<'_>) -> Value {
 
 /// The runbook; `null` where there is none.
 pub(super) fn runbook(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    pretty(&report.runbook, out)
+    /// The runbook as one value, its pages read one at a time.
+    #[derive(serde::Serialize)]
+    struct Whole<'r> {
+        #[serde(flatten)]
+        about: &'r About,
+        alerts: Pages<'r>,
+    }
+    let whole = report.runbook.map(|runbook| Whole { about: &runbook.about, alerts: Pages(&runbook.alerts) });
+    pretty(&whole, out)
+}
+
+struct Pages<'r>(&'r Sorted<Printed>);
+
+impl Serialize for Pages<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut pages = serializer.serialize_seq(None)?;
+        for page in self.0.iter().map_err(S::Error::custom)? {
+            pages.serialize_element(&page.and_then(|page| page.value()).map_err(S::Error::custom)?)?;
+        }
+        pages.end()
+    }
 }
 
 fn pretty(value: &impl serde::Serialize, out: &mut dyn Write) -> io::Result<()> {
@@ -61,13 +81,12 @@ pub fn inspection(report: &Finished) -> String {
 
 fn totals(report: &Finished) -> Value {
     let mut totals = serde_json::to_value(report.totals).unwrap_or_default();
-    let by_severity = |count: &dyn Fn(Severity) -> usize| -> Map<String, Value> {
-        Severity::ALL.iter().map(|&severity| (severity.to_string(), count(severity).into())).collect()
+    let by_severity = |count: &dyn Fn(&Alert) -> u64| -> Map<String, Value> {
+        let alerts = |severity| report.alerts.iter().filter(move |alert| alert.severity == severity);
+        Severity::ALL.iter().map(|&of| (of.to_string(), alerts(of).map(count).sum::<u64>().into())).collect()
     };
-    totals["hits"] =
-        by_severity(&|severity| report.hits.iter().filter(|hit| hit.severity == Some(severity)).count()).into();
-    totals["alerts"] =
-        by_severity(&|severity| report.alerts.iter().filter(|alert| alert.severity == severity).count()).into();
+    totals["hits"] = by_severity(&|alert| alert.hits).into();
+    totals["alerts"] = by_severity(&|_| 1).into();
     totals["suppressed"] = report.suppressed.len().into();
     totals["activity"] = report.activity.len().into();
     totals

@@ -147,12 +147,14 @@ const SECTIONS: [Section; 3] = [
 /// Writes runbook.md: what is said of the whole, and a page for each alert. Pages are made one at a time.
 pub(super) fn runbook(
     about: &Value,
-    alerts: &mut dyn ExactSizeIterator<Item = Value>,
+    alerts: &mut dyn Iterator<Item = io::Result<Value>>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut print = |lines: &[String]| lines.iter().try_for_each(|line| writeln!(out, "{}", line.trim_end()));
-    print(&head(about, alerts.len()))?;
+    let mut alerts = alerts.peekable();
+    print(&head(about, alerts.peek().is_none()))?;
     for alert in alerts {
+        let alert = alert?;
         print(&[String::new(), heading(&alert), String::new()])?;
         print(&page(&alert, &about["settings"]))?;
     }
@@ -164,7 +166,7 @@ pub(super) fn runbook(
     Ok(())
 }
 
-fn head(runbook: &Value, alerts: usize) -> Vec<String> {
+fn head(runbook: &Value, is_empty: bool) -> Vec<String> {
     let counts = runbook["verdicts"].as_object().into_iter().flatten();
     let counts: Vec<String> =
         counts.map(|(verdict, count)| format!("{} {}", prose(&raw(count)), name(verdict))).collect();
@@ -174,7 +176,7 @@ fn head(runbook: &Value, alerts: usize) -> Vec<String> {
     if !counts.is_empty() {
         lines.push(format!("Alerts by verdict: {}.", counts.join(", ")));
     }
-    if alerts == 0 {
+    if is_empty {
         lines.push(format!("There is no alert; {covered}."));
     } else {
         lines.push(format!("Coverage: {covered}."));
@@ -631,7 +633,7 @@ None.
     fn written(value: &Value) -> String {
         let mut out = Vec::new();
         let alerts: Vec<Value> = list(value, "alerts").to_vec();
-        runbook(value, &mut alerts.into_iter(), &mut out).unwrap();
+        runbook(value, &mut alerts.into_iter().map(Ok), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

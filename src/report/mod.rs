@@ -10,11 +10,11 @@ mod run;
 mod terminal;
 mod timesketch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::str::FromStr;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 pub use directory::Directory;
 pub use json::inspection as inspection_json;
@@ -23,7 +23,7 @@ pub use terminal::{closing, closing_events, escape, inspection};
 pub use timesketch::line as timesketch_line;
 
 use crate::aggregate::Finished;
-use crate::runbook::{Page, Runbook};
+use crate::runbook::Runbook;
 
 /// What reports print.
 #[derive(Debug, Clone, Copy)]
@@ -59,15 +59,27 @@ pub const RUNBOOK_FILES: [(&str, Writer); 2] = [("runbook.json", json::runbook),
 /// The page is made of what report.json and runbook.json hold; of the runbook's pages it asks for those it shows.
 fn page(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let about = report.runbook.map(|runbook| serde_json::to_value(&runbook.about)).transpose()?;
-    let pages = report.runbook.map(|runbook| runbook.alerts.as_slice()).unwrap_or_default();
-    let by_alert: BTreeMap<&str, &Page> = pages.iter().map(|page| (page.alert_id.as_str(), page)).collect();
-    html::page(&json::value(report), about.as_ref(), &|alert| by_alert.get(alert).map(|page| json!(page)), out)
+    html::page(&json::value(report), about.as_ref(), &|wanted| pages_of(report, wanted), out)
+}
+
+/// The pages of some alerts.
+fn pages_of(report: &Report<'_>, wanted: &BTreeSet<&str>) -> io::Result<BTreeMap<String, Value>> {
+    let mut pages = BTreeMap::new();
+    let Some(runbook) = report.runbook else { return Ok(pages) };
+    for page in runbook.alerts.iter()? {
+        let page = page?;
+        if wanted.contains(page.alert_id.as_str()) {
+            pages.insert(page.alert_id.clone(), page.value()?);
+        }
+    }
+    Ok(pages)
 }
 
 /// The same as runbook.json, for people.
 fn pages(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let Some(runbook) = report.runbook else { return Ok(()) };
-    markdown::runbook(&json!(runbook.about), &mut runbook.alerts.iter().map(|page| json!(page)), out)
+    let mut pages = runbook.alerts.iter()?.map(|page| page?.value());
+    markdown::runbook(&json!(runbook.about), &mut pages, out)
 }
 
 /// Hits to standard output, in report order.

@@ -34,8 +34,8 @@ pub fn escape(text: &str) -> String {
 pub fn closing(report: &Report<'_>, reports: &str) -> String {
     let (group_by, runbook, report) = (report.group_by, report.runbook, report.finished);
     let mut out = String::new();
-    line(&mut out, "hits", &severities(report.hits.iter().filter_map(|hit| hit.severity)));
-    line(&mut out, "alerts", &severities(report.alerts.iter().map(|alert| alert.severity)));
+    line(&mut out, "hits", &severities(report.alerts.iter().map(|alert| (alert.severity, alert.hits))));
+    line(&mut out, "alerts", &severities(report.alerts.iter().map(|alert| (alert.severity, 1))));
     if let Some(runbook) = runbook {
         line(&mut out, "verdicts", &verdicts(runbook));
     }
@@ -140,10 +140,10 @@ fn verdicts(runbook: &Runbook) -> String {
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 
-fn severities(all: impl Iterator<Item = Severity>) -> String {
+fn severities(all: impl Iterator<Item = (Severity, u64)>) -> String {
     let mut counts = std::collections::BTreeMap::<std::cmp::Reverse<Severity>, u64>::new();
-    for severity in all {
-        *counts.entry(std::cmp::Reverse(severity)).or_default() += 1;
+    for (severity, count) in all {
+        *counts.entry(std::cmp::Reverse(severity)).or_default() += count;
     }
     let parts: Vec<String> = counts.iter().map(|(severity, count)| format!("{count} {}", severity.0)).collect();
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }

@@ -5,15 +5,13 @@ use std::io::{self, Write};
 use serde_json::{Map, Value, json};
 
 use crate::aggregate::Hit;
+use crate::spill::{Sorted, write_json};
 
 /// Where Timesketch and plaso put what has no time: an import fails where one line lacks it.
 const NO_TIME: &str = "1970-01-01T00:00:00Z";
 
-pub(super) fn lines(hits: &[Hit], out: &mut dyn Write) -> io::Result<()> {
-    hits.iter().try_for_each(|hit| {
-        serde_json::to_writer(&mut *out, &line(&json!(hit)))?;
-        out.write_all(b"\n")
-    })
+pub(super) fn lines(hits: &Sorted<Hit>, out: &mut dyn Write) -> io::Result<()> {
+    hits.iter()?.try_for_each(|hit| write_json(&line(&json!(*hit?)), out))
 }
 
 /// A hit or record as Timesketch reads it: `message`, `datetime`, `timestamp_desc`, then its own members, nested ones

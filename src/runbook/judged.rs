@@ -14,7 +14,7 @@ use super::script;
 use super::spec::Step;
 use super::timeline::{Object, object, took_effect};
 use super::verdict::{red_flags, verdict};
-use crate::aggregate::{Finding, Hit, Record, Verdict};
+use crate::aggregate::{Finding, Record, Verdict};
 use crate::rule::{Class, Severity};
 use crate::schedule::Schedule;
 
@@ -23,7 +23,7 @@ const REASONS: usize = 5;
 
 /// One request of an alert, judged.
 pub(super) struct Judged {
-    pub at: Option<usize>,
+    pub at: usize,
     pub findings: Vec<Finding>,
     pub level: Option<Level>,
     pub verdict: Verdict,
@@ -34,15 +34,15 @@ pub(super) struct Judged {
 
 impl Judged {
     /// Which request decides: among equals one that took effect, then one with more red flags.
-    fn weight(&self, hit: &Hit) -> impl Ord + use<> {
-        (self.verdict, self.level, took_effect(&hit.record), self.flags.len())
+    fn weight(&self, record: &Record) -> impl Ord + use<> {
+        (self.verdict, self.level, took_effect(record), self.flags.len())
     }
 }
 
-pub(super) fn judged_request(judge: &Judge<'_>, record: &Record, history: History) -> Judged {
-    let at = judge.timeline.position(&record.evidence);
+pub(super) fn judged_request(judge: &Judge<'_>, at: usize, history: History) -> Judged {
+    let record = judge.timeline.record(at);
     let nothing = Step::default();
-    let step = at.and_then(|at| judge.steps.get(&at)).unwrap_or(&nothing);
+    let step = judge.steps.get(&at).unwrap_or(&nothing);
     let mut findings = Vec::new();
     let mut level = None;
     if let Some(state) = &step.after {
@@ -51,9 +51,7 @@ pub(super) fn judged_request(judge: &Judge<'_>, record: &Record, history: Histor
         findings.extend(script::findings(judge, record, &object));
         level = Some(judge.catalogue.level(&findings)).filter(|level| !state.partial || *level > Level::S0);
     }
-    if let Some(at) = at {
-        findings.extend(behaviour::findings(&Facts { judge, at, record, step, known: history.known }));
-    }
+    findings.extend(behaviour::findings(&Facts { judge, at, record, step, known: history.known }));
     findings.sort_by_key(|finding| Reverse(finding.severity));
     let flags = red_flags(&findings, record.principal_class);
     let (verdict, rule) = verdict(level, history.known, &flags);
@@ -76,21 +74,21 @@ pub(super) fn of_spec(judge: &Judge<'_>, object: &Value, record: &Record) -> Vec
 }
 
 /// The gravest request of each CronJob, the gravest CronJob first.
-pub(super) fn worst_by_object(judged: Vec<(&Hit, Judged)>) -> Vec<(&Hit, Judged)> {
-    let mut worst: BTreeMap<(Object, usize), (&Hit, Judged)> = BTreeMap::new();
-    for (number, (hit, found)) in judged.into_iter().enumerate() {
-        let object = object(&hit.record);
+pub(super) fn worst_by_object<'r>(judged: Vec<(&'r Record, Judged)>) -> Vec<(&'r Record, Judged)> {
+    let mut worst: BTreeMap<(Object, usize), (&Record, Judged)> = BTreeMap::new();
+    for (number, (record, found)) in judged.into_iter().enumerate() {
+        let object = object(record);
         // Without a name nothing tells whether two requests are on one object.
         let number = if object.2.is_some() { 0 } else { number };
         match worst.get(&(object.clone(), number)) {
-            Some((known, kept)) if kept.weight(known) >= found.weight(hit) => {}
+            Some((known, kept)) if kept.weight(known) >= found.weight(record) => {}
             _ => {
-                worst.insert((object, number), (hit, found));
+                worst.insert((object, number), (record, found));
             }
         }
     }
-    let mut worst: Vec<(&Hit, Judged)> = worst.into_values().collect();
-    worst.sort_by_key(|(hit, judged)| (Reverse(judged.weight(hit)), hit.record.time.is_none(), hit.record.time));
+    let mut worst: Vec<(&Record, Judged)> = worst.into_values().collect();
+    worst.sort_by_key(|(record, judged)| (Reverse(judged.weight(record)), record.time.is_none(), record.time));
     worst
 }
 
@@ -100,7 +98,7 @@ pub(super) fn place(record: &Record) -> String {
 }
 
 /// The gravest findings, each indicator once; the gravest red flag has a place among them.
-pub(super) fn reasons(hit: &Hit, judged: &Judged) -> Vec<Reason> {
+pub(super) fn reasons(record: &Record, judged: &Judged) -> Vec<Reason> {
     let mut seen = BTreeSet::new();
     let grave = judged.findings.iter().filter(|finding| finding.severity > Severity::Info);
     let mut found: Vec<&Finding> = grave.filter(|finding| seen.insert(&finding.id)).collect();
@@ -110,8 +108,8 @@ pub(super) fn reasons(hit: &Hit, judged: &Judged) -> Vec<Reason> {
     }
     let reason = |finding: &Finding| Reason {
         finding: finding.clone(),
-        audit_id: hit.record.audit_id.clone(),
-        evidence: hit.record.evidence.clone(),
+        audit_id: record.audit_id.clone(),
+        evidence: record.evidence.clone(),
     };
     found.into_iter().take(REASONS).map(reason).collect()
 }

@@ -1,9 +1,9 @@
 //! The rule's runbook, computed: the 24 hours before, the schedule and image, the user's past 30 days, a verdict.
 //!
-//! - `timeline` is what the sweep kept, by actor and by object; `actor` says whose history is whose.
+//! - `memory` is what the sweep tells, without what tells nothing new; `timeline` is the same by actor and by object; `actor` says whose history is whose.
 //! - `before` is step 1; `spec`, `patch` and `indicators` are step 2; `history` is step 3; `behaviour` reads all three.
-//! - `verdict` weighs them; `judged` is one request so weighed, `page` what an analyst reads of one alert, `overview` of
-//!   the sweep.
+//! - `verdict` weighs them; `judged` is one request so weighed, `page` what an analyst reads of one alert, `pages` all of
+//!   these, `overview` what is said of the sweep.
 
 mod actor;
 mod advice;
@@ -12,8 +12,10 @@ mod behaviour;
 mod history;
 pub mod indicators;
 mod judged;
+mod memory;
 mod overview;
 mod page;
+mod pages;
 mod patch;
 mod script;
 mod spec;
@@ -23,18 +25,24 @@ mod what;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use self::history::{Key, Window, rounded};
 pub use self::indicators::Catalogue;
+use self::memory::Memory;
 pub use self::page::{Page, Seen, Suppressed, User};
+pub use self::pages::Printed;
 use self::spec::Step;
 use self::timeline::{Object, Timeline};
-use crate::aggregate::{Coverage, CronJob, Finished, Observation, Record, Verdict};
+use crate::aggregate::{Coverage, CronJob, Finished, Hit, Observation, Record};
 use crate::decode::digest;
+use crate::error::Error;
 use crate::rule::{Condition, Interest, RuleError, compile_interests};
+use crate::spill::{Sorted, Sorter};
 
 /// How much is kept beside the matches of rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,11 +69,16 @@ pub fn interests(scope: Scope) -> Result<Vec<Interest>, RuleError> {
 /// ConfigMaps that the CronJobs of matches mount. Empty where there is nothing to look for.
 ///
 /// # Errors
-/// As for [`interests`].
-pub fn precursors(kept: &[Observation]) -> Result<Vec<Interest>, RuleError> {
-    let matches = || kept.iter().filter(|observation| observation.is_match());
-    let users: BTreeSet<&str> = matches().filter_map(|hit| hit.record.username.as_deref()).collect();
-    let scripts: BTreeSet<String> = matches().flat_map(script::mounted_by).collect();
+/// A temporary file cannot be read.
+pub fn precursors(kept: &Sorter<Observation>) -> Result<Vec<Interest>, Error> {
+    let (mut users, mut scripts) = (BTreeSet::new(), BTreeSet::new());
+    for observation in kept.iter().map_err(Error::Temporary)? {
+        let observation = observation.map_err(Error::Temporary)?;
+        if observation.is_match() {
+            users.extend(observation.record.username.clone());
+            scripts.extend(script::mounted_by(&observation));
+        }
+    }
     let mut interests = Vec::new();
     if !users.is_empty() {
         interests = compile_interests("precursors.yml", include_str!("precursors.yml"))?;
@@ -127,13 +140,12 @@ pub struct Only {
 }
 
 /// The runbook of a sweep: the content of runbook.json.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug)]
 pub struct Runbook {
     /// What is said of the whole.
-    #[serde(flatten)]
     pub about: About,
     /// A page per alert, gravest first, then by first hit.
-    pub alerts: Vec<Page>,
+    pub alerts: Sorted<Printed>,
 }
 
 /// The runbook without its pages.
@@ -173,21 +185,17 @@ pub(crate) struct Judge<'t> {
 }
 
 /// Computes the runbook, and writes verdicts, indicators and recovered specs into alerts, summary and hits.
-#[must_use]
-pub fn compute(report: &mut Finished, catalogue: &Catalogue, settings: &Settings) -> Runbook {
-    let events = std::mem::take(&mut report.timeline);
-    let mut judge = Judge::new(&events, &report.cells, catalogue, settings);
-    let (mut pages, notes) = page::pages(&mut judge, report);
-    let completed = overview::complete(&judge, &report.hits);
+///
+/// # Errors
+/// A temporary file cannot be read or written.
+pub fn compute(mut report: Finished, catalogue: &Catalogue, settings: &Settings) -> io::Result<(Finished, Runbook)> {
+    let memory = Memory::of(&report.timeline)?;
+    let mut judge = Judge::new(&memory, &report.cells, catalogue, settings);
+    let pages = pages::pages(&mut judge, &report)?;
     let controller_only = overview::controller_only(&judge);
-    let coverage_note = overview::coverage_note(report);
-    overview::annotate(report, &pages, notes);
-    for (at, record) in completed {
-        report.hits[at].record = record;
-    }
-    pages.retain(|page| settings.only.fits(page));
-    pages.sort_by_key(|page| std::cmp::Reverse(page.verdict));
-    let count = |verdict: Verdict| pages.iter().filter(|page| page.verdict == verdict).count();
+    report.hits = pages::annotate(&judge, report.hits, pages.notes)?;
+    overview::annotate(&mut report, &pages.by_alert);
+    let verdicts = pages.verdicts.iter().rev();
     let about = About {
         schema_version: 1,
         settings: BTreeMap::from([
@@ -195,13 +203,13 @@ pub fn compute(report: &mut Finished, catalogue: &Catalogue, settings: &Settings
             ("context", span(settings.context)),
             ("deep", settings.deep.to_string()),
         ]),
-        verdicts: Verdict::ALL.iter().map(|&verdict| (verdict.to_string(), count(verdict).into())).collect(),
-        coverage_note,
-        users: overview::users(&pages),
-        suppressed: overview::suppressed(report),
+        verdicts: verdicts.map(|(verdict, &count)| (verdict.to_string(), count.into())).collect(),
+        coverage_note: overview::coverage_note(&report),
+        users: pages.users.ranked(),
+        suppressed: overview::suppressed(&report)?,
         controller_only,
     };
-    Runbook { about, alerts: pages }
+    Ok((report, Runbook { about, alerts: pages.printed.finish()? }))
 }
 
 fn span(span: SignedDuration) -> String {
@@ -223,13 +231,8 @@ impl Only {
 }
 
 impl<'t> Judge<'t> {
-    fn new(
-        events: &'t [Observation],
-        coverage: &'t Coverage,
-        catalogue: &'t Catalogue,
-        settings: &'t Settings,
-    ) -> Self {
-        let timeline = Timeline::new(events);
+    fn new(memory: &'t Memory, coverage: &'t Coverage, catalogue: &'t Catalogue, settings: &'t Settings) -> Self {
+        let timeline = Timeline::new(memory);
         let (mut steps, mut recovered, mut templates) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (mut setters, mut by_namespace): (BTreeMap<_, _>, BTreeMap<_, Vec<usize>>) = Default::default();
         for (object, _) in timeline.objects() {
@@ -259,6 +262,13 @@ impl<'t> Judge<'t> {
         match at.and_then(|at| self.recovered.get(&at)) {
             Some(cronjob) => Cow::Owned(Record { cronjob: Some(cronjob.clone()), ..record.clone() }),
             None => Cow::Borrowed(record),
+        }
+    }
+
+    /// Writes into a hit the CronJob that its own record does not tell.
+    fn complete(&self, hit: &mut Hit) {
+        if let Cow::Owned(record) = self.resolved(&hit.record) {
+            hit.record = Arc::new(record);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
+use std::io;
 
 use serde_json::Value;
 
@@ -12,31 +12,19 @@ use super::page::{Page, Seen, Suppressed, User, plural};
 use super::spec::of_children;
 use super::timeline::Object;
 use super::verdict::level_name;
-use crate::aggregate::{Finding, Finished, Hit, Record, Verdict};
+use crate::aggregate::{Finished, Verdict};
 use crate::event::Change;
 
-/// Writes what was found into alerts, summary and hits.
-pub(super) fn annotate(report: &mut Finished, pages: &[Page], mut notes: BTreeMap<usize, Vec<Finding>>) {
-    let verdicts: BTreeMap<&str, Verdict> = pages.iter().map(|page| (page.alert_id.as_str(), page.verdict)).collect();
-    for alert in &mut report.alerts {
-        alert.verdict = verdicts.get(alert.alert_id.as_str()).copied();
+/// Writes verdicts into alerts and summary.
+pub(super) fn annotate(report: &mut Finished, verdicts: &BTreeMap<usize, Verdict>) {
+    for (number, alert) in report.alerts.iter_mut().enumerate() {
+        alert.verdict = verdicts.get(&number).copied();
     }
+    let given: BTreeMap<&str, Verdict> =
+        report.alerts.iter().filter_map(|alert| Some((alert.alert_id.as_str(), alert.verdict?))).collect();
     for group in &mut report.summary {
-        group.verdict = group.alerts.iter().filter_map(|id| verdicts.get(id.as_str()).copied()).max();
+        group.verdict = group.alerts.iter().filter_map(|id| given.get(id.as_str()).copied()).max();
     }
-    for (at, hit) in report.hits.iter_mut().enumerate() {
-        hit.indicators = notes.remove(&at).unwrap_or_default();
-    }
-}
-
-/// Writes CronJobs that were recovered into the hits whose own records do not tell them.
-pub(super) fn complete(judge: &Judge<'_>, hits: &[Hit]) -> BTreeMap<usize, Arc<Record>> {
-    let missing = hits.iter().enumerate().filter(|(_, hit)| hit.record.cronjob.is_none());
-    let resolved = missing.map(|(at, hit)| (at, judge.resolved(&hit.record)));
-    resolved
-        .filter(|(_, record)| record.cronjob.is_some())
-        .map(|(at, record)| (at, Arc::new(record.into_owned())))
-        .collect()
 }
 
 /// CronJobs with Jobs or Pods, and no write of their own in the dump.
@@ -56,8 +44,9 @@ pub(super) fn controller_only(judge: &Judge<'_>) -> Vec<Seen> {
 fn seen(judge: &Judge<'_>, object: &Object) -> Option<Seen> {
     let timeline = &judge.timeline;
     let (jobs, pods) = (timeline.jobs(object), timeline.pods(object));
-    let positions = if jobs.is_empty() { pods } else { jobs };
-    let (first, last) = (*positions.first()?, *positions.last()?);
+    let first = *jobs.first().or(pods.first())?;
+    let [job_times, pod_times] = timeline.started(object);
+    let last_seen = *job_times.last().or(pod_times.last())?;
     // A status update shows the whole spec, schedule included; a Job only what it runs.
     let told = timeline.requests(object).iter().find_map(|&at| timeline.event(at).body.as_ref()?.state.clone());
     let spec = told.and_then(|text| serde_json::from_str(&text).ok());
@@ -67,10 +56,10 @@ fn seen(judge: &Judge<'_>, object: &Object) -> Option<Seen> {
         cluster: object.0.clone(),
         namespace: object.1.clone(),
         name: object.2.clone(),
-        jobs: jobs.len(),
-        pods: pods.len(),
+        jobs: job_times.len(),
+        pods: pod_times.len(),
         first_seen: timeline.time(first),
-        last_seen: timeline.time(last),
+        last_seen,
         text: "no record of its creation or change in the dump".to_owned(),
         spec_level: level_name(findings.as_ref().map(|findings| judge.catalogue.level(findings))),
         indicators: findings.unwrap_or_default(),
@@ -78,11 +67,13 @@ fn seen(judge: &Judge<'_>, object: &Object) -> Option<Seen> {
     })
 }
 
-/// Users of pages, gravest first, then by hits.
-pub(super) fn users(pages: &[Page]) -> Vec<User> {
-    let mut users: BTreeMap<(Option<&str>, Option<&str>), User> = BTreeMap::new();
-    for page in pages {
-        let user = users.entry((page.username.as_deref(), page.cluster.as_deref())).or_insert_with(|| User {
+/// Users of pages.
+#[derive(Default)]
+pub(super) struct Users(BTreeMap<(Option<String>, Option<String>), User>);
+
+impl Users {
+    pub(super) fn add(&mut self, page: &Page) {
+        let user = self.0.entry((page.username.clone(), page.cluster.clone())).or_insert_with(|| User {
             username: page.username.clone(),
             cluster: page.cluster.clone(),
             worst: page.verdict,
@@ -97,24 +88,24 @@ pub(super) fn users(pages: &[Page]) -> Vec<User> {
         *user.verdicts.entry(page.verdict.to_string()).or_default() += 1;
         user.namespaces.extend(page.namespace.clone());
     }
-    let mut users: Vec<User> = users.into_values().collect();
-    users.sort_by_key(|user| (Reverse(user.worst), Reverse(user.hits)));
-    users
+
+    /// Gravest first, then by hits.
+    pub(super) fn ranked(self) -> Vec<User> {
+        let mut users: Vec<User> = self.0.into_values().collect();
+        users.sort_by_key(|user| (Reverse(user.worst), Reverse(user.hits)));
+        users
+    }
 }
 
-pub(super) fn suppressed(report: &Finished) -> Vec<Suppressed> {
-    let mut groups: BTreeMap<(Option<&str>, Option<&str>, &str), u64> = BTreeMap::new();
-    for hit in &report.suppressed {
-        let reason = hit.reason.as_deref().unwrap_or_default();
-        *groups.entry((hit.record.namespace.as_deref(), hit.record.username.as_deref(), reason)).or_default() += 1;
+pub(super) fn suppressed(report: &Finished) -> io::Result<Vec<Suppressed>> {
+    let mut groups: BTreeMap<(Option<String>, Option<String>, String), u64> = BTreeMap::new();
+    for hit in report.suppressed.iter()? {
+        let hit = hit?;
+        let reason = hit.reason.clone().unwrap_or_default();
+        *groups.entry((hit.record.namespace.clone(), hit.record.username.clone(), reason)).or_default() += 1;
     }
-    let row = |((namespace, username, reason), count): ((Option<&str>, Option<&str>, &str), u64)| Suppressed {
-        namespace: namespace.map(str::to_owned),
-        username: username.map(str::to_owned),
-        count,
-        reason: reason.to_owned(),
-    };
-    groups.into_iter().map(row).collect()
+    let groups = groups.into_iter();
+    Ok(groups.map(|((namespace, username, reason), count)| Suppressed { namespace, username, count, reason }).collect())
 }
 
 pub(super) fn coverage_note(report: &Finished) -> String {

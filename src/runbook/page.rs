@@ -16,7 +16,7 @@ use super::timeline::{after, object, took_effect};
 use super::verdict::{level_name, would_change};
 use super::what::what;
 use super::{Judge, actor};
-use crate::aggregate::{Alert, Evidence, Finding, Finished, Hit, Observation, Record, Verdict};
+use crate::aggregate::{Alert, Evidence, Finding, Observation, Record, Verdict};
 use crate::event::{Change, Outcome, Platform};
 use crate::rule::{Class, Severity};
 
@@ -264,56 +264,31 @@ impl Act {
     }
 }
 
-/// Pages of all alerts on CronJobs, and the findings of each of their hits.
-pub(super) fn pages(judge: &mut Judge<'_>, report: &Finished) -> (Vec<Page>, BTreeMap<usize, Vec<Finding>>) {
-    let mut by_alert: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
-    for (at, hit) in report.hits.iter().enumerate() {
-        if let Some(id) = hit.alert_id.as_deref().filter(|_| hit.record.resource.as_deref() == Some("cronjobs")) {
-            by_alert.entry(id).or_default().push(at);
-        }
-    }
-    let (mut pages, mut notes) = (Vec::new(), BTreeMap::new());
-    for alert in &report.alerts {
-        if let Some(hits) = by_alert.get(alert.alert_id.as_str()) {
-            pages.push(page(judge, alert, report, hits, &mut notes));
-        }
-    }
-    (pages, notes)
-}
-
-fn page(
-    judge: &mut Judge<'_>,
-    alert: &Alert,
-    report: &Finished,
-    hits: &[usize],
-    notes: &mut BTreeMap<usize, Vec<Finding>>,
-) -> Page {
-    let first = &report.hits[hits[0]];
+/// The page of an alert whose hits stand at some positions of the timeline, and what each of the hits shows.
+pub(super) fn page(judge: &mut Judge<'_>, alert: &Alert, hits: &[usize]) -> (Page, Vec<Vec<Finding>>) {
     // Without a time the alert stands at the end of what the dump covers.
     let time =
         alert.first_seen.or_else(|| judge.coverage.end(alert.cluster.as_deref())).unwrap_or(Timestamp::UNIX_EPOCH);
-    let records: Vec<&Record> = hits.iter().map(|&at| &*report.hits[at].record).collect();
-    let mut judged: Vec<(&Hit, Judged)> = Vec::new();
-    for &at in hits {
-        let hit = &report.hits[at];
+    let records: Vec<&Record> = hits.iter().map(|&at| judge.timeline.record(at)).collect();
+    let mut judged: Vec<(&Record, Judged)> = Vec::new();
+    for (&at, record) in hits.iter().zip(&records) {
         // Hits of one alert may be of several people who share a credential: each has a history of its own.
-        let history = history(judge, &hit.record, time);
-        let found = judged_request(judge, &hit.record, history);
-        notes.insert(at, found.findings.clone());
-        judged.push((hit, found));
+        let history = history(judge, record, time);
+        judged.push((record, judged_request(judge, at, history)));
     }
+    let findings = judged.iter().map(|(_, judged)| judged.findings.clone()).collect();
     let worst = worst_by_object(judged);
-    let (hit, decisive) = &worst[0];
-    let since = since(judge, &hit.record, time);
-    let before = before(judge, &hit.record, &records, time);
+    let (record, decisive) = &worst[0];
+    let since = since(judge, record, time);
+    let before = before(judge, record, &records, time);
     let history = decisive.history.clone();
-    Page {
+    let page = Page {
         alert_id: alert.alert_id.clone(),
         rule_id: alert.rule_id.clone(),
         severity: alert.severity,
         title: alert.title.clone(),
         cluster: alert.cluster.clone(),
-        platform: first.record.platform,
+        platform: records[0].platform,
         namespace: alert.namespace.clone(),
         username: alert.username.clone(),
         hits: alert.hits,
@@ -321,20 +296,21 @@ fn page(
         last_seen: alert.last_seen,
         verdict: decisive.verdict,
         verdict_rule: decisive.rule.clone(),
-        decided_by: place(&hit.record),
+        decided_by: place(record),
         spec_level: level_name(decisive.level),
         history_level: history.known.names().0,
-        reasons: reasons(hit, decisive),
+        reasons: reasons(record, decisive),
         would_change: would_change(decisive.level, history.known, &decisive.flags, decisive.verdict),
         red_flags: decisive.flags.clone(),
-        who: who(judge, &hit.record, time, &history),
-        cronjobs: worst.iter().map(|(hit, judged)| what(judge, &hit.record, judged)).collect(),
-        upstream: upstream(first, alert),
-        next: advice::next(&hit.record, since.deleted.is_some(), &judge.resolved(&hit.record)),
+        who: who(judge, record, time, &history),
+        cronjobs: worst.iter().map(|(record, judged)| what(judge, record, judged)).collect(),
+        upstream: upstream(alert),
+        next: advice::next(record, since.deleted.is_some(), &judge.resolved(record)),
         before,
         history,
         since,
-    }
+    };
+    (page, findings)
 }
 
 fn who(judge: &Judge<'_>, record: &Record, time: Timestamp, history: &History) -> Who {
@@ -368,7 +344,10 @@ fn who(judge: &Judge<'_>, record: &Record, time: Timestamp, history: &History) -
 fn since(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Since {
     let object = object(record);
     let timeline = &judge.timeline;
-    let (jobs, pods) = (timeline.since(timeline.jobs(&object), time), timeline.since(timeline.pods(&object), time));
+    let [jobs, pods] = timeline.started(&object).map(|times| {
+        let timed = &times[..times.partition_point(Option::is_some)];
+        &timed[timed.partition_point(|started| *started < Some(time))..]
+    });
     let deletes = timeline.since(timeline.deletes(&object), record.time.unwrap_or(time));
     let is_made_again = |at: usize| {
         let mut later = after(timeline.requests(&object), at).iter().map(|&at| timeline.record(at));
@@ -379,8 +358,8 @@ fn since(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Since {
         text: String::new(),
         jobs: jobs.len(),
         pods: pods.len(),
-        first_job: jobs.first().and_then(|&at| timeline.time(at)),
-        last_job: jobs.last().and_then(|&at| timeline.time(at)),
+        first_job: jobs.first().copied().flatten(),
+        last_job: jobs.last().copied().flatten(),
         deleted: gone.and_then(|gone| gone.time),
         deleted_by: gone.and_then(|gone| gone.username.clone()),
     };
@@ -407,16 +386,16 @@ fn since_text(since: &Since, swept: Option<&Record>, end: Option<Timestamp>) -> 
     }
 }
 
-fn upstream(hit: &Hit, alert: &Alert) -> String {
+fn upstream(alert: &Alert) -> String {
     let dedup = alert.dedup_key.clone();
     let events = plural(usize::try_from(alert.hits).unwrap_or(usize::MAX), "event");
-    match hit.rule_id.as_deref() {
-        Some("Kubernetes.CronJob.CreatedOrModified") => {
+    match alert.rule_id.as_str() {
+        "Kubernetes.CronJob.CreatedOrModified" => {
             format!("match; dedup {dedup} ({events}); suppressed by upstream exclusion: no")
         }
-        Some("Kubernetes.CronJob.ByExcludedIdentity") => {
+        "Kubernetes.CronJob.ByExcludedIdentity" => {
             format!("no match: upstream excludes this identity here; dedup {dedup} ({events})")
         }
-        rule => format!("another rule: {}; dedup {dedup} ({events})", rule.unwrap_or("-")),
+        rule => format!("another rule: {rule}; dedup {dedup} ({events})"),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 
 use super::actor::Actor;
+use super::memory::{Memory, Times};
 use crate::aggregate::{Evidence, Observation, Record};
 use crate::event::{Change, Outcome};
 
@@ -14,9 +15,10 @@ pub(super) type Object = (Option<String>, Option<String>, Option<String>);
 /// Positions in time order.
 type Positions = Vec<usize>;
 
-/// All that the runbook looks at.
+/// All that the runbook remembers.
 pub(super) struct Timeline<'t> {
-    pub events: &'t [Observation],
+    events: &'t [Observation],
+    memory: &'t Memory,
     writes: BTreeMap<Actor, Positions>,
     /// By actor, whatever address and client, precursors included.
     acts: BTreeMap<Actor, Positions>,
@@ -31,10 +33,10 @@ pub(super) struct Timeline<'t> {
 }
 
 impl<'t> Timeline<'t> {
-    /// Takes observations in time order.
-    pub(super) fn new(events: &'t [Observation]) -> Self {
+    pub(super) fn new(memory: &'t Memory) -> Self {
         let mut timeline = Timeline {
-            events,
+            events: &memory.events,
+            memory,
             writes: BTreeMap::new(),
             acts: BTreeMap::new(),
             clients: BTreeMap::new(),
@@ -45,7 +47,7 @@ impl<'t> Timeline<'t> {
             configmaps: BTreeMap::new(),
             places: BTreeMap::new(),
         };
-        for (at, event) in events.iter().enumerate() {
+        for (at, event) in memory.events.iter().enumerate() {
             timeline.add(at, event);
         }
         timeline
@@ -128,14 +130,20 @@ impl<'t> Timeline<'t> {
         self.deletes.get(object).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Jobs that a CronJob started.
+    /// Those Jobs that a CronJob started that first showed its spec.
     pub(super) fn jobs(&self, object: &Object) -> &[usize] {
         self.jobs.get(object).map(Vec::as_slice).unwrap_or_default()
     }
 
-    /// Pods of these.
+    /// The same of the Pods of its Jobs.
     pub(super) fn pods(&self, object: &Object) -> &[usize] {
         self.pods.get(object).map(Vec::as_slice).unwrap_or_default()
+    }
+
+    /// When Jobs of a CronJob were started, and Pods of these.
+    pub(super) fn started(&self, object: &Object) -> [&'t [Option<Timestamp>]; 2] {
+        let times = |times: &'t Times| times.get(object).map(Vec::as_slice).unwrap_or_default();
+        [times(&self.memory.jobs), times(&self.memory.pods)]
     }
 
     /// Writes of one ConfigMap.
@@ -188,14 +196,15 @@ pub(super) fn object(record: &Record) -> Object {
 }
 
 /// By owner reference; where bodies are not logged, by the name that the controller gives: CronJob and minutes.
-fn cronjob_of_job(event: &Observation) -> Option<Object> {
+pub(super) fn cronjob_of_job(event: &Observation) -> Option<Object> {
     let owner = event.body.as_ref().and_then(|body| body.owner.as_ref());
     let told = owner.filter(|(kind, _)| kind == "CronJob").map(|(_, name)| name.as_str());
     let name = told.or_else(|| without_minutes(event.record.name.as_deref()?))?;
     Some((event.record.cluster.clone(), event.record.namespace.clone(), Some(name.to_owned())))
 }
 
-fn cronjob_of_pod(event: &Observation) -> Option<Object> {
+/// By the name of the Job that owns it.
+pub(super) fn cronjob_of_pod(event: &Observation) -> Option<Object> {
     let (kind, job) = event.body.as_ref()?.owner.as_ref()?;
     let name = without_minutes(job).filter(|_| kind == "Job")?;
     Some((event.record.cluster.clone(), event.record.namespace.clone(), Some(name.to_owned())))

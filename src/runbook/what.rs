@@ -18,7 +18,7 @@ use crate::schedule::Schedule;
 const RUNS: usize = 3;
 
 pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged) -> What {
-    let step = judged.at.and_then(|at| judge.steps.get(&at));
+    let step = judge.steps.get(&judged.at);
     let state = step.and_then(|step| step.after.as_ref());
     let object = state.map_or(Value::Null, State::object);
     let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);

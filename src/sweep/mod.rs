@@ -6,6 +6,7 @@ mod source;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::{Mutex, PoisonError};
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
@@ -49,8 +50,15 @@ pub trait Observer: Sync {
 /// Sweeps everything that was found. A source that fails, or on which this program fails, is a row and no more.
 #[must_use]
 pub fn sweep(found: &Found, job: &Job, observer: &dyn Observer) -> Tally {
+    let total = Mutex::new(unread(found));
     let swept = found.sources.par_iter().with_max_len(1).map(|source| isolated(source, job, observer, None));
-    swept.reduce(Tally::default, Tally::merge).merge(unread(found))
+    swept.for_each(|tally| add(&total, tally));
+    total.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Once a source, so that what waits to be merged does not grow with their number.
+fn add(total: &Mutex<Tally>, tally: Tally) {
+    total.lock().unwrap_or_else(PoisonError::into_inner).add(tally);
 }
 
 /// The same, but for what a case has already; it keeps what is read.
@@ -60,6 +68,7 @@ pub fn sweep(found: &Found, job: &Job, observer: &dyn Observer) -> Tally {
 pub fn sweep_into(case: &Case, found: &Found, job: &Job, observer: &dyn Observer) -> Result<Tally, Error> {
     let looks: Vec<_> = found.sources.par_iter().with_max_len(1).map(|source| case.look(source)).collect();
     let known = case.settle(&found.sources, &looks)?;
+    let total = Mutex::new(unread(found));
     let sources = found.sources.par_iter().zip(&looks).zip(known).with_max_len(1);
     let swept = sources.map(|((source, look), known)| match known {
         None => case.keep(source, look, isolated(source, job, observer, None)),
@@ -69,7 +78,8 @@ pub fn sweep_into(case: &Case, found: &Found, job: &Job, observer: &dyn Observer
             Tally { inputs: vec![input], ..Tally::default() }
         }
     });
-    Ok(swept.reduce(Tally::default, Tally::merge).merge(unread(found)))
+    swept.for_each(|tally| add(&total, tally));
+    Ok(total.into_inner().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Sweeps everything that was found, and tells the listener of every event that meets an interest of the job; the

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -24,7 +25,8 @@ pub(super) fn sweep(source: &Source, job: &Job, observer: &dyn Observer, listeni
     observer.opened(&source.name);
     let listener = listening.map(|(listener, _)| listener);
     let tap = listening.map(|(listener, number)| listener.listen(number));
-    let mut reading = Reading { name: source.name.clone(), job, tally: Tally::default(), listener, tap };
+    let (tally, damaged) = (Tally::default(), Vec::new());
+    let mut reading = Reading { name: source.name.clone(), job, tally, damaged, matches: 0, listener, tap };
     match open(source) {
         Ok((reader, file)) => reading.read(reader, file, observer),
         Err(error) => {
@@ -33,11 +35,9 @@ pub(super) fn sweep(source: &Source, job: &Job, observer: &dyn Observer, listeni
             reading.tally.inputs.push(input);
         }
     }
-    let tally = reading.tally;
-    let records = tally.inputs.iter().map(|input| input.records).sum();
-    let hits = tally.observations.iter().filter(|observation| observation.is_match()).count();
-    observer.closed(records, hits as u64);
-    tally
+    let records = reading.tally.inputs.iter().map(|input| input.records).sum();
+    observer.closed(records, reading.matches);
+    reading.finish()
 }
 
 /// The source as a stream, and as a file where it can be read out of order.
@@ -53,11 +53,39 @@ struct Reading<'j> {
     name: Arc<str>,
     job: &'j Job,
     tally: Tally,
+    /// Parts of the text whose checksum is wrong.
+    damaged: Vec<Stretch>,
+    /// Records that a rule matches.
+    matches: u64,
     listener: Option<&'j dyn Listener>,
     tap: Option<Box<dyn Tap + 'j>>,
 }
 
+/// Part of a stream: offsets in its text.
+struct Stretch {
+    member: Option<Arc<str>>,
+    offsets: RangeInclusive<u64>,
+}
+
+impl Stretch {
+    fn holds(&self, evidence: &Evidence) -> bool {
+        evidence.member == self.member && evidence.offset.is_some_and(|offset| self.offsets.contains(&offset))
+    }
+}
+
 impl Reading<'_> {
+    /// What was read; records from a part whose checksum is wrong were decoded, and may say anything.
+    fn finish(mut self) -> Tally {
+        if !self.damaged.is_empty() {
+            self.tally.observations = self.tally.observations.map(|observation| {
+                if self.damaged.iter().any(|stretch| stretch.holds(observation.evidence())) {
+                    observation.mark_damaged();
+                }
+            });
+        }
+        self.tally
+    }
+
     fn read(&mut self, reader: Box<dyn Read>, file: Option<File>, observer: &dyn Observer) {
         let mut hashed = Hashing::new(Watched { inner: reader, observer, listener: self.listener });
         decode::walk(&mut hashed, file, self.job.limits, self);
@@ -82,7 +110,10 @@ impl Visitor for Reading<'_> {
                 let tap = self.tap.as_mut().map(|tap| &mut **tap as &mut dyn Tap);
                 let mut text = TextStream::new(self.job, &mut self.tally, input, self.listener, tap);
                 frame::frame(kind, reader, self.job.limits, &mut text);
-                input = text.finish();
+                let told = text.finish();
+                self.matches += told.matches;
+                self.damaged.extend(told.damaged);
+                input = told.input;
             }
             Content::Archive(members, problem) => {
                 input.members = Some(members);
@@ -144,24 +175,24 @@ impl<'j> TextStream<'j> {
         listener: Option<&'j dyn Listener>,
         tap: Option<&'j mut dyn Tap>,
     ) -> Self {
-        let first = tally.observations.len();
         let keeps = listener.is_some_and(Listener::keeps_originals);
         let originals = keeps.then(|| Originals::new(job.limits.max_record));
         let (hour, texts) = (Hour::default(), Interner::default());
+        let told = Told { input, matches: 0, damaged: Vec::new() };
         TextStream {
             unwrapper: Unwrapper::new(job.limits),
             skimmer: Skimmer::new(),
             listener,
-            recorder: Recorder { job, tally, input, first, hour, texts, tap, originals },
+            recorder: Recorder { job, tally, told, last_offset: 0, hour, texts, tap, originals },
         }
     }
 
-    fn finish(mut self) -> Input {
+    fn finish(mut self) -> Told {
         let recorder = &mut self.recorder;
         self.unwrapper.finish(&mut |leaf, envelope, place| recorder.leaf(&leaf, envelope, place));
         let span = self.recorder.hour.take();
         self.recorder.span(span);
-        self.recorder.input
+        self.recorder.told
     }
 }
 
@@ -204,13 +235,20 @@ impl Sink for TextStream<'_> {
     }
 }
 
+/// What is told of a stream at its end.
+struct Told {
+    input: Input,
+    matches: u64,
+    damaged: Vec<Stretch>,
+}
+
 /// Counts the records of a stream and keeps those that reports need.
 struct Recorder<'j> {
     job: &'j Job,
     tally: &'j mut Tally,
-    input: Input,
-    /// Index of the stream's first observation.
-    first: usize,
+    told: Told,
+    /// Where the last observation lies.
+    last_offset: u64,
     /// Times of the records that were skimmed.
     hour: Hour,
     /// Bodies of its observations.
@@ -222,32 +260,32 @@ struct Recorder<'j> {
 
 impl Recorder<'_> {
     fn leaf(&mut self, leaf: &Leaf<'_>, envelope: &Envelope<'_>, place: Place<'_>) {
-        self.input.records += 1;
+        self.told.input.records += 1;
         if let Some(originals) = &mut self.originals {
             originals.give(place);
         }
         normalize(leaf, |normalized| match normalized {
             Normalized::Event(event) => self.event(&event, leaf, envelope, place),
-            Normalized::NotAudit => self.input.not_audit += 1,
+            Normalized::NotAudit => self.told.input.not_audit += 1,
             Normalized::Malformed(reason) => {
-                self.input.malformed += 1;
+                self.told.input.malformed += 1;
                 let offset = place.offset.map_or_else(String::new, |offset| format!(", byte {offset}"));
-                self.input.problem(Status::Partial, format!("record {}{offset}: {reason}", place.record));
+                self.told.input.problem(Status::Partial, format!("record {}{offset}: {reason}", place.record));
             }
         });
-        self.input.format.extend(envelope.format.or_else(|| leaf.format()));
+        self.told.input.format.extend(envelope.format.or_else(|| leaf.format()));
     }
 
     /// Counts the events of a record that was not parsed.
     fn skimmed(&mut self, look: &Look<'_>) {
         let count = look.times.len() as u64;
-        self.input.records += count;
-        self.input.events += count;
-        self.input.format.insert(look.format);
+        self.told.input.records += count;
+        self.told.input.events += count;
+        self.told.input.format.insert(look.format);
         for time in &look.times {
             if self.job.window != Window::default() {
                 let time = std::str::from_utf8(time).ok().and_then(crate::time::parse);
-                self.input.outside += u64::from(time.is_some_and(|time| !self.job.window.contains(time)));
+                self.told.input.outside += u64::from(time.is_some_and(|time| !self.job.window.contains(time)));
             }
             let span = self.hour.add(look.cluster.as_deref(), time);
             self.span(span);
@@ -257,30 +295,30 @@ impl Recorder<'_> {
     /// Takes in when the records that were skimmed were made.
     fn span(&mut self, span: Option<(Option<String>, [Timestamp; 2])>) {
         let Some((cluster, times)) = span else { return };
-        let path = self.input.path.clone();
+        let path = self.told.input.path.clone();
         let envelope = Envelope {
             origin: Origin { cluster: cluster.map(Into::into), ..Origin::default() },
             ..Envelope::default()
         };
         let origin = origin(self.job, &envelope, &path);
         for time in times {
-            self.input.seen(time);
+            self.told.input.seen(time);
             self.tally.coverage.add(origin.cluster.as_deref(), time);
         }
     }
 
     fn event(&mut self, event: &AuditEvent<'_>, leaf: &Leaf<'_>, envelope: &Envelope<'_>, place: Place<'_>) {
-        self.input.events += 1;
-        self.input.truncated += u64::from(event.truncated);
-        self.input.salvaged += u64::from(event.salvaged);
-        let path = self.input.path.clone();
+        self.told.input.events += 1;
+        self.told.input.truncated += u64::from(event.truncated);
+        self.told.input.salvaged += u64::from(event.salvaged);
+        let path = self.told.input.path.clone();
         let origin = origin(self.job, envelope, &path);
         let time = time_of(event, envelope);
         if let Some((time, _)) = time {
-            self.input.seen(time);
+            self.told.input.seen(time);
             self.tally.coverage.add(origin.cluster.as_deref(), time);
             if !self.job.window.contains(time) {
-                self.input.outside += 1;
+                self.told.input.outside += 1;
                 // What is kept is chosen when copies are joined: a copy without a time must find those that have one.
                 if self.tap.is_some() {
                     return;
@@ -295,7 +333,7 @@ impl Recorder<'_> {
         }
         let evidence = Evidence {
             path: path.clone(),
-            member: self.input.member.clone(),
+            member: self.told.input.member.clone(),
             record: place.record,
             offset: place.offset,
             pointer: place.pointer.to_string(),
@@ -304,21 +342,17 @@ impl Recorder<'_> {
             let original = self.originals.as_mut().map(|originals| originals.take(place)).unwrap_or_default();
             return tap.event(Passing { view: &view, time, origin: &origin, evidence, original });
         }
+        self.told.matches += u64::from(!matches.is_empty());
+        self.last_offset = place.offset.unwrap_or(self.last_offset);
         let category = envelope.category.as_deref();
         let seen = Seen { time, origin, category, evidence, digest: leaf.digest(), matches, interests };
         self.tally.observations.push(Observation::new(event, seen, &mut self.texts));
     }
 
-    /// Records from a part of the stream whose checksum is wrong were decoded, and may say anything.
     fn damage(&mut self, damage: &Damage) {
-        self.input.problem(Status::Partial, damage.to_string());
-        let since = |offset: Option<u64>| offset.is_some_and(|offset| offset >= damage.text_start);
-        for observation in self.tally.observations[self.first..].iter_mut().rev() {
-            if !since(observation.evidence().offset) {
-                break;
-            }
-            observation.mark_damaged();
-        }
+        self.told.input.problem(Status::Partial, damage.to_string());
+        let offsets = damage.text_start..=self.last_offset;
+        self.told.damaged.push(Stretch { member: self.told.input.member.clone(), offsets });
     }
 }
 

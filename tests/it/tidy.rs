@@ -25,7 +25,7 @@ const FLOW: [&str; 16] = [
     "cli",
 ];
 
-/// Crates that live in one file or folder.
+/// Crates that live in one file or folder, or in some.
 const HOMES: [(&str, &str); 18] = [
     ("rusqlite", "case"),
     ("minijinja", "report/html"),
@@ -38,13 +38,13 @@ const HOMES: [(&str, &str); 18] = [
     ("rayon", "sweep"),
     ("indicatif", "progress"),
     ("flate2", "decode"),
-    ("zstd", "decode"),
+    ("zstd", "decode spill"),
     ("tar", "decode"),
     ("zip", "decode"),
     ("walkdir", "discover"),
     ("apache_avro", "frame/avro"),
     ("encoding_rs", "decode"),
-    ("tempfile", "events/sort"),
+    ("tempfile", "spill"),
 ];
 
 #[test]
@@ -66,7 +66,8 @@ fn each_crate_has_one_home() {
     each_source(&mut |file, text| {
         for (name, home) in HOMES {
             let used = text.contains(&format!("{name}::")) && !text.contains(&format!("self::{name}"));
-            assert!(!used || file.starts_with(home), "src/{file} names {name}, which lives in src/{home}");
+            let at_home = home.split(' ').any(|home| file.starts_with(home));
+            assert!(!used || at_home, "src/{file} names {name}, which lives in src/{home}");
         }
     });
 }

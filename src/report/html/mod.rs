@@ -8,6 +8,7 @@ mod charts;
 mod model;
 mod text;
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use base64::Engine;
@@ -29,8 +30,8 @@ const CLUSTERS: usize = 40;
 /// Characters of one text.
 const TEXT: usize = 2000;
 
-/// Gives the runbook's page of an alert.
-type Pages<'p> = dyn Fn(&str) -> Option<Value> + 'p;
+/// Gives the runbook's pages of some alerts.
+type Pages<'p> = dyn Fn(&BTreeSet<&str>) -> io::Result<BTreeMap<String, Value>> + 'p;
 
 /// Writes the page. `report` is what report.json holds, `runbook` what runbook.json holds but for its pages, `None` where
 /// it did not run.
@@ -43,6 +44,7 @@ pub(super) fn page(report: &Value, runbook: Option<&Value>, pages: &Pages<'_>, o
     let template = environment.get_template("page.html").map_err(io::Error::other)?;
     let (style, script) = (unix_lines(include_str!("page.css")), unix_lines(include_str!("page.js")));
     let axis = Axis::new(report, &alerts);
+    let pages = pages(&alerts.all.iter().take(ALERTS).map(|alert| alert.text("alert_id")).collect())?;
     let context = context! {
         style_hash => Cell::from_safe_string(hash(&style)),
         script_hash => Cell::from_safe_string(hash(&script)),
@@ -50,7 +52,7 @@ pub(super) fn page(report: &Value, runbook: Option<&Value>, pages: &Pages<'_>, o
         script => Cell::from_safe_string(script),
         chart => axis.map(|axis| chart(&axis, &alerts)),
         coverage => axis.map(|axis| coverage(&axis, report)),
-        d => json_cell(content(report, runbook, pages, &alerts)),
+        d => json_cell(content(report, runbook, &pages, &alerts)),
     };
     let page = template.render(context).map_err(io::Error::other)?;
     out.write_all(page.as_bytes())
@@ -128,7 +130,7 @@ fn coverage(axis: &Axis, report: &Value) -> Cell {
 }
 
 /// What the template prints beside the charts.
-fn content(report: &Value, runbook: Option<&Value>, pages: &Pages<'_>, alerts: &Alerts) -> Value {
+fn content(report: &Value, runbook: Option<&Value>, pages: &BTreeMap<String, Value>, alerts: &Alerts) -> Value {
     let none = Value::Null;
     let runbook = runbook.unwrap_or(&none);
     let actors = alerts.actors();
@@ -178,14 +180,14 @@ fn span(report: &Value) -> Value {
     json!({"first": first.map(text::minutes), "last": last.map(text::minutes), "clusters": clusters})
 }
 
-fn row(at: usize, alert: &Alert, pages: &Pages<'_>) -> Value {
+fn row(at: usize, alert: &Alert, pages: &BTreeMap<String, Value>) -> Value {
     let (verdict, severity) = (&VERDICTS[alert.verdict], &SEVERITIES[alert.severity]);
     let mut row = bounded(alert.value);
     row["at"] = (at + 1).into();
     row["verdict"] = json!({"name": verdict.name, "css": verdict.css, "note": verdict.note, "at": alert.verdict});
     row["severity"] = json!({"name": severity.name, "css": severity.css, "at": alert.severity});
     row["hits"] = alert.hits.into();
-    row["page"] = pages(alert.text("alert_id")).as_ref().map(bounded).into();
+    row["page"] = pages.get(alert.text("alert_id")).map(bounded).into();
     row
 }
 
@@ -206,7 +208,10 @@ mod tests {
     fn printed(report: &Value, runbook: Option<&Value>) -> String {
         let mut out = Vec::new();
         let pages = runbook.map(|runbook| list(runbook, "alerts")).unwrap_or_default();
-        let find = |id: &str| pages.iter().find(|page| page["alert_id"] == id).cloned();
+        let page_of = |id: &&str| pages.iter().find(|page| page["alert_id"] == *id).cloned();
+        let find = |wanted: &BTreeSet<&str>| {
+            Ok(wanted.iter().filter_map(|id| Some(((*id).to_owned(), page_of(id)?))).collect())
+        };
         page(report, runbook, &find, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }

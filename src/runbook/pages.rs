@@ -1,0 +1,144 @@
+//! The pages of all alerts on CronJobs, made one at a time, and what each of their hits shows.
+
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
+use std::io;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Judge;
+use super::overview::Users;
+use super::page::{Page, page};
+use crate::aggregate::{Alert, Finding, Finished, Hit, Verdict};
+use crate::spill::{Line, Sorted, Sorter};
+
+/// Bytes of pages, and of what hits show, that are held in memory; the rest goes to temporary files.
+const HELD: usize = 8 << 20;
+
+/// A page as runbook.json has it.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Printed {
+    verdict: Verdict,
+    /// Number of its alert.
+    number: usize,
+    /// Its alert.
+    pub alert_id: String,
+    /// JSON.
+    text: String,
+}
+
+impl Printed {
+    /// The page.
+    ///
+    /// # Errors
+    /// The text is none that this program wrote.
+    pub fn value(&self) -> io::Result<Value> {
+        Ok(serde_json::from_str(&self.text)?)
+    }
+
+    /// Gravest first, then in the order of the alerts.
+    fn order(&self, other: &Self) -> Ordering {
+        other.verdict.cmp(&self.verdict).then_with(|| self.number.cmp(&other.number))
+    }
+}
+
+/// What one hit shows.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Note {
+    /// Number of the hit.
+    hit: u64,
+    findings: Vec<Finding>,
+}
+
+impl Line for Printed {
+    fn weight(&self) -> usize {
+        size_of::<Self>() + self.text.len()
+    }
+}
+
+impl Line for Note {
+    fn weight(&self) -> usize {
+        self.findings.iter().map(Finding::weight).sum()
+    }
+}
+
+/// What is made of all alerts.
+pub(super) struct Pages {
+    /// Those that were asked for.
+    pub printed: Sorter<Printed>,
+    pub verdicts: BTreeMap<Verdict, u64>,
+    pub users: Users,
+    /// Verdicts of all alerts, by their number.
+    pub by_alert: BTreeMap<usize, Verdict>,
+    pub notes: Sorter<Note>,
+}
+
+/// Judges the alerts of a sweep.
+pub(super) fn pages(judge: &mut Judge<'_>, report: &Finished) -> io::Result<Pages> {
+    let mut pages = Pages {
+        printed: Sorter::new(Printed::order, HELD),
+        verdicts: Verdict::ALL.iter().map(|&verdict| (verdict, 0)).collect(),
+        users: Users::default(),
+        by_alert: BTreeMap::new(),
+        notes: Sorter::new(|left, right| left.hit.cmp(&right.hit), HELD),
+    };
+    let hits = by_alert(judge, &report.alerts, &report.hits)?;
+    for (number, alert) in report.alerts.iter().enumerate() {
+        let Some(hits) = hits.get(&number) else { continue };
+        let positions: Vec<usize> = hits.iter().map(|&(_, at)| at).collect();
+        let (page, findings) = page(judge, alert, &positions);
+        for (&(hit, _), findings) in hits.iter().zip(findings).filter(|(_, findings)| !findings.is_empty()) {
+            pages.notes.push(Note { hit, findings });
+        }
+        pages.add(number, &page, judge.settings.only.fits(&page))?;
+    }
+    Ok(pages)
+}
+
+impl Pages {
+    fn add(&mut self, number: usize, page: &Page, is_wanted: bool) -> io::Result<()> {
+        self.by_alert.insert(number, page.verdict);
+        if is_wanted {
+            *self.verdicts.entry(page.verdict).or_default() += 1;
+            self.users.add(page);
+            let (alert_id, text) = (page.alert_id.clone(), serde_json::to_string(page)?);
+            self.printed.push(Printed { verdict: page.verdict, number, alert_id, text });
+        }
+        Ok(())
+    }
+}
+
+/// For each alert on CronJobs, by its number, its hits: their numbers, and where they stand in the timeline.
+type Positions = BTreeMap<usize, Vec<(u64, usize)>>;
+
+fn by_alert(judge: &Judge<'_>, alerts: &[Alert], hits: &Sorted<Hit>) -> io::Result<Positions> {
+    let numbers: BTreeMap<&str, usize> =
+        alerts.iter().enumerate().map(|(number, alert)| (alert.alert_id.as_str(), number)).collect();
+    let mut positions = Positions::new();
+    for (number, hit) in (0..).zip(hits.iter()?) {
+        let hit = hit?;
+        let alert = hit.alert_id.as_deref().and_then(|id| numbers.get(id));
+        let at = judge.timeline.position(&hit.record.evidence);
+        if let Some((&alert, at)) = alert.zip(at) {
+            positions.entry(alert).or_default().push((number, at));
+        }
+    }
+    Ok(positions)
+}
+
+/// Writes into hits what they show, and the CronJobs that their own records do not tell.
+pub(super) fn annotate(judge: &Judge<'_>, hits: Sorted<Hit>, notes: Sorter<Note>) -> io::Result<Sorted<Hit>> {
+    let notes = notes.finish()?;
+    let (mut notes, mut number, mut problem) = (notes.iter()?.peekable(), 0, None);
+    let annotated = hits.reopen().map(|hit| {
+        let own = notes.next_if(|note| note.as_ref().map_or(true, |note| note.hit == number));
+        match own.transpose() {
+            Ok(note) => hit.indicators = note.map(|note| note.into_owned().findings).unwrap_or_default(),
+            Err(error) => problem = Some(error),
+        }
+        judge.complete(hit);
+        number += 1;
+    });
+    problem.map_or_else(|| annotated.finish(), Err)
+}

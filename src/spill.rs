@@ -1,0 +1,385 @@
+//! More items than memory holds: sorted runs in temporary files, merged whenever they are read.
+//!
+//! The files have no name, so that they are gone however the program ends.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::collections::BinaryHeap;
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::sync::Arc;
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use zstd::stream::{read::Decoder, write::Encoder};
+
+/// Runs of one size that are merged into a larger one.
+const FAN: usize = 32;
+/// Base-2 logarithm of the compressor's window: one is held for each run that is read.
+const WINDOW: u32 = 17;
+/// Bytes read of a run at once.
+const CHUNK: usize = 64 << 10;
+
+/// What a [`Sorter`] takes.
+pub trait Spill: Clone {
+    /// Roughly the bytes that it holds in memory.
+    fn weight(&self) -> usize;
+    /// Writes it, so that [`Spill::read`] finds its end.
+    fn write(&self, out: &mut dyn Write) -> io::Result<()>;
+    /// Reads the next one; `None` at the end.
+    fn read(input: &mut dyn BufRead) -> io::Result<Option<Self>>;
+}
+
+/// An item that is written as a line of JSON.
+pub trait Line: Clone + Serialize + DeserializeOwned {
+    /// Roughly the bytes that it holds in memory.
+    fn weight(&self) -> usize;
+}
+
+impl<T: Line> Spill for T {
+    fn weight(&self) -> usize {
+        Line::weight(self)
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        write_json(self, out)
+    }
+
+    fn read(input: &mut dyn BufRead) -> io::Result<Option<Self>> {
+        read_json(input)
+    }
+}
+
+/// Writes a line of JSON.
+pub fn write_json(item: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    serde_json::to_writer(&mut *out, item)?;
+    out.write_all(b"\n")
+}
+
+/// Reads a line of JSON; `None` at the end.
+pub fn read_json<T: DeserializeOwned>(input: &mut dyn BufRead) -> io::Result<Option<T>> {
+    let mut line = Vec::new();
+    if input.read_until(b'\n', &mut line)? == 0 {
+        return Ok(None);
+    }
+    Ok(Some(serde_json::from_slice(&line)?))
+}
+
+/// Orders two items.
+pub type Order<T> = fn(&T, &T) -> Ordering;
+
+/// Takes items in any order. Beyond a bound they go to temporary files.
+#[derive(Debug)]
+pub struct Sorter<T> {
+    order: Order<T>,
+    limit: usize,
+    held: usize,
+    items: Vec<T>,
+    runs: Vec<Run>,
+    count: u64,
+    problem: Option<io::Error>,
+}
+
+/// Items in a temporary file, in order.
+#[derive(Debug, Clone)]
+struct Run {
+    file: Arc<File>,
+    /// How often its items were merged.
+    level: u32,
+}
+
+impl<T: Spill> Sorter<T> {
+    /// A sorter that holds roughly so many bytes in memory.
+    #[must_use]
+    pub fn new(order: Order<T>, limit: usize) -> Self {
+        Sorter { order, limit, held: 0, items: Vec::new(), runs: Vec::new(), count: 0, problem: None }
+    }
+
+    /// Takes an item. That a temporary file cannot be written is told at the end; what comes after that is let go.
+    pub fn push(&mut self, item: T) {
+        if self.problem.is_some() {
+            return;
+        }
+        self.count += 1;
+        self.held += item.weight();
+        self.items.push(item);
+        self.settle();
+    }
+
+    /// Takes all items of another one.
+    pub fn append(&mut self, mut other: Self) {
+        self.problem = self.problem.take().or(other.problem);
+        self.count += other.count;
+        self.held += other.held;
+        self.items.append(&mut other.items);
+        self.runs.append(&mut other.runs);
+        self.settle();
+    }
+
+    /// How many items it has.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether it has none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// All items, in order.
+    ///
+    /// # Errors
+    /// A temporary file could not be written.
+    pub fn finish(mut self) -> io::Result<Sorted<T>> {
+        if let Some(problem) = self.problem.take() {
+            return Err(problem);
+        }
+        if self.runs.is_empty() {
+            self.items.sort_by(self.order);
+        } else {
+            self.spill()?;
+        }
+        Ok(Sorted { order: self.order, limit: self.limit, items: self.items, runs: self.runs, count: self.count })
+    }
+
+    /// Whether a temporary file could not be written; [`Sorter::finish`] says why.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        self.problem.is_some()
+    }
+
+    /// Reads what it has so far, in no order.
+    ///
+    /// # Errors
+    /// A temporary file cannot be read; each item may fail for the same reason.
+    pub fn iter(&self) -> io::Result<impl Iterator<Item = io::Result<Cow<'_, T>>>> {
+        let merged = Merge::new(&self.runs, self.order)?;
+        Ok(self.items.iter().map(|item| Ok(Cow::Borrowed(item))).chain(merged.map(|item| item.map(Cow::Owned))))
+    }
+
+    /// The same items, changed in what does not order them.
+    #[must_use]
+    pub fn map(self, mut change: impl FnMut(&mut T)) -> Self {
+        let mut changed = Sorter::new(self.order, self.limit);
+        let done = self.finish().and_then(|sorted| {
+            sorted.into_values()?.try_for_each(|item| {
+                let mut item = item?;
+                change(&mut item);
+                changed.push(item);
+                Ok(())
+            })
+        });
+        changed.problem = changed.problem.or(done.err());
+        changed
+    }
+
+    fn settle(&mut self) {
+        if self.held > self.limit && self.problem.is_none() {
+            self.problem = self.spill().err();
+        }
+    }
+
+    fn spill(&mut self) -> io::Result<()> {
+        self.items.sort_by(self.order);
+        self.held = 0;
+        let items = std::mem::take(&mut self.items);
+        self.runs.push(Run::write(0, items.into_iter().map(Ok))?);
+        self.compact()
+    }
+
+    /// Merges runs of one level once there are enough, so that no item is written more than a few times.
+    fn compact(&mut self) -> io::Result<()> {
+        for level in 0.. {
+            let same = self.runs.iter().filter(|run| run.level == level).count();
+            if same < FAN {
+                break;
+            }
+            let (merged, rest) = std::mem::take(&mut self.runs).into_iter().partition(|run| run.level == level);
+            self.runs = rest;
+            self.runs.push(Run::write(level + 1, Merge::new(&merged, self.order)?)?);
+        }
+        Ok(())
+    }
+}
+
+impl Run {
+    fn write<T: Spill>(level: u32, mut items: impl Iterator<Item = io::Result<T>>) -> io::Result<Self> {
+        let mut out = Encoder::new(tempfile::tempfile()?, 1)?;
+        out.window_log(WINDOW)?;
+        items.try_for_each(|item| item?.write(&mut out))?;
+        Ok(Run { file: Arc::new(out.finish()?), level })
+    }
+
+    fn open(&self) -> io::Result<Opened> {
+        let reader = Reader { file: Arc::clone(&self.file), at: 0 };
+        Ok(BufReader::with_capacity(CHUNK, Decoder::with_buffer(BufReader::with_capacity(CHUNK, reader))?))
+    }
+}
+
+type Opened = BufReader<Decoder<'static, BufReader<Reader>>>;
+
+/// Reads a file from its start, whoever else reads it.
+struct Reader {
+    file: Arc<File>,
+    at: u64,
+}
+
+impl Read for Reader {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let mut file = &*self.file;
+        file.seek(SeekFrom::Start(self.at))?;
+        let count = file.read(out)?;
+        self.at += count as u64;
+        Ok(count)
+    }
+}
+
+/// The items of several runs, in order.
+struct Merge<T> {
+    runs: Vec<Opened>,
+    heads: BinaryHeap<Head<T>>,
+    order: Order<T>,
+}
+
+/// The next item of a run. The greatest is the one that comes first.
+struct Head<T> {
+    item: T,
+    run: usize,
+    order: Order<T>,
+}
+
+impl<T> Ord for Head<T> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.order)(&other.item, &self.item).then(other.run.cmp(&self.run))
+    }
+}
+
+impl<T> PartialOrd for Head<T> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl<T> PartialEq for Head<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other).is_eq()
+    }
+}
+
+impl<T> Eq for Head<T> {}
+
+impl<T: Spill> Merge<T> {
+    fn new(runs: &[Run], order: Order<T>) -> io::Result<Self> {
+        let runs = runs.iter().map(Run::open).collect::<io::Result<Vec<_>>>()?;
+        let mut merge = Merge { runs, heads: BinaryHeap::new(), order };
+        for run in 0..merge.runs.len() {
+            merge.advance(run)?;
+        }
+        Ok(merge)
+    }
+
+    fn advance(&mut self, run: usize) -> io::Result<()> {
+        let next = T::read(&mut self.runs[run])?;
+        self.heads.extend(next.map(|item| Head { item, run, order: self.order }));
+        Ok(())
+    }
+}
+
+impl<T: Spill> Iterator for Merge<T> {
+    type Item = io::Result<T>;
+
+    fn next(&mut self) -> Option<io::Result<T>> {
+        let head = self.heads.pop()?;
+        Some(self.advance(head.run).map(|()| head.item))
+    }
+}
+
+/// Items in order, in memory or in temporary files; they can be read as often as wanted.
+#[derive(Debug)]
+pub struct Sorted<T> {
+    order: Order<T>,
+    limit: usize,
+    items: Vec<T>,
+    runs: Vec<Run>,
+    count: u64,
+}
+
+impl<T: Spill> Sorted<T> {
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
+    /// Reads them.
+    ///
+    /// # Errors
+    /// A temporary file cannot be read; each item may fail for the same reason.
+    pub fn iter(&self) -> io::Result<impl Iterator<Item = io::Result<Cow<'_, T>>>> {
+        let merged = Merge::new(&self.runs, self.order)?;
+        Ok(self.items.iter().map(|item| Ok(Cow::Borrowed(item))).chain(merged.map(|item| item.map(Cow::Owned))))
+    }
+
+    /// A sorter that has them.
+    #[must_use]
+    pub fn reopen(self) -> Sorter<T> {
+        let held = self.items.iter().map(T::weight).sum();
+        let (items, runs, count) = (self.items, self.runs, self.count);
+        Sorter { order: self.order, limit: self.limit, held, items, runs, count, problem: None }
+    }
+
+    /// Gives them away.
+    ///
+    /// # Errors
+    /// As for [`Sorted::iter`].
+    pub fn into_values(self) -> io::Result<impl Iterator<Item = io::Result<T>>> {
+        let merged = Merge::new(&self.runs, self.order)?;
+        Ok(self.items.into_iter().map(Ok).chain(merged))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl Line for (u64, String) {
+        fn weight(&self) -> usize {
+            100
+        }
+    }
+
+    fn sorter(limit: usize, numbers: impl Iterator<Item = u64>) -> Sorter<(u64, String)> {
+        let mut sorter = Sorter::new(Ord::cmp, limit);
+        numbers.for_each(|number| sorter.push((number * 7919 % 10_007, format!("line\n{number}"))));
+        sorter
+    }
+
+    #[test]
+    fn files_give_what_memory_gives() {
+        let all = |sorter: Sorter<(u64, String)>| {
+            let sorted = sorter.map(|item| item.1.push('!')).finish().unwrap();
+            assert_eq!(sorted.len(), 5000);
+            let read = || sorted.iter().unwrap().map(|item| item.unwrap().into_owned()).collect::<Vec<_>>();
+            assert_eq!(read(), read());
+            (sorted.runs.len(), sorted.into_values().unwrap().map(Result::unwrap).collect::<Vec<_>>())
+        };
+        let (none, expected) = all(sorter(usize::MAX, 0..5000));
+        assert_eq!(none, 0);
+        assert!(expected.is_sorted() && expected[0].1.ends_with('!'));
+        // 1,250 runs: two levels of them.
+        let (files, merged) = all(sorter(300, 0..5000));
+        assert!(files > 1 && files < 2 * FAN, "{files}");
+        assert_eq!(merged, expected);
+        let mut parts = sorter(1000, 0..2000);
+        parts.append(sorter(usize::MAX, 2000..5000));
+        assert_eq!(all(parts).1, expected);
+    }
+}
