@@ -154,7 +154,7 @@ impl<T: Spill> Sorter<T> {
     ///
     /// # Errors
     /// A temporary file cannot be read; each item may fail for the same reason.
-    pub fn iter(&self) -> io::Result<impl Iterator<Item = io::Result<Cow<'_, T>>>> {
+    pub fn read(&self) -> io::Result<impl Iterator<Item = io::Result<Cow<'_, T>>>> {
         let merged = Merge::new(&self.runs, self.order)?;
         Ok(self.items.iter().map(|item| Ok(Cow::Borrowed(item))).chain(merged.map(|item| item.map(Cow::Owned))))
     }
@@ -323,7 +323,7 @@ impl<T: Spill> Sorted<T> {
     ///
     /// # Errors
     /// A temporary file cannot be read; each item may fail for the same reason.
-    pub fn iter(&self) -> io::Result<impl Iterator<Item = io::Result<Cow<'_, T>>>> {
+    pub fn read(&self) -> io::Result<impl Iterator<Item = io::Result<Cow<'_, T>>>> {
         let merged = Merge::new(&self.runs, self.order)?;
         Ok(self.items.iter().map(|item| Ok(Cow::Borrowed(item))).chain(merged.map(|item| item.map(Cow::Owned))))
     }
@@ -339,7 +339,7 @@ impl<T: Spill> Sorted<T> {
     /// Gives them away.
     ///
     /// # Errors
-    /// As for [`Sorted::iter`].
+    /// As for [`Sorted::read`].
     pub fn into_values(self) -> io::Result<impl Iterator<Item = io::Result<T>>> {
         let merged = Merge::new(&self.runs, self.order)?;
         Ok(self.items.into_iter().map(Ok).chain(merged))
@@ -367,7 +367,7 @@ mod tests {
         let all = |sorter: Sorter<(u64, String)>| {
             let sorted = sorter.map(|item| item.1.push('!')).finish().unwrap();
             assert_eq!(sorted.len(), 5000);
-            let read = || sorted.iter().unwrap().map(|item| item.unwrap().into_owned()).collect::<Vec<_>>();
+            let read = || sorted.read().unwrap().map(|item| item.unwrap().into_owned()).collect::<Vec<_>>();
             assert_eq!(read(), read());
             (sorted.runs.len(), sorted.into_values().unwrap().map(Result::unwrap).collect::<Vec<_>>())
         };

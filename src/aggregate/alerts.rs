@@ -54,7 +54,7 @@ pub(super) fn open(hits: &Sorted<Hit>, pack: &Pack, give: &mut dyn FnMut(Hit)) -
     let mut windows: Vec<(u64, Option<Alert>)> = Vec::new();
     let mut open: Option<Window> = None;
     let mut close = |window: Option<Window>| windows.extend(window.map(|window| (window.hits, alert(&window, pack))));
-    for hit in hits.iter()? {
+    for hit in hits.read()? {
         let hit = hit?;
         match &mut open {
             Some(window) if belongs(&hit, &window.first, period(&window.first, pack)) => window.add(&hit),
@@ -69,7 +69,7 @@ pub(super) fn open(hits: &Sorted<Hit>, pack: &Pack, give: &mut dyn FnMut(Hit)) -
         let id = alert.as_ref().map(|alert| &alert.alert_id);
         (0..*hits).map(move |_| id)
     });
-    for (hit, id) in hits.iter()?.zip(ids) {
+    for (hit, id) in hits.read()?.zip(ids) {
         give(Hit { alert_id: id.cloned(), distinct: None, ..hit?.into_owned() });
     }
     let mut alerts: Vec<Alert> = windows.into_iter().filter_map(|(_, alert)| alert).collect();

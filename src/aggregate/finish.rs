@@ -274,7 +274,7 @@ fn tuned(found: &RuleMatch, record: &Record) -> Option<Suppression> {
 /// CronJob requests whose only matches stayed below a threshold: they are activity as if nothing had matched.
 fn unlisted(below: &Sorted<Hit>, listed: [&Sorted<Hit>; 2], give: &mut dyn FnMut(Hit)) -> io::Result<()> {
     let mut records: BTreeMap<Evidence, Arc<Record>> = BTreeMap::new();
-    for hit in below.iter()? {
+    for hit in below.read()? {
         let record = Arc::clone(&hit?.record);
         if is_activity(&record) {
             records.insert(record.evidence.clone(), record);
@@ -284,7 +284,7 @@ fn unlisted(below: &Sorted<Hit>, listed: [&Sorted<Hit>; 2], give: &mut dyn FnMut
         return Ok(());
     }
     for list in listed {
-        for hit in list.iter()? {
+        for hit in list.read()? {
             records.remove(&hit?.record.evidence);
         }
     }

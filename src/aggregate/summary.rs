@@ -119,7 +119,7 @@ const ACTIVITY: usize = 2;
 fn each_by_time(lists: [&Sorted<Hit>; 3], take: &mut dyn FnMut(usize, &Hit)) -> io::Result<()> {
     let mut rest = Vec::new();
     for list in lists {
-        rest.push(list.iter()?.peekable());
+        rest.push(list.read()?.peekable());
     }
     loop {
         let heads = rest.iter_mut().enumerate().filter_map(|(list, rest)| Some((list, rest.peek()?)));

@@ -145,7 +145,7 @@ fn add(transaction: &Transaction<'_>, bytes: &Bytes<'_>, tally: &Tally) -> rusql
     let sql = "INSERT INTO inputs (sha256, size, origin, rules, ledger) VALUES (?1, ?2, ?3, ?4, ?5)";
     transaction.execute(sql, params![bytes.sha256, bytes.size, bytes.origin, bytes.rules, ledger])?;
     let input = transaction.last_insert_rowid();
-    for observation in tally.observations.iter().map_err(conversion)? {
+    for observation in tally.observations.read().map_err(conversion)? {
         add_observation(transaction, input, observation.map_err(conversion)?.as_ref())?;
     }
     for (cluster, first, last) in tally.coverage.cells() {

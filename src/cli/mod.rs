@@ -97,7 +97,7 @@ fn sweep(found: &mut Found, job: &Job, case: Option<&Case>, input: &args::Input,
     if !deep {
         return Ok(tally);
     }
-    let interests = steps::precursors(&mut tally.observations)?;
+    let interests = steps::precursors(&tally.observations)?;
     if interests.is_empty() {
         return Ok(tally);
     }

@@ -71,7 +71,9 @@ mod tests {
 
     fn sorted(limit: usize, numbers: &[u64]) -> Vec<Entry> {
         let mut sorter = Sorter::new(Ord::cmp, limit);
-        numbers.iter().for_each(|&number| sorter.push(entry(number)));
+        for &number in numbers {
+            sorter.push(entry(number));
+        }
         sorter.finish().unwrap().into_values().unwrap().map(Result::unwrap).collect()
     }
 

@@ -77,12 +77,12 @@ pub(super) const HIT_COLUMNS: [&str; 59] = [
 const SUPPRESSION_COLUMNS: [&str; 2] = ["suppressed_by", "reason"];
 
 pub(super) fn hits(hits: &Sorted<Hit>, out: &mut dyn io::Write) -> io::Result<()> {
-    rows(&HIT_COLUMNS, hits.iter()?, out)
+    rows(&HIT_COLUMNS, hits.read()?, out)
 }
 
 pub(super) fn suppressed(hits: &Sorted<Hit>, out: &mut dyn io::Write) -> io::Result<()> {
     let columns: Vec<&str> = HIT_COLUMNS.iter().chain(&SUPPRESSION_COLUMNS).copied().collect();
-    rows(&columns, hits.iter()?, out)
+    rows(&columns, hits.read()?, out)
 }
 
 pub(super) fn alerts(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {

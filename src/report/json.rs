@@ -15,7 +15,7 @@ use crate::spill::{Sorted, write_json};
 const SCHEMA_VERSION: u32 = 1;
 
 pub(super) fn lines(hits: &Sorted<Hit>, out: &mut dyn Write) -> io::Result<()> {
-    hits.iter()?.try_for_each(|hit| write_json(&hit?, out))
+    hits.read()?.try_for_each(|hit| write_json(&hit?, out))
 }
 
 /// Everything but the hits.
@@ -55,7 +55,7 @@ struct Pages<'r>(&'r Sorted<Printed>);
 impl Serialize for Pages<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut pages = serializer.serialize_seq(None)?;
-        for page in self.0.iter().map_err(S::Error::custom)? {
+        for page in self.0.read().map_err(S::Error::custom)? {
             pages.serialize_element(&page.and_then(|page| page.value()).map_err(S::Error::custom)?)?;
         }
         pages.end()

@@ -66,7 +66,7 @@ fn page(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
 fn pages_of(report: &Report<'_>, wanted: &BTreeSet<&str>) -> io::Result<BTreeMap<String, Value>> {
     let mut pages = BTreeMap::new();
     let Some(runbook) = report.runbook else { return Ok(pages) };
-    for page in runbook.alerts.iter()? {
+    for page in runbook.alerts.read()? {
         let page = page?;
         if wanted.contains(page.alert_id.as_str()) {
             pages.insert(page.alert_id.clone(), page.value()?);
@@ -78,7 +78,7 @@ fn pages_of(report: &Report<'_>, wanted: &BTreeSet<&str>) -> io::Result<BTreeMap
 /// The same as runbook.json, for people.
 fn pages(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let Some(runbook) = report.runbook else { return Ok(()) };
-    let mut pages = runbook.alerts.iter()?.map(|page| page?.value());
+    let mut pages = runbook.alerts.read()?.map(|page| page?.value());
     markdown::runbook(&json!(runbook.about), &mut pages, out)
 }
 

@@ -11,7 +11,7 @@ use crate::spill::{Sorted, write_json};
 const NO_TIME: &str = "1970-01-01T00:00:00Z";
 
 pub(super) fn lines(hits: &Sorted<Hit>, out: &mut dyn Write) -> io::Result<()> {
-    hits.iter()?.try_for_each(|hit| write_json(&line(&json!(*hit?)), out))
+    hits.read()?.try_for_each(|hit| write_json(&line(&json!(*hit?)), out))
 }
 
 /// A hit or record as Timesketch reads it: `message`, `datetime`, `timestamp_desc`, then its own members, nested ones

@@ -74,7 +74,7 @@ pub(super) fn of_spec(judge: &Judge<'_>, object: &Value, record: &Record) -> Vec
 }
 
 /// The gravest request of each CronJob, the gravest CronJob first.
-pub(super) fn worst_by_object<'r>(judged: Vec<(&'r Record, Judged)>) -> Vec<(&'r Record, Judged)> {
+pub(super) fn worst_by_object(judged: Vec<(&Record, Judged)>) -> Vec<(&Record, Judged)> {
     let mut worst: BTreeMap<(Object, usize), (&Record, Judged)> = BTreeMap::new();
     for (number, (record, found)) in judged.into_iter().enumerate() {
         let object = object(record);

@@ -40,7 +40,7 @@ impl Memory {
     /// Reads the sweep in time order.
     pub(super) fn of(timeline: &Sorted<Observation>) -> io::Result<Self> {
         let mut memory = Memory::default();
-        for event in timeline.iter()? {
+        for event in timeline.read()? {
             let event = event?;
             if memory.is_new(&event) {
                 memory.events.push(event.into_owned());

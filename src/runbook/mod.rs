@@ -72,7 +72,7 @@ pub fn interests(scope: Scope) -> Result<Vec<Interest>, RuleError> {
 /// A temporary file cannot be read.
 pub fn precursors(kept: &Sorter<Observation>) -> Result<Vec<Interest>, Error> {
     let (mut users, mut scripts) = (BTreeSet::new(), BTreeSet::new());
-    for observation in kept.iter().map_err(Error::Temporary)? {
+    for observation in kept.read().map_err(Error::Temporary)? {
         let observation = observation.map_err(Error::Temporary)?;
         if observation.is_match() {
             users.extend(observation.record.username.clone());

@@ -99,7 +99,7 @@ impl Users {
 
 pub(super) fn suppressed(report: &Finished) -> io::Result<Vec<Suppressed>> {
     let mut groups: BTreeMap<(Option<String>, Option<String>, String), u64> = BTreeMap::new();
-    for hit in report.suppressed.iter()? {
+    for hit in report.suppressed.read()? {
         let hit = hit?;
         let reason = hit.reason.clone().unwrap_or_default();
         *groups.entry((hit.record.namespace.clone(), hit.record.username.clone(), reason)).or_default() += 1;

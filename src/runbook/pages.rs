@@ -116,7 +116,7 @@ fn by_alert(judge: &Judge<'_>, alerts: &[Alert], hits: &Sorted<Hit>) -> io::Resu
     let numbers: BTreeMap<&str, usize> =
         alerts.iter().enumerate().map(|(number, alert)| (alert.alert_id.as_str(), number)).collect();
     let mut positions = Positions::new();
-    for (number, hit) in (0..).zip(hits.iter()?) {
+    for (number, hit) in (0..).zip(hits.read()?) {
         let hit = hit?;
         let alert = hit.alert_id.as_deref().and_then(|id| numbers.get(id));
         let at = judge.timeline.position(&hit.record.evidence);
@@ -130,7 +130,7 @@ fn by_alert(judge: &Judge<'_>, alerts: &[Alert], hits: &Sorted<Hit>) -> io::Resu
 /// Writes into hits what they show, and the CronJobs that their own records do not tell.
 pub(super) fn annotate(judge: &Judge<'_>, hits: Sorted<Hit>, notes: Sorter<Note>) -> io::Result<Sorted<Hit>> {
     let notes = notes.finish()?;
-    let (mut notes, mut number, mut problem) = (notes.iter()?.peekable(), 0, None);
+    let (mut notes, mut number, mut problem) = (notes.read()?.peekable(), 0, None);
     let annotated = hits.reopen().map(|hit| {
         let own = notes.next_if(|note| note.as_ref().map_or(true, |note| note.hit == number));
         match own.transpose() {
