@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -206,10 +206,12 @@ impl<T: Spill> Sorter<T> {
 
 impl Run {
     fn write<T: Spill>(level: u32, mut items: impl Iterator<Item = io::Result<T>>) -> io::Result<Self> {
-        let mut out = Encoder::new(tempfile::tempfile()?, 1)?;
-        out.window_log(WINDOW)?;
+        let mut packed = Encoder::new(tempfile::tempfile()?, 1)?;
+        packed.window_log(WINDOW)?;
+        let mut out = BufWriter::with_capacity(CHUNK, packed);
         items.try_for_each(|item| item?.write(&mut out))?;
-        Ok(Run { file: Arc::new(out.finish()?), level })
+        let packed = out.into_inner().map_err(io::IntoInnerError::into_error)?;
+        Ok(Run { file: Arc::new(packed.finish()?), level })
     }
 
     fn open(&self) -> io::Result<Opened> {

@@ -1,5 +1,6 @@
 //! What the bodies of a request tell of an object, reduced to what the runbook compares.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -28,6 +29,19 @@ pub struct Body {
     pub note: Option<String>,
 }
 
+/// The bodies of a request, parsed.
+pub(super) struct Objects {
+    pub request: Option<serde_json::Result<Value>>,
+    pub response: Option<serde_json::Result<Value>>,
+}
+
+impl Objects {
+    pub(super) fn of(event: &AuditEvent<'_>) -> Self {
+        let parse = |text: &Option<Cow<'_, [u8]>>| text.as_deref().map(serde_json::from_slice);
+        Objects { request: parse(&event.request_object), response: parse(&event.response_object) }
+    }
+}
+
 /// Texts seen before, so that equal ones are kept once.
 #[derive(Debug, Default)]
 pub struct Interner(BTreeSet<Arc<str>>);
@@ -50,10 +64,9 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 ///
 /// What the pod of a Job is made of stands in its request: the response has the volumes that admission added, under
 /// names that differ from pod to pod.
-pub(super) fn read(event: &AuditEvent<'_>, texts: &mut Interner) -> Option<Box<Body>> {
-    let parse = |text: &Option<std::borrow::Cow<'_, [u8]>>| serde_json::from_slice::<Value>(text.as_deref()?).ok();
-    let request = parse(&event.request_object);
-    let response = parse(&event.response_object);
+pub(super) fn read(event: &AuditEvent<'_>, objects: Objects, texts: &mut Interner) -> Option<Box<Body>> {
+    let request = objects.request.and_then(Result::ok);
+    let response = objects.response.and_then(Result::ok);
     let mut body = Body::default();
     match event.object_ref.resource.as_deref() {
         Some("cronjobs") => {

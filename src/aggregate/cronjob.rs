@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::AuditEvent;
+use super::body::Objects;
 use crate::schedule::Schedule;
 
 /// The parts of a CronJob that reports show.
@@ -40,14 +40,13 @@ pub(super) struct Bodies {
 }
 
 /// Reads the bodies, the response first: it is the state after the change.
-pub(super) fn read(event: &AuditEvent<'_>) -> Bodies {
+pub(super) fn read(objects: &Objects) -> Bodies {
     let mut bodies = Bodies::default();
-    let sources = [("responseObject", &event.response_object), ("requestObject", &event.request_object)];
-    for (field, text) in sources {
-        let Some(text) = text else { continue };
-        match serde_json::from_slice::<Value>(text) {
-            Ok(body) => bodies.take(&body, field),
-            Err(_) => bodies.malformed.push(field),
+    for (field, object) in [("responseObject", &objects.response), ("requestObject", &objects.request)] {
+        match object {
+            Some(Ok(body)) => bodies.take(body, field),
+            Some(Err(_)) => bodies.malformed.push(field),
+            None => {}
         }
     }
     bodies

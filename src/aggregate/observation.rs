@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::body::{self, Body, Interner};
+use super::body::{self, Body, Interner, Objects};
 use super::cronjob::{self, CronJob};
 use crate::event::{AuditEvent, Change, Origin, Outcome, Platform, Text};
 use crate::json::{self, Fields};
@@ -203,7 +203,8 @@ impl Observation {
     /// Keeps an event; its bodies only where an interest asks for them.
     #[must_use]
     pub fn new(event: &AuditEvent<'_>, seen: Seen<'_>, texts: &mut Interner) -> Self {
-        let bodies = cronjob::read(event);
+        let objects = Objects::of(event);
+        let bodies = cronjob::read(&objects);
         let has_bodies = event.request_object.is_some() || event.response_object.is_some();
         let mut record = record(event, &seen);
         record.name = record.name.or(bodies.name);
@@ -219,7 +220,7 @@ impl Observation {
             leaked_category: seen.category.filter(|_| !known).map(str::to_owned),
             matches: seen.matches,
             is_hit: false,
-            body: if seen.interests.is_empty() { None } else { body::read(event, texts) },
+            body: if seen.interests.is_empty() { None } else { body::read(event, objects, texts) },
             interests: seen.interests,
             record: Arc::new(record),
         }

@@ -6,7 +6,7 @@ use serde::ser::{Error, Serialize, SerializeSeq, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::Report;
-use crate::aggregate::{Alert, Finished, Group, Hit};
+use crate::aggregate::{Alert, Day, Finished, Group, Hit, Input};
 use crate::rule::Severity;
 use crate::runbook::{About, Printed};
 use crate::spill::{Sorted, write_json};
@@ -20,34 +20,59 @@ pub(super) fn lines(hits: &Sorted<Hit>, out: &mut dyn Write) -> io::Result<()> {
 
 /// Everything but the hits.
 pub(super) fn report(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    pretty(&value(report), out)
+    pretty(&whole(report), out)
 }
 
 /// The same, as a value.
-pub(super) fn value(report: &Report<'_>) -> Value {
+pub(super) fn value(report: &Report<'_>) -> io::Result<Value> {
+    Ok(serde_json::to_value(whole(report))?)
+}
+
+/// What report.json holds.
+#[derive(serde::Serialize)]
+struct Whole<'r, S: Serialize> {
+    schema_version: u32,
+    totals: Value,
+    group_by: &'r [String],
+    summary: S,
+    alerts: &'r [Alert],
+    coverage: &'r [Day],
+    inputs: &'r [Input],
+}
+
+fn whole<'r>(report: &Report<'r>) -> impl Serialize + 'r {
     let (finished, keys) = (report.finished, report.group_by);
-    json!({
-        "schema_version": SCHEMA_VERSION,
-        "totals": totals(finished),
-        "group_by": keys,
-        "summary": finished.summary.iter().map(|row| group(row, keys)).collect::<Vec<_>>(),
-        "alerts": finished.alerts,
-        "coverage": finished.coverage,
-        "inputs": finished.inputs,
-    })
+    Whole {
+        schema_version: SCHEMA_VERSION,
+        totals: totals(finished),
+        group_by: keys,
+        summary: Rows(|| finished.summary.iter().map(|row| group(row, keys))),
+        alerts: &finished.alerts,
+        coverage: &finished.coverage,
+        inputs: &finished.inputs,
+    }
+}
+
+/// Rows that are made one at a time.
+struct Rows<F>(F);
+
+impl<F: Fn() -> I, I: Iterator<Item = Value>> Serialize for Rows<F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0())
+    }
 }
 
 /// The runbook; `null` where there is none.
 pub(super) fn runbook(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    /// The runbook as one value, its pages read one at a time.
+    /// The pages are read one at a time.
     #[derive(serde::Serialize)]
-    struct Whole<'r> {
+    struct Members<'r> {
         #[serde(flatten)]
         about: &'r About,
         alerts: Pages<'r>,
     }
-    let whole = report.runbook.map(|runbook| Whole { about: &runbook.about, alerts: Pages(&runbook.alerts) });
-    pretty(&whole, out)
+    let members = report.runbook.map(|runbook| Members { about: &runbook.about, alerts: Pages(&runbook.alerts) });
+    pretty(&members, out)
 }
 
 struct Pages<'r>(&'r Sorted<Printed>);

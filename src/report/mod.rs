@@ -59,7 +59,7 @@ pub const RUNBOOK_FILES: [(&str, Writer); 2] = [("runbook.json", json::runbook),
 /// The page is made of what report.json and runbook.json hold; of the runbook's pages it asks for those it shows.
 fn page(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let about = report.runbook.map(|runbook| serde_json::to_value(&runbook.about)).transpose()?;
-    html::page(&json::value(report), about.as_ref(), &|wanted| pages_of(report, wanted), out)
+    html::page(&json::value(report)?, about.as_ref(), &|wanted| pages_of(report, wanted), out)
 }
 
 /// The pages of some alerts.
