@@ -24,6 +24,7 @@
 //! - [`report`] prints; it computes no new fact.
 //! - [`events`] prints what passes by, instead of counting hits.
 //! - [`sweep`] is the loop over sources and threads, [`cli`] the command line, [`progress`] the display.
+//! - [`stats`] times the stages, where somebody asks.
 //! - [`json`] and [`time`] read what logs write, leniently; [`schedule`] reads schedules as Kubernetes does; [`spill`]
 //!   sorts more than memory holds.
 //!
@@ -44,6 +45,7 @@ pub mod json;
 mod paths;
 pub mod schedule;
 pub mod spill;
+pub mod stats;
 pub mod time;
 
 pub mod discover;

@@ -6,11 +6,13 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::report::escape;
+use crate::stats::Stats;
 use crate::sweep::Observer;
 
 /// Shows how far a sweep is.
 #[derive(Debug)]
-pub struct Progress {
+pub struct Progress<'s> {
+    stats: Option<&'s Stats>,
     bar: ProgressBar,
     total_files: usize,
     files: AtomicU64,
@@ -18,10 +20,10 @@ pub struct Progress {
     hits: AtomicU64,
 }
 
-impl Progress {
-    /// A display of so many bytes in so many files; a hidden one shows nothing.
+impl<'s> Progress<'s> {
+    /// A display of so many bytes in so many files; a hidden one shows nothing. Stages are timed where there are `stats`.
     #[must_use]
-    pub fn new(bytes: u64, files: usize, hidden: bool) -> Self {
+    pub fn new(bytes: u64, files: usize, hidden: bool, stats: Option<&'s Stats>) -> Self {
         let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(bytes) };
         let template = "{bar:20} {bytes}/{total_bytes} {binary_bytes_per_sec} {eta}\n{prefix}\n{wide_msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
@@ -29,6 +31,7 @@ impl Progress {
         }
         bar.enable_steady_tick(Duration::from_millis(200));
         Progress {
+            stats,
             bar,
             total_files: files,
             files: AtomicU64::new(0),
@@ -54,7 +57,11 @@ impl Progress {
     }
 }
 
-impl Observer for Progress {
+impl Observer for Progress<'_> {
+    fn stats(&self) -> Option<&Stats> {
+        self.stats
+    }
+
     fn opened(&self, name: &str) {
         self.bar.set_message(escape(name));
     }

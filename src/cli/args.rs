@@ -50,6 +50,7 @@ pub(super) enum Command {
 }
 
 /// What to read, common to all commands that read dumps.
+#[expect(clippy::struct_excessive_bools, reason = "arguments as typed")]
 #[derive(Debug, Args)]
 pub(super) struct Input {
     /// Largest record; larger ones are counted as malformed
@@ -71,6 +72,10 @@ pub(super) struct Input {
     /// Print nothing but errors on standard error
     #[arg(short, long, action = ArgAction::SetTrue, help_heading = "Terminal")]
     pub quiet: bool,
+
+    /// Print how long each stage took, on standard error
+    #[arg(long, help_heading = "Terminal")]
+    pub stats: bool,
 
     /// No progress display
     #[arg(long, help_heading = "Terminal")]

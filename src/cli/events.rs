@@ -3,13 +3,14 @@
 use std::io::{self, Write};
 
 use super::args::{EventFormat, Events, Sort};
-use super::{ExitStatus, options, progress, status, warn_if_nothing};
+use super::{ExitStatus, options, print_stats, progress, stats, status, warn_if_nothing};
 use crate::aggregate::{Plan, finish};
 use crate::discover::discover;
 use crate::error::Error;
 use crate::events::{Filter, Form, Order, Printer};
 use crate::report::closing_events;
 use crate::rule::{Pack, Tuning};
+use crate::stats::{Stage, timed};
 use crate::sweep::{self, Job};
 
 /// Reads everything and prints the events that are asked for; writes no file.
@@ -21,25 +22,28 @@ pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
     let (_, window) = options::window(&events.span)?;
     let pack = Pack::new(Vec::new(), Tuning::default(), vec![filter.interest()]);
     let job = Job { window, ..options::job(&events.input, &events.origin, pack) };
+    let stats = stats(&events.input);
     let mut found = discover(&events.paths, &[])?;
     if !events.no_prune {
         found.prune(window);
     }
     let order = if events.sort == Sort::Time { Order::Time } else { Order::Source };
     let printer = Printer::new(io::stdout(), form(events), order, &filter);
-    let progress = progress(&found, events.input.quiet || events.input.no_progress);
+    let progress = progress(&found, &events.input, stats.as_ref());
     let tally = sweep::in_threads(events.input.threads, || sweep::stream(&found, &job, &progress, &printer))?;
     progress.finish();
-    let count = match printer.finish() {
+    let count = match timed(stats.as_ref(), Stage::Reports, || printer.finish()) {
         // `kubesweep … | head` has what it wants; what was not read says nothing about the dump.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitStatus::Swept),
         finished => finished.map_err(|source| Error::Output { path: "standard output".into(), source })?,
     };
-    let report = finish(tally, &job.pack, &Plan::default()).map_err(Error::Temporary)?;
+    let report = timed(stats.as_ref(), Stage::Finish, || finish(tally, &job.pack, &Plan::default()))
+        .map_err(Error::Temporary)?;
     if !events.input.quiet {
         let _ = io::stderr().write_all(closing_events(count, &report).as_bytes());
         warn_if_nothing(&report.totals);
     }
+    print_stats(stats.as_ref(), &report.totals);
     Ok(status(&report.totals))
 }
 

@@ -1,13 +1,14 @@
 //! `kubesweep inspect`.
 
 use super::args::{Inspect, OutputFormat};
-use super::{ExitStatus, options, print, progress, status, warn_if_nothing};
+use super::{ExitStatus, options, print, print_stats, progress, stats, status, warn_if_nothing};
 use crate::aggregate::{Plan, finish};
 use crate::discover::discover;
 use crate::error::Error;
 use crate::report::{inspection, inspection_json};
 use crate::rule::{Pack, Tuning};
 use crate::runbook::{self, Scope};
+use crate::stats::{Stage, timed};
 use crate::sweep;
 
 /// Reads everything and says what it is; writes no file.
@@ -17,18 +18,21 @@ pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
         &inspect.origin,
         Pack::new(Vec::new(), Tuning::default(), runbook::interests(Scope::Hits)?),
     );
+    let stats = stats(&inspect.input);
     let found = discover(&inspect.paths, &[])?;
-    let progress = progress(&found, inspect.input.quiet || inspect.input.no_progress);
+    let progress = progress(&found, &inspect.input, stats.as_ref());
     let tally = sweep::in_threads(inspect.input.threads, || sweep::sweep(&found, &job, &progress))?;
     progress.finish();
-    let report = finish(tally, &job.pack, &Plan::default()).map_err(Error::Temporary)?;
-    let text = match inspect.format {
+    let report = timed(stats.as_ref(), Stage::Finish, || finish(tally, &job.pack, &Plan::default()))
+        .map_err(Error::Temporary)?;
+    let text = timed(stats.as_ref(), Stage::Reports, || match inspect.format {
         OutputFormat::Text => inspection(&report),
         OutputFormat::Json => inspection_json(&report),
-    };
+    });
     print(|out| out.write_all(text.as_bytes()))?;
     if !inspect.input.quiet {
         warn_if_nothing(&report.totals);
     }
+    print_stats(stats.as_ref(), &report.totals);
     Ok(status(&report.totals))
 }

@@ -20,6 +20,7 @@ use crate::error::Error;
 use crate::progress::Progress;
 use crate::rule::{Pack, Tuning};
 use crate::runbook as steps;
+use crate::stats::Stats;
 use crate::sweep::{self, Job, Observer};
 use args::{Cli, Command};
 
@@ -73,17 +74,25 @@ fn print(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), E
     }
 }
 
-fn progress(found: &Found, quiet: bool) -> Progress {
+fn progress<'s>(found: &Found, input: &args::Input, stats: Option<&'s Stats>) -> Progress<'s> {
     let bytes = found.sources.iter().map(|source| source.bytes).sum();
-    Progress::new(bytes, found.sources.len(), quiet || !io::stderr().is_terminal())
+    let hidden = input.quiet || input.no_progress || !io::stderr().is_terminal();
+    Progress::new(bytes, found.sources.len(), hidden, stats)
 }
 
 /// Sweeps, and takes in what a case file has; `deep` once more, for what the users of matches did before them.
-fn sweep(found: &mut Found, job: &Job, case: Option<&Case>, input: &args::Input, deep: bool) -> Result<Tally, Error> {
+fn sweep(
+    found: &mut Found,
+    job: &Job,
+    case: Option<&Case>,
+    input: &args::Input,
+    deep: bool,
+    stats: Option<&Stats>,
+) -> Result<Tally, Error> {
     if let Some(case) = case {
         case.name_apart(found)?;
     }
-    let progress = progress(found, input.quiet || input.no_progress);
+    let progress = progress(found, input, stats);
     let mut tally = sweep::in_threads(input.threads, || match case {
         Some(case) => sweep::sweep_into(case, found, job, &progress),
         None => Ok(sweep::sweep(found, job, &progress)),
@@ -104,7 +113,7 @@ fn sweep(found: &mut Found, job: &Job, case: Option<&Case>, input: &args::Input,
     let pack = Pack::new(Vec::new(), Tuning::default(), interests);
     let second = Job { pack, cluster: job.cluster.clone(), ..*job };
     // Of the same records this pass tells something else; coverage and inputs are those of the first.
-    let acts = sweep::in_threads(input.threads, || sweep::sweep(found, &second, &Silent))?.observations;
+    let acts = sweep::in_threads(input.threads, || sweep::sweep(found, &second, &Silent(stats)))?.observations;
     Ok(tally.merge(Tally { observations: acts, ..Tally::default() }))
 }
 
@@ -119,12 +128,27 @@ fn warn_of_others(inputs: u64, quiet: bool) {
 }
 
 /// Watches a second pass, which the display does not count.
-struct Silent;
+struct Silent<'s>(Option<&'s Stats>);
 
-impl Observer for Silent {
+impl Observer for Silent<'_> {
     fn opened(&self, _: &str) {}
     fn read(&self, _: u64) {}
     fn closed(&self, _: u64, _: u64) {}
+    fn stats(&self) -> Option<&Stats> {
+        self.0
+    }
+}
+
+/// The clock, where `--stats` asks for it.
+fn stats(input: &args::Input) -> Option<Stats> {
+    input.stats.then(Stats::start)
+}
+
+/// Prints what `--stats` asks for.
+fn print_stats(stats: Option<&Stats>, totals: &Totals) {
+    if let Some(stats) = stats {
+        let _ = io::stderr().write_all(stats.print(totals.bytes, totals.records).as_bytes());
+    }
 }
 
 /// A warning that no event was found, which a typing error in a path looks like.

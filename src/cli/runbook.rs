@@ -3,17 +3,20 @@
 use std::io::{self, Write};
 
 use super::args::{Origin, Runbook, RunbookFormat};
-use super::{ExitStatus, options, print, status, sweep, warn_if_nothing};
+use super::{ExitStatus, options, print, print_stats, stats, status, sweep, warn_if_nothing};
 use crate::aggregate::{Plan, finish};
 use crate::case::{Asked, Case};
 use crate::discover::discover;
 use crate::error::Error;
 use crate::report::{Directory, RUNBOOK_FILES, Report};
 use crate::runbook::{Only, Scope, compute};
+use crate::stats::{Stage, timed};
 use crate::sweep::Job;
 
 /// Sweeps, and prints the runbook or writes its files.
 pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
+    let clock = stats(&runbook.input);
+    let clock = clock.as_ref();
     let times = options::times(&runbook.times)?;
     let only = Only {
         users: runbook.user.clone(),
@@ -43,20 +46,22 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
         None => options::case(runbook.case.as_deref(), &job)?,
     };
     let directory = runbook.out.as_deref().map(|out| Directory::create(out, runbook.force)).transpose()?;
-    let tally = sweep(&mut found, &job, case.as_ref(), &runbook.input, settings.deep)?;
+    let tally = sweep(&mut found, &job, case.as_ref(), &runbook.input, settings.deep, clock)?;
     let plan = Plan { window: times.kept, since: times.since, group_by: Vec::new() };
-    let finished = finish(tally, &job.pack, &plan).map_err(Error::Temporary)?;
-    let (finished, computed) = compute(finished, &catalogue, &settings).map_err(Error::Temporary)?;
+    let finished = timed(clock, Stage::Finish, || finish(tally, &job.pack, &plan)).map_err(Error::Temporary)?;
+    let steps = || compute(finished, &catalogue, &settings).map_err(Error::Temporary);
+    let (finished, computed) = timed(clock, Stage::Runbook, steps)?;
     let report = Report { finished: &finished, runbook: Some(&computed), group_by: &[] };
-    match directory {
+    timed(clock, Stage::Reports, || match directory {
         Some(mut directory) => {
-            RUNBOOK_FILES.iter().try_for_each(|(name, writer)| directory.write(name, |out| writer(&report, out)))?;
+            RUNBOOK_FILES.iter().try_for_each(|(name, writer)| directory.write(name, |out| writer(&report, out)))
         }
-        None => print(|out| write(&report, runbook.format, out))?,
-    }
+        None => print(|out| write(&report, runbook.format, out)),
+    })?;
     if !runbook.input.quiet && !runbook.paths.is_empty() {
         warn_if_nothing(&finished.totals);
     }
+    print_stats(clock, &finished.totals);
     Ok(status(&finished.totals))
 }
 

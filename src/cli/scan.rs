@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 
 use super::args::Scan;
-use super::{ExitStatus, options, print, status, sweep, warn_if_nothing};
+use super::{ExitStatus, options, print, print_stats, stats, status, sweep, warn_if_nothing};
 use crate::aggregate::{Finished, finish};
 use crate::case::Asked;
 use crate::discover::discover;
@@ -15,11 +15,14 @@ use crate::paths::printable;
 use crate::report::{Directory, FILES, RUNBOOK_FILES, Report, Run, closing};
 use crate::rule::Rule;
 use crate::runbook::{Only, Scope, compute};
+use crate::stats::{Stage, timed};
 use crate::sweep::Job;
 
 /// Sweeps, writes the reports, and says how it went.
 pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Error> {
     let start = Timestamp::now();
+    let clock = stats(&scan.input);
+    let clock = clock.as_ref();
     if scan.no_runbook && matches!(scan.fail_on, Some(options::FailOn::Verdict(_))) {
         return Err(Error::Usage("--fail-on a verdict needs the runbook; leave --no-runbook out".to_owned()));
     }
@@ -43,26 +46,28 @@ pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Err
         case.remember(&Asked::from_here(&scan.rules, scan.tune.as_deref()))?;
     }
     let directory = out.map(|out| Directory::create(out, scan.force)).transpose()?;
-    let tally = sweep(&mut found, &job, case.as_ref(), &scan.input, settings.deep && !scan.no_runbook)?;
-    let finished = finish(tally, &job.pack, &plan).map_err(Error::Temporary)?;
+    let tally = sweep(&mut found, &job, case.as_ref(), &scan.input, settings.deep && !scan.no_runbook, clock)?;
+    let finished = timed(clock, Stage::Finish, || finish(tally, &job.pack, &plan)).map_err(Error::Temporary)?;
     let (finished, runbook) = if scan.no_runbook {
         (finished, None)
     } else {
-        let (finished, runbook) = compute(finished, &catalogue, &settings).map_err(Error::Temporary)?;
+        let steps = || compute(finished, &catalogue, &settings).map_err(Error::Temporary);
+        let (finished, runbook) = timed(clock, Stage::Runbook, steps)?;
         (finished, Some(runbook))
     };
     let status = verdict(&finished, scan);
     let report = Report { finished: &finished, runbook: runbook.as_ref(), group_by: &scan.group_by };
-    match directory {
-        Some(directory) => write(directory, &report, &job.pack.rules, &facts(arguments, start, status))?,
-        None => print(|out| scan.format.write(&finished, out))?,
-    }
+    timed(clock, Stage::Reports, || match directory {
+        Some(directory) => write(directory, &report, &job.pack.rules, &facts(arguments, start, status)),
+        None => print(|out| scan.format.write(&finished, out)),
+    })?;
     if !scan.input.quiet {
         let reports = if to_stdout { "standard output".to_owned() } else { scan.out.display().to_string() };
         // A closed standard error is no reason to fail: the reports are written.
         let _ = io::stderr().write_all(closing(&report, &reports).as_bytes());
         warn_if_nothing(&finished.totals);
     }
+    print_stats(clock, &finished.totals);
     Ok(status)
 }
 

@@ -3,9 +3,11 @@
 //! Everything is streamed; nothing is ever unpacked to disk. A zip is the exception in memory: its directory
 //! stands at its end, so one that lies inside another container is held whole, up to the record limit.
 
+mod ahead;
 mod archive;
 mod gzip;
 mod hashing;
+mod layer;
 mod sniff;
 mod utf16;
 mod window;
@@ -15,10 +17,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read};
 
+pub use ahead::{Full, ahead};
 pub use hashing::Hashing;
 pub(crate) use hashing::{digest, sha256, sha256_of_parts};
 pub use sniff::Kind;
 pub use window::Window;
+
+use crate::stats::{Stage, Stats};
+use layer::{Layer, Opened};
 
 /// Containers inside containers, at most.
 const MAX_LAYERS: usize = 8;
@@ -109,6 +115,31 @@ pub fn walk(input: &mut dyn Read, file: Option<File>, limits: Limits, visitor: &
     walker.descend(Window::new(Box::new(input)), &Place::default());
 }
 
+/// The same, with the outermost layer of compression undone [ahead], by a thread of its own.
+pub fn walk_ahead(
+    input: &mut (dyn Read + Send),
+    file: Option<File>,
+    limits: Limits,
+    stats: Option<&Stats>,
+    visitor: &mut dyn Visitor,
+) {
+    let budget = Cell::new(limits.max_bytes.unwrap_or(u64::MAX));
+    let mut walker = Walker { limits, budget: &budget, visitor, file, seen: BTreeMap::new() };
+    let place = Place::default();
+    let mut input: Window<Box<dyn Read + Send>> = Window::new(Box::new(input));
+    let kind = match input.peek(SNIFFED) {
+        Ok(head) => sniff::kind(head),
+        Err(error) => return walker.emit(&place, Content::Failed(error.to_string())),
+    };
+    match Layer::open(kind, input) {
+        Opened::Other(input) => walker.descend(input.map(|input| input as Box<dyn Read>), &place),
+        Opened::Layer(Ok(reader)) => ahead(reader, Stage::Decompress, stats, |reader| {
+            walker.descend(Window::new(Box::new(reader)), &place.inside(kind.name()));
+        }),
+        Opened::Layer(Err(error)) => walker.emit(&place.inside(kind.name()), Content::Failed(error.to_string())),
+    }
+}
+
 /// Where in a source the walker stands.
 #[derive(Clone, Default)]
 struct Place {
@@ -164,16 +195,16 @@ impl Walker<'_> {
             return self.emit(place, Content::Failed(format!("containers nested deeper than {MAX_LAYERS}")));
         }
         let name = kind.name();
+        let input = match Layer::open(kind, input) {
+            Opened::Layer(reader) => return self.layer(reader, place, name),
+            Opened::Other(input) => input,
+        };
         match kind {
-            Kind::Gzip => self.layer(Ok(gzip::Members::new(input)), place, name),
-            Kind::Zstd => self.layer(zstd::Decoder::with_buffer(input), place, name),
-            Kind::Bzip2 => self.layer(Ok(bzip2::bufread::MultiBzDecoder::new(input)), place, name),
-            Kind::Xz => self.layer(xz(input), place, name),
             Kind::Tar => self.tar(input, &place.inside(name)),
             Kind::Zip => self.zip(input, &place.inside(name)),
             Kind::Utf16 => self.data(kind, &mut utf16::Utf8::new(input), place),
-            Kind::Text | Kind::Avro => self.data(kind, &mut input, place),
-            Kind::Empty => self.emit(place, Content::Empty),
+            Kind::Text | Kind::Avro => self.data(kind, &mut { input }, place),
+            Kind::Empty | Kind::Gzip | Kind::Zstd | Kind::Bzip2 | Kind::Xz => self.emit(place, Content::Empty),
             Kind::Binary => self.emit(place, Content::Foreign("not text")),
             Kind::Unsupported(what) => self.emit(place, Content::Unsupported(what)),
         }
@@ -181,7 +212,7 @@ impl Walker<'_> {
 
     fn layer<'r>(&mut self, reader: io::Result<impl Read + 'r>, place: &Place, name: &str) {
         match reader {
-            Ok(reader) => self.descend(Window::new(Box::new(reader)), &place.inside(name)),
+            Ok(reader) => self.descend(Window::new(Box::new(Full::new(reader))), &place.inside(name)),
             Err(error) => self.emit(&place.inside(name), Content::Failed(error.to_string())),
         }
     }
@@ -194,14 +225,6 @@ impl Walker<'_> {
     fn emit(&mut self, place: &Place, content: Content<'_>) {
         self.visitor.stream(Stream { member: place.member.as_deref(), container: &place.container, content });
     }
-}
-
-/// Most memory that an xz stream may ask for; the largest preset needs 65 MiB.
-const XZ_MEMORY: u64 = 256 << 20;
-
-fn xz<R: io::BufRead>(input: R) -> io::Result<liblzma::bufread::XzDecoder<R>> {
-    let stream = liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, liblzma::stream::CONCATENATED)?;
-    Ok(liblzma::bufread::XzDecoder::new_stream(input, stream))
 }
 
 /// Whether reading may go on after this error.

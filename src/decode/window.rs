@@ -3,7 +3,7 @@
 use std::io::{self, BufRead, Read};
 
 /// Bytes asked of the reader at once. Larger chunks gain nothing.
-const CHUNK: usize = 128 * 1024;
+pub(super) const CHUNK: usize = 128 * 1024;
 
 /// A buffered reader that can look ahead without limit and back as far as it was told to keep.
 #[derive(Debug)]
@@ -30,6 +30,12 @@ impl<R: Read> Window<R> {
         Window { inner, buffer: Vec::new(), start: 0, end: 0, base: 0, keep, stopped: None }
     }
 
+    /// The same window on the same stream, by another name.
+    pub(super) fn map<S>(self, name: impl FnOnce(R) -> S) -> Window<S> {
+        let Window { inner, buffer, start, end, base, keep, stopped } = self;
+        Window { inner: name(inner), buffer, start, end, base, keep, stopped }
+    }
+
     /// Stream offset of the first byte that was not consumed.
     pub fn offset(&self) -> u64 {
         self.base + self.start as u64
@@ -47,7 +53,7 @@ impl<R: Read> Window<R> {
         }
         self.make_room();
         loop {
-            match self.inner.read(&mut self.buffer[self.end..]) {
+            match self.inner.read(&mut self.buffer[self.end..self.end + CHUNK]) {
                 Ok(count) => {
                     self.end += count;
                     return Ok(count);

@@ -1,12 +1,11 @@
-//! All sources, in parallel, into one tally. The only place that knows of threads.
+//! All sources, in parallel, into one tally. It alone decides on threads.
 
 mod listen;
+mod queue;
 mod skim;
 mod source;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use std::sync::{Mutex, PoisonError};
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
@@ -17,6 +16,9 @@ use crate::discover::{Found, Source, Window};
 use crate::error::Error;
 use crate::event::Platform;
 use crate::rule::Pack;
+use crate::stats::Stats;
+
+use queue::Queue;
 
 pub use listen::{Listener, Passing, Tap};
 
@@ -45,20 +47,18 @@ pub trait Observer: Sync {
     fn read(&self, bytes: u64);
     /// A source was read to its end.
     fn closed(&self, records: u64, hits: u64);
+    /// Where the time of stages is counted, if it is.
+    fn stats(&self) -> Option<&Stats> {
+        None
+    }
 }
 
 /// Sweeps everything that was found. A source that fails, or on which this program fails, is a row and no more.
 #[must_use]
 pub fn sweep(found: &Found, job: &Job, observer: &dyn Observer) -> Tally {
-    let total = Mutex::new(unread(found));
-    let swept = found.sources.par_iter().with_max_len(1).map(|source| isolated(source, job, observer, None));
-    swept.for_each(|tally| add(&total, tally));
-    total.into_inner().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Once a source, so that what waits to be merged does not grow with their number.
-fn add(total: &Mutex<Tally>, tally: Tally) {
-    total.lock().unwrap_or_else(PoisonError::into_inner).add(tally);
+    let queue = Queue::largest_first(&found.sources.iter().map(|source| source.bytes).collect::<Vec<_>>());
+    let read = |number: usize, ahead| isolated(&found.sources[number], job, Watch { observer, ahead }, None);
+    queue.run(read, || false).merge(unread(found))
 }
 
 /// The same, but for what a case has already; it keeps what is read.
@@ -68,18 +68,20 @@ fn add(total: &Mutex<Tally>, tally: Tally) {
 pub fn sweep_into(case: &Case, found: &Found, job: &Job, observer: &dyn Observer) -> Result<Tally, Error> {
     let looks: Vec<_> = found.sources.par_iter().with_max_len(1).map(|source| case.look(source)).collect();
     let known = case.settle(&found.sources, &looks)?;
-    let total = Mutex::new(unread(found));
-    let sources = found.sources.par_iter().zip(&looks).zip(known).with_max_len(1);
-    let swept = sources.map(|((source, look), known)| match known {
-        None => case.keep(source, look, isolated(source, job, observer, None)),
-        Some(input) => {
-            observer.read(source.bytes);
-            observer.closed(0, 0);
-            Tally { inputs: vec![input], ..Tally::default() }
+    let size = |(source, known): (&Source, &Option<Input>)| if known.is_some() { 0 } else { source.bytes };
+    let queue = Queue::largest_first(&found.sources.iter().zip(&known).map(size).collect::<Vec<_>>());
+    let read = |number: usize, ahead| {
+        let (source, look) = (&found.sources[number], &looks[number]);
+        match &known[number] {
+            None => case.keep(source, look, isolated(source, job, Watch { observer, ahead }, None)),
+            Some(input) => {
+                observer.read(source.bytes);
+                observer.closed(0, 0);
+                Tally { inputs: vec![input.clone()], ..Tally::default() }
+            }
         }
-    });
-    swept.for_each(|tally| add(&total, tally));
-    Ok(total.into_inner().unwrap_or_else(PoisonError::into_inner))
+    };
+    Ok(queue.run(read, || false).merge(unread(found)))
 }
 
 /// Sweeps everything that was found, and tells the listener of every event that meets an interest of the job; the
@@ -87,17 +89,11 @@ pub fn sweep_into(case: &Case, found: &Found, job: &Job, observer: &dyn Observer
 /// before it.
 #[must_use]
 pub fn stream(found: &Found, job: &Job, observer: &dyn Observer, listener: &dyn Listener) -> Tally {
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut tally = Tally::default();
-        while !listener.has_enough() {
-            let number = next.fetch_add(1, Relaxed);
-            let Some(source) = found.sources.get(number) else { break };
-            tally = tally.merge(isolated(source, job, observer, Some((listener, number))));
-        }
-        tally
+    let queue = Queue::in_order(&found.sources.iter().map(|source| source.bytes).collect::<Vec<_>>());
+    let read = |number: usize, ahead| {
+        isolated(&found.sources[number], job, Watch { observer, ahead }, Some((listener, number)))
     };
-    rayon::broadcast(|_| work()).into_iter().fold(unread(found), Tally::merge)
+    queue.run(read, || listener.has_enough()).merge(unread(found))
 }
 
 /// Rows for what is not read.
@@ -124,8 +120,16 @@ pub fn in_threads<T: Send>(threads: Option<u16>, work: impl FnOnce() -> T + Send
 /// The listener to a source, and the number of that source.
 type Listening<'l> = Option<(&'l dyn Listener, usize)>;
 
-fn isolated(source: &Source, job: &Job, observer: &dyn Observer, listening: Listening<'_>) -> Tally {
-    catch_unwind(AssertUnwindSafe(|| source::sweep(source, job, observer, listening))).unwrap_or_else(|_| {
+/// How a source is read.
+#[derive(Clone, Copy)]
+struct Watch<'o> {
+    observer: &'o dyn Observer,
+    /// Whether threads of their own read and decompress, ahead of the one that looks.
+    ahead: bool,
+}
+
+fn isolated(source: &Source, job: &Job, watch: Watch<'_>, listening: Listening<'_>) -> Tally {
+    catch_unwind(AssertUnwindSafe(|| source::sweep(source, job, watch, listening))).unwrap_or_else(|_| {
         let mut input = Input::new(source.name.clone(), None);
         input.bytes = source.bytes;
         input.problem(Status::Failed, "kubesweep failed on this file; please report it as a bug");

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 
 use super::listen::{Listener, Originals, Passing, Tap};
 use super::skim::{Hour, Look, Skimmer};
-use super::{Job, Listening, Observer};
+use super::{Job, Listening, Observer, Watch};
 use crate::aggregate::{Evidence, Input, Interner, Observation, Seen, Status, Tally};
 use crate::decode::{self, Content, Damage, Hashing, Stream, Visitor};
 use crate::discover::{Source, Window, origin_of_path};
@@ -18,17 +18,20 @@ use crate::event::{AuditEvent, Origin};
 use crate::frame::{self, Document, Offer, Sink};
 use crate::normalize::{Normalized, normalize, time_of};
 use crate::rule::View;
+use crate::stats::{Stage, Stats, enter};
 use crate::unwrap::{Envelope, Leaf, Place, Unwrapper};
 
 /// Reads one source to its end.
-pub(super) fn sweep(source: &Source, job: &Job, observer: &dyn Observer, listening: Listening<'_>) -> Tally {
+pub(super) fn sweep(source: &Source, job: &Job, watch: Watch<'_>, listening: Listening<'_>) -> Tally {
+    let observer = watch.observer;
     observer.opened(&source.name);
     let listener = listening.map(|(listener, _)| listener);
     let tap = listening.map(|(listener, number)| listener.listen(number));
+    let stats = observer.stats();
     let (tally, damaged) = (Tally::default(), Vec::new());
-    let mut reading = Reading { name: source.name.clone(), job, tally, damaged, matches: 0, listener, tap };
+    let mut reading = Reading { name: source.name.clone(), job, tally, damaged, matches: 0, listener, tap, stats };
     match open(source) {
-        Ok((reader, file)) => reading.read(reader, file, observer),
+        Ok((reader, file)) => reading.read(reader, file, watch),
         Err(error) => {
             let mut input = Input::new(source.name.clone(), None);
             input.problem(Status::Failed, format!("cannot be opened: {error}"));
@@ -41,8 +44,8 @@ pub(super) fn sweep(source: &Source, job: &Job, observer: &dyn Observer, listeni
 }
 
 /// The source as a stream, and as a file where it can be read out of order.
-fn open(source: &Source) -> io::Result<(Box<dyn Read>, Option<File>)> {
-    let Some(path) = &source.path else { return Ok((Box::new(io::stdin().lock()), None)) };
+fn open(source: &Source) -> io::Result<(Box<dyn Read + Send>, Option<File>)> {
+    let Some(path) = &source.path else { return Ok((Box::new(io::stdin()), None)) };
     let file = File::open(path)?;
     let seekable = if file.metadata()?.is_file() { Some(File::open(path)?) } else { None };
     Ok((Box::new(file), seekable))
@@ -59,6 +62,7 @@ struct Reading<'j> {
     matches: u64,
     listener: Option<&'j dyn Listener>,
     tap: Option<Box<dyn Tap + 'j>>,
+    stats: Option<&'j Stats>,
 }
 
 /// Part of a stream: offsets in its text.
@@ -86,10 +90,22 @@ impl Reading<'_> {
         self.tally
     }
 
-    fn read(&mut self, reader: Box<dyn Read>, file: Option<File>, observer: &dyn Observer) {
-        let mut hashed = Hashing::new(Watched { inner: reader, observer, listener: self.listener });
-        decode::walk(&mut hashed, file, self.job.limits, self);
-        let drained = hashed.drain();
+    fn read(&mut self, reader: Box<dyn Read + Send>, file: Option<File>, watch: Watch<'_>) {
+        let (limits, stats) = (self.job.limits, self.stats);
+        let mut hashed = Hashing::new(Watched { inner: reader, observer: watch.observer, listener: self.listener });
+        let mut timed = Timed { inner: &mut hashed, stats, stage: Stage::Read };
+        if watch.ahead {
+            decode::ahead(timed, Stage::Read, stats, |input| decode::walk_ahead(input, file, limits, stats, self));
+        } else if file.is_some() {
+            decode::walk(&mut decode::Full::new(timed), file, limits, self);
+        } else {
+            // What a pipe gave is looked at before it gives more.
+            decode::walk(&mut timed, None, limits, self);
+        }
+        let drained = {
+            let _read = enter(stats, Stage::Read);
+            hashed.drain()
+        };
         let (bytes, sha256) = hashed.finish();
         for input in self.tally.inputs.iter_mut().filter(|input| input.member.is_none()) {
             input.bytes = bytes;
@@ -108,8 +124,10 @@ impl Visitor for Reading<'_> {
         match stream.content {
             Content::Data(kind, reader) => {
                 let tap = self.tap.as_mut().map(|tap| &mut **tap as &mut dyn Tap);
-                let mut text = TextStream::new(self.job, &mut self.tally, input, self.listener, tap);
-                frame::frame(kind, reader, self.job.limits, &mut text);
+                let mut text = TextStream::new(self.job, &mut self.tally, input, self.listener, tap, self.stats);
+                let mut reader = Timed { inner: reader, stats: self.stats, stage: Stage::Decompress };
+                let _frame = enter(self.stats, Stage::Frame);
+                frame::frame(kind, &mut reader, self.job.limits, &mut text);
                 let told = text.finish();
                 self.matches += told.matches;
                 self.damaged.extend(told.damaged);
@@ -143,7 +161,7 @@ impl Visitor for Reading<'_> {
 
 /// Counts bytes for the progress display, and ends where nobody listens any more.
 struct Watched<'o> {
-    inner: Box<dyn Read>,
+    inner: Box<dyn Read + Send>,
     observer: &'o dyn Observer,
     listener: Option<&'o dyn Listener>,
 }
@@ -159,11 +177,30 @@ impl Read for Watched<'_> {
     }
 }
 
+/// Times a reader, and counts what it gives where that is text.
+struct Timed<'s, R> {
+    inner: R,
+    stats: Option<&'s Stats>,
+    stage: Stage,
+}
+
+impl<R: Read> Read for Timed<'_, R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let _stage = enter(self.stats, self.stage);
+        let count = self.inner.read(out)?;
+        if let Some(stats) = self.stats.filter(|_| self.stage == Stage::Decompress) {
+            stats.text(count as u64);
+        }
+        Ok(count)
+    }
+}
+
 /// One stream of text being framed: a file, or a member of an archive.
 struct TextStream<'j> {
     unwrapper: Unwrapper,
     skimmer: Skimmer,
     listener: Option<&'j dyn Listener>,
+    stats: Option<&'j Stats>,
     recorder: Recorder<'j>,
 }
 
@@ -174,6 +211,7 @@ impl<'j> TextStream<'j> {
         input: Input,
         listener: Option<&'j dyn Listener>,
         tap: Option<&'j mut dyn Tap>,
+        stats: Option<&'j Stats>,
     ) -> Self {
         let keeps = listener.is_some_and(Listener::keeps_originals);
         let originals = keeps.then(|| Originals::new(job.limits.max_record));
@@ -183,6 +221,7 @@ impl<'j> TextStream<'j> {
             unwrapper: Unwrapper::new(job.limits),
             skimmer: Skimmer::new(),
             listener,
+            stats,
             recorder: Recorder { job, tally, told, last_offset: 0, hour, texts, tap, originals },
         }
     }
@@ -201,6 +240,7 @@ impl Sink for TextStream<'_> {
         if self.listener.is_some_and(Listener::has_enough) {
             return;
         }
+        let _evaluate = enter(self.stats, Stage::Evaluate);
         let recorder = &mut self.recorder;
         if let Some(originals) = &mut recorder.originals {
             originals.add(&document);

@@ -1,0 +1,143 @@
+//! How long each stage of a run took, for `--stats`: nothing is timed where nobody asked.
+
+use std::cell::Cell;
+use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::time::{Duration, Instant};
+
+/// What a thread does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "named in STAGES")]
+pub enum Stage {
+    Read,
+    Decompress,
+    Frame,
+    Evaluate,
+    Wait,
+    Finish,
+    Runbook,
+    Reports,
+}
+
+/// Stages in the order of [`Stage`], as they are printed.
+const STAGES: [&str; 8] = [
+    "read and hash",
+    "decompress",
+    "frame and prefilter",
+    "parse and evaluate",
+    "wait for another thread",
+    "finish",
+    "runbook",
+    "reports",
+];
+
+/// Seconds per stage, summed over threads, and what they were spent on.
+#[derive(Debug)]
+pub struct Stats {
+    start: Instant,
+    nanoseconds: [AtomicU64; STAGES.len()],
+    text: AtomicU64,
+}
+
+thread_local! {
+    /// The stage at hand, and since when its time is not yet counted.
+    static AT: Cell<Option<(Stage, Instant)>> = const { Cell::new(None) };
+}
+
+/// A stage being timed; it ends where this is dropped, and the one around it goes on.
+#[derive(Debug)]
+pub struct Inside<'s> {
+    stats: Option<&'s Stats>,
+    outer: Option<Stage>,
+}
+
+/// Begins a stage. The time of one inside another counts for the inner one alone.
+#[must_use]
+pub fn enter(stats: Option<&Stats>, stage: Stage) -> Inside<'_> {
+    Inside { stats, outer: stats.and_then(|stats| stats.switch(Some(stage))) }
+}
+
+/// Times some work as a stage.
+pub fn timed<T>(stats: Option<&Stats>, stage: Stage, work: impl FnOnce() -> T) -> T {
+    let _stage = enter(stats, stage);
+    work()
+}
+
+impl Drop for Inside<'_> {
+    fn drop(&mut self) {
+        if let Some(stats) = self.stats {
+            stats.switch(self.outer);
+        }
+    }
+}
+
+impl Stats {
+    /// Starts the clock of the whole run.
+    #[must_use]
+    pub fn start() -> Self {
+        Stats { start: Instant::now(), nanoseconds: Default::default(), text: AtomicU64::new(0) }
+    }
+
+    /// Counts bytes of text.
+    pub fn text(&self, bytes: u64) {
+        self.text.fetch_add(bytes, Relaxed);
+    }
+
+    /// Counts the time so far for the stage at hand, and puts another in its place.
+    fn switch(&self, stage: Option<Stage>) -> Option<Stage> {
+        let now = Instant::now();
+        let (before, since) = AT.replace(stage.map(|stage| (stage, now)))?;
+        let spent = u64::try_from(now.duration_since(since).as_nanos()).unwrap_or(u64::MAX);
+        self.nanoseconds[before as usize].fetch_add(spent, Relaxed);
+        Some(before)
+    }
+
+    /// What is printed, for so many bytes and records that were read.
+    #[must_use]
+    pub fn print(&self, bytes: u64, records: u64) -> String {
+        let (text, elapsed) = (self.text.load(Relaxed), self.start.elapsed());
+        Printed { stats: self, bytes, records, text, elapsed }.to_string()
+    }
+}
+
+struct Printed<'s> {
+    stats: &'s Stats,
+    bytes: u64,
+    records: u64,
+    text: u64,
+    elapsed: Duration,
+}
+
+impl fmt::Display for Printed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Printed { bytes, records, text, .. } = self;
+        let seconds = self.elapsed.as_secs_f64();
+        #[expect(clippy::cast_precision_loss, reason = "a speed for people")]
+        let speed = *text as f64 / seconds.max(1e-9) / 1e9;
+        writeln!(f, "stats: {bytes} bytes read, {text} bytes of text, {records} records")?;
+        writeln!(f, "stats: {seconds:.3} s in all, {speed:.2} GB of text per second; summed over threads:")?;
+        for (stage, nanoseconds) in STAGES.iter().zip(&self.stats.nanoseconds) {
+            let spent = Duration::from_nanos(nanoseconds.load(Relaxed)).as_secs_f64();
+            writeln!(f, "stats: {spent:>9.3} s {stage}")?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_inside_a_stage_is_not_of_the_one_around_it() {
+        let stats = Stats::start();
+        let spent = |stage: Stage| stats.nanoseconds[stage as usize].load(Relaxed);
+        {
+            let _frame = enter(Some(&stats), Stage::Frame);
+            let _read = enter(Some(&stats), Stage::Read);
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        assert!(spent(Stage::Read) >= 50_000_000 && spent(Stage::Frame) < 50_000_000, "{stats:?}");
+        assert_eq!(AT.get().map(|(stage, _)| stage), None);
+    }
+}
