@@ -51,4 +51,4 @@ WHERE verb IN ('create', 'update', 'patch') AND resource = 'cronjobs' AND subres
             OR match(username, '^(\\.iam\\.gserviceaccount\\.com|system:serviceaccount:kube-system:|eks:|masterclient|gke-|azure-)')))
 GROUP BY namespace, username
 ORDER BY namespace, username
-SETTINGS max_threads = 2
+SETTINGS max_threads = 2, use_hive_partitioning = 0

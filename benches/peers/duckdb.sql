@@ -3,7 +3,8 @@ WITH
 lines AS (
     SELECT line
     FROM read_csv('@DUMP/**', columns = {'line': 'VARCHAR'}, auto_detect = false, header = false, delim = '\x01',
-        quote = '', escape = '', compression = 'gzip', max_line_size = 67108864)
+        quote = '', escape = '', compression = 'gzip', max_line_size = 67108864,
+        hive_partitioning = false)
     WHERE line @FILTER
 ),
 texts AS (
@@ -11,7 +12,7 @@ texts AS (
     UNION ALL
     -- Quotes inside a message are escaped, so that this is the end of the event and of its string.
     SELECT '"' || message[1:strpos(message, '}"}') + 1] AS text
-    FROM (SELECT unnest(list_filter(string_split(line, '"message":"')[2:], lambda x: x @FILTER)) AS message FROM lines
+    FROM (SELECT unnest(list_filter(string_split(line, '"message":"')[2:], lambda x: x @FILTER AND starts_with(x, '{'))) AS message FROM lines
         WHERE starts_with(line, '{"messageType"'))
 ),
 events AS (

@@ -3,8 +3,8 @@
 WITH
 records AS (
     SELECT *
-    FROM read_json(@JSON_FILES, format = 'unstructured', compression = 'gzip', maximum_object_size = 67108864, columns = {
-        'category': 'VARCHAR', 'properties': 'STRUCT(log VARCHAR)', 'logEvents': 'STRUCT(message VARCHAR)[]',
+    FROM read_json(@JSON_FILES, format = 'unstructured', compression = 'gzip', hive_partitioning = false, maximum_object_size = 67108864, columns = {
+        'category': 'VARCHAR', 'messageType': 'VARCHAR', 'properties': 'STRUCT(log VARCHAR)', 'logEvents': 'STRUCT(message VARCHAR)[]',
         'verb': 'VARCHAR', 'auditID': 'VARCHAR', 'user': 'STRUCT(username VARCHAR)',
         'objectRef': 'STRUCT(resource VARCHAR, subresource VARCHAR, namespace VARCHAR)',
         'responseStatus': 'STRUCT(code BIGINT)', 'insertId': 'VARCHAR',
@@ -14,7 +14,7 @@ records AS (
 texts AS (
     SELECT properties.log AS text FROM records WHERE category IN ('kube-audit', 'kube-audit-admin')
     UNION ALL
-    SELECT unnest(logEvents).message AS text FROM records
+    SELECT unnest(logEvents).message AS text FROM records WHERE messageType = 'DATA_MESSAGE'
 ),
 inner_events AS (
     SELECT json_extract_string(text, ['$.verb', '$.objectRef.resource', '$.objectRef.subresource',

@@ -12,6 +12,6 @@ esac
 export here filter
 # A line of an export task begins with a time.
 # shellcheck disable=SC2016 # The inner shell expands it.
-find "$dump" -type f -print0 | xargs -0 -P 2 -I{} bash -c '
-    igzip -dc < "$1" | eval "$filter" | sed -E "s/^[0-9][^ ]* \{/{/" | jq -r -f "$here/rule.jq"' _ {} |
+find "$dump" -type f -print0 | xargs -0 -P 2 -n 16 bash -c '
+    for file; do igzip -dc < "$file"; echo; done | eval "$filter" | sed -E "s/^[0-9][^ ]* \{/{/" | jq -r -f "$here/rule.jq"' _ |
     bash "$here/count.sh"

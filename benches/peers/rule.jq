@@ -13,7 +13,7 @@ def gke:
      (if $path[2] == "namespaces" then $path[3] // "" else "" end),
      .authenticationInfo.principalEmail // "", .status.code // 0, $id];
 
-if .logEvents then .logEvents[].message | fromjson
+if .logEvents then select(.messageType == "DATA_MESSAGE") | .logEvents[].message | fromjson
 elif .properties then
   if .category == "kube-audit" or .category == "kube-audit-admin" then .properties.log | fromjson else empty end
 else . end

@@ -113,7 +113,10 @@ def documents(line):
     """The documents of a line; payloads of a subscription follow each other with nothing between."""
     decoder, at = json.JSONDecoder(), line.find("{")
     while 0 <= at < len(line):
-        document, at = decoder.raw_decode(line, at)
+        try:
+            document, at = decoder.raw_decode(line, at)
+        except ValueError:  # a line of another log
+            return
         yield document
 
 
@@ -122,9 +125,9 @@ def plain(path):
     with gzip.open(path, "rt", encoding="utf-8") as lines:
         for line in lines:
             for document in documents(line.rstrip("\n")):
-                for event in document.get("logEvents", ()):
-                    found.add(hit(json.loads(event["message"])))
-                if "logEvents" not in document:
+                if document.get("messageType") == "DATA_MESSAGE":
+                    found.update(hit(json.loads(event["message"])) for event in document["logEvents"])
+                elif "messageType" not in document:
                     found.add(hit(opened(document, json.loads)))
     return found
 
