@@ -1,0 +1,215 @@
+//! The stages of a scan, each over a few megabytes of every common form.
+//!
+//! `cargo bench --bench components`. From `frame` on each stage includes those before it: records are handed on by
+//! reference, so that no stage can be run on what the one before it left. What a stage costs is the difference.
+
+use std::fs::File;
+use std::hint::black_box;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use divan::Bencher;
+use divan::counter::{BytesCount, ItemsCount};
+use kubesweep::aggregate::{Plan, Tally, finish};
+use kubesweep::decode::{self, Content, Damage, Kind, Limits, Stream, Visitor};
+use kubesweep::discover::{Window, discover};
+use kubesweep::evaluate::{evaluate, interests};
+use kubesweep::event::Origin;
+use kubesweep::frame::{self, Document, Sink};
+use kubesweep::normalize::{Normalized, normalize};
+use kubesweep::rule::{Pack, Tuning, View, load};
+use kubesweep::runbook::{self, Scope};
+use kubesweep::sweep::{Job, Observer, sweep};
+use kubesweep::unwrap::{Envelope, Leaf, OnLeaf, Place, Unwrapper};
+
+const LIMITS: Limits = Limits { max_record: 64 << 20, max_bytes: None };
+/// Enough that a run is no matter of microseconds.
+const TEXT: usize = 4 << 20;
+/// Directories of the fixture dump, each of one form.
+const FORMS: [&str; 5] = [
+    "self-managed",
+    "s3/aws-logs-111122223333-eu-central-1",
+    "s3/firehose",
+    "azure/insights-logs-kube-audit",
+    "gcs/cloudaudit.googleapis.com",
+];
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(args = FORMS)]
+fn decode(bencher: Bencher<'_, '_>, form: &str) {
+    let text = text(form).expect("fixtures are read");
+    let gzip = gzip(&text).expect("memory is written");
+    bencher.counter(BytesCount::of_slice(&text)).bench_local(|| {
+        let mut drain = Text(io::sink());
+        decode::walk(&mut &gzip[..], None, LIMITS, &mut drain);
+    });
+}
+
+/// The literals are taken out, so that all bytes are looked at.
+#[divan::bench(args = FORMS)]
+fn prefilter(bencher: Bencher<'_, '_>, form: &str) {
+    let text = text(form).expect("fixtures are read");
+    let prefilter = pack().expect("built-in rules load").prefilter.expect("built-in rules have literals");
+    let masked = |text: String, literal: &str| text.replace(literal, &"_".repeat(literal.len()));
+    let text = prefilter.literals().fold(String::from_utf8_lossy(&text).into_owned(), masked).into_bytes();
+    let mut documents = Documents(Vec::new());
+    frame::frame(Kind::Text, &mut &text[..], LIMITS, &mut documents);
+    let documents = documents.0;
+    bencher
+        .counter(BytesCount::new(documents.iter().map(Vec::len).sum::<usize>()))
+        .bench_local(|| documents.iter().filter(|document| prefilter.may_match(document)).count());
+}
+
+#[divan::bench(args = FORMS)]
+fn frame(bencher: Bencher<'_, '_>, form: &str) {
+    let text = text(form).expect("fixtures are read");
+    bencher.counter(BytesCount::of_slice(&text)).bench_local(|| {
+        frame::frame(Kind::Text, &mut &text[..], LIMITS, &mut Discard);
+    });
+}
+
+#[divan::bench(args = FORMS)]
+fn unwrap(bencher: Bencher<'_, '_>, form: &str) {
+    records(bencher, form, |leaf, _| {
+        black_box(leaf);
+    });
+}
+
+#[divan::bench(args = FORMS)]
+fn normalise(bencher: Bencher<'_, '_>, form: &str) {
+    records(bencher, form, |leaf, _| {
+        normalize(leaf, |normalized| {
+            black_box(&normalized);
+        });
+    });
+}
+
+#[divan::bench(args = FORMS)]
+fn evaluation(bencher: Bencher<'_, '_>, form: &str) {
+    records(bencher, form, |leaf, pack| {
+        normalize(leaf, |normalized| {
+            let Normalized::Event(event) = normalized else { return };
+            let origin = Origin::default();
+            let view = View::new(&event, &origin, leaf.native_members());
+            black_box((evaluate(pack, &view, None), interests(pack, &view)));
+        });
+    });
+}
+
+/// What is left when all is read: copies collapse, alerts open, groups are counted.
+#[divan::bench]
+fn aggregate(bencher: Bencher<'_, '_>) {
+    let job = Job {
+        pack: pack().expect("built-in rules load"),
+        limits: LIMITS,
+        window: Window::default(),
+        validate: false,
+        cluster: None,
+        platform: None,
+    };
+    let found = discover(&[dumps()], &[]).expect("fixtures are found");
+    let swept = || sweep(&found, &job, &Unwatched);
+    let plan = Plan { group_by: vec!["namespace".to_owned(), "username".to_owned()], ..Plan::default() };
+    bencher
+        .with_inputs(swept)
+        .input_counter(|tally: &Tally| ItemsCount::new(tally.observations.len()))
+        .bench_local_values(|tally| finish(tally, &job.pack, &plan));
+}
+
+/// Runs a text through framing and unwrapping, and `then` over its records.
+fn records(bencher: Bencher<'_, '_>, form: &str, then: impl Fn(&Leaf<'_>, &Pack)) {
+    let text = text(form).expect("fixtures are read");
+    let pack = pack().expect("built-in rules load");
+    let on_leaf = |leaf: Leaf<'_>, _: &Envelope<'_>, _: Place<'_>| then(&leaf, &pack);
+    bencher.counter(BytesCount::of_slice(&text)).bench_local(|| {
+        let mut on_leaf = on_leaf;
+        let mut leaves = Leaves { unwrapper: Unwrapper::new(LIMITS), on_leaf: &mut on_leaf };
+        frame::frame(Kind::Text, &mut &text[..], LIMITS, &mut leaves);
+    });
+}
+
+fn pack() -> Result<Pack> {
+    Ok(Pack::new(load(&[])?, Tuning::default(), runbook::interests(Scope::Runbook)?))
+}
+
+fn dumps() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/dumps")
+}
+
+/// The texts of a form, one after another, again and again.
+fn text(form: &str) -> Result<Vec<u8>> {
+    let mut once = Vec::new();
+    for entry in walkdir::WalkDir::new(dumps().join(form)).sort_by_file_name() {
+        let entry = entry?;
+        if entry.file_type().is_file() && !entry.path().ends_with("aws-logs-write-test") {
+            let mut file = File::open(entry.path())?;
+            decode::walk(&mut file, None, LIMITS, &mut Text(&mut once));
+        }
+    }
+    anyhow::ensure!(!once.is_empty(), "no text below {form}");
+    Ok(once.repeat(TEXT.div_ceil(once.len())))
+}
+
+fn gzip(text: &[u8]) -> Result<Vec<u8>> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text)?;
+    encoder.finish().context("gzip")
+}
+
+/// Takes the text of a source.
+struct Text<W>(W);
+
+impl<W: Write> Visitor for Text<W> {
+    fn stream(&mut self, stream: Stream<'_, '_>) {
+        if let Content::Data(_, reader) = stream.content {
+            io::copy(reader, &mut self.0).expect("memory is written");
+        }
+    }
+
+    fn hashed(&mut self, _: &str, _: u64, _: String) {}
+}
+
+struct Discard;
+
+impl Sink for Discard {
+    fn document(&mut self, document: Document<'_>) {
+        black_box(document);
+    }
+
+    fn damage(&mut self, _: Damage) {}
+}
+
+struct Documents(Vec<Vec<u8>>);
+
+impl Sink for Documents {
+    fn document(&mut self, document: Document<'_>) {
+        self.0.push(document.original.to_vec());
+    }
+
+    fn damage(&mut self, _: Damage) {}
+}
+
+struct Leaves<'l> {
+    unwrapper: Unwrapper,
+    on_leaf: &'l mut OnLeaf<'l>,
+}
+
+impl Sink for Leaves<'_> {
+    fn document(&mut self, document: Document<'_>) {
+        self.unwrapper.open(&document, &Envelope::default(), self.on_leaf);
+    }
+
+    fn damage(&mut self, _: Damage) {}
+}
+
+struct Unwatched;
+
+impl Observer for Unwatched {
+    fn opened(&self, _: &str) {}
+    fn read(&self, _: u64) {}
+    fn closed(&self, _: u64, _: u64) {}
+}
