@@ -110,13 +110,13 @@ fn reads() -> Vec<Request> {
     let adapter = service_account("monitoring", "metrics-adapter", "system:auth-delegator", "adapter/v0.12.0 (linux/amd64) kubernetes/$Format");
     let review = bodies::access_review();
     vec![
-        plain(45_000, kubelet(), "watch", "/api/v1/pods?allowWatchBookmarks=true&fieldSelector=spec.nodeName%3D<node>&resourceVersion=<rv>&timeoutSeconds=431&watch=true"),
-        plain(45_000, kubelet(), "watch", uri("/api/v1/namespaces/<ns>/configmaps", kubelet_watch)),
-        plain(22_000, kubelet(), "watch", uri("/api/v1/namespaces/<ns>/secrets", kubelet_watch)),
+        plain(22_000, kubelet(), "watch", "/api/v1/pods?allowWatchBookmarks=true&fieldSelector=spec.nodeName%3D<node>&resourceVersion=<rv>&timeoutSeconds=431&watch=true"),
+        plain(38_000, kubelet(), "watch", uri("/api/v1/namespaces/<ns>/configmaps", kubelet_watch)),
+        plain(32_000, kubelet(), "watch", uri("/api/v1/namespaces/<ns>/secrets", kubelet_watch)),
         plain(50_000, kubelet(), "get", "/api/v1/namespaces/<ns>/configmaps/kube-root-ca.crt"),
-        plain(18_000, secrets.clone(), "get", "/api/v1/namespaces/<ns>/secrets/<name>-credentials"),
+        plain(36_000, secrets.clone(), "get", "/api/v1/namespaces/<ns>/secrets/<name>-credentials"),
         plain(4_000, secrets, "list", "/api/v1/secrets?labelSelector=reconcile.external-secrets.io%2Fmanaged%3Dtrue&limit=500"),
-        plain(14_000, prometheus.clone(), "list", "/api/v1/pods?limit=500&resourceVersion=0"),
+        plain(8_000, prometheus.clone(), "list", "/api/v1/pods?limit=500&resourceVersion=0"),
         plain(18_000, prometheus, "watch", "/api/v1/endpoints?allowWatchBookmarks=true&resourceVersion=<rv>&timeoutSeconds=377&watch=true"),
         plain(40_000, adapter.clone(), "create", "/apis/authentication.k8s.io/v1/tokenreviews"),
         with_bodies(plain(34_000, adapter, "create", "/apis/authorization.k8s.io/v1/subjectaccessreviews"), review.0, review.1),
@@ -145,7 +145,7 @@ fn nodes_and_pods() -> Vec<Request> {
         with_bodies(plain(3_000, controller("job-controller"), "create", "/api/v1/namespaces/<ns>/pods"), bodies::pod("Job"), kept("Job")),
         with_bodies(plain(6_000, scheduler, "create", "/api/v1/namespaces/<ns>/pods/<name>-<hash>-<suffix>/binding"), binding, bound),
         plain(6_000, kubelet(), "get", "/api/v1/namespaces/<ns>/pods/<name>-<hash>-<suffix>"),
-        plain(30_000, kubelet(), "create", "/api/v1/namespaces/<ns>/serviceaccounts/<name>/token"),
+        plain(45_000, kubelet(), "create", "/api/v1/namespaces/<ns>/serviceaccounts/<name>/token"),
         plain(24_000, kubelet(), "patch", "/api/v1/namespaces/<ns>/events/<name>-<hash>-<suffix>"),
     ]
 }

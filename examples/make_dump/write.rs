@@ -17,8 +17,8 @@ use crate::shape::{Frame, Shape};
 use crate::template::Template;
 use crate::values::{Pools, Values};
 
-/// A fast level whose output is nearly that of the default one.
-const LEVEL: u32 = 2;
+/// The level with which CloudWatch Logs compresses (AWS docs, subscription filters).
+const LEVEL: u32 = 6;
 /// Text is compressed in pieces of this size.
 const PIECE: usize = 256 << 10;
 /// So many files open with a request that counts, in turn, so that small dumps have all of them.
@@ -120,7 +120,7 @@ fn encoder(file: BufWriter<fs::File>) -> GzEncoder<BufWriter<fs::File>> {
     GzBuilder::new().write(file, Compression::new(LEVEL))
 }
 
-/// Writes a file below a directory; gives what it counts.
+/// Writes a file below a directory, made from the seed and its number; gives what it counts.
 pub(crate) fn file(logs: &Path, file: &File, kinds: &Kinds, seed: u64, pools: Pools) -> Result<Expected> {
     let mut values = Values::new(Random::new(seed.wrapping_add(file.number)), pools, file.shape.cloud(), file.cluster);
     name(&mut values, file)?;
