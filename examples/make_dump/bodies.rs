@@ -17,7 +17,8 @@ fn fields(value: &Value) -> Value {
         }
         Value::Array(items) if items.iter().all(Value::is_object) => {
             for item in items {
-                let key = ["name", "type", "uid", "key"].iter().find(|key| item.get(**key).is_some()).unwrap_or(&"name");
+                let key =
+                    ["name", "type", "uid", "key"].iter().find(|key| item.get(**key).is_some()).unwrap_or(&"name");
                 let mut owned = fields(item);
                 owned["."] = json!({});
                 all.insert(format!("k:{{\"{key}\":{}}}", item[*key]), owned);
@@ -173,7 +174,9 @@ pub(crate) fn kept_pod(owner_kind: &str, annotations: &Value, status: &Value) ->
     let mut metadata = pod_metadata(owner_kind);
     let generated = metadata["generateName"].as_str().unwrap_or_default().to_owned();
     metadata["name"] = format!("{generated}<suffix>").into();
-    for (key, value) in [("namespace", "<ns>"), ("uid", "<uid>"), ("resourceVersion", "<rv>"), ("creationTimestamp", "<second>")] {
+    for (key, value) in
+        [("namespace", "<ns>"), ("uid", "<uid>"), ("resourceVersion", "<rv>"), ("creationTimestamp", "<second>")]
+    {
         metadata[key] = value.into();
     }
     if !annotations.is_null() {
@@ -187,9 +190,11 @@ pub(crate) fn kept_pod(owner_kind: &str, annotations: &Value, status: &Value) ->
         "defaultMode": 420}}]);
     spec["containers"][0]["volumeMounts"] = json!([{"name": "kube-api-access-<suffix>", "readOnly": true,
         "mountPath": "/var/run/secrets/kubernetes.io/serviceaccount"}]);
-    let tolerates = |key: &str| json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
+    let tolerates =
+        |key: &str| json!({"key": key, "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 300});
     spec["nodeName"] = "<node>".into();
-    spec["tolerations"] = json!([tolerates("node.kubernetes.io/not-ready"), tolerates("node.kubernetes.io/unreachable")]);
+    spec["tolerations"] =
+        json!([tolerates("node.kubernetes.io/not-ready"), tolerates("node.kubernetes.io/unreachable")]);
     spec["priority"] = 0.into();
     spec["enableServiceLinks"] = true.into();
     spec["preemptionPolicy"] = "PreemptLowerPriority".into();
@@ -197,7 +202,8 @@ pub(crate) fn kept_pod(owner_kind: &str, annotations: &Value, status: &Value) ->
 }
 
 fn conditions(kinds: &[&str]) -> Value {
-    let condition = |kind: &&str| json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": "<second>"});
+    let condition =
+        |kind: &&str| json!({"type": kind, "status": "True", "lastProbeTime": null, "lastTransitionTime": "<second>"});
     kinds.iter().map(condition).collect()
 }
 
@@ -226,8 +232,20 @@ pub(crate) fn node_status() -> (Value, Value) {
         json!({"names": [format!("registry.corp.example/{name}@sha256:<container>"), format!("registry.corp.example/{name}:<tag>")],
                "sizeBytes": 104_857_600 + 7919 * name.len()})
     };
-    let images = ["shop/cart-cleanup", "shop/price-sync", "billing/invoice-export", "billing/ledger", "ml-batch/trainer", "base/pause",
-        "kube/kube-proxy", "kube/coredns", "kube/aws-node", "kube/csi-node-driver", "monitoring/node-exporter", "logging/fluent-bit"];
+    let images = [
+        "shop/cart-cleanup",
+        "shop/price-sync",
+        "billing/invoice-export",
+        "billing/ledger",
+        "ml-batch/trainer",
+        "base/pause",
+        "kube/kube-proxy",
+        "kube/coredns",
+        "kube/aws-node",
+        "kube/csi-node-driver",
+        "monitoring/node-exporter",
+        "logging/fluent-bit",
+    ];
     let mut status = json!({"capacity": {"cpu": "8", "ephemeral-storage": "83873772Ki", "memory": "32386480Ki", "pods": "58"},
         "allocatable": {"cpu": "7910m", "ephemeral-storage": "76224326324", "memory": "31369648Ki", "pods": "58"},
         "conditions": conditions, "addresses": [{"type": "InternalIP", "address": "<nodeip>"}, {"type": "Hostname", "address": "<node>"}],
@@ -243,7 +261,8 @@ pub(crate) fn node_status() -> (Value, Value) {
         "annotations": {"node.alpha.kubernetes.io/ttl": "0", "volumes.kubernetes.io/controller-managed-attach-detach": "true"}});
     let owned = status.clone();
     status["images"] = images.iter().map(image).collect();
-    let mut node = stored("Node", "v1", &metadata, "kubelet", &json!({"providerID": "aws:///eu-central-1a/<node>"}), &owned);
+    let mut node =
+        stored("Node", "v1", &metadata, "kubelet", &json!({"providerID": "aws:///eu-central-1a/<node>"}), &owned);
     node["status"] = status;
     (patch, node)
 }
@@ -268,9 +287,7 @@ pub(crate) fn workload(kind: &str) -> Value {
 
 /// A HorizontalPodAutoscaler as the API server keeps it.
 pub(crate) fn autoscaler() -> Value {
-    let metric = |usage: u64| {
-        json!([{"type": "Resource", "resource": {"name": "cpu", "current": {"averageValue": format!("{usage}m"), "averageUtilization": 41}}}])
-    };
+    let metric = |usage: u64| json!([{"type": "Resource", "resource": {"name": "cpu", "current": {"averageValue": format!("{usage}m"), "averageUtilization": 41}}}]);
     let metadata = json!({"name": "<name>", "namespace": "<ns>", "uid": "<uid>", "resourceVersion": "<rv>",
         "creationTimestamp": "<created>", "labels": {"app": "<name>", "team": "<ns>"}});
     let spec = json!({"scaleTargetRef": {"kind": "Deployment", "name": "<name>", "apiVersion": "apps/v1"}, "minReplicas": 3, "maxReplicas": 12,
@@ -302,13 +319,21 @@ pub(crate) fn inventory(items: usize) -> Value {
     let items: Value = (0..items).map(item).collect();
     let metadata = json!({"name": "<name>", "namespace": "<ns>", "uid": "<uid>", "resourceVersion": "<rv>", "generation": 7,
         "creationTimestamp": "<created>", "labels": {"team": "<ns>"}});
-    stored("Inventory", "fleet.corp.example/v1", &metadata, "inventory-operator", &json!({"paused": false}), &json!({"items": items}))
+    stored(
+        "Inventory",
+        "fleet.corp.example/v1",
+        &metadata,
+        "inventory-operator",
+        &json!({"paused": false}),
+        &json!({"items": items}),
+    )
 }
 
 /// A CronJob with so many environment variables.
 pub(crate) fn wide_cronjob(variables: usize) -> Value {
     let mut body = cronjob();
     let variable = |at: usize| json!({"name": format!("FEATURE_FLAG_{at:05}"), "value": "region=<word>"});
-    body["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["env"] = (0..variables).map(variable).collect();
+    body["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["env"] =
+        (0..variables).map(variable).collect();
     body
 }

@@ -47,8 +47,10 @@ struct Arguments {
 }
 
 fn bytes(text: &str) -> Result<u64> {
-    let units = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("KB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
-    let (number, unit) = units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit))).unwrap_or((text, 1));
+    let units =
+        [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("KB", 1_000), ("MB", 1_000_000), ("GB", 1_000_000_000)];
+    let (number, unit) =
+        units.iter().find_map(|(name, unit)| Some((text.strip_suffix(name)?, *unit))).unwrap_or((text, 1));
     let size = number.parse::<u64>().context("a size is a number and a unit")?.saturating_mul(unit);
     ensure!(size > 0, "a dump of nothing");
     Ok(size)
@@ -66,11 +68,19 @@ fn main() -> Result<()> {
             kinds.insert(file.shape, Kinds::new(file.shape, &traffic)?);
         }
     }
-    let make = |file: &plan::File| write::file(&logs, file, &kinds[&file.shape], arguments.seed, arguments.variant.pools());
+    let make =
+        |file: &plan::File| write::file(&logs, file, &kinds[&file.shape], arguments.seed, arguments.variant.pools());
     let made = files.par_iter().with_max_len(1).map(make);
     let expected = made.try_reduce(Expected::default, |left, right| Ok(left.merge(right)))?;
     let json = expected.json()?;
     std::fs::write(arguments.dir.join("expected.json"), format!("{json:#}\n"))?;
-    writeln!(io::stderr(), "{} files, {} bytes in {}, {}", expected.files, expected.text, expected.compressed, json["totals"])?;
+    writeln!(
+        io::stderr(),
+        "{} files, {} bytes in {}, {}",
+        expected.files,
+        expected.text,
+        expected.compressed,
+        json["totals"]
+    )?;
     Ok(())
 }

@@ -2,6 +2,7 @@
 
 use clap::ValueEnum;
 
+use crate::random::pick;
 use crate::request::Request;
 use crate::shape::Shape;
 use crate::traffic;
@@ -90,7 +91,8 @@ pub(crate) fn files(variant: Variant, size: u64, days: u32) -> Vec<File> {
     let mut rest = size;
     while rest > 0 {
         let round = sizes.len() / shapes.len();
-        let tenths = if matches!(variant, Variant::Giant | Variant::Tiny) { 10 } else { UNEVEN[round % UNEVEN.len()] };
+        let even = matches!(variant, Variant::Giant | Variant::Tiny);
+        let tenths = if even { 10 } else { UNEVEN[round % UNEVEN.len()] };
         sizes.push((mean * tenths / 10).min(rest));
         rest -= sizes[sizes.len() - 1];
     }
@@ -100,15 +102,15 @@ pub(crate) fn files(variant: Variant, size: u64, days: u32) -> Vec<File> {
     let clusters = of_shape.div_ceil(hours).max(CLUSTERS);
     let file = |(number, size): (u64, u64)| {
         let nth = number / shapes.len() as u64;
-        let hour = if variant == Variant::Giant { 0 } else { nth * hours / of_shape };
-        let hours = if variant == Variant::Giant { hours } else { 1 };
+        let hour = i64::try_from(nth * hours / of_shape).unwrap_or_default();
+        let span = if variant == Variant::Giant { i64::from(days) * 24 } else { 1 };
         File {
             number,
-            shape: shape(shapes[(number % shapes.len() as u64) as usize], nth),
+            shape: shape(pick(shapes, number), nth),
             cluster: nth % clusters,
             size,
-            start: START + hour as i64 * 3600,
-            span: hours as i64 * 3600,
+            start: START + hour * 3600,
+            span: span * 3600,
         }
     };
     (0..).zip(sizes).map(file).collect()

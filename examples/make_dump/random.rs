@@ -8,15 +8,26 @@ impl Random {
         Random(mix(seed))
     }
 
-    pub(crate) fn next(&mut self) -> u64 {
+    pub(crate) fn number(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         mix(self.0)
     }
 
     /// A number below `end`.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
-        ((u128::from(self.next()) * u128::from(end)) >> 64) as u64
+        let product = u128::from(self.number()) * u128::from(end);
+        u64::try_from(product >> 64).unwrap_or_default()
     }
+
+    /// The same, for times.
+    pub(crate) fn time_below(&mut self, end: u32) -> i64 {
+        i64::try_from(self.below(end.into())).unwrap_or_default()
+    }
+}
+
+/// The item with this number, counted round and round.
+pub(crate) fn pick<T: Copy>(items: &[T], number: u64) -> T {
+    items[usize::try_from(number % items.len() as u64).unwrap_or_default()]
 }
 
 /// A number that looks like no other: the finalizer of SplitMix64.

@@ -44,8 +44,16 @@ pub(crate) struct Object<'a> {
 
 /// Resources of which the policies of the clouds log no bodies and no reads in full.
 const METADATA: [&str; 10] = [
-    "secrets", "configmaps", "serviceaccounts", "tokenreviews", "leases", "endpointslices", "events", "applications",
-    "nodemetrics", "externalsecrets",
+    "secrets",
+    "configmaps",
+    "serviceaccounts",
+    "tokenreviews",
+    "leases",
+    "endpointslices",
+    "events",
+    "applications",
+    "nodemetrics",
+    "externalsecrets",
 ];
 
 impl Request {
@@ -185,7 +193,8 @@ impl Request {
         if !object.namespace.is_empty() {
             resource += &format!("/namespaces/{}", object.namespace);
         }
-        for part in [object.resource, self.name_of_failure(), object.subresource].iter().filter(|part| !part.is_empty()) {
+        for part in [object.resource, self.name_of_failure(), object.subresource].iter().filter(|part| !part.is_empty())
+        {
             resource += &format!("/{part}");
         }
         let method = method(&object, self.verb);

@@ -34,7 +34,8 @@ pub(crate) struct Frame {
     pub foreign: Option<Template>,
 }
 
-const AZURE_ID: &str = "/SUBSCRIPTIONS/<subscription>/RESOURCEGROUPS/SHOP/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/<cluster>";
+const AZURE_ID: &str =
+    "/SUBSCRIPTIONS/<subscription>/RESOURCEGROUPS/SHOP/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/<cluster>";
 
 impl Shape {
     pub(crate) fn cloud(self) -> Cloud {
@@ -55,7 +56,8 @@ impl Shape {
             }
             Shape::Azure => {
                 let event = Quoting::Azure.quote(&request.native());
-                let properties = format!(r#"{{"pod":"<pod>","containerID":"<container>","log":"{event}\n","stream":"stdout"}}"#);
+                let properties =
+                    format!(r#"{{"pod":"<pod>","containerID":"<container>","log":"{event}\n","stream":"stdout"}}"#);
                 format!(
                     "{{ \"category\": \"kube-audit\", \"operationName\": \
                      \"Microsoft.ContainerService/managedClusters/diagnosticLogs/Read\", \"properties\": {properties}, \
@@ -91,7 +93,9 @@ impl Shape {
             Shape::Export => "s3/aws-logs-<account>-eu-central-1/exportedlogs/<date>/<id>/<stream>/000000.gz",
             Shape::Firehose => "s3/firehose/<date>/audit-to-s3-1-<path>-<id>",
             Shape::FirehoseWhole => "s3/firehose/<date>/audit-to-s3-1-<path>-<id>.gz",
-            Shape::Azure => "azure/insights-logs-kube-audit/resourceId=/SUBSCRIPTIONS/<subscription>/RESOURCEGROUPS/SHOP/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/<cluster>/<date>/PT1H.json.gz",
+            Shape::Azure => {
+                "azure/insights-logs-kube-audit/resourceId=/SUBSCRIPTIONS/<subscription>/RESOURCEGROUPS/SHOP/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/<cluster>/<date>/PT1H.json.gz"
+            }
             Shape::Gcs => "gcs/<project>/cloudaudit.googleapis.com/activity/<date>_S0.json.gz",
         }
     }

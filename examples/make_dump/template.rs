@@ -63,7 +63,7 @@ impl Template {
                 Piece::Text(text) => out.push_str(text),
                 Piece::Slot(slot) => out.push_str(&values.texts[*slot]),
                 Piece::Word => {
-                    let _ = write!(out, "{:08x}", values.random.next() >> 32);
+                    let _ = write!(out, "{:08x}", values.random.number() >> 32);
                 }
             }
         }

@@ -10,7 +10,14 @@ const MANAGER: &str = "kube-controller-manager/v1.31.3 (linux/amd64) kubernetes/
 const KUBECTL: &str = "kubectl/v1.31.2 (linux/amd64) kubernetes/5864a46";
 const CRONJOB: &str = "/apis/batch/v1/namespaces/<ns>/cronjobs/<name>";
 
-fn actor(username: &str, uid: Option<&'static str>, groups: &[&str], ip: &'static str, agent: &str, reason: &str) -> Actor {
+fn actor(
+    username: &str,
+    uid: Option<&'static str>,
+    groups: &[&str],
+    ip: &'static str,
+    agent: &str,
+    reason: &str,
+) -> Actor {
     let groups = groups.iter().chain(&["system:authenticated"]).map(|group| (*group).to_owned()).collect();
     Actor { username: username.to_owned(), uid, groups, ip, agent: agent.to_owned(), reason: reason.to_owned() }
 }
@@ -22,12 +29,16 @@ fn kubelet() -> Actor {
 
 /// A component of the control plane.
 fn component(name: &str, agent: &str) -> Actor {
-    let reason = format!("RBAC: allowed by ClusterRoleBinding \"system:{name}\" of ClusterRole \"system:{name}\" to User \"system:{name}\"");
+    let reason = format!(
+        "RBAC: allowed by ClusterRoleBinding \"system:{name}\" of ClusterRole \"system:{name}\" to User \"system:{name}\""
+    );
     actor(&format!("system:{name}"), None, &[], "10.0.0.9", agent, &reason)
 }
 
 fn service_account(namespace: &str, name: &str, role: &str, agent: &str) -> Actor {
-    let reason = format!("RBAC: allowed by ClusterRoleBinding \"{role}\" of ClusterRole \"{role}\" to ServiceAccount \"{name}/{namespace}\"");
+    let reason = format!(
+        "RBAC: allowed by ClusterRoleBinding \"{role}\" of ClusterRole \"{role}\" to ServiceAccount \"{name}/{namespace}\""
+    );
     let groups = ["system:serviceaccounts", &format!("system:serviceaccounts:{namespace}")];
     let username = format!("system:serviceaccount:{namespace}:{name}");
     actor(&username, Some("5e2d1c7a-93b4-4c1e-8a55-0d6f7e21b9c3"), &groups, "<nodeip>", agent, &reason)
@@ -92,7 +103,8 @@ fn leases() -> Vec<Request> {
     let node = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases/<node>?timeout=10s";
     let manager = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-controller-manager?timeout=5s";
     let scheduler = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases/kube-scheduler?timeout=5s";
-    let leader = |name: &str| component(name, &format!("{name}/v1.31.3 (linux/amd64) kubernetes/c83cbee/leader-election"));
+    let leader =
+        |name: &str| component(name, &format!("{name}/v1.31.3 (linux/amd64) kubernetes/c83cbee/leader-election"));
     vec![
         plain(270_000, kubelet(), "update", node),
         plain(45_000, leader("kube-controller-manager"), "update", manager),
@@ -105,24 +117,63 @@ fn leases() -> Vec<Request> {
 fn reads() -> Vec<Request> {
     let kubelet_watch = "allowWatchBookmarks=true&fieldSelector=metadata.name%3D<name>&resourceVersion=<rv>&timeoutSeconds=431&watch=true";
     let uri = |path: &str, query: &str| -> &'static str { format!("{path}?{query}").leak() };
-    let secrets = service_account("external-secrets", "external-secrets", "external-secrets-controller", "external-secrets/v0.10.7 (linux/amd64) kubernetes/$Format");
+    let secrets = service_account(
+        "external-secrets",
+        "external-secrets",
+        "external-secrets-controller",
+        "external-secrets/v0.10.7 (linux/amd64) kubernetes/$Format",
+    );
     let prometheus = service_account("monitoring", "prometheus-k8s", "prometheus-k8s", "Prometheus/2.55.1");
-    let adapter = service_account("monitoring", "metrics-adapter", "system:auth-delegator", "adapter/v0.12.0 (linux/amd64) kubernetes/$Format");
+    let adapter = service_account(
+        "monitoring",
+        "metrics-adapter",
+        "system:auth-delegator",
+        "adapter/v0.12.0 (linux/amd64) kubernetes/$Format",
+    );
     let review = bodies::access_review();
     vec![
-        plain(22_000, kubelet(), "watch", "/api/v1/pods?allowWatchBookmarks=true&fieldSelector=spec.nodeName%3D<node>&resourceVersion=<rv>&timeoutSeconds=431&watch=true"),
+        plain(
+            22_000,
+            kubelet(),
+            "watch",
+            "/api/v1/pods?allowWatchBookmarks=true&fieldSelector=spec.nodeName%3D<node>&resourceVersion=<rv>&timeoutSeconds=431&watch=true",
+        ),
         plain(38_000, kubelet(), "watch", uri("/api/v1/namespaces/<ns>/configmaps", kubelet_watch)),
         plain(32_000, kubelet(), "watch", uri("/api/v1/namespaces/<ns>/secrets", kubelet_watch)),
         plain(50_000, kubelet(), "get", "/api/v1/namespaces/<ns>/configmaps/kube-root-ca.crt"),
         plain(36_000, secrets.clone(), "get", "/api/v1/namespaces/<ns>/secrets/<name>-credentials"),
-        plain(4_000, secrets, "list", "/api/v1/secrets?labelSelector=reconcile.external-secrets.io%2Fmanaged%3Dtrue&limit=500"),
+        plain(
+            4_000,
+            secrets,
+            "list",
+            "/api/v1/secrets?labelSelector=reconcile.external-secrets.io%2Fmanaged%3Dtrue&limit=500",
+        ),
         plain(8_000, prometheus.clone(), "list", "/api/v1/pods?limit=500&resourceVersion=0"),
-        plain(18_000, prometheus, "watch", "/api/v1/endpoints?allowWatchBookmarks=true&resourceVersion=<rv>&timeoutSeconds=377&watch=true"),
+        plain(
+            18_000,
+            prometheus,
+            "watch",
+            "/api/v1/endpoints?allowWatchBookmarks=true&resourceVersion=<rv>&timeoutSeconds=377&watch=true",
+        ),
         plain(40_000, adapter.clone(), "create", "/apis/authentication.k8s.io/v1/tokenreviews"),
-        with_bodies(plain(34_000, adapter, "create", "/apis/authorization.k8s.io/v1/subjectaccessreviews"), review.0, review.1),
-        plain(20_000, component("kube-scheduler", "kube-scheduler/v1.31.3 (linux/amd64) kubernetes/c83cbee/scheduler"), "get", "/api/v1/namespaces/<ns>/services/<name>"),
+        with_bodies(
+            plain(34_000, adapter, "create", "/apis/authorization.k8s.io/v1/subjectaccessreviews"),
+            review.0,
+            review.1,
+        ),
+        plain(
+            20_000,
+            component("kube-scheduler", "kube-scheduler/v1.31.3 (linux/amd64) kubernetes/c83cbee/scheduler"),
+            "get",
+            "/api/v1/namespaces/<ns>/services/<name>",
+        ),
         plain(20_000, component("kube-controller-manager", MANAGER), "get", "/api/v1/namespaces/<ns>/endpoints/<name>"),
-        plain(16_000, controller("endpointslice-controller"), "update", "/apis/discovery.k8s.io/v1/namespaces/<ns>/endpointslices/<name>-<suffix>"),
+        plain(
+            16_000,
+            controller("endpointslice-controller"),
+            "update",
+            "/apis/discovery.k8s.io/v1/namespaces/<ns>/endpointslices/<name>-<suffix>",
+        ),
         plain(15_000, argocd(), "patch", "/apis/argoproj.io/v1alpha1/namespaces/argocd/applications/<name>"),
         failed(plain(7_000, argocd(), "get", "/apis/rbac.authorization.k8s.io/v1/namespaces/<ns>/roles/<name>"), 404),
         failed(plain(3_500, person(), "list", "/api/v1/namespaces/<ns>/configmaps?limit=500"), 403),
@@ -131,7 +182,8 @@ fn reads() -> Vec<Request> {
 
 fn nodes_and_pods() -> Vec<Request> {
     let node = bodies::node_status();
-    let kept = |owner: &str| bodies::kept_pod(owner, &Value::Null, &json!({"phase": "Pending", "qosClass": "Burstable"}));
+    let kept =
+        |owner: &str| bodies::kept_pod(owner, &Value::Null, &json!({"phase": "Pending", "qosClass": "Burstable"}));
     let binding = json!({"kind": "Binding", "apiVersion": "v1", "metadata": {"name": "<name>-<hash>-<suffix>", "namespace": "<ns>",
         "uid": "<uid>", "creationTimestamp": null}, "target": {"kind": "Node", "name": "<node>"}});
     let bound = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success", "code": 201});
@@ -140,10 +192,26 @@ fn nodes_and_pods() -> Vec<Request> {
     let scheduler = component("kube-scheduler", "kube-scheduler/v1.31.3 (linux/amd64) kubernetes/c83cbee/scheduler");
     vec![
         with_bodies(plain(24_000, kubelet(), "patch", "/api/v1/nodes/<node>/status?timeout=10s"), node.0, node.1),
-        with_bodies(plain(21_000, kubelet(), "patch", "/api/v1/namespaces/<ns>/pods/<name>-<hash>-<suffix>/status"), status, running),
-        with_bodies(plain(4_000, controller("replicaset-controller"), "create", "/api/v1/namespaces/<ns>/pods"), bodies::pod("ReplicaSet"), kept("ReplicaSet")),
-        with_bodies(plain(3_000, controller("job-controller"), "create", "/api/v1/namespaces/<ns>/pods"), bodies::pod("Job"), kept("Job")),
-        with_bodies(plain(6_000, scheduler, "create", "/api/v1/namespaces/<ns>/pods/<name>-<hash>-<suffix>/binding"), binding, bound),
+        with_bodies(
+            plain(21_000, kubelet(), "patch", "/api/v1/namespaces/<ns>/pods/<name>-<hash>-<suffix>/status"),
+            status,
+            running,
+        ),
+        with_bodies(
+            plain(4_000, controller("replicaset-controller"), "create", "/api/v1/namespaces/<ns>/pods"),
+            bodies::pod("ReplicaSet"),
+            kept("ReplicaSet"),
+        ),
+        with_bodies(
+            plain(3_000, controller("job-controller"), "create", "/api/v1/namespaces/<ns>/pods"),
+            bodies::pod("Job"),
+            kept("Job"),
+        ),
+        with_bodies(
+            plain(6_000, scheduler, "create", "/api/v1/namespaces/<ns>/pods/<name>-<hash>-<suffix>/binding"),
+            binding,
+            bound,
+        ),
         plain(6_000, kubelet(), "get", "/api/v1/namespaces/<ns>/pods/<name>-<hash>-<suffix>"),
         plain(45_000, kubelet(), "create", "/api/v1/namespaces/<ns>/serviceaccounts/<name>/token"),
         plain(24_000, kubelet(), "patch", "/api/v1/namespaces/<ns>/events/<name>-<hash>-<suffix>"),
@@ -151,7 +219,8 @@ fn nodes_and_pods() -> Vec<Request> {
 }
 
 fn workloads() -> Vec<Request> {
-    let active = json!({"startTime": "<second>", "active": 1, "terminating": 0, "ready": 0, "uncountedTerminatedPods": {}});
+    let active =
+        json!({"startTime": "<second>", "active": 1, "terminating": 0, "ready": 0, "uncountedTerminatedPods": {}});
     let created = with_bodies(
         plain(3_000, controller("cronjob-controller"), "create", "/apis/batch/v1/namespaces/<ns>/jobs/<name>-<run>"),
         bodies::job(),
@@ -159,11 +228,31 @@ fn workloads() -> Vec<Request> {
     );
     vec![
         created,
-        update(6_000, controller("job-controller"), "/apis/batch/v1/namespaces/<ns>/jobs/<name>-<run>/status", bodies::kept_job(&active)),
-        update(9_000, controller("replicaset-controller"), "/apis/apps/v1/namespaces/<ns>/replicasets/<name>-<hash>/status", bodies::workload("ReplicaSet")),
-        update(9_000, controller("deployment-controller"), "/apis/apps/v1/namespaces/<ns>/deployments/<name>/status", bodies::workload("Deployment")),
-        update(16_000, controller("horizontal-pod-autoscaler"), "/apis/autoscaling/v2/namespaces/<ns>/horizontalpodautoscalers/<name>/status", bodies::autoscaler()),
-        plain(16_000, controller("job-controller"), "list", "/apis/batch/v1/jobs?limit=500"),
+        update(
+            4_000,
+            controller("job-controller"),
+            "/apis/batch/v1/namespaces/<ns>/jobs/<name>-<run>/status",
+            bodies::kept_job(&active),
+        ),
+        update(
+            9_000,
+            controller("replicaset-controller"),
+            "/apis/apps/v1/namespaces/<ns>/replicasets/<name>-<hash>/status",
+            bodies::workload("ReplicaSet"),
+        ),
+        update(
+            9_000,
+            controller("deployment-controller"),
+            "/apis/apps/v1/namespaces/<ns>/deployments/<name>/status",
+            bodies::workload("Deployment"),
+        ),
+        update(
+            16_000,
+            controller("horizontal-pod-autoscaler"),
+            "/apis/autoscaling/v2/namespaces/<ns>/horizontalpodautoscalers/<name>/status",
+            bodies::autoscaler(),
+        ),
+        plain(16_000, controller("resourcequota-controller"), "list", "/api/v1/namespaces/<ns>/services?limit=500"),
     ]
 }
 
@@ -174,10 +263,20 @@ fn cronjob_status(share: u64) -> Request {
 
 /// Reads of CronJobs.
 fn cronjobs_read(times: u64) -> Vec<Request> {
-    let metrics = service_account("monitoring", "kube-state-metrics", "kube-state-metrics", "kube-state-metrics/v2.14.0 (linux/amd64) kubernetes/$Format");
+    let metrics = service_account(
+        "monitoring",
+        "kube-state-metrics",
+        "kube-state-metrics",
+        "kube-state-metrics/v2.14.0 (linux/amd64) kubernetes/$Format",
+    );
     vec![
         plain(700 * times, metrics.clone(), "list", "/apis/batch/v1/cronjobs?limit=500&resourceVersion=0"),
-        plain(500 * times, metrics, "watch", "/apis/batch/v1/cronjobs?allowWatchBookmarks=true&resourceVersion=<rv>&timeoutSeconds=412&watch=true"),
+        plain(
+            500 * times,
+            metrics,
+            "watch",
+            "/apis/batch/v1/cronjobs?allowWatchBookmarks=true&resourceVersion=<rv>&timeoutSeconds=412&watch=true",
+        ),
         plain(60 * times, person(), "get", CRONJOB),
     ]
 }
@@ -192,14 +291,20 @@ fn changes(times: u64) -> Vec<Request> {
         with_bodies(plain(share * times, actor, "patch", uri), bodies::image_patch(), bodies::after(&kept(manager)))
     };
     let named = |query: &str| -> &'static str { format!("{CRONJOB}?{query}").leak() };
-    let (apply, strict) = (named("fieldManager=kubectl-client-side-apply&fieldValidation=Strict"), named("fieldManager=kubectl-create&fieldValidation=Strict"));
+    let (apply, strict) = (
+        named("fieldManager=kubectl-client-side-apply&fieldValidation=Strict"),
+        named("fieldManager=kubectl-create&fieldValidation=Strict"),
+    );
     let mut all = vec![
         counted(create(60, person(), apply, "kubectl-client-side-apply"), &[Hits, Created]),
         counted(patch(35, person(), named("fieldManager=kubectl-edit"), "kubectl-edit"), &[Hits, Modified]),
         counted(create(10, ci(), strict, "kubectl-create"), &[Hits, Created]),
         counted(update(40 * times, ci(), CRONJOB, kept("kubectl-replace")), &[Hits, Modified]),
         counted(patch(120, argocd(), named("fieldManager=argocd-controller"), "argocd-controller"), &[Hits, Modified]),
-        counted(create(10, person(), named("dryRun=All&fieldManager=kubectl-create"), "kubectl-create"), &[Hits, DryRun]),
+        counted(
+            create(10, person(), named("dryRun=All&fieldManager=kubectl-create"), "kubectl-create"),
+            &[Hits, DryRun],
+        ),
         counted(patch(10, person(), named("dryRun=All&fieldManager=kubectl-edit"), "kubectl-edit"), &[Hits, DryRun]),
     ];
     all.extend(refusals(times));
@@ -209,13 +314,17 @@ fn changes(times: u64) -> Vec<Request> {
 
 /// What was refused, failed or deleted.
 fn refusals(times: u64) -> Vec<Request> {
-    let refused = |share: u64, verb: &'static str| counted(failed(plain(share * times, person(), verb, CRONJOB), 403), &[Denied]);
+    let refused =
+        |share: u64, verb: &'static str| counted(failed(plain(share * times, person(), verb, CRONJOB), 403), &[Denied]);
     let deletion = json!({"kind": "DeleteOptions", "apiVersion": "batch/v1", "propagationPolicy": "Background"});
     let deleted = json!({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Success",
         "details": {"name": "<name>", "group": "batch", "kind": "cronjobs", "uid": "<uid>"}});
     let exists = Request { body: bodies::cronjob(), ..failed(plain(10 * times, ci(), "create", CRONJOB), 409) };
     let delete = |share: u64, actor: Actor| {
-        counted(with_bodies(plain(share * times, actor, "delete", CRONJOB), deletion.clone(), deleted.clone()), &[Deleted])
+        counted(
+            with_bodies(plain(share * times, actor, "delete", CRONJOB), deletion.clone(), deleted.clone()),
+            &[Deleted],
+        )
     };
     let listed = failed(plain(10 * times, person(), "list", "/apis/batch/v1/namespaces/<ns>/cronjobs?limit=500"), 403);
     vec![
@@ -253,11 +362,25 @@ pub(crate) fn candidates() -> Vec<Request> {
     let policy = json!({"policies.corp.example/managed-by": "cronjobs"});
     let running = bodies::kept_pod("ReplicaSet", &policy, &bodies::pod_status());
     let status = json!({"metadata": {"uid": "<uid>"}, "status": bodies::pod_status()});
-    let cronjobs = service_account("batch", "cronjobs", "batch-operator", "batch-operator/v2.3.0 (linux/amd64) kubernetes/$Format");
+    let cronjobs = service_account(
+        "batch",
+        "cronjobs",
+        "batch-operator",
+        "batch-operator/v2.3.0 (linux/amd64) kubernetes/$Format",
+    );
     let mut all = vec![
         cronjob_status(130_000),
-        with_bodies(plain(35_000, kubelet(), "patch", "/api/v1/namespaces/<ns>/pods/<name>-<hash>-<suffix>/status"), status, running),
-        plain(500_000, cronjobs.clone(), "update", "/apis/coordination.k8s.io/v1/namespaces/batch/leases/cronjobs-<hash>?timeout=5s"),
+        with_bodies(
+            plain(35_000, kubelet(), "patch", "/api/v1/namespaces/<ns>/pods/<name>-<hash>-<suffix>/status"),
+            status,
+            running,
+        ),
+        plain(
+            500_000,
+            cronjobs.clone(),
+            "update",
+            "/apis/coordination.k8s.io/v1/namespaces/batch/leases/cronjobs-<hash>?timeout=5s",
+        ),
         plain(180_000, cronjobs.clone(), "get", "/api/v1/namespaces/<ns>/configmaps/cronjobs-defaults"),
         plain(140_000, cronjobs, "list", "/apis/batch/v1/jobs?labelSelector=managed-by%3Dcronjobs&limit=500"),
     ];
@@ -274,7 +397,12 @@ pub(crate) fn hits() -> Vec<Request> {
 
 /// Records of 256 KiB to 2 MiB.
 pub(crate) fn long() -> Vec<Request> {
-    let operator = service_account("fleet", "inventory-operator", "inventory-operator", "inventory-operator/v1.4.0 (linux/amd64) kubernetes/$Format");
+    let operator = service_account(
+        "fleet",
+        "inventory-operator",
+        "inventory-operator",
+        "inventory-operator/v1.4.0 (linux/amd64) kubernetes/$Format",
+    );
     let uri = "/apis/fleet.corp.example/v1/namespaces/<ns>/inventories/<name>/status";
     let sized = |share: u64, items: usize| update(share, operator.clone(), uri, bodies::inventory(items));
     let wide = bodies::wide_cronjob(4_000);

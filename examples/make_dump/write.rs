@@ -11,7 +11,7 @@ use jiff::Timestamp;
 
 use crate::expected::{Column, Expected};
 use crate::plan::File;
-use crate::random::{Random, mix, uuid};
+use crate::random::{Random, mix, pick, uuid};
 use crate::request::Request;
 use crate::shape::{Frame, Shape};
 use crate::template::Template;
@@ -68,7 +68,7 @@ impl Kinds {
     fn first(&self, file: &File, random: &mut Random) -> &Kind {
         if file.number < OPENED && !self.counted.is_empty() {
             // Forms take turns, so that each has all of them.
-            return &self.kinds[self.counted[(file.number / 4 % self.counted.len() as u64) as usize]];
+            return &self.kinds[pick(&self.counted, file.number / 4)];
         }
         self.draw(random)
     }
@@ -162,7 +162,7 @@ pub(crate) fn file(logs: &Path, file: &File, kinds: &Kinds, seed: u64, pools: Po
 /// Sets what is the same throughout a file.
 fn name(values: &mut Values, file: &File) -> Result<()> {
     let start = Timestamp::from_second(file.start)?;
-    let own = mix(file.cluster << 8 | file.shape.cloud() as u64);
+    let own = mix((file.cluster + 1) << 8 | file.shape.cloud() as u64);
     let cluster = ["prod-eu", "SHOP-AKS", "payments"][file.shape.cloud() as usize];
     values.set("cluster", format!("{cluster}-{}", file.cluster));
     values.set("account", "111122223333".to_owned());
@@ -178,7 +178,7 @@ fn name(values: &mut Values, file: &File) -> Result<()> {
 fn record(kind: &Kind, file: &File, values: &mut Values, sink: &mut Sink, expected: &mut Expected) -> Result<()> {
     let span = (i128::from(file.span) - 2) * 1_000_000;
     let progress = span * i128::from(sink.text().min(file.size)) / i128::from(file.size.max(1));
-    let jitter = values.random.below(1_000_000) as i64;
+    let jitter = values.random.time_below(1_000_000);
     values.draw(file.start * 1_000_000 + i64::try_from(progress)? + jitter)?;
     kind.record.fill(values, &mut sink.piece);
     expected.events += 1;
