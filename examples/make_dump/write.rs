@@ -24,6 +24,9 @@ const PIECE: usize = 256 << 10;
 /// So many files open with a request that counts, in turn, so that small dumps have all of them.
 const OPENED: u64 = 96;
 
+/// One file in so many has a record of another service.
+const FOREIGN: u64 = 8;
+
 /// A kind of record in one form of file.
 struct Kind {
     record: Template,
@@ -128,7 +131,7 @@ pub(crate) fn file(logs: &Path, file: &File, kinds: &Kinds, seed: u64, pools: Po
     let path = Template::new(file.shape.path())?.text(&mut values);
     let mut sink = Sink::create(&logs.join(path))?;
     let mut expected = Expected { files: 1, ..Expected::default() };
-    if let Some(foreign) = &kinds.frame.foreign {
+    if let Some(foreign) = kinds.frame.foreign.as_ref().filter(|_| file.number / 4 % FOREIGN == 0) {
         foreign.fill(&mut values, &mut sink.piece);
         expected.not_audit += 1;
         if kinds.frame.members {
