@@ -138,21 +138,8 @@ pub(crate) fn file(logs: &Path, file: &File, kinds: &Kinds, seed: u64, pools: Po
             sink = sink.end_member()?;
         }
     }
-    let mut kind = kinds.first(file, &mut values.random);
     while expected.events == 0 || sink.text() < file.size {
-        let end = sink.text().saturating_add(kinds.frame.batch).min(file.size);
-        kinds.frame.head.fill(&mut values, &mut sink.piece);
-        let mut between = "";
-        loop {
-            sink.piece.push_str(between);
-            record(kind, file, &mut values, &mut sink, &mut expected)?;
-            kind = kinds.draw(&mut values.random);
-            between = kinds.frame.between;
-            if sink.text() >= end {
-                break;
-            }
-        }
-        sink.piece.push_str(kinds.frame.tail);
+        batch(kinds, file, &mut values, &mut sink, &mut expected)?;
         if kinds.frame.members && sink.text() < file.size {
             sink = sink.end_member()?;
         }
@@ -160,6 +147,25 @@ pub(crate) fn file(logs: &Path, file: &File, kinds: &Kinds, seed: u64, pools: Po
     expected.text = sink.text();
     expected.compressed = sink.finish()?;
     Ok(expected)
+}
+
+/// Writes the records of one batch, and what stands around them.
+fn batch(kinds: &Kinds, file: &File, values: &mut Values, sink: &mut Sink, expected: &mut Expected) -> Result<()> {
+    let frame = &kinds.frame;
+    let end = sink.text().saturating_add(frame.batch).min(file.size);
+    frame.head.fill(values, &mut sink.piece);
+    let mut between = "";
+    loop {
+        sink.piece.push_str(between);
+        between = frame.between;
+        let kind =
+            if expected.events == 0 { kinds.first(file, &mut values.random) } else { kinds.draw(&mut values.random) };
+        record(kind, file, values, sink, expected)?;
+        if sink.text() >= end {
+            sink.piece.push_str(frame.tail);
+            return Ok(());
+        }
+    }
 }
 
 /// Sets what is the same throughout a file.
