@@ -16,6 +16,7 @@ mod values;
 mod write;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 
@@ -25,7 +26,7 @@ use rayon::prelude::*;
 
 use expected::Expected;
 use plan::Variant;
-use write::Kinds;
+use write::Traffic;
 
 #[derive(Parser)]
 #[command(about = "Make a dump of Kubernetes audit logs, and what a sweep of it must find")]
@@ -61,16 +62,16 @@ fn main() -> Result<()> {
     let logs = arguments.dir.join("logs");
     ensure!(!logs.exists(), "{} exists", logs.display());
     let files = plan::files(arguments.variant, arguments.size, arguments.days);
-    let traffic = arguments.variant.traffic();
-    let mut kinds = BTreeMap::new();
+    let requests = arguments.variant.traffic();
+    let mut traffic = BTreeMap::new();
     for file in &files {
-        if !kinds.contains_key(&file.shape) {
-            kinds.insert(file.shape, Kinds::new(file.shape, &traffic)?);
+        if let Entry::Vacant(place) = traffic.entry(file.shape) {
+            place.insert(Traffic::new(file.shape, &requests)?);
         }
     }
-    let make =
-        |file: &plan::File| write::file(&logs, file, &kinds[&file.shape], arguments.seed, arguments.variant.pools());
-    let made = files.par_iter().with_max_len(1).map(make);
+    let write =
+        |file: &plan::File| write::file(&logs, file, &traffic[&file.shape], arguments.seed, arguments.variant.pools());
+    let made = files.par_iter().with_max_len(1).map(write);
     let expected = made.try_reduce(Expected::default, |left, right| Ok(left.merge(right)))?;
     let json = expected.json()?;
     std::fs::write(arguments.dir.join("expected.json"), format!("{json:#}\n"))?;

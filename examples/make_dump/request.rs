@@ -191,11 +191,11 @@ impl Request {
         let group = if object.group.is_empty() { "core" } else { object.group };
         let mut resource = format!("{group}/{}", object.version);
         if !object.namespace.is_empty() {
-            resource += &format!("/namespaces/{}", object.namespace);
+            resource = format!("{resource}/namespaces/{}", object.namespace);
         }
         for part in [object.resource, self.name_of_failure(), object.subresource].iter().filter(|part| !part.is_empty())
         {
-            resource += &format!("/{part}");
+            resource = format!("{resource}/{part}");
         }
         let method = method(&object, self.verb);
         let mut granted = json!({"granted": true, "permission": method, "resource": resource});

@@ -201,7 +201,7 @@ impl Values {
         self.slot(const { at("nodeip") }, format_args!("10.0.{high}.{low}"));
         match self.cloud {
             Cloud::Aws => {
-                self.slot(const { at("node") }, format_args!("ip-10-0-{high}-{low}.eu-central-1.compute.internal"))
+                self.slot(const { at("node") }, format_args!("ip-10-0-{high}-{low}.eu-central-1.compute.internal"));
             }
             Cloud::Azure => self.slot(const { at("node") }, format_args!("aks-pool1-31417-vmss0000{node:02}")),
             Cloud::Google => {

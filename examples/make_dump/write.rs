@@ -36,7 +36,7 @@ struct Kind {
 }
 
 /// All kinds of records in one form of file.
-pub(crate) struct Kinds {
+pub(crate) struct Traffic {
     frame: Frame,
     kinds: Vec<Kind>,
     /// Sums of the shares up to each kind.
@@ -45,7 +45,7 @@ pub(crate) struct Kinds {
     counted: Vec<usize>,
 }
 
-impl Kinds {
+impl Traffic {
     pub(crate) fn new(shape: Shape, requests: &[Request]) -> Result<Self> {
         let (mut kinds, mut shares, mut sum) = (Vec::new(), Vec::new(), 0);
         for request in requests {
@@ -59,7 +59,7 @@ impl Kinds {
             });
         }
         let counted = (0..kinds.len()).filter(|at| !kinds[*at].counts.is_empty()).collect();
-        Ok(Kinds { frame: shape.frame()?, kinds, shares, counted })
+        Ok(Traffic { frame: shape.frame()?, kinds, shares, counted })
     }
 
     fn draw(&self, random: &mut Random) -> &Kind {
@@ -124,23 +124,23 @@ fn encoder(file: BufWriter<fs::File>) -> GzEncoder<BufWriter<fs::File>> {
 }
 
 /// Writes a file below a directory, made from the seed and its number; gives what it counts.
-pub(crate) fn file(logs: &Path, file: &File, kinds: &Kinds, seed: u64, pools: Pools) -> Result<Expected> {
+pub(crate) fn file(logs: &Path, file: &File, traffic: &Traffic, seed: u64, pools: Pools) -> Result<Expected> {
     let mut values = Values::new(Random::new(seed.wrapping_add(file.number)), pools, file.shape.cloud(), file.cluster);
     name(&mut values, file)?;
     values.draw(file.start * 1_000_000)?;
     let path = Template::new(file.shape.path())?.text(&mut values);
     let mut sink = Sink::create(&logs.join(path))?;
     let mut expected = Expected { files: 1, ..Expected::default() };
-    if let Some(foreign) = kinds.frame.foreign.as_ref().filter(|_| file.number / 4 % FOREIGN == 0) {
+    if let Some(foreign) = traffic.frame.foreign.as_ref().filter(|_| (file.number / 4).is_multiple_of(FOREIGN)) {
         foreign.fill(&mut values, &mut sink.piece);
         expected.not_audit += 1;
-        if kinds.frame.members {
+        if traffic.frame.members {
             sink = sink.end_member()?;
         }
     }
     while expected.events == 0 || sink.text() < file.size {
-        batch(kinds, file, &mut values, &mut sink, &mut expected)?;
-        if kinds.frame.members && sink.text() < file.size {
+        batch(traffic, file, &mut values, &mut sink, &mut expected)?;
+        if traffic.frame.members && sink.text() < file.size {
             sink = sink.end_member()?;
         }
     }
@@ -150,16 +150,19 @@ pub(crate) fn file(logs: &Path, file: &File, kinds: &Kinds, seed: u64, pools: Po
 }
 
 /// Writes the records of one batch, and what stands around them.
-fn batch(kinds: &Kinds, file: &File, values: &mut Values, sink: &mut Sink, expected: &mut Expected) -> Result<()> {
-    let frame = &kinds.frame;
+fn batch(traffic: &Traffic, file: &File, values: &mut Values, sink: &mut Sink, expected: &mut Expected) -> Result<()> {
+    let frame = &traffic.frame;
     let end = sink.text().saturating_add(frame.batch).min(file.size);
     frame.head.fill(values, &mut sink.piece);
     let mut between = "";
     loop {
         sink.piece.push_str(between);
         between = frame.between;
-        let kind =
-            if expected.events == 0 { kinds.first(file, &mut values.random) } else { kinds.draw(&mut values.random) };
+        let kind = if expected.events == 0 {
+            traffic.first(file, &mut values.random)
+        } else {
+            traffic.draw(&mut values.random)
+        };
         record(kind, file, values, sink, expected)?;
         if sink.text() >= end {
             sink.piece.push_str(frame.tail);
