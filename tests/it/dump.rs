@@ -7,16 +7,22 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::{rows, scan};
+use crate::{root, rows, scan};
 
 /// Counters of expected.json that the totals of a report have too.
 const TOTALS: [&str; 7] = ["files", "records", "events", "not_audit", "malformed", "duplicates", "suppressed"];
 
-/// Cargo builds the examples beside the tests: `target/<profile>/examples`.
+/// Cargo builds the examples beside the tests, but not for `cargo test --test it`: one that is older than its sources
+/// would be tested in silence.
 fn make_dump() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let example = tests.ancestors().nth(2).unwrap().join("examples/make_dump");
-    example.with_extension(std::env::consts::EXE_EXTENSION)
+    let example = example.with_extension(std::env::consts::EXE_EXTENSION);
+    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let sources = fs::read_dir(root().join("examples/make_dump")).unwrap();
+    let newest = sources.filter_map(|source| changed(&source.unwrap().path())).max();
+    assert!(changed(&example) >= newest, "{} is out of date: cargo build --example make_dump", example.display());
+    example
 }
 
 fn make(variant: &str, seed: &str, directory: &Path) {
