@@ -1,0 +1,120 @@
+//! Generated dumps (`examples/make_dump`): a sweep finds in them what was counted while they were made.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::{root, rows, scan};
+
+/// Counters of expected.json that the totals of a report have too.
+const TOTALS: [&str; 7] = ["files", "records", "events", "not_audit", "malformed", "duplicates", "suppressed"];
+
+/// Cargo builds the examples beside the tests, but not for `cargo test --test it`: one that is older than its sources
+/// would be tested in silence.
+fn make_dump() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let example = tests.ancestors().nth(2).unwrap().join("examples/make_dump");
+    let example = example.with_extension(std::env::consts::EXE_EXTENSION);
+    let changed = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    let sources = fs::read_dir(root().join("examples/make_dump")).unwrap();
+    let newest = sources.filter_map(|source| changed(&source.unwrap().path())).max();
+    assert!(changed(&example) >= newest, "{} is out of date: cargo build --example make_dump", example.display());
+    example
+}
+
+fn make(variant: &str, seed: &str, directory: &Path) {
+    let arguments = ["--size", "4MiB", "--days", "5", "--variant", variant, "--seed", seed];
+    let output = Command::new(make_dump()).args(arguments).arg(directory).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// Makes a dump, sweeps it, and compares; gives what was expected.
+fn check(variant: &str) -> Value {
+    let temporary = tempfile::tempdir().unwrap();
+    make(variant, "7", temporary.path());
+    let read = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+    let expected = read(&temporary.path().join("expected.json"));
+    let (_kept, out, run) = scan(&[temporary.path().join("logs")], &[]);
+    assert_eq!(run.exit, 0, "{variant}: {}", run.stderr);
+    let totals = &read(&out.join("report.json"))["totals"];
+    for name in TOTALS {
+        assert_eq!(totals[name], expected["totals"][name], "{variant}: {name}");
+    }
+    assert_eq!(totals["ok"], expected["totals"]["files"], "{variant}");
+    let severities = totals["hits"].as_object().unwrap().values();
+    assert_eq!(severities.filter_map(Value::as_u64).sum::<u64>(), expected["totals"]["hits"], "{variant}: hits");
+    compare_rows(variant, &expected["summary"], &out);
+    expected
+}
+
+/// The summary, cell by cell.
+fn compare_rows(variant: &str, expected: &Value, out: &Path) {
+    let key = |row: &BTreeMap<String, String>| (row["namespace"].clone(), row["username"].clone());
+    let found: BTreeMap<_, _> = rows(&out.join("summary.csv")).into_iter().map(|row| (key(&row), row)).collect();
+    let expected = expected.as_array().unwrap();
+    assert_eq!(found.len(), expected.len(), "{variant}: rows");
+    for row in expected {
+        let text = |name: &str| row[name].as_str().unwrap().to_owned();
+        let found = &found[&(text("namespace"), text("username"))];
+        for (column, value) in row.as_object().unwrap() {
+            let value = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+            assert_eq!(found[column], value, "{variant}: {column} of {row}");
+        }
+    }
+}
+
+fn sum(expected: &Value, column: &str) -> u64 {
+    expected["summary"].as_array().unwrap().iter().filter_map(|row| row[column].as_u64()).sum()
+}
+
+#[test]
+fn a_sweep_finds_what_a_dump_was_made_with() {
+    let expected = check("mixed");
+    for column in ["hits", "created", "modified", "deleted", "denied", "dry_run", "suppressed"] {
+        assert!(sum(&expected, column) > 0, "the dump has something {column}");
+    }
+    assert!(expected["totals"]["not_audit"].as_u64() > Some(0));
+}
+
+#[test]
+fn so_it_does_in_dumps_of_extremes() {
+    for variant in ["candidates", "giant", "tiny", "long", "aks"] {
+        let expected = check(variant);
+        assert!(sum(&expected, "hits") > 0, "{variant}");
+    }
+}
+
+#[test]
+fn every_record_may_be_a_hit() {
+    let expected = check("hits");
+    assert_eq!(expected["totals"]["hits"], expected["totals"]["events"]);
+    assert!(expected["summary"].as_array().unwrap().len() > 300, "hits of hundreds of users and namespaces");
+}
+
+#[test]
+fn a_seed_is_a_dump() {
+    let (one, same, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for (seed, directory) in [("1", &one), ("1", &same), ("2", &other)] {
+        make("mixed", seed, directory.path());
+    }
+    assert_eq!(bytes(one.path()), bytes(same.path()));
+    assert_ne!(bytes(one.path()), bytes(other.path()));
+}
+
+/// All files below a directory, by path.
+fn bytes(directory: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut all = BTreeMap::new();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        let name = PathBuf::from(path.file_name().unwrap());
+        if path.is_dir() {
+            all.extend(bytes(&path).into_iter().map(|(inner, bytes)| (name.join(inner), bytes)));
+        } else {
+            all.insert(name, fs::read(&path).unwrap());
+        }
+    }
+    all
+}
