@@ -49,13 +49,12 @@ fn decode(bencher: Bencher<'_, '_>, form: &str) {
     });
 }
 
-/// The literals are taken out, so that all bytes are looked at.
+/// What rules look for is taken out, so that all bytes are looked at.
 #[divan::bench(args = FORMS)]
 fn prefilter(bencher: Bencher<'_, '_>, form: &str) {
     let text = text(form).expect("fixtures are read");
     let prefilter = pack().expect("built-in rules load").prefilter.expect("built-in rules have literals");
-    let masked = |text: String, literal: &str| text.replace(literal, &"_".repeat(literal.len()));
-    let text = prefilter.literals().fold(String::from_utf8_lossy(&text).into_owned(), masked).into_bytes();
+    let text = String::from_utf8_lossy(&text).replace("job", "___").into_bytes();
     let mut documents = Documents(Vec::new());
     frame::frame(Kind::Text, &mut &text[..], LIMITS, &mut documents);
     let documents = documents.0;

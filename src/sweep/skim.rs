@@ -1,7 +1,7 @@
 //! The fast path: records that no rule can match, told by their first and last bytes and counted without being parsed.
 //!
 //! It knows five forms, byte for byte as the API server and the clouds write them. Anything else, anything that ends
-//! otherwise, and anything that holds a literal of the prefilter takes the slow path. Its slow twin is `--validate`.
+//! otherwise, and anything that the prefilter passes takes the slow path. Its slow twin is `--validate`.
 
 use std::borrow::Cow;
 
@@ -103,6 +103,15 @@ impl Skimmer {
     pub(super) fn payload_end(&self, text: &[u8]) -> Option<usize> {
         let closes = |at: &usize| *at > 0 && text[at - 1] != b'\\';
         self.payload_end.find_iter(text).find(closes).map(|at| at + 4)
+    }
+
+    /// The events of a CloudWatch Logs payload, where it holds nothing else: each from its start to the next one's.
+    pub(super) fn payload_events<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
+        let mut starts = self.inner_event.find_iter(text).peekable();
+        std::iter::from_fn(move || {
+            let start = starts.next()?;
+            Some(&text[start..starts.peek().copied().unwrap_or(text.len())])
+        })
     }
 
     fn plain<'a>(&self, event: &'a [u8], format: &'static str) -> Option<Look<'a>> {

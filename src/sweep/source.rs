@@ -259,11 +259,15 @@ impl Sink for TextStream<'_> {
     fn skim(&mut self, offer: Offer<'_>) -> Option<usize> {
         let job = self.recorder.job;
         let prefilter = job.pack.prefilter.as_ref().filter(|_| !job.validate && !self.unwrapper.is_waiting())?;
-        let text = match offer {
-            Offer::Line(line) => line,
-            Offer::Payload(text) => &text[..self.skimmer.payload_end(text)?],
+        let (text, may_match) = match offer {
+            Offer::Line(line) => (line, prefilter.may_match(line)),
+            Offer::Payload(text) => {
+                let text = &text[..self.skimmer.payload_end(text)?];
+                // Asked one by one, its events do not lend each other what they lack.
+                (text, self.skimmer.payload_events(text).any(|event| prefilter.may_match(event)))
+            }
         };
-        if text.len() > job.limits.max_record || prefilter.may_match(text) {
+        if text.len() > job.limits.max_record || may_match {
             return None;
         }
         self.recorder.skimmed(&self.skimmer.look(text)?);

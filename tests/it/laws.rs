@@ -11,7 +11,7 @@ use kubesweep::evaluate::evaluate;
 use kubesweep::event::Origin;
 use kubesweep::frame::{self, Body, Document, Sink};
 use kubesweep::normalize::{Normalized, normalize};
-use kubesweep::rule::{Pack, Prefilter, Tuning, View, load};
+use kubesweep::rule::{Pack, Rule, Tuning, View, load};
 use kubesweep::unwrap::{Envelope, Unwrapper};
 use proptest::prelude::*;
 use proptest::sample::select;
@@ -163,6 +163,16 @@ fn condition() -> impl Strategy<Value = Value> {
         leaf,
         select(vec!["requestObject.spec.schedule", "requestObject.forged.kind", "requestObject.nothing"])
             .prop_map(|key| json!({"KeyPath": key, "Condition": "Exists"})),
+        select(vec![
+            ("change", json!(["created"])),
+            ("change", json!(["modified", "deleted"])),
+            ("outcome", json!(["failed"])),
+            ("outcome", json!(["success", "failed"])),
+            ("response_code", json!([201])),
+            ("response_code", json!([403, 7, "16"])),
+            ("is_system_namespace", json!([true])),
+        ])
+        .prop_map(|(key, values)| json!({"Key": key, "Condition": "IsIn", "Values": values})),
     ];
     leaf.prop_recursive(3, 12, 3, |inner| {
         (select(vec!["All", "Any", "OnlyOne", "None"]), prop::collection::vec(inner, 1..4))
@@ -231,36 +241,99 @@ proptest! {
 
     #[test]
     fn the_prefilter_passes_what_matches(
-        event in event(0), escape in any::<u64>(), nested in any::<bool>(), rule in prop::option::of(condition()),
+        event in event(0), code in code(), gke in any::<bool>(), escape in escapes(), depth in 0..3_usize,
+        condition in condition(),
     ) {
+        let rule = json!({"RuleID": "X", "Severity": "Low", "Detection": [condition]});
         let directory = tempfile::tempdir().unwrap();
         let file = directory.path().join("rule.yml").to_str().unwrap().to_owned();
-        let specs = match rule {
-            Some(condition) => {
-                let rule = json!({"RuleID": "X", "Severity": "Low", "Detection": [condition]});
-                std::fs::write(&file, rule.to_string()).unwrap();
-                vec![file]
-            }
-            None => Vec::new(),
-        };
-        let pack = Pack::new(load(&specs).unwrap(), Tuning::default(), Vec::new());
-        // Without a literal every record is looked at.
-        let Some(prefilter) = Prefilter::new(&pack.rules, &[]) else { return Ok(()) };
-        let raw = escaped(&event.to_string(), escape);
-        let raw = if nested { json!({"log": raw}).to_string() } else { raw };
-        let mut matches = 0;
-        let mut unwrapper = Unwrapper::new(LIMITS);
-        let body = Body::Json(raw.as_bytes());
-        let document = Document { record: 1, offset: None, element: None, framing: frame::Framing::Json, time: None, body, original: b"" };
-        unwrapper.open(&document, &Envelope::default(), &mut |leaf, _, _| {
-            normalize(&leaf, |normalized| {
-                if let Normalized::Event(event) = normalized {
-                    matches += evaluate(&pack, &View::new(&event, &Origin::default(), leaf.native_members()), None).len();
-                }
-            });
-        });
-        prop_assert!(matches == 0 || prefilter.may_match(raw.as_bytes()), "{}", raw);
+        std::fs::write(&file, rule.to_string()).unwrap();
+        let event = if gke { log_entry(&event) } else { event };
+        let raw = nested(escaped(&event.to_string().replace("\"code\":201", &code), escape), depth);
+        check_prefilter(load(&[file]).unwrap(), &raw)?;
     }
+
+    #[test]
+    fn the_prefilter_passes_what_built_in_rules_match(
+        chosen in any::<prop::sample::Index>(), escape in escapes(), depth in 0..3_usize, code in 0..4_usize,
+    ) {
+        let rules = load(&["builtin:all".to_owned()]).unwrap();
+        let logs: Vec<String> = rules.iter().flat_map(|rule| rule.tests.iter().map(|test| test.log.clone())).collect();
+        let log: &String = chosen.get(&logs);
+        let log = codes_as(log, code);
+        let raw = nested(escaped(&log, escape), depth);
+        for rule in rules {
+            check_prefilter(vec![rule], &raw)?;
+        }
+    }
+}
+
+/// The prefilter of these rules passes the record if they match it.
+fn check_prefilter(rules: Vec<Rule>, raw: &str) -> Result<(), TestCaseError> {
+    let pack = Pack::new(rules, Tuning::default(), Vec::new());
+    // Without a literal every record is looked at.
+    let Some(prefilter) = &pack.prefilter else { return Ok(()) };
+    let mut matches = 0;
+    let mut unwrapper = Unwrapper::new(LIMITS);
+    let body = Body::Json(raw.as_bytes());
+    let framing = frame::Framing::Json;
+    let document = Document { record: 1, offset: None, element: None, framing, time: None, body, original: b"" };
+    unwrapper.open(&document, &Envelope::default(), &mut |leaf, _, _| {
+        normalize(&leaf, |normalized| {
+            if let Normalized::Event(event) = normalized {
+                matches += evaluate(&pack, &View::new(&event, &Origin::default(), leaf.native_members()), None).len();
+            }
+        });
+    });
+    prop_assert!(matches == 0 || prefilter.may_match(raw.as_bytes()), "{}: {}", pack.rules[0].id, raw);
+    Ok(())
+}
+
+/// Which letters are escapes; mostly none, since with one a record passes whatever else it holds.
+fn escapes() -> impl Strategy<Value = u64> {
+    prop_oneof![4 => Just(0), 1 => any::<u64>()]
+}
+
+/// JSON in so many JSON strings, as forwarders write it.
+fn nested(raw: String, depth: usize) -> String {
+    (0..depth).fold(raw, |raw, _| json!({"log": raw}).to_string())
+}
+
+/// The member that tells a response code, as it may be written.
+fn code() -> impl Strategy<Value = String> {
+    let values =
+        vec!["201", "\"201\"", "201.0", "2.01e2", "\" 403\"", "403", "7", "\"+7\"", "\"\\t16\"", "0", "null", "{}"];
+    (select(vec!["code", "Code", "CODE"]), select(vec![":", " : "]), select(values))
+        .prop_map(|(key, colon, value)| format!("\"{key}\"{colon}{value}"))
+}
+
+/// The same record, its codes written in one of four ways.
+fn codes_as(log: &str, way: usize) -> String {
+    let log: Value = serde_json::from_str(log).unwrap();
+    let mut log = log.to_string();
+    for code in [201, 401, 403, 404, 409, 500, 7, 16] {
+        for end in [',', '}'] {
+            let written = [format!("{code}"), format!("\"{code}\""), format!("{code}.0"), format!("\"\\n{code} \"")];
+            log = log.replace(&format!("\"code\":{code}{end}"), &format!("\"code\":{}{end}", written[way]));
+        }
+    }
+    log
+}
+
+/// An event as GKE logs it.
+fn log_entry(event: &Value) -> Value {
+    let text = |pointer: &str| event.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    json!({
+        "insertId": "i", "logName": "projects/p/logs/cloudaudit.googleapis.com%2Factivity",
+        "protoPayload": {
+            "@type": "type.googleapis.com/google.cloud.audit.AuditLog", "serviceName": "k8s.io",
+            "authenticationInfo": {"principalEmail": text("/user/username")},
+            "methodName": format!("io.k8s.batch.v1.cronjobs.{}", text("/verb")),
+            "resourceName": format!("batch/v1/namespaces/n/cronjobs/{}", text("/objectRef/name")),
+            "request": event["requestObject"], "status": {"code": 201},
+        },
+        "resource": {"type": "k8s_cluster", "labels": {"cluster_name": "c"}}, "timestamp": "2026-11-24T03:00:00Z",
+    })
 }
 
 /// The same JSON, with letters of its strings written as `\u00XX` where a bit is set.

@@ -26,7 +26,8 @@ const FLOW: [&str; 16] = [
 ];
 
 /// Crates that live in one file or folder, or in some.
-const HOMES: [(&str, &str); 18] = [
+const HOMES: [(&str, &str); 19] = [
+    ("aho_corasick", "rule/literals"),
     ("rusqlite", "case"),
     ("minijinja", "report/html"),
     ("json_patch", "runbook/patch"),

@@ -1,0 +1,296 @@
+//! What a raw record must hold for a condition to hold: marks, joined by and and or.
+//!
+//! A record is an event of audit.k8s.io or a LogEntry of GKE, as JSON or as JSON in JSON strings of any depth. A need
+//! may hold where the condition does not, never the other way round, but for letters that are written as escapes.
+
+use std::collections::BTreeSet;
+
+use super::condition::{Condition, Quantifier};
+use super::field::{Path, Step};
+use super::mark::{Codes, Mark, Text};
+use super::value::{Operand, Test};
+use super::view::SYSTEM_NAMESPACES;
+
+/// Shorter runs stand in most records.
+const MIN_LITERAL: usize = 3;
+
+/// What a record must hold.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum Need {
+    /// This mark.
+    Mark(Mark),
+    /// All of these; none is nothing.
+    All(Vec<Need>),
+    /// One of these.
+    Any(Vec<Need>),
+}
+
+impl Need {
+    /// What a condition on an event needs.
+    pub(super) fn of(condition: &Condition) -> Self {
+        of_condition(condition, false)
+    }
+
+    /// Whether a record holds it.
+    pub(super) fn is_in(&self, raw: &[u8]) -> bool {
+        match self {
+            Need::Mark(mark) => mark.is_in(raw),
+            Need::All(inside) => inside.iter().all(|need| need.is_in(raw)),
+            Need::Any(inside) => inside.iter().any(|need| need.is_in(raw)),
+        }
+    }
+
+    /// The rarest marks of which one is in every record that holds this; `None` where every record does.
+    pub(super) fn anchors(&self) -> Option<Vec<&Mark>> {
+        match self {
+            Need::Mark(mark) => Some(vec![mark]),
+            // Needs inside stand in the order of what they cost.
+            Need::All(inside) => inside.first().and_then(Need::anchors),
+            Need::Any(inside) => inside.iter().map(Need::anchors).collect::<Option<Vec<_>>>().map(|all| all.concat()),
+        }
+    }
+
+    /// What is left to look for where one of the anchors was found.
+    pub(super) fn behind_anchors(&self) -> Need {
+        let is_plain = |need: &Need| match need {
+            Need::Mark(_) => true,
+            Need::Any(inside) => inside.iter().all(|need| matches!(need, Need::Mark(_))),
+            Need::All(_) => false,
+        };
+        match self {
+            Need::All(inside) if inside.first().is_some_and(is_plain) => Need::All(inside[1..].to_vec()),
+            need if is_plain(need) => Need::nothing(),
+            need => need.clone(),
+        }
+    }
+
+    fn nothing() -> Self {
+        Need::All(Vec::new())
+    }
+
+    fn is_nothing(&self) -> bool {
+        matches!(self, Need::All(inside) if inside.is_empty())
+    }
+
+    /// The whole word, or the longest in the text.
+    fn word(text: &str) -> Self {
+        run(text, Ends { start: true, end: true }, None)
+            .map_or_else(Need::nothing, |text| Need::Mark(Mark::Text(text.into())))
+    }
+
+    /// Fewer, rarer and longer marks are better.
+    fn cost(&self) -> (usize, usize, std::cmp::Reverse<usize>) {
+        let anchors: BTreeSet<(bool, usize, &str)> = self.anchors().into_iter().flatten().map(weight).collect();
+        let common = anchors.iter().filter(|(common, ..)| *common).count();
+        (common, anchors.len(), std::cmp::Reverse(anchors.iter().map(|(_, length, _)| *length).min().unwrap_or(0)))
+    }
+}
+
+fn weight(mark: &Mark) -> (bool, usize, &str) {
+    match mark {
+        Mark::Text(text) => (COMMON.contains(&text.text()), text.text().len(), text.text()),
+        Mark::Code(_) | Mark::Escape => (true, 0, ""),
+    }
+}
+
+fn all(needs: impl IntoIterator<Item = Need>) -> Need {
+    let flat = |need| if let Need::All(inside) = need { inside } else { vec![need] };
+    let mut needs = distinct(needs.into_iter().flat_map(flat));
+    needs.sort_by_cached_key(Need::cost);
+    match needs.pop() {
+        Some(only) if needs.is_empty() => only,
+        last => Need::All(needs.into_iter().chain(last).collect()),
+    }
+}
+
+fn any(needs: impl IntoIterator<Item = Need>) -> Need {
+    let flat = |need| if let Need::Any(inside) = need { inside } else { vec![need] };
+    let mut needs = distinct(needs.into_iter().flat_map(flat));
+    if needs.is_empty() || needs.iter().any(Need::is_nothing) {
+        return Need::nothing();
+    }
+    match needs.pop() {
+        Some(only) if needs.is_empty() => only,
+        last => Need::Any(needs.into_iter().chain(last).collect()),
+    }
+}
+
+fn distinct(needs: impl Iterator<Item = Need>) -> Vec<Need> {
+    let mut all: Vec<Need> = Vec::new();
+    for need in needs {
+        if !all.contains(&need) {
+            all.push(need);
+        }
+    }
+    all
+}
+
+/// `inside`: of an element of a raw list, where every path is raw.
+fn of_condition(condition: &Condition, inside: bool) -> Need {
+    let each = |conditions: &[Condition], inside| -> Vec<Need> {
+        conditions.iter().map(|condition| of_condition(condition, inside)).collect()
+    };
+    match condition {
+        Condition::All(conditions) => all(each(conditions, inside)),
+        Condition::Any(conditions) | Condition::OnlyOne(conditions) => any(each(conditions, inside)),
+        Condition::Elements { path, quantifier, inside: conditions }
+            if *quantifier != Quantifier::No && (inside || path.is_raw()) =>
+        {
+            all(of_path(path).into_iter().chain(each(conditions, true)))
+        }
+        Condition::Test { path, test, negated: false, operand, fold } if *test != Test::IsNullOrEmpty => {
+            let value = if *fold {
+                Need::nothing()
+            } else if inside || path.is_raw() {
+                of_values(*test, operand)
+            } else {
+                of_derived(path, *test, operand)
+            };
+            all(of_path(path).into_iter().chain([value]))
+        }
+        _ => Need::nothing(),
+    }
+}
+
+/// Keys that a field is read from, where it does not bear their name on every platform: one of each group is there.
+const KEYS: [(&str, &[&[&str]]); 6] = [
+    ("pod_spec", &[&["containers", "ephemeralContainers"]]),
+    ("containers", &[&["containers", "initContainers", "ephemeralContainers"]]),
+    ("images", &[&["image"]]),
+    ("host_paths", &[&["hostPath"]]),
+    ("capabilities", &[&["capabilities"], &["add"]]),
+    ("exec_command", &[&["command"]]),
+];
+
+/// Keys on the way to a value that must be there.
+fn of_path(path: &Path) -> Vec<Need> {
+    let groups = KEYS.iter().filter(|(name, _)| path.field.is_some_and(|field| field.name == *name));
+    let of_field = groups.flat_map(|(_, groups)| groups.iter().map(|keys| any(keys.iter().map(|key| Need::word(key)))));
+    let keys = path.steps.iter().filter_map(|step| if let Step::Key(key) = step { Some(key) } else { None });
+    // Where a field that is made up ends, a key leads nowhere.
+    let is_raw = path.field.is_none_or(|field| field.raw);
+    of_field.chain(keys.filter(|_| is_raw).map(|key| Need::word(key))).collect()
+}
+
+/// Texts of which one stands in the record as it is.
+fn of_values(test: Test, operand: &Operand) -> Need {
+    let ends = match test {
+        Test::Equals | Test::Fits => Ends { start: true, end: true },
+        Test::Contains => Ends { start: false, end: false },
+        Test::StartsWith => Ends { start: true, end: false },
+        Test::EndsWith => Ends { start: false, end: true },
+        _ => return Need::nothing(),
+    };
+    // Panther's word for a GKE entry that names nobody stands in no record.
+    let is_invented = |text: &str| "<UNKNOWN ACTOR USER>".contains(text);
+    // Text that is a number is equal to that number, however it is written.
+    let is_number = |text: &str| text.trim().parse::<f64>().is_ok_and(f64::is_finite);
+    let wild = (test == Test::Fits).then_some('*');
+    let mark = |text: &str| {
+        let run = run(text, ends, wild).filter(|run| !is_invented(run.text()) && !is_number(text));
+        run.map_or_else(Need::nothing, |run| Need::Mark(Mark::Text(run.into())))
+    };
+    any(operand.all().iter().map(|value| value.as_str().map_or_else(Need::nothing, mark)))
+}
+
+/// What equal values of fields that stand in no record as they are were made from.
+fn of_derived(path: &Path, test: Test, operand: &Operand) -> Need {
+    let name = path.field.filter(|_| path.steps.is_empty()).map_or("", |field| field.name);
+    let words = |words: &[&str]| any(words.iter().map(|word| Need::word(word)));
+    let code = |codes| Need::Mark(Mark::Code(codes));
+    // The last part of a methodName, or a word.
+    if name == "verb" {
+        return of_values(test, operand);
+    }
+    let of_value = |value: &serde_json::Value| match (name, value.as_str()) {
+        ("change", Some("created")) => {
+            any([Need::word("create"), all([words(&["update", "patch"]), code(Codes::Of(vec![201]))])])
+        }
+        ("change", Some("modified")) => words(&["update", "patch"]),
+        ("change", Some("deleted")) => words(&["delete", "deletecollection"]),
+        ("outcome", Some("failed")) => any([code(Codes::Failed), Need::word("Failure")]),
+        ("is_system_namespace", None) if *value == true => words(&SYSTEM_NAMESPACES),
+        ("response_code" | "responseStatus.code", None) => {
+            value.as_i64().map_or_else(Need::nothing, |wanted| code(Codes::Of(vec![wanted])))
+        }
+        _ => Need::nothing(),
+    };
+    let needs = operand.all().iter().filter(|_| test == Test::Equals).map(of_value);
+    let (codes, others): (Vec<_>, Vec<_>) =
+        needs.partition(|need| matches!(need, Need::Mark(Mark::Code(Codes::Of(_)))));
+    any(merged(codes).into_iter().chain(others))
+}
+
+/// Wanted codes, as one mark.
+fn merged(needs: Vec<Need>) -> Option<Need> {
+    let codes = |need| if let Need::Mark(Mark::Code(Codes::Of(codes))) = need { codes } else { Vec::new() };
+    let codes: Vec<i64> = needs.into_iter().flat_map(codes).collect();
+    (!codes.is_empty()).then_some(Need::Mark(Mark::Code(Codes::Of(codes))))
+}
+
+/// Whether text starts and ends where a value does.
+#[derive(Clone, Copy)]
+struct Ends {
+    start: bool,
+    end: bool,
+}
+
+/// The longest run of letters, digits and hyphens; `wild` is no part of the text, and anything may stand for it.
+fn run(text: &str, ends: Ends, wild: Option<char>) -> Option<Text> {
+    let in_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
+    let mut start = 0;
+    let runs = text.split(|c: char| !in_word(c)).map(|run| {
+        let found = (start, run);
+        start += run.len() + text[start + run.len()..].chars().next().map_or(0, char::len_utf8);
+        found
+    });
+    let (start, run) = runs.max_by_key(|(_, run)| run.len()).filter(|(_, run)| run.len() >= MIN_LITERAL)?;
+    let closed = |neighbour: Option<char>, at_end: bool| neighbour.map_or(at_end, |c| Some(c) != wild);
+    let before = closed(text[..start].chars().next_back(), ends.start);
+    let after = closed(text[start + run.len()..].chars().next(), ends.end);
+    Some(Text::new(run, before, after))
+}
+
+/// Words that stand in many records of any cluster, measured on generated dumps.
+const COMMON: [&str; 40] = [
+    "pods",
+    "secrets",
+    "serviceaccount",
+    "serviceaccounts",
+    "kubernetes",
+    "system",
+    "kube",
+    "kube-system",
+    "default",
+    "nodes",
+    "batch",
+    "create",
+    "update",
+    "patch",
+    "get",
+    "list",
+    "watch",
+    "delete",
+    "approval",
+    "status",
+    "kind",
+    "name",
+    "namespace",
+    "metadata",
+    "annotations",
+    "spec",
+    "type",
+    "path",
+    "value",
+    "command",
+    "containers",
+    "initContainers",
+    "ephemeralContainers",
+    "image",
+    "add",
+    "rules",
+    "resources",
+    "verbs",
+    "securityContext",
+    "capabilities",
+];
