@@ -215,9 +215,11 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    /// An object with an array of records: given out whole where it is small and sound, else walked.
+    /// An object with an array of records: given out whole where it is small and sound, else walked. A CloudWatch Logs
+    /// payload always is, so that the sink may pass by its events one by one: nothing stands behind them.
     fn around_array(&mut self, head: &Head, key: &'static str, at: usize) {
-        loop {
+        let is_payload = self.input.available().starts_with(PAYLOAD) && !self.sink.keeps_originals();
+        while !is_payload {
             match json::skip_strict(self.input.available(), 0) {
                 Skip::End(end) if end <= WHOLE && end <= self.input.max_record => {
                     self.give(head, None, end);

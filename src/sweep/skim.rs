@@ -40,6 +40,7 @@ const EVENT: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
 const INNER_EVENT: &[u8] = br#""{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io"#;
 const TIME: &[u8] = br#""requestReceivedTimestamp":""#;
 const INNER_TIME: &[u8] = br#"\"requestReceivedTimestamp\":\""#;
+const MESSAGE: &[u8] = br#","message":""#;
 const RESOURCE_ID: &[u8] = br#""resourceId":"#;
 const CLUSTER_NAME: &[u8] = br#""cluster_name":"#;
 const TIMESTAMP: &[u8] = br#","timestamp":""#;
@@ -74,7 +75,7 @@ impl Skimmer {
             log_end: Finder::new(r#"}\n""#),
             resource_id: Finder::new(RESOURCE_ID),
             log_events: Finder::new(r#","logEvents":["#),
-            message: Finder::new(r#","message":""#),
+            message: Finder::new(MESSAGE),
             payload_end: Finder::new(r#""}]}"#),
             service: Finder::new(r#""serviceName":"k8s.io""#),
             cluster_name: FinderRev::new(CLUSTER_NAME),
@@ -151,6 +152,24 @@ impl Skimmer {
         let times = times.filter(|times| times.len() == starts && starts == messages && starts > 0)?;
         let is_whole = self.cut.find(text).is_none() && self.truncated.find(text).is_none();
         is_whole.then(|| Look { format: "cloudwatch-subscription", cluster: Some(cluster.into()), times })
+    }
+
+    /// One element of the `logEvents` of such a payload; `around` is what stands before the array.
+    pub(super) fn log_event<'a>(&self, element: &'a [u8], around: &[u8]) -> Option<Look<'a>> {
+        if !around.starts_with(br#"{"messageType":"DATA_MESSAGE""#) || !element.ends_with(br#"}"}"#) {
+            return None;
+        }
+        let group = Fields::read(around)?.text("logGroup")?;
+        let cluster = group.strip_prefix("/aws/eks/")?.split('/').next()?.to_owned();
+        let start = self.message.find(head(element))? + MESSAGE.len() - 1;
+        let starts_event = element[start..].starts_with(INNER_EVENT);
+        let mut events = self.inner_event.find_iter(&element[start..]).skip(1);
+        let mut times = self.inner_time.find_iter(element);
+        let time = time(element, times.next()? + INNER_TIME.len())?;
+        let is_one = starts_event && events.next().is_none() && times.next().is_none();
+        let is_whole = self.cut.find(element).is_none() && self.truncated.find(element).is_none();
+        let look = || Look { format: "cloudwatch-subscription", cluster: Some(cluster.into()), times: vec![time] };
+        (is_one && is_whole).then(look)
     }
 
     /// A LogEntry of service k8s.io, keys sorted as GCS sinks write them.

@@ -15,9 +15,9 @@ use crate::decode::{self, Content, Damage, Hashing, Stream, Visitor};
 use crate::discover::{Source, Window, origin_of_path};
 use crate::evaluate::{evaluate, interests};
 use crate::event::{AuditEvent, Origin};
-use crate::frame::{self, Document, Offer, Sink};
+use crate::frame::{self, Body, Document, Offer, Sink};
 use crate::normalize::{Normalized, normalize, time_of};
-use crate::rule::View;
+use crate::rule::{Prefilter, View};
 use crate::stats::{Stage, Stats, enter};
 use crate::unwrap::{Envelope, Leaf, Place, Unwrapper};
 
@@ -235,10 +235,25 @@ impl<'j> TextStream<'j> {
     }
 }
 
+impl TextStream<'_> {
+    /// What tells the records that need not be parsed, where there may be any.
+    fn prefilter(&self) -> Option<&Prefilter> {
+        let job = self.recorder.job;
+        job.pack.prefilter.as_ref().filter(|_| !job.validate && !self.unwrapper.is_waiting())
+    }
+}
+
 impl Sink for TextStream<'_> {
     fn document(&mut self, document: Document<'_>) {
         if self.listener.is_some_and(Listener::has_enough) {
             return;
+        }
+        if let (Some(element), Body::Json(text)) = (document.element, document.body)
+            && let Some(prefilter) = self.prefilter()
+            && !prefilter.may_match(text)
+            && let Some(look) = self.skimmer.log_event(text, element.around)
+        {
+            return self.recorder.skimmed(&look);
         }
         let _evaluate = enter(self.stats, Stage::Evaluate);
         let recorder = &mut self.recorder;
@@ -257,8 +272,7 @@ impl Sink for TextStream<'_> {
     }
 
     fn skim(&mut self, offer: Offer<'_>) -> Option<usize> {
-        let job = self.recorder.job;
-        let prefilter = job.pack.prefilter.as_ref().filter(|_| !job.validate && !self.unwrapper.is_waiting())?;
+        let prefilter = self.prefilter()?;
         let (text, may_match) = match offer {
             Offer::Line(line) => (line, prefilter.may_match(line)),
             Offer::Payload(text) => {
@@ -267,7 +281,7 @@ impl Sink for TextStream<'_> {
                 (text, self.skimmer.payload_events(text).any(|event| prefilter.may_match(event)))
             }
         };
-        if text.len() > job.limits.max_record || may_match {
+        if text.len() > self.recorder.job.limits.max_record || may_match {
             return None;
         }
         self.recorder.skimmed(&self.skimmer.look(text)?);
