@@ -37,6 +37,7 @@ pub struct Stats {
     start: Instant,
     nanoseconds: [AtomicU64; STAGES.len()],
     text: AtomicU64,
+    parsed: AtomicU64,
 }
 
 thread_local! {
@@ -75,12 +76,22 @@ impl Stats {
     /// Starts the clock of the whole run.
     #[must_use]
     pub fn start() -> Self {
-        Stats { start: Instant::now(), nanoseconds: Default::default(), text: AtomicU64::new(0) }
+        Stats {
+            start: Instant::now(),
+            nanoseconds: Default::default(),
+            text: AtomicU64::new(0),
+            parsed: AtomicU64::new(0),
+        }
     }
 
     /// Counts bytes of text.
     pub fn text(&self, bytes: u64) {
         self.text.fetch_add(bytes, Relaxed);
+    }
+
+    /// Counts records that were not told by their ends alone.
+    pub fn parsed(&self, records: u64) {
+        self.parsed.fetch_add(records, Relaxed);
     }
 
     /// Counts the time so far for the stage at hand, and puts another in its place.
@@ -114,7 +125,8 @@ impl fmt::Display for Printed<'_> {
         let seconds = self.elapsed.as_secs_f64();
         #[expect(clippy::cast_precision_loss, reason = "a speed for people")]
         let speed = *text as f64 / seconds.max(1e-9) / 1e9;
-        writeln!(f, "stats: {bytes} bytes read, {text} bytes of text, {records} records")?;
+        let parsed = self.stats.parsed.load(Relaxed);
+        writeln!(f, "stats: {bytes} bytes read, {text} bytes of text, {records} records, {parsed} of them parsed")?;
         writeln!(f, "stats: {seconds:.3} s in all, {speed:.2} GB of text per second; summed over threads:")?;
         for (stage, nanoseconds) in STAGES.iter().zip(&self.stats.nanoseconds) {
             let spent = Duration::from_nanos(nanoseconds.load(Relaxed)).as_secs_f64();

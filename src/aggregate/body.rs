@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
 use std::sync::Arc;
 
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
@@ -37,8 +39,57 @@ pub(super) struct Objects {
 
 impl Objects {
     pub(super) fn of(event: &AuditEvent<'_>) -> Self {
-        let parse = |text: &Option<Cow<'_, [u8]>>| text.as_deref().map(serde_json::from_slice);
+        // One that the short way does not understand may still be JSON.
+        let parse = |text: &Option<Cow<'_, [u8]>>| {
+            let text = text.as_deref()?;
+            Some(pruned(text).or_else(|_| serde_json::from_slice(text)))
+        };
         Objects { request: parse(&event.request_object), response: parse(&event.response_object) }
+    }
+}
+
+/// Parses an object but for what changes at every write, most of its bytes: `status` and `metadata.managedFields`.
+fn pruned(text: &[u8]) -> serde_json::Result<Value> {
+    let mut parser = serde_json::Deserializer::from_slice(text);
+    let object = Pruned { without: "status", inside: Some("metadata") }.deserialize(&mut parser)?;
+    parser.end()?;
+    Ok(object)
+}
+
+/// Reads an object without one of its members; a member inside it without its `managedFields`.
+struct Pruned {
+    without: &'static str,
+    inside: Option<&'static str>,
+}
+
+impl<'de> DeserializeSeed<'de> for Pruned {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Pruned {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
+        let mut object = Map::new();
+        while let Some(key) = members.next_key::<String>()? {
+            if key == self.without {
+                members.next_value::<IgnoredAny>()?;
+            } else if Some(key.as_str()) == self.inside {
+                let inner = members.next_value_seed(Pruned { without: "managedFields", inside: None })?;
+                object.insert(key, inner);
+            } else {
+                object.insert(key, members.next_value()?);
+            }
+        }
+        Ok(Value::Object(object))
     }
 }
 

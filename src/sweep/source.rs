@@ -130,6 +130,9 @@ impl Visitor for Reading<'_> {
                 frame::frame(kind, &mut reader, self.job.limits, &mut text);
                 let told = text.finish();
                 self.matches += told.matches;
+                if let Some(stats) = self.stats {
+                    stats.parsed(told.parsed);
+                }
                 self.damaged.extend(told.damaged);
                 input = told.input;
             }
@@ -216,7 +219,7 @@ impl<'j> TextStream<'j> {
         let keeps = listener.is_some_and(Listener::keeps_originals);
         let originals = keeps.then(|| Originals::new(job.limits.max_record));
         let (hour, texts) = (Hour::default(), Interner::default());
-        let told = Told { input, matches: 0, damaged: Vec::new() };
+        let told = Told { input, matches: 0, parsed: 0, damaged: Vec::new() };
         TextStream {
             unwrapper: Unwrapper::new(job.limits),
             skimmer: Skimmer::new(),
@@ -297,6 +300,7 @@ impl Sink for TextStream<'_> {
 struct Told {
     input: Input,
     matches: u64,
+    parsed: u64,
     damaged: Vec<Stretch>,
 }
 
@@ -319,6 +323,7 @@ struct Recorder<'j> {
 impl Recorder<'_> {
     fn leaf(&mut self, leaf: &Leaf<'_>, envelope: &Envelope<'_>, place: Place<'_>) {
         self.told.input.records += 1;
+        self.told.parsed += 1;
         if let Some(originals) = &mut self.originals {
             originals.give(place);
         }
