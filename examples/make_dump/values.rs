@@ -127,6 +127,9 @@ pub(crate) struct Values {
     hour_text: String,
 }
 
+/// Microseconds between two releases of a workload.
+const RELEASE: i64 = 20 * 86_400_000_000;
+
 impl Values {
     pub(crate) fn new(random: Random, pools: Pools, cloud: Cloud, cluster: u64) -> Self {
         let texts = std::array::from_fn(|_| String::new());
@@ -185,8 +188,9 @@ impl Values {
         self.slot(const { at("name") }, format_args!("{}-{}{dash}{}", name.0, name.1, number(again)));
         self.slot(const { at("user") }, format_args!("{}.{}", pick(&FIRST, user), pick(&LAST, user / 20 + user)));
         self.slot(const { at("userip") }, format_args!("10.20.{}.{}", 4 + user / 200, 10 + user % 200));
-        let patch = self.random.below(10);
-        self.slot(const { at("tag") }, format_args!("1.{}.{patch}", workload % 30));
+        // What runs changes every few weeks.
+        let release = self.received / RELEASE;
+        self.slot(const { at("tag") }, format_args!("1.{}.{}", workload % 30, release % 10));
         self.slot(const { at("minute") }, format_args!("{}", workload * 7 % 60));
         self.slot(const { at("hour") }, format_args!("{}", workload % 24));
         self.slot(

@@ -226,6 +226,26 @@ impl Observation {
         }
     }
 
+    /// The same object at the same time and place, without what tells who asked for it and how.
+    #[must_use]
+    pub fn outline(&self) -> Self {
+        let record = Record {
+            account: None,
+            region: None,
+            response_message: None,
+            request_uri: None,
+            uid: None,
+            groups: Vec::new(),
+            actor: None,
+            source_ips: Vec::new(),
+            trusted_ip: None,
+            user_agent: None,
+            cronjob: None,
+            ..Record::clone(&self.record)
+        };
+        Observation { record: Arc::new(record), ..self.clone() }
+    }
+
     /// Where it lies.
     #[must_use]
     pub fn evidence(&self) -> &Evidence {
@@ -273,7 +293,8 @@ impl Observation {
     }
 
     /// Order in time: without one last, then by place.
-    pub(super) fn time_order(&self, other: &Self) -> Ordering {
+    #[must_use]
+    pub fn time_order(&self, other: &Self) -> Ordering {
         let order = |record: &Record| (record.time.is_none(), record.time);
         order(&self.record).cmp(&order(&other.record)).then_with(|| self.evidence().cmp(other.evidence()))
     }

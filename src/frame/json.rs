@@ -219,21 +219,26 @@ impl<'r, 's> Documents<'r, 's> {
     /// payload always is, so that the sink may pass by its events one by one: nothing stands behind them.
     fn around_array(&mut self, head: &Head, key: &'static str, at: usize) {
         let is_payload = self.input.available().starts_with(PAYLOAD) && !self.sink.keeps_originals();
-        while !is_payload {
-            match json::skip_strict(self.input.available(), 0) {
-                Skip::End(end) if end <= WHOLE && end <= self.input.max_record => {
-                    self.give(head, None, end);
-                    return;
-                }
-                Skip::Incomplete if self.input.available().len() <= WHOLE && self.input.grow() == More::Text => {}
-                _ => break,
-            }
+        if !is_payload && let Some(end) = self.small_object() {
+            self.give(head, None, end);
+            return;
         }
         let text = self.input.available()[..at.min(MAX_AROUND)].to_vec();
         self.consume(at + 1);
         let mut around = Around { key: Some(key), text, index: 0, own_lines: false };
         if self.elements(head, &mut around) {
             self.rest_of_object(head, around);
+        }
+    }
+
+    /// Where the object at hand ends, if it is small and sound.
+    fn small_object(&mut self) -> Option<usize> {
+        loop {
+            match json::skip_strict(self.input.available(), 0) {
+                Skip::End(end) if end <= WHOLE && end <= self.input.max_record => return Some(end),
+                Skip::Incomplete if self.input.available().len() <= WHOLE && self.input.grow() == More::Text => {}
+                _ => return None,
+            }
         }
     }
 

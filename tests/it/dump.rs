@@ -26,7 +26,11 @@ fn make_dump() -> PathBuf {
 }
 
 fn make(variant: &str, seed: &str, directory: &Path) {
-    let arguments = ["--size", "4MiB", "--days", "5", "--variant", variant, "--seed", seed];
+    make_of("4MiB", variant, seed, directory);
+}
+
+fn make_of(size: &str, variant: &str, seed: &str, directory: &Path) {
+    let arguments = ["--size", size, "--days", "5", "--variant", variant, "--seed", seed];
     let output = Command::new(make_dump()).args(arguments).arg(directory).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
@@ -92,6 +96,25 @@ fn every_record_may_be_a_hit() {
     let expected = check("hits");
     assert_eq!(expected["totals"]["hits"], expected["totals"]["events"]);
     assert!(expected["summary"].as_array().unwrap().len() > 300, "hits of hundreds of users and namespaces");
+}
+
+/// So many hits that they go to temporary files; what is read back says the same on any number of threads.
+#[test]
+fn hits_beyond_memory_are_the_same_hits() {
+    let temporary = tempfile::tempdir().unwrap();
+    make_of("40MiB", "hits", "3", temporary.path());
+    let expected: Value = serde_json::from_slice(&fs::read(temporary.path().join("expected.json")).unwrap()).unwrap();
+    let logs = [temporary.path().join("logs")];
+    let (_one, out, run) = scan(&logs, &["--no-runbook", "-j1"]);
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    compare_rows("hits", &expected["summary"], &out);
+    let (_two, other, _) = scan(&logs, &["--no-runbook", "-j2"]);
+    let without_clock = |out: &Path| {
+        let mut files = bytes(out);
+        files.remove(Path::new("run.json"));
+        files
+    };
+    assert!(without_clock(&out) == without_clock(&other), "reports differ by threads");
 }
 
 #[test]
