@@ -16,6 +16,8 @@ const WHOLE: usize = 1 << 20;
 const MAX_WASTED: u64 = 256 << 20;
 /// The start of a CloudWatch Logs payload.
 const PAYLOAD: &[u8] = br#"{"messageType":"DATA_MESSAGE""#;
+/// Its keys that tell where its events come from.
+const TELLING: [&[u8]; 2] = [br#""owner":"#, br#""logGroup":"#];
 /// Longer lines and payloads are not offered for skimming.
 const MAX_SKIMMED: usize = 256 * 1024;
 /// What is kept of the object around a walked array.
@@ -216,9 +218,12 @@ impl<'r, 's> Documents<'r, 's> {
     }
 
     /// An object with an array of records: given out whole where it is small and sound, else walked. A CloudWatch Logs
-    /// payload always is, so that the sink may pass by its events one by one: nothing stands behind them.
+    /// payload is walked whatever its size, so that the sink may pass its events by one by one.
     fn around_array(&mut self, head: &Head, key: &'static str, at: usize) {
-        let is_payload = self.input.available().starts_with(PAYLOAD) && !self.sink.keeps_originals();
+        // What tells of the events has to stand in front of them: what stands behind a walked array comes too late.
+        let front = &self.input.available()[..at];
+        let is_told = || TELLING.iter().all(|key| memmem::find(front, key).is_some());
+        let is_payload = front.starts_with(PAYLOAD) && is_told() && !self.sink.keeps_originals();
         if !is_payload && let Some(end) = self.small_object() {
             self.give(head, None, end);
             return;

@@ -28,6 +28,8 @@ pub(super) struct Skimmer {
     log_events: Finder<'static>,
     message: Finder<'static>,
     payload_end: Finder<'static>,
+    proto_payload: Finder<'static>,
+    json_payload: Finder<'static>,
     service: Finder<'static>,
     cluster_name: FinderRev<'static>,
     timestamp: FinderRev<'static>,
@@ -77,6 +79,8 @@ impl Skimmer {
             log_events: Finder::new(r#","logEvents":["#),
             message: Finder::new(MESSAGE),
             payload_end: Finder::new(r#""}]}"#),
+            proto_payload: Finder::new(r#""protoPayload":{"#),
+            json_payload: Finder::new(r#""jsonPayload":"#),
             service: Finder::new(r#""serviceName":"k8s.io""#),
             cluster_name: FinderRev::new(CLUSTER_NAME),
             timestamp: FinderRev::new(TIMESTAMP),
@@ -179,7 +183,10 @@ impl Skimmer {
         let cluster = json::string(value_at(tail, cluster)?)?;
         let at = self.timestamp.rfind(tail)? + TIMESTAMP.len();
         let end = memchr::memchr(b'"', &tail[at..])?;
-        let is_audit = self.service.find(text).is_some();
+        // What a container logs has the same ends, and may hold the rest: there its own payload stands in front.
+        let payload = self.proto_payload.find(text)?;
+        let is_logged = self.json_payload.find(&text[..payload]).is_some();
+        let is_audit = !is_logged && self.service.find(&text[payload..]).is_some();
         let is_whole = self.truncated.find(text).is_none() && self.split.find(tail).is_none();
         let look = || Look { format: "gke-logentry", cluster: Some(cluster), times: vec![&tail[at..at + end]] };
         (is_audit && is_whole).then(look)
