@@ -115,7 +115,7 @@ fn aggregate(bencher: Bencher<'_, '_>) {
     let plan = Plan { group_by: vec!["namespace".to_owned(), "username".to_owned()], ..Plan::default() };
     bencher
         .with_inputs(swept)
-        .input_counter(|tally: &Tally| ItemsCount::new(tally.observations.len()))
+        .input_counter(|tally: &Tally| ItemsCount::new(tally.observations.read().map_or(0, Iterator::count)))
         .bench_local_values(|tally| finish(tally, &job.pack, &plan));
 }
 

@@ -116,18 +116,6 @@ impl<T: Spill> Sorter<T> {
         self.settle();
     }
 
-    /// How many items it has.
-    #[must_use]
-    pub fn len(&self) -> u64 {
-        self.count
-    }
-
-    /// Whether it has none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.count == 0
-    }
-
     /// All items, in order.
     ///
     /// # Errors
@@ -153,10 +141,12 @@ impl<T: Spill> Sorter<T> {
     /// Reads what it has so far, in no order.
     ///
     /// # Errors
-    /// A temporary file cannot be read; each item may fail for the same reason.
+    /// A temporary file could not be written, or cannot be read; each item may fail for the same reason.
     pub fn read(&self) -> io::Result<impl Iterator<Item = io::Result<Cow<'_, T>>>> {
-        let merged = Merge::new(&self.runs, self.order)?;
-        Ok(self.items.iter().map(|item| Ok(Cow::Borrowed(item))).chain(merged.map(|item| item.map(Cow::Owned))))
+        match &self.problem {
+            Some(problem) => Err(io::Error::new(problem.kind(), problem.to_string())),
+            None => read(&self.items, &self.runs, self.order),
+        }
     }
 
     /// The same items, changed in what does not order them.
@@ -298,6 +288,16 @@ impl<T: Spill> Iterator for Merge<T> {
     }
 }
 
+/// Items in memory, then those of runs.
+fn read<'t, T: Spill>(
+    items: &'t [T],
+    runs: &[Run],
+    order: Order<T>,
+) -> io::Result<impl Iterator<Item = io::Result<Cow<'t, T>>>> {
+    let merged = Merge::new(runs, order)?;
+    Ok(items.iter().map(|item| Ok(Cow::Borrowed(item))).chain(merged.map(|item| item.map(Cow::Owned))))
+}
+
 /// Items in order, in memory or in temporary files; they can be read as often as wanted.
 #[derive(Debug)]
 pub struct Sorted<T> {
@@ -326,8 +326,7 @@ impl<T: Spill> Sorted<T> {
     /// # Errors
     /// A temporary file cannot be read; each item may fail for the same reason.
     pub fn read(&self) -> io::Result<impl Iterator<Item = io::Result<Cow<'_, T>>>> {
-        let merged = Merge::new(&self.runs, self.order)?;
-        Ok(self.items.iter().map(|item| Ok(Cow::Borrowed(item))).chain(merged.map(|item| item.map(Cow::Owned))))
+        read(&self.items, &self.runs, self.order)
     }
 
     /// A sorter that has them.

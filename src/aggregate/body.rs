@@ -93,18 +93,28 @@ impl<'de> Visitor<'de> for Pruned {
     }
 }
 
-/// Texts seen before, so that equal ones are kept once.
+/// Texts seen lately, so that equal ones are kept once.
 #[derive(Debug, Default)]
-pub struct Interner(BTreeSet<Arc<str>>);
+pub struct Interner {
+    texts: BTreeSet<Arc<str>>,
+    bytes: usize,
+}
+
+/// Bytes of texts that are remembered before they are all forgotten.
+const REMEMBERED: usize = 1 << 20;
 
 impl Interner {
     fn keep(&mut self, value: &Value) -> Arc<str> {
         let text = value.to_string();
-        if let Some(known) = self.0.get(text.as_str()) {
+        if let Some(known) = self.texts.get(text.as_str()) {
             return Arc::clone(known);
         }
+        if self.bytes > REMEMBERED {
+            *self = Interner::default();
+        }
         let text: Arc<str> = text.into();
-        self.0.insert(Arc::clone(&text));
+        self.bytes += text.len();
+        self.texts.insert(Arc::clone(&text));
         text
     }
 }

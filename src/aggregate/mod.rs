@@ -45,7 +45,7 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// The union of two. A record that both kept stays one.
+    /// The union of two. A record that both kept becomes one in [`finish`].
     #[must_use]
     pub fn merge(mut self, other: Tally) -> Tally {
         self.add(other);

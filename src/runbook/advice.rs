@@ -7,12 +7,8 @@ use crate::aggregate::Record;
 use crate::rule::Class;
 
 /// Next steps for the CronJob that decided. Names from the log stand in commands only where they are names that
-/// Kubernetes allows: anything else could be shell text.
+/// Kubernetes allows: anything else could be shell text, or an option.
 pub(super) fn next(record: &Record, is_deleted: bool, resolved: &Record) -> Vec<String> {
-    let is_name = |name: &&str| {
-        !name.is_empty()
-            && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte))
-    };
     let namespace = record.namespace.as_deref().filter(is_name).unwrap_or("NAMESPACE");
     let name = record.name.as_deref().filter(is_name).unwrap_or("NAME");
     let mut next = vec![format!("kubectl -n {namespace} get cronjob,job,pod -o yaml > evidence.yaml")];
@@ -32,6 +28,12 @@ pub(super) fn next(record: &Record, is_deleted: bool, resolved: &Record) -> Vec<
         record.username.as_deref().unwrap_or("-").replace('\'', "'\\''")
     ));
     next
+}
+
+/// As RFC 1123 has subdomains: `--all` is none.
+fn is_name(name: &&str) -> bool {
+    let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
+    !name.is_empty() && name.bytes().all(is_inner) && !name.starts_with(['-', '.']) && !name.ends_with(['-', '.'])
 }
 
 fn credential(record: &Record) -> String {
