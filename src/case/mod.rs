@@ -171,13 +171,14 @@ impl Case {
     }
 
     /// Keeps what was read of a file, in place of what the case had of it, and gives back its rows alone: the
-    /// observations come again with [`Case::load`]. What failed, or changed while it was read, is not kept, so that it
-    /// is read again: what there is of it comes back whole.
+    /// observations come again with [`Case::load`]. What failed, changed while it was read, or found no room in
+    /// temporary files is not kept, so that it is read again: what there is of it comes back whole.
     #[must_use]
     pub fn keep(&self, source: &Source, look: &Look, tally: Tally) -> Tally {
         let own = tally.inputs.iter().find(|input| input.member.is_none());
         let Some((own, sha256)) = own.and_then(|own| Some((own, own.sha256.clone()?))) else { return tally };
-        if own.status == Status::Failed || Stamp::of(source) != look.stamp {
+        let is_whole = own.status != Status::Failed && !tally.observations.has_failed();
+        if !is_whole || Stamp::of(source) != look.stamp {
             if let Some(stamp) = &look.stamp {
                 self.note(|connection| store::forget(connection, stamp));
             }

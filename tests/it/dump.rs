@@ -117,6 +117,35 @@ fn hits_beyond_memory_are_the_same_hits() {
     assert!(without_clock(&out) == without_clock(&other), "reports differ by threads");
 }
 
+/// Where they cannot go there, the run says so, and a case keeps nothing of what was lost.
+#[test]
+fn hits_that_find_no_room_are_no_success() {
+    let temporary = tempfile::tempdir().unwrap();
+    make_of("40MiB", "hits", "3", temporary.path());
+    // One input with more hits than a source may hold: gzip files one after another are one gzip file.
+    let logs = temporary.path().join("logs");
+    let joined: Vec<u8> = bytes(&logs).into_values().flatten().collect();
+    fs::remove_dir_all(&logs).unwrap();
+    fs::create_dir(&logs).unwrap();
+    fs::write(logs.join("all.gz"), joined).unwrap();
+    let run = |room: &Path| {
+        Command::new(env!("CARGO_BIN_EXE_kubesweep"))
+            .args(["scan", "logs", "-o", "out", "--force", "--case", "case.db", "--no-runbook", "-q"])
+            .current_dir(temporary.path())
+            .env("TMPDIR", room)
+            .output()
+            .unwrap()
+    };
+    let failed = run(Path::new("/nowhere"));
+    let told = String::from_utf8(failed.stderr).unwrap();
+    assert_eq!(failed.status.code(), Some(2), "{told}");
+    assert!(told.contains("/nowhere") || told.contains("temporary"), "{told}");
+    assert!(!temporary.path().join("out/run.json").exists());
+    assert_eq!(run(&std::env::temp_dir()).status.code(), Some(0));
+    let expected: Value = serde_json::from_slice(&fs::read(temporary.path().join("expected.json")).unwrap()).unwrap();
+    compare_rows("hits", &expected["summary"], &temporary.path().join("out"));
+}
+
 #[test]
 fn a_seed_is_a_dump() {
     let (one, same, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());

@@ -79,6 +79,22 @@ fn dump(text: &str) -> (tempfile::TempDir, PathBuf) {
 /// Every example of an indicator that is a list of requests, each in a cluster of its own: the last write of a
 /// positive one that is no delete has the indicator, that of a negative one has not.
 #[test]
+fn commands_to_copy_hold_no_text_that_a_shell_or_kubectl_acts_on() {
+    for (namespace, name) in [("$(reboot)", "--all"), ("-n", "`reboot`"), ("a b", "x\ny"), ("--all-namespaces", "-")] {
+        let words = json!({"verb": "create", "user": "it's me; reboot", "namespace": namespace, "name": name});
+        let here = tempfile::tempdir().unwrap();
+        std::fs::write(here.path().join("a"), format!("{}\n", event(&words, "id"))).unwrap();
+        let run = kubesweep(here.path(), &["runbook", "a", "-q", "--format", "json"]);
+        let runbook: Value = serde_json::from_str(&run.stdout).unwrap();
+        let next: Vec<_> = runbook["alerts"][0]["next"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        let is_there = |command: &str| next.iter().any(|text| text.starts_with(command));
+        assert!(is_there("kubectl -n NAMESPACE get "), "{next:?}");
+        assert!(is_there("kubectl -n NAMESPACE delete cronjob NAME "), "{next:?}");
+        assert!(is_there(r"kubesweep events DUMP --user 'it'\''s me; reboot'"), "{next:?}");
+    }
+}
+
+#[test]
 fn indicators_on_behaviour_hold_their_examples() {
     let mut text = String::new();
     let mut expected: BTreeMap<String, (String, bool)> = BTreeMap::new();
