@@ -60,6 +60,20 @@ pub struct Origin<'a> {
     pub region: Option<Text<'a>>,
 }
 
+impl Origin<'_> {
+    /// The same, on its own.
+    #[must_use]
+    pub fn into_owned(self) -> Origin<'static> {
+        let owned = |text: Option<Text<'_>>| text.map(|text| text.into_owned().into());
+        Origin {
+            platform: self.platform,
+            account: owned(self.account),
+            cluster: owned(self.cluster),
+            region: owned(self.region),
+        }
+    }
+}
+
 /// Who made a request, or in whose name.
 #[derive(Debug, Clone, Default)]
 pub struct User<'a> {

@@ -133,14 +133,16 @@ pub(super) fn read(event: &AuditEvent<'_>, objects: Objects, texts: &mut Interne
         Some("cronjobs") => {
             // A patch of the status changes no spec.
             let is_patch = event.verb.as_deref() == Some("patch") && event.object_ref.subresource.is_none();
-            cronjob(&mut body, request.as_ref(), response.as_ref(), is_patch, texts);
+            cronjob(&mut body, request, response, is_patch, texts);
         }
-        Some("jobs") => workload(&mut body, [response.as_ref(), request.as_ref()], texts, |object| {
-            Some(json!({"template": object.pointer("/spec/template")?}))
-        }),
-        Some("pods") => workload(&mut body, [request.as_ref(), response.as_ref()], texts, |object| {
-            Some(json!({"template": {"spec": object.get("spec")?}}))
-        }),
+        Some("jobs") => {
+            let to = ["spec", "jobTemplate", "spec", "template"];
+            workload(&mut body, [response, request], texts, "/spec/template", to);
+        }
+        Some("pods") => {
+            let to = ["spec", "jobTemplate", "spec", "template", "spec"];
+            workload(&mut body, [request, response], texts, "/spec", to);
+        }
         Some("configmaps") => {
             body.state = response.or(request).map(|object| texts.keep(&json!({"data": object["data"]})));
         }
@@ -149,43 +151,60 @@ pub(super) fn read(event: &AuditEvent<'_>, objects: Objects, texts: &mut Interne
     (body != Body::default()).then(|| Box::new(body))
 }
 
-fn cronjob(body: &mut Body, request: Option<&Value>, response: Option<&Value>, is_patch: bool, texts: &mut Interner) {
-    let is_whole =
-        |object: &&Value| object.pointer("/spec/jobTemplate").is_some() && object.pointer("/spec/schedule").is_some();
-    let sources = [("responseObject", response), ("requestObject", request)];
-    let whole = sources.into_iter().find_map(|(source, object)| Some((source, object.filter(is_whole)?)));
+fn cronjob(
+    body: &mut Body,
+    mut request: Option<Value>,
+    mut response: Option<Value>,
+    is_patch: bool,
+    texts: &mut Interner,
+) {
+    let is_whole = |object: &mut Value| {
+        object.pointer("/spec/jobTemplate").is_some() && object.pointer("/spec/schedule").is_some()
+    };
+    let sources = [("responseObject", &mut response), ("requestObject", &mut request)];
+    let whole = sources.into_iter().find_map(|(source, object)| Some((source, object.take_if(is_whole)?)));
     if let Some((source, object)) = whole {
         body.state = Some(texts.keep(&reduced(object)));
         body.source = Some(source.to_owned());
     } else if let Some(patch) = request.filter(|patch| is_patch && (patch.is_array() || patch.is_object())) {
-        body.patch = Some(texts.keep(patch));
+        body.patch = Some(texts.keep(&patch));
     }
 }
 
-fn reduced(object: &Value) -> Value {
+/// Takes apart what it is given: a spec is too large to be copied for every record.
+fn reduced(mut object: Value) -> Value {
     let mut metadata = Map::new();
     for key in ["name", "namespace", "labels"] {
-        if let Some(value) = object.pointer(&format!("/metadata/{key}")) {
-            metadata.insert(key.to_owned(), value.clone());
+        if let Some(value) = object.pointer_mut(&format!("/metadata/{key}")) {
+            metadata.insert(key.to_owned(), value.take());
         }
     }
-    if let Some(applied) = object["metadata"]["annotations"].get(LAST_APPLIED) {
-        metadata.insert("annotations".to_owned(), json!({LAST_APPLIED: applied}));
+    if let Some(annotations) = object.pointer_mut("/metadata/annotations")
+        && let Some(applied) = annotations.get_mut(LAST_APPLIED)
+    {
+        metadata.insert("annotations".to_owned(), within([LAST_APPLIED], applied.take()));
     }
-    json!({"metadata": metadata, "spec": object["spec"]})
+    let spec = object.get_mut("spec").map_or(Value::Null, Value::take);
+    Value::Object(Map::from_iter([("metadata".to_owned(), metadata.into()), ("spec".to_owned(), spec)]))
+}
+
+/// The value behind so many keys.
+fn within<const N: usize>(keys: [&str; N], value: Value) -> Value {
+    keys.iter().rev().fold(value, |value, key| Value::Object(Map::from_iter([((*key).to_owned(), value)])))
 }
 
 /// A Job or Pod as the CronJob that it would come from.
-fn workload(
+fn workload<const N: usize>(
     body: &mut Body,
-    sources: [Option<&Value>; 2],
+    sources: [Option<Value>; 2],
     texts: &mut Interner,
-    job: impl Fn(&Value) -> Option<Value>,
+    from: &str,
+    to: [&str; N],
 ) {
-    let is_object = |object: &&&Value| object.get("spec").is_some();
-    body.owner = sources.iter().flatten().find_map(|object| owner(object));
-    let spec = sources.iter().flatten().find(is_object).and_then(|object| job(object));
-    body.state = spec.map(|spec| texts.keep(&json!({"spec": {"jobTemplate": {"spec": spec}}})));
+    body.owner = sources.iter().flatten().find_map(owner);
+    let object = sources.into_iter().flatten().find(|object| object.get("spec").is_some());
+    let spec = object.and_then(|mut object| object.pointer_mut(from).map(Value::take));
+    body.state = spec.map(|spec| texts.keep(&within(to, spec)));
 }
 
 fn owner(object: &Value) -> Option<(String, String)> {

@@ -219,13 +219,14 @@ impl<'j> TextStream<'j> {
         let keeps = listener.is_some_and(Listener::keeps_originals);
         let originals = keeps.then(|| Originals::new(job.limits.max_record));
         let (hour, texts) = (Hour::default(), Interner::default());
+        let of_path = origin_of_path(&input.path).into_owned();
         let told = Told { input, matches: 0, parsed: 0, damaged: Vec::new() };
         TextStream {
             unwrapper: Unwrapper::new(job.limits),
             skimmer: Skimmer::new(),
             listener,
             stats,
-            recorder: Recorder { job, tally, told, last_offset: 0, hour, texts, tap, originals },
+            recorder: Recorder { job, tally, told, of_path, last_offset: 0, hour, texts, tap, originals },
         }
     }
 
@@ -309,6 +310,8 @@ struct Recorder<'j> {
     job: &'j Job,
     tally: &'j mut Tally,
     told: Told,
+    /// What the path tells of where its events come from.
+    of_path: Origin<'static>,
     /// Where the last observation lies.
     last_offset: u64,
     /// Times of the records that were skimmed.
@@ -358,12 +361,11 @@ impl Recorder<'_> {
     /// Takes in when the records that were skimmed were made.
     fn span(&mut self, span: Option<(Option<String>, [Timestamp; 2])>) {
         let Some((cluster, times)) = span else { return };
-        let path = self.told.input.path.clone();
         let envelope = Envelope {
             origin: Origin { cluster: cluster.map(Into::into), ..Origin::default() },
             ..Envelope::default()
         };
-        let origin = origin(self.job, &envelope, &path);
+        let origin = origin(self.job, &envelope, &self.of_path);
         for time in times {
             self.told.input.seen(time);
             self.tally.coverage.add(origin.cluster.as_deref(), time);
@@ -374,8 +376,7 @@ impl Recorder<'_> {
         self.told.input.events += 1;
         self.told.input.truncated += u64::from(event.truncated);
         self.told.input.salvaged += u64::from(event.salvaged);
-        let path = self.told.input.path.clone();
-        let origin = origin(self.job, envelope, &path);
+        let origin = origin(self.job, envelope, &self.of_path);
         let time = time_of(event, envelope);
         if let Some((time, _)) = time {
             self.told.input.seen(time);
@@ -395,7 +396,7 @@ impl Recorder<'_> {
             return;
         }
         let evidence = Evidence {
-            path: path.clone(),
+            path: self.told.input.path.clone(),
             member: self.told.input.member.clone(),
             record: place.record,
             offset: place.offset,
@@ -420,15 +421,15 @@ impl Recorder<'_> {
 }
 
 /// Options outrank the envelope, which outranks the path; Panther's source label is the last resort.
-fn origin<'a>(job: &'a Job, envelope: &'a Envelope<'_>, path: &'a str) -> Origin<'a> {
-    let of_path = origin_of_path(path);
+fn origin<'a>(job: &'a Job, envelope: &'a Envelope<'_>, of_path: &'a Origin<'static>) -> Origin<'a> {
     let told = &envelope.origin;
-    let cluster = job.cluster.as_deref().or(told.cluster.as_deref());
-    let label = envelope.source_label.as_deref();
+    let cluster = job.cluster.as_deref().or(told.cluster.as_deref()).or(of_path.cluster.as_deref());
+    let account = told.account.as_deref().or(of_path.account.as_deref());
+    let region = told.region.as_deref().or(of_path.region.as_deref());
     Origin {
         platform: job.platform.or(told.platform).or(of_path.platform),
-        account: told.account.as_deref().map(Into::into).or(of_path.account),
-        cluster: cluster.map(Into::into).or(of_path.cluster).or(label.map(Into::into)),
-        region: told.region.as_deref().map(Into::into).or(of_path.region),
+        account: account.map(Into::into),
+        cluster: cluster.or(envelope.source_label.as_deref()).map(Into::into),
+        region: region.map(Into::into),
     }
 }
