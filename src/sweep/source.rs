@@ -145,7 +145,7 @@ impl Visitor for Reading<'_> {
             Content::Empty => input.problem(Status::Skipped, "empty"),
             Content::Foreign(what) => input.problem(Status::Skipped, what),
             Content::Unsupported(format) => {
-                input.format.insert(format);
+                input.format.insert(format.into());
                 input.problem(Status::Failed, format!("{format} is not read; convert it to JSON lines first"));
             }
             Content::Failed(problem) => input.problem(Status::Failed, problem),
@@ -336,7 +336,7 @@ impl Recorder<'_> {
                 self.told.input.problem(Status::Partial, format!("record {}{offset}: {reason}", place.record));
             }
         });
-        self.told.input.format.extend(envelope.format.or_else(|| leaf.format()));
+        self.told.input.format.extend(envelope.format.or_else(|| leaf.format()).map(Into::into));
     }
 
     /// Counts the events of a record that was not parsed.
@@ -344,7 +344,7 @@ impl Recorder<'_> {
         let count = look.times.len() as u64;
         self.told.input.records += count;
         self.told.input.events += count;
-        self.told.input.format.insert(look.format);
+        self.told.input.format.insert(look.format.into());
         for time in &look.times {
             if self.job.window != Window::default() {
                 let time = std::str::from_utf8(time).ok().and_then(crate::time::parse);

@@ -16,6 +16,7 @@ mod oracle;
 mod readme;
 mod rules;
 mod runbook;
+mod shard;
 mod tidy;
 
 use std::path::{Path, PathBuf};
