@@ -17,6 +17,7 @@ mod readme;
 mod rules;
 mod runbook;
 mod shard;
+mod stream;
 mod tidy;
 
 use std::path::{Path, PathBuf};
