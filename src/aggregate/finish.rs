@@ -146,6 +146,8 @@ pub struct Finished {
     pub inputs: Vec<Input>,
     /// Sums over the inputs.
     pub totals: Totals,
+    /// Whether all was read that was asked for: no stop ended the sweep early.
+    pub complete: bool,
 }
 
 /// Collapses copies, decides, opens windows, groups and sorts.
@@ -182,6 +184,7 @@ pub fn finish(tally: Tally, pack: &Pack, plan: &Plan) -> io::Result<Finished> {
         activity,
         alerts,
         inputs,
+        complete: !tally.interrupted,
     })
 }
 

@@ -17,7 +17,7 @@ pub use coverage::{Coverage, Day, Gap};
 pub use cronjob::CronJob;
 pub use finding::{Category, Finding, Verdict};
 pub use finish::{Finished, Hit, Plan, finish};
-pub use ledger::{Input, Status, Totals};
+pub use ledger::{INTERRUPTED, Input, Status, Totals};
 pub use observation::{Actor, Evidence, Observation, Record, Seen};
 pub use summary::{GROUP_FIELDS, Group, is_group_field};
 
@@ -35,12 +35,14 @@ pub struct Tally {
     pub coverage: Coverage,
     /// A row per input.
     pub inputs: Vec<Input>,
+    /// Whether a stop left something unread.
+    pub interrupted: bool,
 }
 
 impl Default for Tally {
     fn default() -> Self {
         let observations = Sorter::new(Observation::copy_order, HELD);
-        Tally { observations, coverage: Coverage::default(), inputs: Vec::new() }
+        Tally { observations, coverage: Coverage::default(), inputs: Vec::new(), interrupted: false }
     }
 }
 
@@ -57,5 +59,6 @@ impl Tally {
         self.observations.append(other.observations);
         self.inputs.append(&mut other.inputs);
         self.coverage.merge(other.coverage);
+        self.interrupted |= other.interrupted;
     }
 }

@@ -3,6 +3,7 @@
 mod args;
 mod events;
 mod inspect;
+mod interrupt;
 mod options;
 mod rules;
 mod runbook;
@@ -13,7 +14,7 @@ use std::io::{self, IsTerminal, Write};
 
 use clap::Parser;
 
-use crate::aggregate::{Tally, Totals};
+use crate::aggregate::{Finished, Tally, Totals};
 use crate::case::Case;
 use crate::discover::Found;
 use crate::error::Error;
@@ -36,6 +37,8 @@ pub enum ExitStatus {
     Usage = 2,
     /// Swept, but bytes could not be decoded, or a record could not be decided.
     Damaged = 3,
+    /// A signal ended the sweep; what was read until then is in the reports.
+    Interrupted = 130,
 }
 
 /// Runs the program on a command line.
@@ -61,8 +64,12 @@ pub fn run(arguments: &[OsString]) -> Result<ExitStatus, Error> {
 }
 
 /// Damage outranks nothing but success.
-fn status(totals: &Totals) -> ExitStatus {
-    if totals.partial + totals.failed > 0 { ExitStatus::Damaged } else { ExitStatus::Swept }
+fn status(report: &Finished) -> ExitStatus {
+    match report.totals.partial + report.totals.failed {
+        _ if !report.complete => ExitStatus::Interrupted,
+        0 => ExitStatus::Swept,
+        _ => ExitStatus::Damaged,
+    }
 }
 
 /// Writes to standard output. `kubesweep … | head` has what it wants.
@@ -98,6 +105,7 @@ fn sweep(
         None => Ok(sweep::sweep(found, job, &progress)),
     })??;
     progress.finish();
+    tell_interrupted(&tally, input.quiet);
     if let Some(case) = case {
         let (kept, others) = case.load()?;
         warn_of_others(others, input.quiet);
@@ -111,10 +119,18 @@ fn sweep(
         return Ok(tally);
     }
     let pack = Pack::new(Vec::new(), Tuning::default(), interests);
-    let second = Job { pack, cluster: job.cluster.clone(), ..*job };
+    let second = Job { pack, cluster: job.cluster.clone(), stop: job.stop.clone(), ..*job };
     // Of the same records this pass tells something else; coverage and inputs are those of the first.
-    let acts = sweep::in_threads(input.threads, || sweep::sweep(found, &second, &Silent(stats)))?.observations;
-    Ok(tally.merge(Tally { observations: acts, ..Tally::default() }))
+    let again = sweep::in_threads(input.threads, || sweep::sweep(found, &second, &Silent(stats)))?;
+    let (observations, interrupted) = (again.observations, again.interrupted);
+    Ok(tally.merge(Tally { observations, interrupted, ..Tally::default() }))
+}
+
+/// Says what a signal did, before reports are written.
+fn tell_interrupted(tally: &Tally, quiet: bool) {
+    if tally.interrupted && !quiet {
+        let _ = writeln!(io::stderr(), "interrupted: what was read so far is counted; a second signal ends at once");
+    }
 }
 
 /// A warning that part of a case is not counted.

@@ -32,7 +32,7 @@ pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Err
     let scope = if scan.no_runbook && scan.case.is_none() { Scope::Hits } else { Scope::Runbook };
     let pack = options::pack(&scan.rules, scan.tune.as_deref(), scope)?;
     let (settings, catalogue) = options::runbook(&scan.runbook, &scan.times, &pack.tuning, Only::default())?;
-    let job = options::job(&scan.input, &scan.origin, pack);
+    let job = options::job(&scan.input, &scan.origin, pack)?;
     let job = Job { window: times.kept, ..job };
     warn(&job, times.now, scan.input.quiet);
     let to_stdout = scan.out.as_os_str() == "-";
@@ -82,7 +82,7 @@ fn warn(job: &Job, now: Timestamp, quiet: bool) {
 
 fn verdict(report: &Finished, scan: &Scan) -> ExitStatus {
     let alerted = scan.fail_on.is_some_and(|least| report.alerts.iter().any(|alert| least.is_reached(alert)));
-    if alerted { ExitStatus::Alerted } else { status(&report.totals) }
+    if alerted && report.complete { ExitStatus::Alerted } else { status(report) }
 }
 
 fn facts(arguments: &[OsString], start: Timestamp, status: ExitStatus) -> Run {
@@ -99,5 +99,5 @@ fn write(mut directory: Directory, report: &Report<'_>, rules: &[Rule], run: &Ru
         directory.remove(name)?;
     }
     let hashes = directory.hashes().to_vec();
-    directory.write("run.json", |out| run.write(rules, &report.finished.totals, &hashes, out))
+    directory.write("run.json", |out| run.write(rules, report.finished, &hashes, out))
 }

@@ -112,8 +112,10 @@ pub(super) fn coverage_note(report: &Finished) -> String {
     let first = report.coverage.iter().map(|day| day.first_seen).min();
     let last = report.coverage.iter().map(|day| day.last_seen).max();
     let gaps: usize = report.coverage.iter().map(|day| day.gaps.len()).sum();
+    let read = if report.complete { "the dump" } else { "interrupted; what was read of the dump" };
     match first.zip(last) {
-        Some((first, last)) => format!("the dump covers {first} to {last}, with {} over an hour", plural(gaps, "gap")),
+        Some((first, last)) => format!("{read} covers {first} to {last}, with {} over an hour", plural(gaps, "gap")),
+        None if !report.complete => format!("{read} holds no audit event with a time"),
         None => "the dump holds no audit event with a time".to_owned(),
     }
 }

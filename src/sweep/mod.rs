@@ -1,9 +1,11 @@
 //! All sources, in parallel, into one tally. It alone decides on threads.
 
 mod listen;
+mod piped;
 mod queue;
 mod skim;
 mod source;
+mod stop;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
@@ -21,6 +23,7 @@ use crate::stats::Stats;
 use queue::Queue;
 
 pub use listen::{Listener, Passing, Tap};
+pub use stop::Stop;
 
 /// What a sweep is to do.
 #[derive(Debug)]
@@ -37,6 +40,8 @@ pub struct Job {
     pub cluster: Option<String>,
     /// The platform of all records, whatever they say.
     pub platform: Option<Platform>,
+    /// What ends it early: sources not read to their end are rows that say so.
+    pub stop: Stop,
 }
 
 /// Watches a sweep; called from all threads.
