@@ -141,3 +141,36 @@ fn isolated(source: &Source, job: &Job, watch: Watch<'_>, listening: Listening<'
         Tally { inputs: vec![input], ..Tally::default() }
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::Tuning;
+
+    /// Fails on one source.
+    struct Fails;
+
+    impl Observer for Fails {
+        fn opened(&self, name: &str) {
+            assert_ne!(name, "bad", "a failure of the program");
+        }
+        fn read(&self, _: u64) {}
+        fn closed(&self, _: u64, _: u64) {}
+    }
+
+    #[test]
+    fn a_failure_of_the_program_is_the_row_of_one_source() {
+        let limits = Limits { max_record: 1 << 20, max_bytes: None };
+        let pack = Pack::new(Vec::new(), Tuning::default(), Vec::new());
+        let (window, stop) = (Window::default(), Stop::default());
+        let job = Job { pack, limits, window, validate: false, cluster: None, platform: None, stop };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let source = |name: &str| Source { name: name.into(), path: Some(file.path().to_owned()), bytes: 0 };
+        let found = Found { sources: ["a", "bad", "c"].map(source).to_vec(), unread: Vec::new() };
+        let mut rows = sweep(&found, &job, &Fails).inputs;
+        rows.sort_by(|left, right| left.path.cmp(&right.path));
+        let told: Vec<_> = rows.iter().map(|row| (&*row.path, row.status)).collect();
+        assert_eq!(told, [("a", Status::Skipped), ("bad", Status::Failed), ("c", Status::Skipped)]);
+        assert!(rows[1].error.as_ref().unwrap().contains("report it as a bug"));
+    }
+}

@@ -14,6 +14,7 @@ mod evidence;
 mod interrupt;
 mod laws;
 mod oracle;
+mod output;
 mod readme;
 mod rules;
 mod runbook;
