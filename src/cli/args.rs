@@ -21,7 +21,8 @@ Exit status:
   0  swept; everything could be decoded and decided
   1  swept, and an alert reaches --fail-on
   2  nothing swept: arguments, a path that does not exist, output not writable
-  3  swept, but an input could not be decoded or decided in full";
+  3  swept, but an input could not be decoded or decided in full
+  130  interrupted; what was read is in the reports, marked incomplete";
 
 const MERGE_EXIT_STATUS: &str = "\
 Exit status:

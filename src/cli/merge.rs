@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::args::{Merge, RunbookOptions};
 use super::reports::{self, Begun, Reports};
 use super::{ExitStatus, options, stats, warn_of_tuning};
+use crate::aggregate::Extent;
 use crate::error::Error;
 use crate::partial::{self, Partial, Shard};
 use crate::runbook::{Only, Scope};
@@ -31,8 +32,11 @@ pub(super) fn run(merge: &Merge, begun: Begun<'_>) -> Result<ExitStatus, Error> 
     let missing = partial::check(&partials, &options::about_rules(&pack, times.kept))?;
     tell_missing(&missing, merge)?;
     let reports = Reports::begin(begun, &merge.output, &times, steps, merge.quiet, clock)?;
-    let tally = timed(clock, Stage::Read, || partial::load(&partials))?;
-    reports.finish(tally, &pack, missing.is_empty())
+    let mut tally = timed(clock, Stage::Read, || partial::load(&partials))?;
+    if !missing.is_empty() {
+        tally.extent = Extent::SharesMissing;
+    }
+    reports.finish(tally, &pack)
 }
 
 /// Ends where shares are missing, or warns of it.

@@ -27,7 +27,7 @@ const FLOW: [&str; 17] = [
 ];
 
 /// Crates that live in one file or folder, or in some.
-const HOMES: [(&str, &str); 19] = [
+const HOMES: [(&str, &str); 20] = [
     ("aho_corasick", "rule/literals"),
     ("rusqlite", "case"),
     ("minijinja", "report/html"),
@@ -47,6 +47,7 @@ const HOMES: [(&str, &str); 19] = [
     ("apache_avro", "frame/avro"),
     ("encoding_rs", "decode"),
     ("tempfile", "spill partial"),
+    ("signal_hook", "cli/interrupt"),
 ];
 
 #[test]
