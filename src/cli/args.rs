@@ -30,6 +30,12 @@ Exit status:
   1  a test failed
   2  a rule cannot be read";
 
+const VERIFY_EXIT_STATUS: &str = "\
+Exit status:
+  0  all as written
+  1  something differs, or the sweep was interrupted
+  2  cannot verify: no report directory, or one without run.json";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Sweep dumps, write reports
@@ -48,6 +54,9 @@ pub(super) enum Command {
     /// Print audit events as JSON lines, whatever form they were logged in
     #[command(after_help = EXIT_STATUS)]
     Events(Events),
+    /// Hash reports and inputs again, and say what is not as it was
+    #[command(after_help = VERIFY_EXIT_STATUS)]
+    Verify(Verify),
 }
 
 /// What to read, common to all commands that read dumps.
@@ -353,6 +362,21 @@ pub(super) struct Events {
     /// Print the original bytes of the records instead; needs a filter
     #[arg(long, conflicts_with = "format", help_heading = "Output")]
     pub raw: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// Directory that `scan` wrote its reports to
+    #[arg(value_name = "REPORT_DIR")]
+    pub directory: PathBuf,
+
+    /// Dump to compare with inputs.csv, as it was given to `scan`; repeatable
+    #[arg(long, value_name = "PATH")]
+    pub dump: Vec<PathBuf>,
+
+    /// Threads [default: all cores]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -8,6 +8,7 @@ mod options;
 mod rules;
 mod runbook;
 mod scan;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -31,7 +32,7 @@ use args::{Cli, Command};
 pub enum ExitStatus {
     /// Swept; everything could be decoded and decided.
     Swept = 0,
-    /// Swept, and an alert reaches `--fail-on`; or a rule's test failed.
+    /// Swept, and an alert reaches `--fail-on`; a rule's test failed; something is not as it was written.
     Alerted = 1,
     /// Nothing was swept: arguments, paths, output.
     Usage = 2,
@@ -60,6 +61,7 @@ pub fn run(arguments: &[OsString]) -> Result<ExitStatus, Error> {
         Command::Rules(rules) => rules::run(&rules.action),
         Command::Inspect(inspect) => inspect::run(&inspect),
         Command::Events(events) => events::run(&events),
+        Command::Verify(verify) => verify::run(&verify),
     }
 }
 

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::paths::printable;
 use crate::report::{Directory, FILES, RUNBOOK_FILES, Report, Run, closing};
 use crate::rule::Rule;
-use crate::runbook::{Only, Scope, compute};
+use crate::runbook::{Catalogue, Only, Scope, compute};
 use crate::stats::{Stage, timed};
 use crate::sweep::Job;
 
@@ -58,7 +58,9 @@ pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Err
     let status = verdict(&finished, scan);
     let report = Report { finished: &finished, runbook: runbook.as_ref(), group_by: &scan.group_by };
     timed(clock, Stage::Reports, || match directory {
-        Some(directory) => write(directory, &report, &job.pack.rules, &facts(arguments, start, status)),
+        Some(directory) => {
+            write(directory, &report, &job.pack.rules, &facts(arguments, start, status, &job, &catalogue))
+        }
         None => print(|out| scan.format.write(&finished, out)),
     })?;
     if !scan.input.quiet {
@@ -85,9 +87,11 @@ fn verdict(report: &Finished, scan: &Scan) -> ExitStatus {
     if alerted && report.complete { ExitStatus::Alerted } else { status(report) }
 }
 
-fn facts(arguments: &[OsString], start: Timestamp, status: ExitStatus) -> Run {
+fn facts(arguments: &[OsString], start: Timestamp, status: ExitStatus, job: &Job, catalogue: &Catalogue) -> Run {
     let arguments = arguments.iter().skip(1).map(|argument| printable(argument.as_encoded_bytes())).collect();
-    Run { arguments, start, end: Timestamp::now(), exit_status: status as u8 }
+    let tuning = job.pack.tuning.source().map(|(file, sha256)| (file.to_owned(), sha256.to_owned()));
+    let indicators = catalogue.files.clone();
+    Run { arguments, start, end: Timestamp::now(), exit_status: status as u8, tuning, indicators }
 }
 
 fn write(mut directory: Directory, report: &Report<'_>, rules: &[Rule], run: &Run) -> Result<(), Error> {

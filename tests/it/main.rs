@@ -19,6 +19,7 @@ mod readme;
 mod rules;
 mod runbook;
 mod tidy;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

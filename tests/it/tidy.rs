@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::root;
 
 /// Modules in the order data flows; a module may name those before it, and these from anywhere.
-const FLOW: [&str; 16] = [
+const FLOW: [&str; 17] = [
     "discover",
     "decode",
     "frame",
@@ -21,6 +21,7 @@ const FLOW: [&str; 16] = [
     "runbook",
     "report",
     "events",
+    "verify",
     "progress",
     "cli",
 ];
