@@ -21,6 +21,7 @@
 //! - [`aggregate`] keeps observations; only its `finish` counts.
 //! - [`case`] is where observations live between runs.
 //! - [`runbook`] says what they mean: the three steps, the indicators, the verdict.
+//! - [`redact`] masks secrets in finished results.
 //! - [`report`] prints; it computes no new fact.
 //! - [`events`] prints what passes by, instead of counting hits.
 //! - [`verify`] compares reports and dump with what the reports say of them.
@@ -70,6 +71,8 @@ pub mod aggregate;
 pub mod case;
 
 pub mod runbook;
+
+pub mod redact;
 
 pub mod report;
 

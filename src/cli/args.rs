@@ -105,6 +105,7 @@ pub(super) struct Origin {
     pub platform: Option<Platform>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "arguments as typed")]
 #[derive(Debug, Args)]
 pub(super) struct Scan {
     /// Files or directories of audit logs; `-` is standard input
@@ -142,6 +143,11 @@ pub(super) struct Scan {
     /// Overwrite the reports in a directory that is not empty
     #[arg(long, help_heading = "Output")]
     pub force: bool,
+
+    /// Mask secrets: values of environment variables, tokens, keys, passwords
+    /// and last-applied annotations
+    #[arg(long, help_heading = "Output")]
+    pub redact: bool,
 
     /// Keys of summary.csv
     #[arg(
@@ -271,6 +277,11 @@ pub(super) struct Runbook {
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     pub format: RunbookFormat,
 
+    /// Mask secrets: values of environment variables, tokens, keys, passwords
+    /// and last-applied annotations
+    #[arg(long, help_heading = "Output")]
+    pub redact: bool,
+
     /// Overwrite the files in a directory that is not empty
     #[arg(long, help_heading = "Output")]
     pub force: bool,
@@ -359,8 +370,13 @@ pub(super) struct Events {
     #[arg(long, value_enum, default_value = "jsonl", help_heading = "Output")]
     pub format: EventFormat,
 
+    /// Mask secrets: values of environment variables, data of Secrets,
+    /// tokens, keys, passwords and last-applied annotations
+    #[arg(long, help_heading = "Output")]
+    pub redact: bool,
+
     /// Print the original bytes of the records instead; needs a filter
-    #[arg(long, conflicts_with = "format", help_heading = "Output")]
+    #[arg(long, conflicts_with_all = ["format", "redact"], help_heading = "Output")]
     pub raw: bool,
 }
 

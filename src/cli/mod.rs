@@ -20,8 +20,9 @@ use crate::case::Case;
 use crate::discover::Found;
 use crate::error::Error;
 use crate::progress::Progress;
+use crate::redact::Redactor;
 use crate::rule::{Pack, Tuning};
-use crate::runbook as steps;
+use crate::runbook::{self as steps, Runbook};
 use crate::stats::Stats;
 use crate::sweep::{self, Job, Observer};
 use args::{Cli, Command};
@@ -126,6 +127,22 @@ fn sweep(
     let again = sweep::in_threads(input.threads, || sweep::sweep(found, &second, &Silent(stats)))?;
     let (observations, interrupted) = (again.observations, again.interrupted);
     Ok(tally.merge(Tally { observations, interrupted, ..Tally::default() }))
+}
+
+/// What `--redact` leaves, if it was asked for.
+fn redacted(
+    finished: Finished,
+    runbook: Option<Runbook>,
+    is_asked: bool,
+) -> Result<(Finished, Option<Runbook>), Error> {
+    if !is_asked {
+        return Ok((finished, runbook));
+    }
+    redactor()?.results(finished, runbook).map_err(Error::Temporary)
+}
+
+fn redactor() -> Result<Redactor, Error> {
+    Redactor::new().map_err(|error| Error::Usage(format!("--redact: {error}")))
 }
 
 /// Says what a signal did, before reports are written.

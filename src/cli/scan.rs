@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 
 use super::args::Scan;
-use super::{ExitStatus, options, print, print_stats, stats, status, sweep, warn_if_nothing};
+use super::{ExitStatus, options, print, print_stats, redacted, stats, status, sweep, warn_if_nothing};
 use crate::aggregate::{Finished, finish};
 use crate::case::Asked;
 use crate::discover::discover;
@@ -55,6 +55,7 @@ pub(super) fn run(scan: &Scan, arguments: &[OsString]) -> Result<ExitStatus, Err
         let (finished, runbook) = timed(clock, Stage::Runbook, steps)?;
         (finished, Some(runbook))
     };
+    let (finished, runbook) = redacted(finished, runbook, scan.redact)?;
     let status = verdict(&finished, scan);
     let report = Report { finished: &finished, runbook: runbook.as_ref(), group_by: &scan.group_by };
     timed(clock, Stage::Reports, || match directory {

@@ -16,6 +16,7 @@ mod laws;
 mod oracle;
 mod output;
 mod readme;
+mod redact;
 mod rules;
 mod runbook;
 mod tidy;

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::root;
 
 /// Modules in the order data flows; a module may name those before it, and these from anywhere.
-const FLOW: [&str; 17] = [
+const FLOW: [&str; 18] = [
     "discover",
     "decode",
     "frame",
@@ -19,6 +19,7 @@ const FLOW: [&str; 17] = [
     "case",
     "sweep",
     "runbook",
+    "redact",
     "report",
     "events",
     "verify",
