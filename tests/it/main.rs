@@ -19,6 +19,7 @@ mod readme;
 mod redact;
 mod rules;
 mod runbook;
+mod same;
 mod tidy;
 mod verify;
 
