@@ -39,6 +39,12 @@ Exit status:
   1  a test failed
   2  a rule cannot be read";
 
+const VERIFY_EXIT_STATUS: &str = "\
+Exit status:
+  0  all as written
+  1  something differs, or the sweep was interrupted
+  2  cannot verify: no report directory, or one without run.json";
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Sweep dumps, write reports
@@ -60,6 +66,9 @@ pub(super) enum Command {
     /// Print audit events as JSON lines, whatever form they were logged in
     #[command(after_help = EXIT_STATUS)]
     Events(Events),
+    /// Hash reports and inputs again, and say what is not as it was
+    #[command(after_help = VERIFY_EXIT_STATUS)]
+    Verify(Verify),
 }
 
 /// What to read, common to all commands that read dumps.
@@ -108,6 +117,7 @@ pub(super) struct Origin {
     pub platform: Option<Platform>,
 }
 
+#[expect(clippy::struct_excessive_bools, reason = "arguments as typed")]
 #[derive(Debug, Args)]
 pub(super) struct Scan {
     /// Files or directories of audit logs; `-` is standard input
@@ -224,6 +234,11 @@ pub(super) struct Output {
     #[arg(long, help_heading = "Output")]
     pub force: bool,
 
+    /// Mask secrets: values of environment variables, tokens, keys, passwords
+    /// and last-applied annotations
+    #[arg(long, help_heading = "Output")]
+    pub redact: bool,
+
     /// Keys of summary.csv
     #[arg(
         long,
@@ -338,6 +353,11 @@ pub(super) struct Runbook {
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     pub format: RunbookFormat,
 
+    /// Mask secrets: values of environment variables, tokens, keys, passwords
+    /// and last-applied annotations
+    #[arg(long, help_heading = "Output")]
+    pub redact: bool,
+
     /// Overwrite the files in a directory that is not empty
     #[arg(long, help_heading = "Output")]
     pub force: bool,
@@ -426,9 +446,29 @@ pub(super) struct Events {
     #[arg(long, value_enum, default_value = "jsonl", help_heading = "Output")]
     pub format: EventFormat,
 
+    /// Mask secrets: values of environment variables, data of Secrets,
+    /// tokens, keys, passwords and last-applied annotations
+    #[arg(long, help_heading = "Output")]
+    pub redact: bool,
+
     /// Print the original bytes of the records instead; needs a filter
-    #[arg(long, conflicts_with = "format", help_heading = "Output")]
+    #[arg(long, conflicts_with_all = ["format", "redact"], help_heading = "Output")]
     pub raw: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// Directory that `scan` wrote its reports to
+    #[arg(value_name = "REPORT_DIR")]
+    pub directory: PathBuf,
+
+    /// Dump to compare with inputs.csv, as it was given to `scan`; repeatable
+    #[arg(long, value_name = "PATH")]
+    pub dump: Vec<PathBuf>,
+
+    /// Threads [default: all cores]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -13,13 +13,16 @@ fn the_readme_prints_what_is_printed() {
     for part in parts {
         let (block, text) = part.split_once("```").unwrap();
         real += "```console\n";
+        // Commands of one block see each other's report.
+        let temporary = tempfile::tempdir().unwrap();
+        let place = temporary.path().join("report");
         for command in block.split("$ ").skip(1) {
             let line = command.lines().next().unwrap();
             commands += 1;
             real += "$ ";
             real += line;
             real += "\n";
-            real += &printed(line);
+            real += &printed(line, place.to_str().unwrap());
         }
         real += "```";
         real += text;
@@ -32,12 +35,9 @@ fn the_readme_prints_what_is_printed() {
     }
 }
 
-fn printed(line: &str) -> String {
-    let temporary = tempfile::tempdir().unwrap();
-    let out = temporary.path().join("report");
+fn printed(line: &str, place: &str) -> String {
     let arguments = line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("kubesweep "));
     let arguments = arguments.unwrap_or_else(|| panic!("not a kubesweep command: {line}"));
-    let place = out.to_str().unwrap();
     let words: Vec<&str> =
         arguments.split_whitespace().map(|word| if word == "report" { place } else { word }).collect();
     let run = kubesweep(root(), &words);
