@@ -117,7 +117,6 @@ pub(super) struct Origin {
     pub platform: Option<Platform>,
 }
 
-#[expect(clippy::struct_excessive_bools, reason = "arguments as typed")]
 #[derive(Debug, Args)]
 pub(super) struct Scan {
     /// Files or directories of audit logs; `-` is standard input
