@@ -33,7 +33,7 @@
 //! # Invariants
 //!
 //! 1. Nothing is lost quietly: every record ends in exactly one counter, `records = events + not_audit + malformed`.
-//! 2. Reports are a function of input bytes and options: not of threads, walk order, hash seed, clock or locale.
+//! 2. Reports are a function of input bytes and options: not of threads, shares, walk order, hash seed, clock or locale.
 //! 3. Memory is bounded by threads × largest record, a fixed buffer for sorting, and by alerts, groups, inputs, CronJobs
 //!    and writes on them; never by the size of the input or the number of hits.
 //! 4. One bad source cannot end the run, hide another, or turn the exit status to success.

@@ -119,7 +119,8 @@ pub(super) struct Origin {
 
 #[derive(Debug, Args)]
 pub(super) struct Scan {
-    /// Files or directories of audit logs; `-` is standard input
+    /// Files or directories of audit logs; `-` is standard input, a stream or a
+    /// tar of files
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
@@ -301,7 +302,8 @@ pub(super) struct RunbookOptions {
 
 #[derive(Debug, Args)]
 pub(super) struct Runbook {
-    /// Files or directories of audit logs; `-` is standard input
+    /// Files or directories of audit logs; `-` is standard input, a stream or a
+    /// tar of files
     #[arg(required_unless_present = "case", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
@@ -373,7 +375,8 @@ pub(super) enum RunbookFormat {
 
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
-    /// Files or directories of audit logs; `-` is standard input
+    /// Files or directories of audit logs; `-` is standard input, a stream or a
+    /// tar of files
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
@@ -390,7 +393,8 @@ pub(super) struct Inspect {
 
 #[derive(Debug, Args)]
 pub(super) struct Events {
-    /// Files or directories of audit logs; `-` is standard input
+    /// Files or directories of audit logs; `-` is standard input, a stream or a
+    /// tar of files
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 

@@ -13,16 +13,15 @@ fn the_readme_prints_what_is_printed() {
     for part in parts {
         let (block, text) = part.split_once("```").unwrap();
         real += "```console\n";
-        // Commands of one block see each other's report.
+        // The commands of a block see what those before them left.
         let temporary = tempfile::tempdir().unwrap();
-        let place = temporary.path().join("report");
         for command in block.split("$ ").skip(1) {
             let line = command.lines().next().unwrap();
             commands += 1;
             real += "$ ";
             real += line;
             real += "\n";
-            real += &printed(line, place.to_str().unwrap());
+            real += &printed(temporary.path(), line);
         }
         real += "```";
         real += text;
@@ -35,13 +34,15 @@ fn the_readme_prints_what_is_printed() {
     }
 }
 
-fn printed(line: &str, place: &str) -> String {
+fn printed(temporary: &std::path::Path, line: &str) -> String {
     let arguments = line.strip_prefix("cargo run --release -- ").or_else(|| line.strip_prefix("kubesweep "));
     let arguments = arguments.unwrap_or_else(|| panic!("not a kubesweep command: {line}"));
-    let words: Vec<&str> =
-        arguments.split_whitespace().map(|word| if word == "report" { place } else { word }).collect();
+    let place = |word: &str| temporary.join(word).to_str().unwrap().to_owned();
+    let is_output = |word: &str| word == "report" || word.ends_with(".partial");
+    let words: Vec<String> =
+        arguments.split_whitespace().map(|word| if is_output(word) { place(word) } else { word.to_owned() }).collect();
     let run = kubesweep(root(), &words);
-    (run.stdout + &run.stderr).replace(place, "report")
+    (run.stdout + &run.stderr).replace(&place(""), "")
 }
 
 #[test]
