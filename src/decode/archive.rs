@@ -103,13 +103,10 @@ impl Read for Part<'_> {
         }
         let room = self.left.map_or(out.len(), |left| usize::try_from(left).unwrap_or(usize::MAX).min(out.len()));
         match self.inner.read(&mut out[..room]) {
-            Ok(0) if room > 0 => match self.left {
-                None => Ok(0),
-                Some(_) => {
-                    let what = "the archive ends inside the member".to_owned();
-                    Err(self.stop(Damage { what, at: self.given, text_start: u64::MAX }))
-                }
-            },
+            Ok(0) if room > 0 && self.left.is_some() => {
+                let what = "the archive ends inside the member".to_owned();
+                Err(self.stop(Damage { what, at: self.given, text_start: u64::MAX }))
+            }
             Ok(count) => {
                 self.given += count as u64;
                 self.left = self.left.map(|left| left - count as u64);

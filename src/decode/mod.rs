@@ -112,8 +112,8 @@ pub trait Visitor {
         let _ = (member, damage);
     }
     /// The name of the source, if it has one: it may say what its bytes were before they were damaged.
-    fn name(&self) -> &str {
-        ""
+    fn name(&self) -> String {
+        String::new()
     }
 }
 
@@ -161,8 +161,8 @@ struct Place {
 }
 
 impl Place {
-    fn named(name: &str) -> Place {
-        Place { member: None, name: name.to_owned(), container: String::new(), layers: 0 }
+    fn named(name: String) -> Place {
+        Place { member: None, name, container: String::new(), layers: 0 }
     }
 
     fn inside(&self, container: &str) -> Place {

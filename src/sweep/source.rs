@@ -182,8 +182,8 @@ impl Visitor for Reading<'_> {
         self.damaged.push(Stretch::Whole(member.to_owned()));
     }
 
-    fn name(&self) -> &str {
-        &self.name
+    fn name(&self) -> String {
+        self.name.to_string()
     }
 }
 
