@@ -66,9 +66,14 @@ impl<R: Read> Members<R> {
     fn skip(&mut self, input: Window<R>) -> io::Result<()> {
         let (at, unit) = (input.offset(), self.codec.unit());
         match (self.skip_to_header(input)?, self.number) {
-            (_, 0) => Err(self.damage(format!("bytes in front of any {unit}"), at)),
-            (true, _) => Ok(()),
-            (false, number) => Err(self.damage(format!("bytes behind {unit} {number} that are no {unit}"), at)),
+            (true, 1..) => Ok(()),
+            (_, number) => {
+                let what = match number {
+                    0 => format!("bytes in front of any {unit}"),
+                    _ => format!("bytes behind {unit} {number} that are no {unit}"),
+                };
+                Err(Damage { what, at, text_start: self.text }.into())
+            }
         }
     }
 
@@ -97,10 +102,6 @@ impl<R: Read> Members<R> {
         }
     }
 
-    fn damage(&self, what: String, at: u64) -> io::Error {
-        Damage { what, at, text_start: self.text_start }.into()
-    }
-
     fn recover(&mut self, mut input: Window<R>, error: &io::Error) -> io::Error {
         let failed_at = input.offset();
         // Headers that start nothing would be tried again and again, each over the bytes of the next ones.
@@ -111,9 +112,9 @@ impl<R: Read> Members<R> {
         // A decoder that fails may have consumed nothing.
         let at_header = input.offset() == self.member_start;
         input.consume(usize::from(at_header));
-        let damage = self.damage(self.describe(error), failed_at);
+        let damage = Damage { what: self.describe(error), at: failed_at, text_start: self.text_start };
         // What lies between is part of the unit that failed, so it is not reported a second time.
-        self.skip_to_header(input).err().unwrap_or(damage)
+        self.skip_to_header(input).err().unwrap_or(damage.into())
     }
 
     fn describe(&self, error: &io::Error) -> String {

@@ -66,6 +66,9 @@ const MAGIC: [(&[u8], Kind); 17] = [
     (b"ElfFile\0", Kind::Unsupported("evtx")),
 ];
 
+/// So many zero bytes are a hole, not content.
+const ZEROS: usize = 16;
+
 /// First lines of YAML as `gcloud logging read` prints it when no format is asked for, and as kubectl does.
 const YAML: [&[u8]; 4] = [b"---\n", b"---\r\n", b"insertId: ", b"apiVersion: audit.k8s.io"];
 
@@ -95,7 +98,7 @@ const ENDINGS: [(&str, Kind, &str); 16] = [
 pub(super) fn kind(head: &[u8], name: &str) -> Kind {
     let kind = kind_of(head);
     match promised(name) {
-        Some((_, promised, _)) if kind == Kind::Binary || kind == Kind::Text && !is_text(head) => *promised,
+        Some((_, promised, _)) if kind == Kind::Binary || kind == Kind::Text && !is_text(head, *promised) => *promised,
         _ => kind,
     }
 }
@@ -111,10 +114,11 @@ pub(super) fn name_inside(name: &str) -> String {
     format!("{}{rest}", &name[..name.len() - ending.len()])
 }
 
-/// Whether these bytes are UTF-8, a last character that is cut aside, and something else than zeros.
-fn is_text(head: &[u8]) -> bool {
+/// Whether these bytes are UTF-8, a last character that is cut aside; neither all zeros, nor the cut magic of a kind.
+fn is_text(head: &[u8], kind: Kind) -> bool {
     let is_utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
-    is_utf8 && head.iter().any(|&byte| byte != 0)
+    let is_magic = MAGIC.iter().any(|(magic, of)| *of == kind && magic.starts_with(head));
+    is_utf8 && !is_magic && head.iter().any(|&byte| byte != 0)
 }
 
 fn kind_of(head: &[u8]) -> Kind {
@@ -135,11 +139,14 @@ fn kind_of(head: &[u8]) -> Kind {
     if YAML.iter().any(|first| text.starts_with(first)) {
         return Kind::Unsupported("yaml");
     }
-    // A log that was truncated in place starts with zeros, and single control bytes stand in many a log.
+    // A log that was truncated in place starts with zeros, a crash leaves blocks of them, and single control bytes stand
+    // in many a log.
     let text = &text[text.iter().position(|&byte| byte != 0).unwrap_or(text.len())..];
     let is_control = |byte: &&u8| **byte < 32 && !matches!(byte, b'\t' | b'\n' | b'\r' | 27);
     let controls = text.iter().filter(is_control).count();
-    if controls * 20 > text.len() { Kind::Binary } else { Kind::Text }
+    let runs = text.chunk_by(|left, right| left == right);
+    let zeros: usize = runs.filter(|run| run[0] == 0 && run.len() >= ZEROS).map(<[u8]>::len).sum();
+    if (controls - zeros) * 20 > text.len() - zeros { Kind::Binary } else { Kind::Text }
 }
 
 /// Whether these 512 bytes are a tar header: the checksum holds (POSIX ustar, GNU and the older V7 form alike).

@@ -87,7 +87,11 @@ impl Walker<'_> {
         }
         let content = match members {
             0 => Content::Failed(problem),
-            _ => Content::Archive(members, Some(format!("{problem}; members were found without its directory"))),
+            _ => {
+                let end = input.offset();
+                let problem = format!("{problem}; members were found without its directory, up to byte {end}");
+                Content::Archive(members, Some(problem))
+            }
         };
         self.emit(place, content);
     }

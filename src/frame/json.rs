@@ -480,7 +480,10 @@ impl<'r, 's> Documents<'r, 's> {
             self.line_start = false;
             return self.input.pass_line(self.sink);
         }
-        let end = resync::event_in_text(&self.input.available()[..end]).unwrap_or(end);
+        let line = &self.input.available()[..end];
+        // Where one byte stands between two documents it was a newline, or a comma.
+        let is_joint = !self.line_start && line.get(1) == Some(&b'{');
+        let end = if is_joint { 1 } else { resync::event_in_text(line).unwrap_or(end) };
         let line = &self.input.available()[..end];
         let trailer = !self.line_start && line.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_whitespace());
         if !trailer {

@@ -11,6 +11,7 @@ mod damage;
 mod dump;
 mod events;
 mod evidence;
+mod faults;
 mod laws;
 mod oracle;
 mod readme;
