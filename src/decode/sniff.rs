@@ -146,7 +146,17 @@ fn kind_of(head: &[u8]) -> Kind {
     let controls = text.iter().filter(is_control).count();
     let runs = text.chunk_by(|left, right| left == right);
     let zeros: usize = runs.filter(|run| run[0] == 0 && run.len() >= ZEROS).map(<[u8]>::len).sum();
-    if (controls - zeros) * 20 > text.len() - zeros { Kind::Binary } else { Kind::Text }
+    match (controls - zeros) * 20 > text.len() - zeros {
+        // Firehose names no ending: gzip is known with a byte of its magic lost, and where nothing else is left.
+        true if is_nearly_gzip(head) => Kind::Gzip,
+        true => Kind::Binary,
+        false => Kind::Text,
+    }
+}
+
+fn is_nearly_gzip(head: &[u8]) -> bool {
+    let magic = b"\x1f\x8b\x08";
+    magic.starts_with(head) || head.iter().zip(magic).filter(|(is, was)| is == was).count() == 2
 }
 
 /// Whether these 512 bytes are a tar header: the checksum holds (POSIX ustar, GNU and the older V7 form alike).

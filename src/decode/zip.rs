@@ -85,13 +85,14 @@ impl Walker<'_> {
                 }
             }
         }
-        let content = match members {
-            0 => Content::Failed(problem),
-            _ => {
-                let end = input.offset();
-                let problem = format!("{problem}; members were found without its directory, up to byte {end}");
-                Content::Archive(members, Some(problem))
-            }
+        let content = if members == 0 {
+            Content::Failed(problem)
+        } else {
+            let end = input.offset();
+            Content::Archive(
+                members,
+                Some(format!("{problem}; members were found without its directory, up to byte {end}")),
+            )
         };
         self.emit(place, content);
     }

@@ -89,8 +89,8 @@ impl<'r> Blocks<'r> {
                 Ok(Frame { size, .. }) if size > self.max_block as u64 => {
                     return Err("a block is damaged, or larger than --max-record");
                 }
-                Ok(Frame { count, start, size }) => {
-                    let end = start + usize::try_from(size).unwrap_or(usize::MAX);
+                Ok(frame) => {
+                    let (count, end) = (frame.count, frame.end());
                     match bytes.get(end..end + MARKER) {
                         Some(marker) if marker == self.marker() => {
                             self.ready.extend_from_slice(&bytes[..end + MARKER]);
@@ -109,37 +109,51 @@ impl<'r> Blocks<'r> {
         }
     }
 
-    /// Passes what stands before the next marker, and makes of it the block that it claims to be: where only the
-    /// marker or the end is lost, its records are not.
+    /// Passes what stands before the next marker, and makes of it the block that it claims to be: where only its end is
+    /// lost, its records are not. A sound block that ends with that marker stays.
     fn damaged_block(&mut self) -> bool {
-        let frame = block_frame(self.input.available()).ok().filter(|frame| frame.size <= self.max_block as u64);
-        let mut data = Vec::new();
-        let wanted = frame.as_ref().map_or(0, |frame| frame.start + usize::try_from(frame.size).unwrap_or(0));
+        let found = self.find_marker();
+        let bytes = self.input.available();
+        let end = found.unwrap_or(bytes.len());
+        let frame = block_frame(bytes).ok().filter(|frame| frame.count > 0 && frame.start < end);
+        let claimed = frame.as_ref().map_or(end, |frame| frame.end().min(end));
+        let sound = found.and_then(|found| sound_before(bytes, claimed + MARKER, found));
+        let records = |frame: Frame| Some((frame.count, bytes.get(frame.start..claimed.min(sound.unwrap_or(end)))?));
+        if let Some((count, records)) = frame.and_then(records) {
+            self.ready.extend(varint(count));
+            self.ready.extend(varint(records.len() as u64));
+            self.ready.extend_from_slice(records);
+            self.ready.extend_from_slice(&self.header[self.header.len() - MARKER..]);
+        }
+        self.input.consume(sound.unwrap_or(if found.is_some() { end + MARKER } else { end }));
+        !self.ready.is_empty()
+    }
+
+    /// Where the next marker is among the bytes at hand; what goes too far beyond a block is passed.
+    fn find_marker(&mut self) -> Option<usize> {
+        let mut searched = 0;
         loop {
             let bytes = self.input.available();
-            let found = memmem::find(bytes, self.marker());
-            let count = found.unwrap_or(bytes.len().saturating_sub(MARKER - 1));
-            data.extend_from_slice(&bytes[..count.min(wanted - data.len())]);
-            self.input.consume(count + if found.is_some() { MARKER } else { 0 });
-            if found.is_some() {
-                break;
+            if let Some(found) = memmem::find(&bytes[searched..], self.marker()) {
+                return Some(searched + found);
+            }
+            searched = bytes.len().saturating_sub(MARKER - 1);
+            if searched > self.max_block {
+                self.input.consume(searched);
+                searched = 0;
             }
             if !extend(&mut self.input, &mut self.damages) {
-                let rest = self.input.available();
-                data.extend_from_slice(&rest[..rest.len().min(wanted - data.len())]);
-                let rest = rest.len();
-                self.input.consume(rest);
-                break;
+                return None;
             }
         }
-        let Some(frame) = frame.filter(|frame| frame.count > 0 && data.len() > frame.start) else { return false };
-        let records = &data[frame.start..];
-        self.ready.extend(varint(frame.count));
-        self.ready.extend(varint(records.len() as u64));
-        self.ready.extend_from_slice(records);
-        self.ready.extend_from_slice(&self.header[self.header.len() - MARKER..]);
-        true
     }
+}
+
+/// Where a block begins that ends at the marker found: where the damaged one claims to end, or else anywhere.
+fn sound_before(bytes: &[u8], claimed: usize, found: usize) -> Option<usize> {
+    let fits =
+        |at: &usize| block_frame(&bytes[*at..found]).is_ok_and(|frame| frame.count > 0 && frame.end() == found - at);
+    std::iter::once(claimed).filter(|claimed| *claimed < found).chain(1..found).find(fits)
 }
 
 impl Read for Blocks<'_> {
@@ -184,6 +198,12 @@ struct Frame {
     /// Where the records begin.
     start: usize,
     size: u64,
+}
+
+impl Frame {
+    fn end(&self) -> usize {
+        self.start.saturating_add(usize::try_from(self.size).unwrap_or(usize::MAX))
+    }
 }
 
 fn block_frame(bytes: &[u8]) -> Result<Frame, Short> {

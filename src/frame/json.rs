@@ -428,7 +428,9 @@ impl<'r, 's> Documents<'r, 's> {
     fn give_broken(&mut self, head: &Head, around: Option<&Around>, end: usize) -> bool {
         let text = self.input.available()[..end].trim_ascii_end();
         self.wasted += (self.input.available().len() - end) as u64;
-        let swallowed = memmem::find(&text[1.min(text.len())..], EVENT_START).is_some();
+        let like_it = resync::signature(text);
+        let begins_anew = |start: &[u8]| memmem::find(&text[1.min(text.len())..], start).is_some();
+        let swallowed = begins_anew(EVENT_START) || like_it.len() > 2 && begins_anew(like_it);
         emit(self.sink, head, around, Body::Broken(text));
         if swallowed {
             let at = self.input.offset();
