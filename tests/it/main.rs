@@ -11,6 +11,7 @@ mod damage;
 mod dump;
 mod events;
 mod evidence;
+mod faults;
 mod interrupt;
 mod laws;
 mod oracle;
