@@ -152,6 +152,41 @@ fn what_damage_leaves_is_found_and_what_it_takes_is_told() {
     assert!(problems.is_empty(), "{} of {}\n{}", problems.len(), files.len(), problems.join("\n"));
 }
 
+#[test]
+fn hits_from_bytes_with_a_wrong_checksum_are_damaged() {
+    let carrier = |name: &str| CARRIERS.iter().find(|carrier| carrier.name == name).unwrap();
+    let content = |name, case| bytes(&units(carrier(name), case));
+    let here = tempfile::tempdir().unwrap();
+    let mut files = 0;
+    for (number, (name, mut bytes, from_end)) in [
+        ("a.log.gz", gzip(&content("lines.log", 1)), 8),
+        ("length.log.gz", gzip(&content("lines.log", 2)), 1),
+        ("a.tgz", gzip(&content("logs.tar", 3)), 8),
+        ("a.tar.bz2", bzip2(&content("logs.tar", 4)), 2),
+        ("a.avro.gz", gzip(&content("capture.avro", 5)), 8),
+        ("a.log.bz2", bzip2(&content("lines.log", 7)), 2),
+        ("a.zip.gz", gzip(&content("logs.zip", 8)), 8),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let at = bytes.len() - from_end;
+        bytes[at] ^= 0x10;
+        fs::write(here.path().join(format!("{number}-{name}")), bytes).unwrap();
+        files += 1;
+    }
+    let (_kept, out, _) = scan(&[here.path().to_owned()], &["--no-runbook"]);
+    let (found, told) = (found(&out), told(&out));
+    for (name, errors) in &told {
+        let hits = found.get(name).cloned().unwrap_or_default();
+        assert!(errors.iter().any(|error| error.starts_with("partial")), "{name}: {errors:?}");
+        // Members of a zip have checksums of their own.
+        let damaged = !name.contains(".zip");
+        assert!(hits.len() == 10 && hits.values().all(|is| *is == damaged), "{name}: {hits:?} {errors:?}");
+    }
+    assert_eq!(told.len(), files);
+}
+
 /// Ids of hits by file, and whether they are marked as damaged.
 fn found(out: &std::path::Path) -> BTreeMap<String, BTreeMap<String, bool>> {
     let mut found: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
