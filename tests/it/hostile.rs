@@ -170,16 +170,19 @@ fn bombs_cost_no_memory_and_end_with_max_bytes() {
     for _ in 0..256 {
         zip.write_all(&zeros).unwrap();
     }
-    for (name, bytes) in [
-        ("bomb.gz", members.clone()),
-        ("bomb.gz.gz", gzip(&members)),
-        ("name.tar.gz", long_name),
-        ("bomb.zip", zip.finish().unwrap().into_inner()),
+    for (name, bytes, word) in [
+        ("bomb.gz", members.clone(), "--max-bytes"),
+        ("bomb.gz.gz", gzip(&members), "--max-bytes"),
+        ("name.tar.gz", long_name, "which no name has"),
+        ("bomb.zip", zip.finish().unwrap().into_inner(), "--max-bytes"),
     ] {
         fs::write(here.path().join(name), bytes).unwrap();
         // What it takes without a bomb, and some tens of megabytes.
         let (exit, told) = in_memory(&here.path().join(name), 200_000, "--max-bytes 4MiB");
-        assert!(exit == 3 && told.iter().any(|row| row.contains("partial")), "{name}: {exit} {told:?}");
+        assert!(
+            exit == 3 && told.iter().any(|row| row.contains("partial") && row.contains(word)),
+            "{name}: {exit} {told:?}"
+        );
     }
     let sparse = here.path().join("sparse.log");
     fs::File::create(&sparse).unwrap().set_len(1 << 30).unwrap();
