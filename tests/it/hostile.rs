@@ -108,7 +108,7 @@ fn files_may_vanish_grow_or_be_closed_to_us() {
     for name in ["gone.log", "grows.log", "other.log", "secret.log"] {
         fs::write(here.path().join(name), format!("{}\n", event(name))).unwrap();
     }
-    fs::set_permissions(here.path().join("secret.log"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(here.path().join("secret.log"), fs::Permissions::from_mode(0o000)).unwrap();
     let may_read = fs::File::open(here.path().join("secret.log")).is_ok();
     let pack = Pack::new(load(&["builtin:cronjob".to_owned()]).unwrap(), Tuning::default(), Vec::new());
     let limits = Limits { max_record: 1 << 20, max_bytes: None };
