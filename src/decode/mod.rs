@@ -1,4 +1,4 @@
-//! Bytes of a source → streams of text, through compression and archives, found by magic bytes alone.
+//! Bytes of a source → streams of text, through compression and archives, found by magic bytes; by name where those are destroyed.
 //!
 //! Everything is streamed; nothing is ever unpacked to disk. A zip is the exception in memory: its directory
 //! stands at its end, so one that lies inside another container is held whole, up to the record limit.

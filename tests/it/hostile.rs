@@ -3,8 +3,16 @@
 use std::fs;
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use kubesweep::aggregate::Status;
+use kubesweep::decode::Limits;
+use kubesweep::discover::{Window, discover};
+use kubesweep::rule::{Pack, Tuning, load};
+use kubesweep::sweep::{Job, Observer, in_threads, sweep as sweep_all};
 
 use serde_json::{Value, json};
 
@@ -71,6 +79,55 @@ fn entries_of_any_kind_are_rows_and_end_nothing() {
     );
 }
 
+/// Changes files while they are swept: before they are opened, and while they are read.
+struct Meddler<'d> {
+    dump: &'d Path,
+    grown: AtomicBool,
+}
+
+impl Observer for Meddler<'_> {
+    fn opened(&self, name: &str) {
+        if name == "gone.log" {
+            fs::remove_file(self.dump.join(name)).unwrap();
+        }
+    }
+
+    fn read(&self, _: u64) {
+        if !self.grown.swap(true, Ordering::Relaxed) {
+            let mut file = fs::OpenOptions::new().append(true).open(self.dump.join("grows.log")).unwrap();
+            writeln!(file, "{}", event("later")).unwrap();
+        }
+    }
+
+    fn closed(&self, _: u64, _: u64) {}
+}
+
+#[test]
+fn files_may_vanish_grow_or_be_closed_to_us() {
+    let here = tempfile::tempdir().unwrap();
+    for name in ["gone.log", "grows.log", "other.log", "secret.log"] {
+        fs::write(here.path().join(name), format!("{}\n", event(name))).unwrap();
+    }
+    fs::set_permissions(here.path().join("secret.log"), fs::Permissions::from_mode(0o000)).unwrap();
+    let may_read = fs::File::open(here.path().join("secret.log")).is_ok();
+    let pack = Pack::new(load(&["builtin:cronjob".to_owned()]).unwrap(), Tuning::default(), Vec::new());
+    let limits = Limits { max_record: 1 << 20, max_bytes: None };
+    let job = Job { pack, limits, window: Window::default(), validate: false, cluster: None, platform: None };
+    let found = discover(&[here.path().to_owned()], &[]).unwrap();
+    let meddler = Meddler { dump: here.path(), grown: AtomicBool::new(false) };
+    let tally = in_threads(Some(1), || sweep_all(&found, &job, &meddler)).unwrap();
+    let mut told: Vec<_> = tally.inputs.iter().map(|input| (&*input.path, input.status, input.events)).collect();
+    told.sort();
+    let secret = if may_read { Status::Ok } else { Status::Failed };
+    let expected = [
+        ("gone.log", Status::Failed, 0),
+        ("grows.log", Status::Ok, 2),
+        ("other.log", Status::Ok, 1),
+        ("secret.log", secret, u64::from(may_read)),
+    ];
+    assert_eq!(told, expected);
+}
+
 #[test]
 fn ten_thousand_tiny_files() {
     let here = tempfile::tempdir().unwrap();
@@ -104,6 +161,7 @@ fn bombs_cost_no_memory_and_end_with_max_bytes() {
     let members: Vec<u8> = std::iter::repeat_n(gzip(&zeros), 256).flatten().collect();
     let mut header = tar::Header::new_ustar();
     header.set_entry_type(tar::EntryType::GNULongName);
+    header.as_mut_bytes()[..13].copy_from_slice(b"././@LongLink");
     header.set_size(200 << 20);
     header.set_cksum();
     let long_name = [gzip(header.as_bytes()), members[..members.len() / 256 * 200].to_vec()].concat();
@@ -112,16 +170,19 @@ fn bombs_cost_no_memory_and_end_with_max_bytes() {
     for _ in 0..256 {
         zip.write_all(&zeros).unwrap();
     }
-    for (name, bytes) in [
-        ("bomb.gz", members.clone()),
-        ("bomb.gz.gz", gzip(&members)),
-        ("name.tar.gz", long_name),
-        ("bomb.zip", zip.finish().unwrap().into_inner()),
+    for (name, bytes, word) in [
+        ("bomb.gz", members.clone(), "--max-bytes"),
+        ("bomb.gz.gz", gzip(&members), "--max-bytes"),
+        ("name.tar.gz", long_name, "which no name has"),
+        ("bomb.zip", zip.finish().unwrap().into_inner(), "--max-bytes"),
     ] {
         fs::write(here.path().join(name), bytes).unwrap();
         // What it takes without a bomb, and some tens of megabytes.
         let (exit, told) = in_memory(&here.path().join(name), 200_000, "--max-bytes 4MiB");
-        assert!(exit == 3 && told.iter().any(|row| row.contains("partial")), "{name}: {exit} {told:?}");
+        assert!(
+            exit == 3 && told.iter().any(|row| row.contains("partial") && row.contains(word)),
+            "{name}: {exit} {told:?}"
+        );
     }
     let sparse = here.path().join("sparse.log");
     fs::File::create(&sparse).unwrap().set_len(1 << 30).unwrap();
