@@ -2,7 +2,9 @@
 
 mod args;
 mod events;
+mod help;
 mod inspect;
+mod manual;
 mod options;
 mod rules;
 mod runbook;
@@ -11,7 +13,7 @@ mod scan;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 use crate::aggregate::{Tally, Totals};
 use crate::case::Case;
@@ -57,7 +59,15 @@ pub fn run(arguments: &[OsString]) -> Result<ExitStatus, Error> {
         Command::Rules(rules) => rules::run(&rules.action),
         Command::Inspect(inspect) => inspect::run(&inspect),
         Command::Events(events) => events::run(&events),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { directory } => manual::man(&directory),
     }
+}
+
+/// The command line as it is declared, for what reads it without running it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Damage outranks nothing but success.

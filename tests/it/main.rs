@@ -12,6 +12,7 @@ mod dump;
 mod events;
 mod evidence;
 mod laws;
+mod manual;
 mod oracle;
 mod readme;
 mod rules;
