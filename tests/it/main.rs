@@ -8,6 +8,7 @@ mod cases;
 mod commands;
 mod copies;
 mod damage;
+mod docs;
 mod dump;
 mod events;
 mod evidence;
