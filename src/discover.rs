@@ -47,6 +47,30 @@ pub struct Found {
     pub sources: Vec<Source>,
     /// Not to be read.
     pub unread: Vec<Unread>,
+    /// For the members of a tar on standard input, which are found when they are read.
+    pub members: Members,
+}
+
+/// How the members of a tar on standard input are named, and which of them are read.
+#[derive(Debug, Default)]
+pub struct Members {
+    /// What stands before their names; empty where standard input is all there is.
+    label: String,
+    window: Window,
+}
+
+impl Members {
+    /// As reports print it.
+    #[must_use]
+    pub fn name(&self, member: &str) -> Arc<str> {
+        if self.label.is_empty() { member.into() } else { format!("{}/{member}", self.label).into() }
+    }
+
+    /// Why a member is not read, where its path proves that it lies outside the window.
+    #[must_use]
+    pub fn outside(&self, name: &str) -> Option<String> {
+        outside(name, self.window)
+    }
 }
 
 /// A span of event times, either end open.
@@ -84,6 +108,7 @@ pub fn discover(paths: &[PathBuf], exclude: &[PathBuf]) -> Result<Found, Error> 
             return Err(Error::Usage(problem));
         }
         if path.as_os_str() == "-" {
+            found.members.label.clone_from(&label);
             found.sources.push(Source { name: "-".into(), path: None, bytes: 0 });
         } else {
             found.walk(path, &label, &exclude)?;
@@ -153,18 +178,10 @@ impl Found {
 
     /// Moves the files whose path proves that they lie outside the window from the sources to the unread.
     pub fn prune(&mut self, window: Window) {
-        let outside = |source: &Source| {
-            let span = dates(&source.name).filter(|span| is_outside(*span, window));
-            span.map(|(start, _)| {
-                format!(
-                    "its path dates it {}, outside the window; --no-prune reads it",
-                    start.to_zoned_datetime(TimeZone::UTC).date()
-                )
-            })
-        };
+        self.members.window = window;
         let sources = std::mem::take(&mut self.sources);
         for source in sources {
-            match outside(&source) {
+            match outside(&source.name, window) {
                 Some(reason) => self.skip(source.name, source.bytes, &reason),
                 None => self.sources.push(source),
             }
@@ -190,6 +207,13 @@ fn name(root: &Path, label: &str, path: &Path) -> Arc<str> {
     let parts = below.components().map(|part| printable(part.as_os_str().as_encoded_bytes()));
     let label = Some(label.to_owned()).filter(|label| !label.is_empty());
     label.into_iter().chain(parts).collect::<Vec<_>>().join("/").into()
+}
+
+/// Why a file is not read, where its path proves that it lies outside the window.
+fn outside(name: &str, window: Window) -> Option<String> {
+    let (start, _) = dates(name).filter(|span| is_outside(*span, window))?;
+    let date = start.to_zoned_datetime(TimeZone::UTC).date();
+    Some(format!("its path dates it {date}, outside the window; --no-prune reads it"))
 }
 
 fn is_outside((start, end): (Timestamp, Timestamp), window: Window) -> bool {

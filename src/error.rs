@@ -36,6 +36,14 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// A partial that cannot be used.
+    #[error("partial {path}: {problem}", path = .path.display())]
+    Partial {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// A rule or tuning file that cannot be used.
     #[error(transparent)]
     Rule(#[from] crate::rule::RuleError),

@@ -19,7 +19,7 @@
 //! - [`normalize`] turns records of any platform into an [`event::AuditEvent`], cut ones included.
 //! - [`rule`] and [`evaluate`] say what matches; they see one event. [`testing`] runs the tests that rules carry.
 //! - [`aggregate`] keeps observations; only its `finish` counts.
-//! - [`case`] is where observations live between runs.
+//! - [`case`] is where observations live between runs, [`partial`] between machines.
 //! - [`runbook`] says what they mean: the three steps, the indicators, the verdict.
 //! - [`report`] prints; it computes no new fact.
 //! - [`events`] prints what passes by, instead of counting hits.
@@ -67,6 +67,8 @@ pub mod testing;
 pub mod aggregate;
 
 pub mod case;
+
+pub mod partial;
 
 pub mod runbook;
 

@@ -65,6 +65,24 @@ pub fn read_json<T: DeserializeOwned>(input: &mut dyn BufRead) -> io::Result<Opt
     Ok(Some(serde_json::from_slice(&line)?))
 }
 
+/// Writes compressed; what is buffered must be taken out of it before the stream can be finished.
+pub type Packing<W> = BufWriter<Encoder<'static, W>>;
+
+/// Reads what [`Packing`] wrote.
+pub type Unpacking<R> = BufReader<Decoder<'static, BufReader<R>>>;
+
+/// Begins a compressed stream.
+pub fn pack<W: Write>(out: W) -> io::Result<Packing<W>> {
+    let mut packed = Encoder::new(out, 1)?;
+    packed.window_log(WINDOW)?;
+    Ok(BufWriter::with_capacity(CHUNK, packed))
+}
+
+/// Opens a compressed stream.
+pub fn unpack<R: Read>(input: R) -> io::Result<Unpacking<R>> {
+    Ok(BufReader::with_capacity(CHUNK, Decoder::with_buffer(BufReader::with_capacity(CHUNK, input))?))
+}
+
 /// Orders two items.
 pub type Order<T> = fn(&T, &T) -> Ordering;
 
@@ -132,6 +150,18 @@ impl<T: Spill> Sorter<T> {
         Ok(Sorted { order: self.order, limit: self.limit, items: self.items, runs: self.runs, count: self.count })
     }
 
+    /// How many it took.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.count
+    }
+
+    /// Whether it took none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.count == 0
+    }
+
     /// Whether a temporary file could not be written; [`Sorter::finish`] says why.
     #[must_use]
     pub fn has_failed(&self) -> bool {
@@ -196,9 +226,7 @@ impl<T: Spill> Sorter<T> {
 
 impl Run {
     fn write<T: Spill>(level: u32, mut items: impl Iterator<Item = io::Result<T>>) -> io::Result<Self> {
-        let mut packed = Encoder::new(tempfile::tempfile()?, 1)?;
-        packed.window_log(WINDOW)?;
-        let mut out = BufWriter::with_capacity(CHUNK, packed);
+        let mut out = pack(tempfile::tempfile()?)?;
         items.try_for_each(|item| item?.write(&mut out))?;
         let packed = out.into_inner().map_err(io::IntoInnerError::into_error)?;
         Ok(Run { file: Arc::new(packed.finish()?), level })
@@ -206,11 +234,11 @@ impl Run {
 
     fn open(&self) -> io::Result<Opened> {
         let reader = Reader { file: Arc::clone(&self.file), at: 0 };
-        Ok(BufReader::with_capacity(CHUNK, Decoder::with_buffer(BufReader::with_capacity(CHUNK, reader))?))
+        unpack(reader)
     }
 }
 
-type Opened = BufReader<Decoder<'static, BufReader<Reader>>>;
+type Opened = Unpacking<Reader>;
 
 /// Reads a file from its start, whoever else reads it.
 struct Reader {

@@ -1,13 +1,14 @@
 //! The ledger: every record of every input ends in exactly one counter.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How reading an input ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Everything was read and decided.
@@ -21,7 +22,7 @@ pub enum Status {
 }
 
 /// One input: a file, or a member of an archive. The row of `inputs.csv`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Input {
     /// Path relative to the PATH argument.
     pub path: Arc<str>,
@@ -36,7 +37,7 @@ pub struct Input {
     /// Containers around the text, outermost first, joined by `+`.
     pub container: String,
     /// Names of the formats that its records had.
-    pub format: BTreeSet<&'static str>,
+    pub format: BTreeSet<Cow<'static, str>>,
     /// Members, for an archive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<u64>,

@@ -184,7 +184,9 @@ impl Case {
             }
             return tally;
         }
-        let stream = Stamp { source: format!("-:{sha256}"), size: 0, mtime: 0 };
+        // A member of a tar stream takes the place of the one that had its name.
+        let named = if &*source.name == "-" { &sha256 } else { &format!("/{}", source.name) };
+        let stream = Stamp { source: format!("-:{named}"), size: 0, mtime: 0 };
         let origin = self.origin(source);
         let size = i64::try_from(own.bytes).unwrap_or(i64::MAX);
         let bytes = Bytes { size, sha256: Some(&sha256), rules: &self.rules, origin: &origin };

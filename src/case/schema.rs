@@ -15,7 +15,7 @@ CREATE TABLE inputs (             -- what was read: the same bytes once, whateve
     UNIQUE (size, sha256, rules, origin)
 );
 CREATE TABLE files (              -- where it was found
-    source TEXT PRIMARY KEY,      -- absolute path; of standard input '-:' and its SHA-256
+    source TEXT PRIMARY KEY,      -- absolute path; of a stream '-:' and its SHA-256, of a member of one '-:/' and its name
     name   TEXT NOT NULL,         -- as evidence names it
     size   INTEGER NOT NULL,
     mtime  INTEGER NOT NULL,      -- nanoseconds since 1970

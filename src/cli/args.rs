@@ -6,7 +6,7 @@ use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::help;
-use super::options::FailOn;
+use super::options::{AskedShard, FailOn};
 use crate::event::Platform;
 use crate::report::Format;
 
@@ -23,6 +23,9 @@ pub(super) enum Command {
     /// Sweep dumps, write reports
     #[command(after_help = help::below(help::SCAN, help::SWEPT))]
     Scan(Scan),
+    /// Make the reports of one run from the partials of many
+    #[command(after_help = help::below(help::MERGE, help::MERGED))]
+    Merge(Merge),
     /// Print the runbook of every alert: the 24 hours before, the spec, the 30
     /// days of history, a verdict
     #[command(after_help = help::below(help::RUNBOOK, help::READ))]
@@ -123,6 +126,84 @@ pub(super) struct Scan {
     #[arg(long, value_name = "FILE", help_heading = "Rules")]
     pub tune: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub output: Output,
+
+    /// No runbook: neither its files nor verdicts
+    #[arg(long, help_heading = "Runbook")]
+    pub no_runbook: bool,
+
+    #[command(flatten)]
+    pub runbook: RunbookOptions,
+
+    #[command(flatten)]
+    pub times: Times,
+
+    /// Read files too whose path proves them outside the window
+    #[arg(long, help_heading = "Time")]
+    pub no_prune: bool,
+
+    /// Write no reports but what was observed, for `kubesweep merge`
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["out", "force", "format", "group_by", "fail_on", "case", "deep", "indicators"],
+        help_heading = "Many machines"
+    )]
+    pub partial: Option<PathBuf>,
+
+    /// Read only this share of the files, counted from 0: 0/16 to 15/16; `auto`
+    /// asks the environment of an array job
+    #[arg(long, value_name = "I/N", requires = "partial", help_heading = "Many machines")]
+    pub shard: Option<AskedShard>,
+}
+
+#[expect(clippy::struct_excessive_bools, reason = "arguments as typed")]
+#[derive(Debug, Args)]
+pub(super) struct Merge {
+    /// Files that `scan --partial` wrote
+    #[arg(required = true, value_name = "PARTIAL")]
+    pub partials: Vec<PathBuf>,
+
+    /// Write reports, marked incomplete, where partials are missing
+    #[arg(long, help_heading = "Input")]
+    pub allow_missing: bool,
+
+    /// Rules that the partials were made with, as for scan
+    #[arg(short, long, value_name = "R", help_heading = "Rules")]
+    pub rules: Vec<String>,
+
+    /// Suppressions, severities, registries and thresholds, as YAML; its
+    /// suppressions are those that the partials were made with
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    pub tune: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub output: Output,
+
+    /// No runbook: neither its files nor verdicts
+    #[arg(long, help_heading = "Runbook")]
+    pub no_runbook: bool,
+
+    /// Indicators to add to the built-in ones, or to put in their place, as YAML
+    #[arg(long, value_name = "FILE", help_heading = "Runbook")]
+    pub indicators: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub times: Times,
+
+    /// Print nothing but errors on standard error
+    #[arg(short, long, action = ArgAction::SetTrue, help_heading = "Terminal")]
+    pub quiet: bool,
+
+    /// Print how long each stage took, on standard error
+    #[arg(long, help_heading = "Terminal")]
+    pub stats: bool,
+}
+
+/// Where the reports go, and what they are to say.
+#[derive(Debug, Args)]
+pub(super) struct Output {
     /// Report directory; `-` prints the hits to standard output
     #[arg(short, long, value_name = "DIR", default_value = "kubesweep-report", help_heading = "Output")]
     pub out: PathBuf,
@@ -150,20 +231,6 @@ pub(super) struct Scan {
     /// suspicious, malicious-likely)
     #[arg(long, value_name = "S", help_heading = "Output")]
     pub fail_on: Option<FailOn>,
-
-    /// No runbook: neither its files nor verdicts
-    #[arg(long, help_heading = "Runbook")]
-    pub no_runbook: bool,
-
-    #[command(flatten)]
-    pub runbook: RunbookOptions,
-
-    #[command(flatten)]
-    pub times: Times,
-
-    /// Read files too whose path proves them outside the window
-    #[arg(long, help_heading = "Time")]
-    pub no_prune: bool,
 }
 
 /// The times that were asked for.

@@ -22,7 +22,7 @@ pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
     let (_, window) = options::window(&events.span)?;
     let pack = Pack::new(Vec::new(), Tuning::default(), vec![filter.interest()]);
     let job = Job { window, ..options::job(&events.input, &events.origin, pack) };
-    let stats = stats(&events.input);
+    let stats = stats(events.input.stats);
     let mut found = discover(&events.paths, &[])?;
     if !events.no_prune {
         found.prune(window);

@@ -19,6 +19,10 @@ pub(super) const SCAN: &str = "  \
   kubesweep scan /logs -r builtin:all -r rules/ --tune tune.yml
   aws s3 cp s3://bucket/export/000000.gz - | kubesweep scan - -o report";
 
+pub(super) const MERGE: &str = "  \
+  kubesweep merge partials/* -o report
+  kubesweep merge one.partial two.partial --fail-on suspicious -o report";
+
 pub(super) const RUNBOOK: &str = "  \
   kubesweep runbook /logs --user eve
   kubesweep runbook /logs --deep -o runbook
@@ -69,6 +73,14 @@ pub(super) const SWEPT: &str = "  \
   1  swept, and an alert reaches --fail-on
   2  nothing swept: arguments, a path that does not exist, output not writable
   3  swept, but an input could not be decoded or decided in full";
+
+pub(super) const MERGED: &str = "  \
+  0  merged; everything could be decoded and decided
+  1  merged, and an alert reaches --fail-on
+  2  nothing merged: arguments, a partial that is missing, damaged or not of
+     this run, output not writable
+  3  merged, but an input could not be decoded or decided in full, or a partial
+     is missing (--allow-missing)";
 
 pub(super) const READ: &str = "  \
   0  read; everything could be decoded and decided

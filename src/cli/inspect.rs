@@ -18,7 +18,7 @@ pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
         &inspect.origin,
         Pack::new(Vec::new(), Tuning::default(), runbook::interests(Scope::Hits)?),
     );
-    let stats = stats(&inspect.input);
+    let stats = stats(inspect.input.stats);
     let found = discover(&inspect.paths, &[])?;
     let progress = progress(&found, &inspect.input, stats.as_ref());
     let tally = sweep::in_threads(inspect.input.threads, || sweep::sweep(&found, &job, &progress))?;

@@ -5,7 +5,10 @@ mod events;
 mod help;
 mod inspect;
 mod manual;
+mod merge;
 mod options;
+mod partial;
+mod reports;
 mod rules;
 mod runbook;
 mod scan;
@@ -14,6 +17,7 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
 use clap::{CommandFactory, Parser};
+use jiff::Timestamp;
 
 use crate::aggregate::{Tally, Totals};
 use crate::case::Case;
@@ -25,6 +29,7 @@ use crate::runbook as steps;
 use crate::stats::Stats;
 use crate::sweep::{self, Job, Observer};
 use args::{Cli, Command};
+use reports::Begun;
 
 /// How the program ends.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,6 +50,7 @@ pub enum ExitStatus {
 /// # Errors
 /// Nothing could be swept; [`ExitStatus::Usage`] goes with it.
 pub fn run(arguments: &[OsString]) -> Result<ExitStatus, Error> {
+    let begun = Begun { arguments, start: Timestamp::now() };
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
@@ -54,7 +60,8 @@ pub fn run(arguments: &[OsString]) -> Result<ExitStatus, Error> {
         }
     };
     match cli.command {
-        Command::Scan(scan) => scan::run(&scan, arguments),
+        Command::Scan(scan) => scan::run(&scan, begun),
+        Command::Merge(merge) => merge::run(&merge, begun),
         Command::Runbook(runbook) => runbook::run(&runbook),
         Command::Rules(rules) => rules::run(&rules.action),
         Command::Inspect(inspect) => inspect::run(&inspect),
@@ -150,14 +157,23 @@ impl Observer for Silent<'_> {
 }
 
 /// The clock, where `--stats` asks for it.
-fn stats(input: &args::Input) -> Option<Stats> {
-    input.stats.then(Stats::start)
+fn stats(asked: bool) -> Option<Stats> {
+    asked.then(Stats::start)
 }
 
 /// Prints what `--stats` asks for.
 fn print_stats(stats: Option<&Stats>, totals: &Totals) {
     if let Some(stats) = stats {
         let _ = io::stderr().write_all(stats.print(totals.bytes, totals.records).as_bytes());
+    }
+}
+
+/// Says which entries of the tuning do nothing.
+fn warn_of_tuning(pack: &Pack, now: Timestamp, quiet: bool) {
+    for warning in pack.tuning.warnings(&pack.rules, now) {
+        if !quiet {
+            let _ = writeln!(io::stderr(), "warning: {}", warning.0);
+        }
     }
 }
 

@@ -9,12 +9,13 @@ use jiff::{
     tz::TimeZone,
 };
 
-use super::args::{self, Input, Origin, Scan};
+use super::args::{self, Input, Origin};
 use crate::aggregate::{Alert, Plan, Verdict, is_group_field};
 use crate::case::Case;
-use crate::decode::{Limits, sha256_of_parts};
+use crate::decode::{Limits, sha256, sha256_of_parts};
 use crate::discover::Window;
 use crate::error::Error;
+use crate::partial::{About, Shard};
 use crate::rule::{self, Pack, Severity, Tuning};
 use crate::runbook::{self, Catalogue, Only, Scope, Settings};
 use crate::sweep::Job;
@@ -70,6 +71,53 @@ impl FailOn {
     }
 }
 
+/// The share that was asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum AskedShard {
+    This(Shard),
+    /// That of this task of an array job.
+    Auto,
+}
+
+/// Where array jobs tell a task its number, from 0, and how many there are: AWS Batch, Cloud Run jobs, Google Batch,
+/// Slurm (with `--array=0-15`), and Indexed Jobs of Kubernetes, which do not tell the second: the manifest does.
+const ARRAY_JOBS: [[&str; 2]; 5] = [
+    ["AWS_BATCH_JOB_ARRAY_INDEX", "AWS_BATCH_JOB_ARRAY_SIZE"],
+    ["CLOUD_RUN_TASK_INDEX", "CLOUD_RUN_TASK_COUNT"],
+    ["BATCH_TASK_INDEX", "BATCH_TASK_COUNT"],
+    ["SLURM_ARRAY_TASK_ID", "SLURM_ARRAY_TASK_COUNT"],
+    ["JOB_COMPLETION_INDEX", "JOB_COMPLETIONS"],
+];
+
+impl FromStr for AskedShard {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "auto" { Ok(AskedShard::Auto) } else { text.parse().map(AskedShard::This) }
+    }
+}
+
+impl AskedShard {
+    /// Which share that is, where `environment` gives the values of variables.
+    pub(super) fn resolve(self, environment: impl Fn(&str) -> Option<String>) -> Result<Shard, Error> {
+        let shard = match self {
+            AskedShard::This(shard) => return Ok(shard),
+            AskedShard::Auto => ARRAY_JOBS.iter().find_map(|names| Some((names, environment(names[0])?))),
+        };
+        let Some(([name, of], index)) = shard else {
+            let known: Vec<&str> = ARRAY_JOBS.iter().map(|[name, _]| *name).collect();
+            let problem = format!("--shard auto finds no array job: none of {} is set; write I/N", known.join(", "));
+            return Err(Error::Usage(problem));
+        };
+        let Some(count) = environment(of) else {
+            let problem = format!("--shard auto knows {name}={index}, but not of how many: set {of}, or write I/N");
+            return Err(Error::Usage(problem));
+        };
+        let shard = format!("{index}/{count}").parse();
+        shard.map_err(|problem: String| Error::Usage(format!("--shard auto, from {name} and {of}: {problem}")))
+    }
+}
+
 /// The rules that are evaluated, as tuned, and what is kept beside their matches.
 pub(super) fn pack(rules: &[String], tune: Option<&Path>, scope: Scope) -> Result<Pack, Error> {
     let rules = rule::load(rules)?;
@@ -80,12 +128,33 @@ pub(super) fn pack(rules: &[String], tune: Option<&Path>, scope: Scope) -> Resul
 /// Opens a case file for inputs that are read with these rules and limits: all that decides what an observation is.
 pub(super) fn case(path: Option<&Path>, job: &Job) -> Result<Option<Case>, Error> {
     let Some(path) = path else { return Ok(None) };
-    let rules = job.pack.rules.iter().map(|rule| format!("{} {} {}", rule.id, rule.line, rule.sha256));
-    let interests = job.pack.interests.iter().map(|interest| format!("{} {}", interest.name, interest.condition));
-    let others = [format!("{:?}", job.limits), job.pack.tuning.suppressions_text(), CASE_FORMAT.to_owned()];
-    let parts: Vec<String> = rules.chain(interests).chain(others).collect();
+    let mut parts = rule_texts(&job.pack);
+    parts.extend([format!("{:?}", job.limits), CASE_FORMAT.to_owned()]);
     let origin = format!("{:?} {:?}", job.cluster, job.platform);
     Case::open(path, sha256_of_parts(parts.iter().map(String::as_bytes)), origin).map(Some)
+}
+
+/// What rules, their suppressions and the runbook ask of a record.
+fn rule_texts(pack: &Pack) -> Vec<String> {
+    let rules = pack.rules.iter().map(|rule| format!("{} {} {}", rule.id, rule.line, rule.sha256));
+    let interests = pack.interests.iter().map(|interest| format!("{} {}", interest.name, interest.condition));
+    rules.chain(interests).chain([pack.tuning.suppressions_text()]).collect()
+}
+
+/// What a partial says of how it was read, and what a merge, which reads nothing, asks of partials.
+pub(super) fn about(job: &Job, no_prune: bool) -> About {
+    let reading = format!("{:?} {} {:?} {:?} {no_prune}", job.limits, job.validate, job.cluster, job.platform);
+    About { reading: sha256(reading.as_bytes()), ..about_rules(&job.pack, job.window) }
+}
+
+/// The same, as far as a merge decides it too.
+pub(super) fn about_rules(pack: &Pack, window: Window) -> About {
+    About {
+        kubesweep: env!("CARGO_PKG_VERSION").to_owned(),
+        rules: sha256_of_parts(rule_texts(pack).iter().map(String::as_bytes)),
+        window: (window.start, window.end),
+        reading: String::new(),
+    }
 }
 
 /// What is left out of a walk: the report directory, and the case file with what SQLite writes beside it.
@@ -162,13 +231,27 @@ pub(super) fn window(typed: &args::Span) -> Result<(Timestamp, Window), Error> {
     Ok((now, Window { start, end }))
 }
 
+/// Refuses spans back from the clock, which no two machines read alike.
+pub(super) fn without_clock(typed: &args::Span) -> Result<(), Error> {
+    let times = [(&typed.since, "--since"), (&typed.until, "--until")];
+    for (text, option) in times.iter().filter_map(|(text, option)| Some((text.as_ref()?, option))) {
+        if typed.as_of.is_none() && moment(text, option, None).is_err() {
+            let problem = format!(
+                "{option} {text} is a span back from the clock, which every machine reads differently; give all of them and merge the same --as-of"
+            );
+            return Err(Error::Usage(problem));
+        }
+    }
+    Ok(())
+}
+
 /// What is counted, for the summary keys that were asked for.
-pub(super) fn plan(scan: &Scan, times: &Times) -> Result<Plan, Error> {
-    if let Some(unknown) = scan.group_by.iter().find(|name| !is_group_field(name)) {
+pub(super) fn plan(group_by: &[String], times: &Times) -> Result<Plan, Error> {
+    if let Some(unknown) = group_by.iter().find(|name| !is_group_field(name)) {
         let known: Vec<_> = crate::aggregate::GROUP_FIELDS.iter().map(|(name, _)| *name).collect();
         return Err(Error::Usage(format!("--group-by does not know {unknown}; it takes {}", known.join(", "))));
     }
-    Ok(Plan { window: times.kept, since: times.since, group_by: scan.group_by.clone() })
+    Ok(Plan { window: times.kept, since: times.since, group_by: group_by.to_vec() })
 }
 
 /// A time, a date (its midnight, UTC), or a span back from `now`.

@@ -15,7 +15,7 @@ use crate::sweep::Job;
 
 /// Sweeps, and prints the runbook or writes its files.
 pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
-    let clock = stats(&runbook.input);
+    let clock = stats(runbook.input.stats);
     let clock = clock.as_ref();
     let times = options::times(&runbook.times)?;
     let only = Only {

@@ -30,6 +30,11 @@ impl Walker<'_> {
         for entry in entries {
             let mut entry = entry?;
             let name = printable(&entry.path_bytes());
+            if self.spreads(place) {
+                let (kind, size) = (entry.header().entry_type(), entry.size());
+                *members += u64::from(self.source(&name, kind, size, &mut entry)?);
+                continue;
+            }
             match entry.header().entry_type() {
                 tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
                     *members += 1;
@@ -93,12 +98,17 @@ impl Walker<'_> {
     /// The place of a member; a second one of the same name is told apart by its number.
     fn inner(&mut self, place: &Place, name: &str) -> Place {
         let mut inner = place.member(name);
-        let seen = self.seen.entry(inner.member.clone().unwrap_or_default()).or_insert(0_u32);
-        *seen += 1;
-        if let Some(member) = inner.member.as_mut().filter(|_| *seen > 1) {
-            let _ = write!(member, "#{seen}");
-        }
+        inner.member = inner.member.map(|member| self.told_apart(member));
         inner
+    }
+
+    pub(super) fn told_apart(&mut self, mut name: String) -> String {
+        let seen = self.seen.entry(name.clone()).or_insert(0_u32);
+        *seen += 1;
+        if *seen > 1 {
+            let _ = write!(name, "#{seen}");
+        }
+        name
     }
 
     /// Visits one member and reports its hash, reading it to its end whatever the visitor read.

@@ -9,6 +9,7 @@ mod gzip;
 mod hashing;
 mod layer;
 mod sniff;
+mod spread;
 mod utf16;
 mod window;
 
@@ -21,6 +22,7 @@ pub use ahead::{Full, ahead};
 pub use hashing::Hashing;
 pub(crate) use hashing::{digest, sha256, sha256_of_parts};
 pub use sniff::Kind;
+pub use spread::Ended;
 pub use window::Window;
 
 use crate::stats::{Stage, Stats};
@@ -104,6 +106,20 @@ pub trait Visitor {
     fn stream(&mut self, stream: Stream<'_, '_>);
     /// Size and SHA-256 of an archive member as stored, after it was visited.
     fn hashed(&mut self, member: &str, bytes: u64, sha256: String);
+    /// Whether the members of a tar that is no file of its own are sources, so that [`Visitor::begin`] and
+    /// [`Visitor::end`] are called for each, and what comes between is that source's.
+    fn spreads(&self) -> bool {
+        false
+    }
+    /// A source of so many bytes begins in a tar; gives whether it is to be read.
+    fn begin(&mut self, name: &str, size: u64) -> bool {
+        let _ = (name, size);
+        true
+    }
+    /// It ends, if it was to be read.
+    fn end(&mut self, ended: Ended) {
+        let _ = ended;
+    }
 }
 
 /// Finds all streams of a source and hands them to `visitor`, members in archive order.

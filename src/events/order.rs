@@ -3,10 +3,13 @@
 //! No two threads can wait for each other, since sources are begun in their order: the one whose turn it is either
 //! runs or has ended.
 
-use std::sync::PoisonError;
+use std::io;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::{Arc, PoisonError};
 
-use super::Printer;
+use super::sort::Placed;
+use super::{Printer, SORTED_IN_MEMORY};
+use crate::spill::Sorter;
 use crate::sweep::{Passing, Tap};
 
 /// Lines that are written at once.
@@ -21,11 +24,34 @@ pub(super) struct Turn<'t, 'p> {
     held: Vec<u8>,
     /// Held bytes at which to look next whether the turn has come.
     next: usize,
+    /// What members of a tar stream gave, so that it is printed in the order of their names.
+    members: Option<Sorter<Placed>>,
+    events: u64,
 }
 
 impl<'t, 'p> Turn<'t, 'p> {
     pub(super) fn new(printer: &'t Printer<'p>, source: usize) -> Self {
-        Turn { printer, source, held: Vec::new(), next: CHUNK }
+        Turn { printer, source, held: Vec::new(), next: CHUNK, members: None, events: 0 }
+    }
+
+    fn sort(&mut self, path: &Arc<str>, line: Vec<u8>) {
+        self.events += 1;
+        let Some(members) = &mut self.members else { return };
+        members.push(Placed { path: Arc::clone(path), number: self.events, line });
+        if members.has_failed() {
+            self.printer.full.store(true, Relaxed);
+        }
+    }
+
+    /// Writes what members of a tar stream gave.
+    fn write_members(&mut self, members: Sorter<Placed>) -> io::Result<()> {
+        for placed in members.finish()?.into_values()? {
+            self.held.extend_from_slice(&placed?.line);
+            if self.held.len() >= CHUNK {
+                self.write(true);
+            }
+        }
+        Ok(())
     }
 
     /// Writes what is held if the turn has come, or when it comes where so much is held that it has to.
@@ -55,16 +81,28 @@ impl Tap for Turn<'_, '_> {
         if self.printer.sorted {
             return self.printer.sort(passing, line);
         }
+        if self.members.is_some() {
+            return self.sort(&passing.evidence.path, line);
+        }
         self.held.extend_from_slice(&line);
         if self.held.len() >= self.next {
             self.write(self.held.len() >= HELD);
             self.next = self.held.len() + CHUNK;
         }
     }
+
+    fn unordered(&mut self) {
+        self.members.get_or_insert_with(|| Sorter::new(Placed::order, SORTED_IN_MEMORY));
+    }
 }
 
 impl Drop for Turn<'_, '_> {
     fn drop(&mut self) {
+        if let Some(members) = self.members.take()
+            && let Err(error) = self.write_members(members)
+        {
+            self.printer.fail(&mut self.printer.output(), error);
+        }
         if !self.held.is_empty() {
             self.write(true);
         }

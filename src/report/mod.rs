@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 pub use directory::Directory;
 pub use json::inspection as inspection_json;
 pub use run::Run;
-pub use terminal::{closing, closing_events, escape, inspection};
+pub use terminal::{closing, closing_events, closing_partial, escape, inspection};
 pub use timesketch::line as timesketch_line;
 
 use crate::aggregate::Finished;

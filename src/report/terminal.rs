@@ -7,7 +7,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Report;
 use super::hidden::is_hidden;
-use crate::aggregate::{Day, Finished, Input, Status};
+use crate::aggregate::{Day, Finished, Input, Status, Totals};
 use crate::rule::Severity;
 use crate::runbook::Runbook;
 
@@ -49,23 +49,7 @@ pub fn closing(report: &Report<'_>, reports: &str) -> String {
         line(&mut out, "", &format!("        and {} more by {}", groups - SHOWN, group_by.join(", ")));
     }
     let totals = &report.totals;
-    let (bytes, files) = (size(totals.bytes), plural(totals.files, "file"));
-    line(
-        &mut out,
-        "read",
-        &format!(
-            "{files}, {bytes}: {} ok, {} skipped, {} partial, {} failed",
-            totals.ok, totals.skipped, totals.partial, totals.failed
-        ),
-    );
-    line(
-        &mut out,
-        "records",
-        &format!(
-            "{} = {} events + {} not audit + {} malformed",
-            totals.records, totals.events, totals.not_audit, totals.malformed
-        ),
-    );
+    ledger(&mut out, totals);
     line(
         &mut out,
         "of which",
@@ -80,6 +64,25 @@ pub fn closing(report: &Report<'_>, reports: &str) -> String {
     line(&mut out, "time span", &span(&report.coverage));
     damage(&mut out, &report.inputs, "see inputs.csv");
     line(&mut out, "reports", reports);
+    out
+}
+
+fn ledger(out: &mut String, totals: &Totals) {
+    let Totals { ok, skipped, partial, failed, records, events, not_audit, malformed, .. } = totals;
+    let (bytes, files) = (size(totals.bytes), plural(totals.files, "file"));
+    line(out, "read", &format!("{files}, {bytes}: {ok} ok, {skipped} skipped, {partial} partial, {failed} failed"));
+    line(out, "records", &format!("{records} = {events} events + {not_audit} not audit + {malformed} malformed"));
+}
+
+/// The lines that close one machine's share of a scan.
+#[must_use]
+pub fn closing_partial(totals: &Totals, inputs: &[Input], kept: u64, share: Option<&str>, file: &str) -> String {
+    let mut out = String::new();
+    line(&mut out, "share", share.unwrap_or("all that it was given"));
+    ledger(&mut out, totals);
+    line(&mut out, "observed", &format!("{kept} of them; nothing is decided before `kubesweep merge`"));
+    damage(&mut out, inputs, "the merge lists them in inputs.csv");
+    line(&mut out, "partial", file);
     out
 }
 
@@ -243,7 +246,7 @@ pub fn inspection(report: &Finished) -> String {
 fn by_format(inputs: &[Input]) -> std::collections::BTreeMap<String, (u64, u64)> {
     let mut formats = std::collections::BTreeMap::<String, (u64, u64)>::new();
     for input in inputs.iter().filter(|input| input.records > 0 || input.status == Status::Failed) {
-        let names: Vec<&str> = input.format.iter().copied().collect();
+        let names: Vec<&str> = input.format.iter().map(AsRef::as_ref).collect();
         let name = if names.is_empty() { "(no audit records)".to_owned() } else { names.join(" + ") };
         let counts = formats.entry(name).or_default();
         counts.0 += 1;

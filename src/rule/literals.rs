@@ -1,4 +1,4 @@
-//! The prefilter: which raw records may match a rule, told in one pass over their bytes.
+//! The prefilter: which raw records may match a rule, or are not what they seem, told in one pass over their bytes.
 //!
 //! Base64 and compression are undone before this is asked.
 
@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::{AhoCorasick, Input, MatchKind, packed};
 
-use super::mark::Mark;
+use super::mark::{Mark, Text};
 use super::need::Need;
 use super::{Interest, Logic, Rule};
 
@@ -30,6 +30,10 @@ struct Anchor {
     rest: usize,
 }
 
+/// Texts of records that must be parsed whatever the rules ask, since their ends do not tell what they are: what was
+/// truncated or skipped on its way, and rows to which Panther added columns.
+const ODD: [&str; 3] = ["runcated", "skipped-too-big", "p_log_type"];
+
 impl Prefilter {
     /// The prefilter of rules and interests; `None` where one of them may match any record.
     #[must_use]
@@ -40,7 +44,9 @@ impl Prefilter {
         }
         needs.extend(interests.iter().map(|interest| Need::of(&interest.condition)));
         let split = |need| if let Need::Any(inside) = need { inside } else { vec![need] };
-        let needs: Vec<Need> = needs.into_iter().flat_map(split).chain([Need::Mark(Mark::Escape)]).collect();
+        let odd = ODD.map(|text| Mark::Text(Box::new(Text::new(text, false, false))));
+        let odd = odd.into_iter().chain([Mark::Escape]).map(Need::Mark);
+        let needs: Vec<Need> = needs.into_iter().flat_map(split).chain(odd).collect();
         let mut anchors = Vec::new();
         for (rest, need) in needs.iter().enumerate() {
             anchors.extend(need.anchors()?.into_iter().map(|mark| (mark, rest)));
@@ -50,8 +56,8 @@ impl Prefilter {
         Some(Prefilter { searcher, finds, rests: needs.iter().map(Need::behind_anchors).collect() })
     }
 
-    /// Whether a rule may match this raw record, an event of audit.k8s.io or a LogEntry of GKE, as JSON or as JSON in
-    /// JSON strings; false only where none can.
+    /// Whether this raw record, an event of audit.k8s.io or a LogEntry of GKE, as JSON or as JSON in JSON strings, must
+    /// be parsed; false only where no rule can match it and nothing says that it is not whole.
     #[must_use]
     pub fn may_match(&self, raw: &[u8]) -> bool {
         let mut refuted = Refuted::default();

@@ -27,6 +27,8 @@ pub trait Listener: Sync {
 pub trait Tap {
     /// The next one.
     fn event(&mut self, passing: Passing<'_>);
+    /// From here on they come from members of a tar stream, in whatever order these stand there.
+    fn unordered(&mut self);
 }
 
 /// An event in its surroundings.

@@ -1,18 +1,20 @@
 //! All sources, in parallel, into one tally. It alone decides on threads.
 
 mod listen;
+mod member;
 mod queue;
 mod skim;
 mod source;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
 
 use crate::aggregate::{Input, Status, Tally};
 use crate::case::Case;
 use crate::decode::Limits;
-use crate::discover::{Found, Source, Window};
+use crate::discover::{Found, Members, Source, Window};
 use crate::error::Error;
 use crate::event::Platform;
 use crate::rule::Pack;
@@ -57,7 +59,9 @@ pub trait Observer: Sync {
 #[must_use]
 pub fn sweep(found: &Found, job: &Job, observer: &dyn Observer) -> Tally {
     let queue = Queue::largest_first(&found.sources.iter().map(|source| source.bytes).collect::<Vec<_>>());
-    let read = |number: usize, ahead| isolated(&found.sources[number], job, Watch { observer, ahead }, None);
+    let keep = &|_: &Source, tally| tally;
+    let watch = |ahead| Watch { observer, ahead, members: &found.members, keep };
+    let read = |number: usize, ahead| isolated(&found.sources[number], job, watch(ahead), None);
     queue.run(read, || false).merge(unread(found))
 }
 
@@ -73,7 +77,14 @@ pub fn sweep_into(case: &Case, found: &Found, job: &Job, observer: &dyn Observer
     let read = |number: usize, ahead| {
         let (source, look) = (&found.sources[number], &looks[number]);
         match &known[number] {
-            None => case.keep(source, look, isolated(source, job, Watch { observer, ahead }, None)),
+            None => {
+                // The members of a stream are known by their names alone.
+                let keep = &|read: &Source, tally| match read.path {
+                    Some(_) => case.keep(read, look, tally),
+                    None => case.keep(read, &case.look(read), tally),
+                };
+                isolated(source, job, Watch { observer, ahead, members: &found.members, keep }, None)
+            }
             Some(input) => {
                 observer.read(source.bytes);
                 observer.closed(0, 0);
@@ -90,9 +101,9 @@ pub fn sweep_into(case: &Case, found: &Found, job: &Job, observer: &dyn Observer
 #[must_use]
 pub fn stream(found: &Found, job: &Job, observer: &dyn Observer, listener: &dyn Listener) -> Tally {
     let queue = Queue::in_order(&found.sources.iter().map(|source| source.bytes).collect::<Vec<_>>());
-    let read = |number: usize, ahead| {
-        isolated(&found.sources[number], job, Watch { observer, ahead }, Some((listener, number)))
-    };
+    let keep = &|_: &Source, tally| tally;
+    let watch = |ahead| Watch { observer, ahead, members: &found.members, keep };
+    let read = |number: usize, ahead| isolated(&found.sources[number], job, watch(ahead), Some((listener, number)));
     queue.run(read, || listener.has_enough()).merge(unread(found))
 }
 
@@ -126,13 +137,21 @@ struct Watch<'o> {
     observer: &'o dyn Observer,
     /// Whether threads of their own read and decompress, ahead of the one that looks.
     ahead: bool,
+    /// For the members of a tar on standard input.
+    members: &'o Members,
+    /// Takes what was read of a file, a stream, or a member of a stream, and gives what is left to count.
+    keep: &'o dyn Fn(&Source, Tally) -> Tally,
 }
 
 fn isolated(source: &Source, job: &Job, watch: Watch<'_>, listening: Listening<'_>) -> Tally {
-    catch_unwind(AssertUnwindSafe(|| source::sweep(source, job, watch, listening))).unwrap_or_else(|_| {
-        let mut input = Input::new(source.name.clone(), None);
-        input.bytes = source.bytes;
-        input.problem(Status::Failed, "kubesweep failed on this file; please report it as a bug");
-        Tally { inputs: vec![input], ..Tally::default() }
-    })
+    catch_unwind(AssertUnwindSafe(|| source::sweep(source, job, watch, listening)))
+        .unwrap_or_else(|_| Tally { inputs: vec![failed(source.name.clone(), source.bytes)], ..Tally::default() })
+}
+
+/// The row of a source on which this program fails.
+fn failed(name: Arc<str>, bytes: u64) -> Input {
+    let mut input = Input::new(name, None);
+    input.bytes = bytes;
+    input.problem(Status::Failed, "kubesweep failed on this file; please report it as a bug");
+    input
 }

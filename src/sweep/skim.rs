@@ -19,10 +19,6 @@ pub(super) struct Skimmer {
     time: FinderRev<'static>,
     inner_time: Finder<'static>,
     last_inner_time: FinderRev<'static>,
-    truncated: Finder<'static>,
-    cut: Finder<'static>,
-    skipped: Finder<'static>,
-    panther: Finder<'static>,
     log_end: Finder<'static>,
     resource_id: Finder<'static>,
     log_events: Finder<'static>,
@@ -70,10 +66,6 @@ impl Skimmer {
             time: FinderRev::new(TIME),
             inner_time: Finder::new(INNER_TIME),
             last_inner_time: FinderRev::new(INNER_TIME),
-            truncated: Finder::new("truncated"),
-            cut: Finder::new("[Truncated...]"),
-            skipped: Finder::new("skipped-too-big"),
-            panther: Finder::new(r#""p_log_type""#),
             log_end: Finder::new(r#"}\n""#),
             resource_id: Finder::new(RESOURCE_ID),
             log_events: Finder::new(r#","logEvents":["#),
@@ -90,9 +82,7 @@ impl Skimmer {
 
     /// Recognises a line or document; `None` where it must be parsed.
     pub(super) fn look<'a>(&self, text: &'a [u8]) -> Option<Look<'a>> {
-        // Panther adds columns of its own to rows.
-        let of_panther = |end: &[u8]| self.panther.find(end).is_some();
-        if text.last() != Some(&b'}') || of_panther(head(text)) || of_panther(tail(text)) {
+        if text.last() != Some(&b'}') {
             return None;
         }
         match text {
@@ -110,12 +100,15 @@ impl Skimmer {
         self.payload_end.find_iter(text).find(closes).map(|at| at + 4)
     }
 
-    /// The events of a CloudWatch Logs payload, where it holds nothing else: each from its start to the next one's.
+    /// The events of a CloudWatch Logs payload, where it holds nothing else: each from its start to the next one's, the
+    /// first with what stands before it.
     pub(super) fn payload_events<'a>(&'a self, text: &'a [u8]) -> impl Iterator<Item = &'a [u8]> {
-        let mut starts = self.inner_event.find_iter(text).peekable();
+        let mut starts = self.inner_event.find_iter(text).skip(1);
+        let mut start = Some(0);
         std::iter::from_fn(move || {
-            let start = starts.next()?;
-            Some(&text[start..starts.peek().copied().unwrap_or(text.len())])
+            let from = start?;
+            start = starts.next();
+            Some(&text[from..start.unwrap_or(text.len())])
         })
     }
 
@@ -123,7 +116,7 @@ impl Skimmer {
         let tail = tail(event);
         let time = time(tail, self.time.rfind(tail)? + TIME.len())?;
         let runs_on = self.event.find(&event[1..]).is_some();
-        (!runs_on && self.truncated.find(tail).is_none()).then(|| Look { format, cluster: None, times: vec![time] })
+        (!runs_on).then(|| Look { format, cluster: None, times: vec![time] })
     }
 
     /// A diagnostic record whose `log` is a whole event with its newline.
@@ -138,8 +131,8 @@ impl Skimmer {
             self.resource_id.find(tail).map(|at| (tail, at)).or_else(|| Some((text, self.resource_id.find(text)?)))?;
         let id = json::string(value_at(id.0, id.1 + RESOURCE_ID.len())?)?;
         let cluster = azure_cluster(&id)?.to_owned();
-        let is_whole = self.log_end.find(tail).is_some() && self.truncated.find(tail).is_none();
-        let is_one = self.inner_event.find_iter(text).nth(1).is_none() && self.skipped.find(text).is_none();
+        let is_whole = self.log_end.find(tail).is_some();
+        let is_one = self.inner_event.find_iter(text).nth(1).is_none();
         let look = || Look { format: "azure-diagnostic", cluster: Some(cluster.into()), times: vec![time] };
         (is_whole && is_one).then(look)
     }
@@ -154,8 +147,7 @@ impl Skimmer {
         let times: Option<Vec<&[u8]>> =
             self.inner_time.find_iter(text).map(|at| time(text, at + INNER_TIME.len())).collect();
         let times = times.filter(|times| times.len() == starts && starts == messages && starts > 0)?;
-        let is_whole = self.cut.find(text).is_none() && self.truncated.find(text).is_none();
-        is_whole.then(|| Look { format: "cloudwatch-subscription", cluster: Some(cluster.into()), times })
+        Some(Look { format: "cloudwatch-subscription", cluster: Some(cluster.into()), times })
     }
 
     /// One element of the `logEvents` of such a payload; `around` is what stands before the array.
@@ -171,24 +163,26 @@ impl Skimmer {
         let mut times = self.inner_time.find_iter(element);
         let time = time(element, times.next()? + INNER_TIME.len())?;
         let is_one = starts_event && events.next().is_none() && times.next().is_none();
-        let is_whole = self.cut.find(element).is_none() && self.truncated.find(element).is_none();
         let look = || Look { format: "cloudwatch-subscription", cluster: Some(cluster.into()), times: vec![time] };
-        (is_one && is_whole).then(look)
+        is_one.then(look)
     }
 
     /// A LogEntry of service k8s.io, keys sorted as GCS sinks write them.
     fn entry<'a>(&self, text: &'a [u8]) -> Option<Look<'a>> {
-        let tail = tail(text);
-        let cluster = self.cluster_name.rfind(tail)? + CLUSTER_NAME.len();
-        let cluster = json::string(value_at(tail, cluster)?)?;
-        let at = self.timestamp.rfind(tail)? + TIMESTAMP.len();
-        let end = memchr::memchr(b'"', &tail[at..])?;
+        let end = tail(text);
+        let cluster = self.cluster_name.rfind(end)? + CLUSTER_NAME.len();
+        let cluster = json::string(value_at(end, cluster)?)?;
+        let at = self.timestamp.rfind(end)? + TIMESTAMP.len();
+        let length = memchr::memchr(b'"', &end[at..])?;
         // What a container logs has the same ends, and may hold the rest: there its own payload stands in front.
         let payload = self.proto_payload.find(text)?;
         let is_logged = self.json_payload.find(&text[..payload]).is_some();
-        let is_audit = !is_logged && self.service.find(&text[payload..]).is_some();
-        let is_whole = self.truncated.find(text).is_none() && self.split.find(tail).is_none();
-        let look = || Look { format: "gke-logentry", cluster: Some(cluster), times: vec![&tail[at..at + end]] };
+        let behind = &text[payload..];
+        // It stands near the end, behind request and response.
+        let of_service = self.service.find(tail(behind)).or_else(|| self.service.find(behind));
+        let is_audit = !is_logged && of_service.is_some();
+        let is_whole = self.split.find(end).is_none();
+        let look = || Look { format: "gke-logentry", cluster: Some(cluster), times: vec![&end[at..at + length]] };
         (is_audit && is_whole).then(look)
     }
 }

@@ -8,10 +8,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::listen::{Listener, Originals, Passing, Tap};
+use super::member::Piped;
 use super::skim::{Hour, Look, Skimmer};
 use super::{Job, Listening, Observer, Watch};
 use crate::aggregate::{Evidence, Input, Interner, Observation, Seen, Status, Tally};
-use crate::decode::{self, Content, Damage, Hashing, Stream, Visitor};
+use crate::decode::{self, Content, Damage, Ended, Hashing, Stream, Visitor};
 use crate::discover::{Source, Window, origin_of_path};
 use crate::evaluate::{evaluate, interests};
 use crate::event::{AuditEvent, Origin};
@@ -29,7 +30,9 @@ pub(super) fn sweep(source: &Source, job: &Job, watch: Watch<'_>, listening: Lis
     let tap = listening.map(|(listener, number)| listener.listen(number));
     let stats = observer.stats();
     let (tally, damaged) = (Tally::default(), Vec::new());
-    let mut reading = Reading { name: source.name.clone(), job, tally, damaged, matches: 0, listener, tap, stats };
+    let piped = source.path.is_none().then(|| Piped::new(watch));
+    let name = source.name.clone();
+    let mut reading = Reading { name, job, tally, damaged, matches: 0, listener, tap, stats, piped, records: 0 };
     match open(source) {
         Ok((reader, file)) => reading.read(reader, file, watch),
         Err(error) => {
@@ -38,9 +41,9 @@ pub(super) fn sweep(source: &Source, job: &Job, watch: Watch<'_>, listening: Lis
             reading.tally.inputs.push(input);
         }
     }
-    let records = reading.tally.inputs.iter().map(|input| input.records).sum();
-    observer.closed(records, reading.matches);
-    reading.finish()
+    let own = reading.take();
+    observer.closed(reading.records, reading.matches);
+    (watch.keep)(source, own).merge(reading.piped.map(Piped::finish).unwrap_or_default())
 }
 
 /// The source as a stream, and as a file where it can be read out of order.
@@ -52,17 +55,20 @@ fn open(source: &Source) -> io::Result<(Box<dyn Read + Send>, Option<File>)> {
 }
 
 /// A source being read.
-struct Reading<'j> {
-    name: Arc<str>,
+pub(super) struct Reading<'j> {
+    pub name: Arc<str>,
     job: &'j Job,
-    tally: Tally,
+    pub tally: Tally,
     /// Parts of the text whose checksum is wrong.
     damaged: Vec<Stretch>,
     /// Records that a rule matches.
     matches: u64,
     listener: Option<&'j dyn Listener>,
-    tap: Option<Box<dyn Tap + 'j>>,
+    pub tap: Option<Box<dyn Tap + 'j>>,
     stats: Option<&'j Stats>,
+    /// For standard input: what is known of the members of a tar.
+    pub piped: Option<Piped<'j>>,
+    records: u64,
 }
 
 /// Part of a stream: offsets in its text.
@@ -79,15 +85,17 @@ impl Stretch {
 
 impl Reading<'_> {
     /// What was read; records from a part whose checksum is wrong were decoded, and may say anything.
-    fn finish(mut self) -> Tally {
-        if !self.damaged.is_empty() {
-            self.tally.observations = self.tally.observations.map(|observation| {
-                if self.damaged.iter().any(|stretch| stretch.holds(observation.evidence())) {
+    pub(super) fn take(&mut self) -> Tally {
+        let (mut tally, damaged) = (std::mem::take(&mut self.tally), std::mem::take(&mut self.damaged));
+        self.records += tally.inputs.iter().map(|input| input.records).sum::<u64>();
+        if !damaged.is_empty() {
+            tally.observations = tally.observations.map(|observation| {
+                if damaged.iter().any(|stretch| stretch.holds(observation.evidence())) {
                     observation.mark_damaged();
                 }
             });
         }
-        self.tally
+        tally
     }
 
     fn read(&mut self, reader: Box<dyn Read + Send>, file: Option<File>, watch: Watch<'_>) {
@@ -117,8 +125,8 @@ impl Reading<'_> {
     }
 }
 
-impl Visitor for Reading<'_> {
-    fn stream(&mut self, stream: Stream<'_, '_>) {
+impl Reading<'_> {
+    pub(super) fn open(&mut self, stream: Stream<'_, '_>) {
         let mut input = Input::new(self.name.clone(), stream.member.map(Arc::from));
         stream.container.clone_into(&mut input.container);
         match stream.content {
@@ -145,12 +153,30 @@ impl Visitor for Reading<'_> {
             Content::Empty => input.problem(Status::Skipped, "empty"),
             Content::Foreign(what) => input.problem(Status::Skipped, what),
             Content::Unsupported(format) => {
-                input.format.insert(format);
+                input.format.insert(format.into());
                 input.problem(Status::Failed, format!("{format} is not read; convert it to JSON lines first"));
             }
             Content::Failed(problem) => input.problem(Status::Failed, problem),
         }
         self.tally.inputs.push(input);
+    }
+}
+
+impl Visitor for Reading<'_> {
+    fn stream(&mut self, stream: Stream<'_, '_>) {
+        if self.piped.is_some() { self.open_piped(stream) } else { self.open(stream) }
+    }
+
+    fn spreads(&self) -> bool {
+        self.piped.as_ref().is_some_and(|piped| !piped.is_in_member())
+    }
+
+    fn begin(&mut self, name: &str, size: u64) -> bool {
+        self.begin_member(name, size)
+    }
+
+    fn end(&mut self, ended: Ended) {
+        self.end_member(&ended);
     }
 
     fn hashed(&mut self, member: &str, bytes: u64, sha256: String) {
@@ -339,7 +365,7 @@ impl Recorder<'_> {
                 self.told.input.problem(Status::Partial, format!("record {}{offset}: {reason}", place.record));
             }
         });
-        self.told.input.format.extend(envelope.format.or_else(|| leaf.format()));
+        self.told.input.format.extend(envelope.format.or_else(|| leaf.format()).map(Into::into));
     }
 
     /// Counts the events of a record that was not parsed.
@@ -347,7 +373,7 @@ impl Recorder<'_> {
         let count = look.times.len() as u64;
         self.told.input.records += count;
         self.told.input.events += count;
-        self.told.input.format.insert(look.format);
+        self.told.input.format.insert(look.format.into());
         for time in &look.times {
             if self.job.window != Window::default() {
                 let time = std::str::from_utf8(time).ok().and_then(crate::time::parse);

@@ -6,6 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rayon::prelude::*;
+
 use crate::root;
 
 /// The README and every page below `docs`.
@@ -33,23 +35,25 @@ fn below(directory: &Path, ending: &str) -> Vec<PathBuf> {
 
 #[test]
 fn console_blocks_print_what_is_printed() {
-    let mut wrong = Vec::new();
-    for page in pages() {
-        let text = fs::read_to_string(&page).unwrap();
-        let mut parts = text.split("```console\n");
-        let mut real = parts.next().unwrap().to_owned();
-        for part in parts {
-            let (block, rest) = part.split_once("```").unwrap();
-            real += &format!("```console\n{}```{rest}", performed(block));
-        }
-        if std::env::var_os("UPDATE_EXPECT").is_some() {
-            fs::write(page, real).unwrap();
-        } else if text != real {
-            let differs = text.lines().zip(real.lines()).find(|(told, printed)| told != printed);
-            wrong.push(format!("{}: {differs:#?}", page.display()));
-        }
-    }
+    let wrong: Vec<String> = pages().par_iter().filter_map(|page| wrong(page)).collect();
     assert!(wrong.is_empty(), "UPDATE_EXPECT=1 rewrites them\n{}", wrong.join("\n"));
+}
+
+/// The first line of a page that is not what is printed.
+fn wrong(page: &Path) -> Option<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let mut parts = text.split("```console\n");
+    let mut real = parts.next().unwrap().to_owned();
+    for part in parts {
+        let (block, rest) = part.split_once("```").unwrap();
+        real.extend(["```console\n", &performed(block), "```", rest]);
+    }
+    if std::env::var_os("UPDATE_EXPECT").is_some() {
+        fs::write(page, real).unwrap();
+        return None;
+    }
+    let differs = text.lines().zip(real.lines()).find(|(told, printed)| told != printed);
+    (text != real).then(|| format!("{}: {differs:#?}", page.display()))
 }
 
 /// A block with what its commands print, standard output first. They share a directory where `fixtures` can be seen.
@@ -62,7 +66,7 @@ fn performed(block: &str) -> String {
         let last = lines.iter().position(|line| !line.ends_with('\\')).unwrap();
         let command = lines[..=last].join("\n");
         let run = bash(here.path(), &command.replace("cargo run --release -- ", "kubesweep "));
-        text += &format!("$ {command}\n{}{}", run.0, run.1);
+        text.extend(["$ ", &command, "\n", &run.0, &run.1]);
     }
     text
 }
@@ -106,16 +110,17 @@ fn command_lines(text: &str) -> Vec<Vec<String>> {
     let text = variable.replace_all(text, "1").replace("\\\n", " ");
     let mut lines = Vec::new();
     for line in text.lines().filter(|line| !line.trim_start().starts_with('#')) {
-        let line =
-            line.trim_start().strip_prefix("$ ").unwrap_or(line).replace("cargo run --release -- ", "kubesweep ");
+        let line = line.trim_start().strip_prefix("$ ").unwrap_or(line);
+        let line = line.replace("cargo run --release -- ", "kubesweep ").replace("; ", " ; ");
         if !line.contains("kubesweep") {
             continue;
         }
         let words = shlex::split(&line).unwrap_or_else(|| panic!("an open quote: {line}"));
-        let ends = |word: &String| ["|", "||", "&&", ";", "&", ">", ">>", "<", "2>"].contains(&word.as_str());
-        for command in words.split(ends) {
-            if let Some(program) = command.iter().position(|word| word == "kubesweep" || word.ends_with("/kubesweep")) {
-                lines.push(command[program..].to_vec());
+        for command in words.split(|word| ["|", "||", "&&", ";", "&"].contains(&word.as_str())) {
+            let end = command.iter().position(|word| word.contains(['>', '<'])).unwrap_or(command.len());
+            let is_program = |word: &String| word.rsplit('/').next() == Some("kubesweep") && !word.contains('=');
+            if let Some(program) = command[..end].iter().position(is_program) {
+                lines.push(command[program..end].to_vec());
             }
         }
     }
@@ -129,6 +134,12 @@ fn is_taken(words: &[String]) -> Result<(), String> {
     }
 }
 
+/// What stands below the options of every command.
+fn examples(command: &clap::Command, texts: &mut Vec<(String, String)>) {
+    texts.extend(command.get_after_help().map(|help| (command.get_name().to_owned(), help.to_string())));
+    command.get_subcommands().for_each(|next| examples(next, texts));
+}
+
 #[test]
 fn every_command_line_is_one_that_the_program_takes() {
     let mut texts: Vec<(String, String)> = Vec::new();
@@ -137,12 +148,9 @@ fn every_command_line_is_one_that_the_program_takes() {
             texts.extend(blocks(&page, language).into_iter().map(|block| (page.display().to_string(), block)));
         }
     }
-    for directory in ["deploy", "tests/e2e"] {
-        let files = below(&root().join(directory), "sh");
-        texts.extend(files.into_iter().map(|file| (file.display().to_string(), fs::read_to_string(&file).unwrap())));
-    }
-    let help = fs::read_to_string(root().join("src/cli/help.rs")).unwrap().replace("\\\\\n", "\\\n");
-    texts.push(("src/cli/help.rs".to_owned(), help.replace("\";\n", "\n")));
+    let files = below(&root().join("deploy"), "sh");
+    texts.extend(files.into_iter().map(|file| (file.display().to_string(), fs::read_to_string(&file).unwrap())));
+    examples(&kubesweep::cli::command(), &mut texts);
     let mut count = 0;
     for (file, text) in texts {
         for words in command_lines(&text) {

@@ -18,6 +18,8 @@ mod oracle;
 mod readme;
 mod rules;
 mod runbook;
+mod shard;
+mod stream;
 mod tidy;
 
 use std::path::{Path, PathBuf};

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::root;
 
 /// Modules in the order data flows; a module may name those before it, and these from anywhere.
-const FLOW: [&str; 16] = [
+const FLOW: [&str; 17] = [
     "discover",
     "decode",
     "frame",
@@ -17,6 +17,7 @@ const FLOW: [&str; 16] = [
     "testing",
     "aggregate",
     "case",
+    "partial",
     "sweep",
     "runbook",
     "report",
@@ -47,7 +48,7 @@ const HOMES: [(&str, &str); 21] = [
     ("walkdir", "discover"),
     ("apache_avro", "frame/avro"),
     ("encoding_rs", "decode"),
-    ("tempfile", "spill"),
+    ("tempfile", "spill partial"),
 ];
 
 #[test]

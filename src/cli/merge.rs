@@ -1,0 +1,51 @@
+//! `kubesweep merge`.
+
+use std::io::{self, Write};
+
+use super::args::{Merge, RunbookOptions};
+use super::reports::{self, Begun, Reports};
+use super::{ExitStatus, options, stats, warn_of_tuning};
+use crate::error::Error;
+use crate::partial::{self, Partial, Shard};
+use crate::runbook::{Only, Scope};
+use crate::stats::{Stage, timed};
+
+/// Shares that a sentence names.
+const NAMED: usize = 5;
+
+/// Puts partials together, and ends as a scan of everything would.
+pub(super) fn run(merge: &Merge, begun: Begun<'_>) -> Result<ExitStatus, Error> {
+    let clock = stats(merge.stats);
+    let clock = clock.as_ref();
+    reports::check(&merge.output, merge.no_runbook)?;
+    options::without_clock(&merge.times.span)?;
+    let times = options::times(&merge.times)?;
+    options::plan(&merge.output.group_by, &times)?;
+    let scope = if merge.no_runbook { Scope::Hits } else { Scope::Runbook };
+    let pack = options::pack(&merge.rules, merge.tune.as_deref(), scope)?;
+    let looks = RunbookOptions { indicators: merge.indicators.clone(), deep: false };
+    let steps = options::runbook(&looks, &merge.times, &pack.tuning, Only::default())?;
+    let steps = Some(steps).filter(|_| !merge.no_runbook);
+    warn_of_tuning(&pack, times.now, merge.quiet);
+    let partials = merge.partials.iter().map(|path| Partial::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let missing = partial::check(&partials, &options::about_rules(&pack, times.kept))?;
+    tell_missing(&missing, merge)?;
+    let reports = Reports::begin(begun, &merge.output, &times, steps, merge.quiet, clock)?;
+    let tally = timed(clock, Stage::Read, || partial::load(&partials))?;
+    reports.finish(tally, &pack, missing.is_empty())
+}
+
+/// Ends where shares are missing, or warns of it.
+fn tell_missing(missing: &[Shard], merge: &Merge) -> Result<(), Error> {
+    let (Some(shard), count) = (missing.first(), missing.len()) else { return Ok(()) };
+    let named: Vec<String> = missing.iter().take(NAMED).map(Shard::to_string).collect();
+    let more = if count > NAMED { format!(" and {} more", count - NAMED) } else { String::new() };
+    let told = format!("{count} of {} partials missing: {}{more}", shard.count, named.join(", "));
+    if !merge.allow_missing {
+        return Err(Error::Usage(format!("{told}; name them too, or --allow-missing for reports marked incomplete")));
+    }
+    if !merge.quiet {
+        let _ = writeln!(io::stderr(), "warning: {told}; the reports are incomplete");
+    }
+    Ok(())
+}

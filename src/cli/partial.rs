@@ -1,0 +1,72 @@
+//! `kubesweep scan --partial`: one machine's share of a sweep.
+
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use super::args::Scan;
+use super::{ExitStatus, options, print_stats, stats, status, sweep, warn_of_tuning};
+use crate::aggregate::Totals;
+use crate::discover::{Found, discover};
+use crate::error::Error;
+use crate::partial::{Header, Share, Writer};
+use crate::report::closing_partial;
+use crate::runbook::Scope;
+use crate::stats::{Stage, timed};
+use crate::sweep::Job;
+
+/// Sweeps a share, and writes what was observed; nothing is decided.
+pub(super) fn run(scan: &Scan, path: &Path) -> Result<ExitStatus, Error> {
+    let clock = stats(scan.input.stats);
+    let clock = clock.as_ref();
+    options::without_clock(&scan.times.span)?;
+    let times = options::times(&scan.times)?;
+    let scope = if scan.no_runbook { Scope::Hits } else { Scope::Runbook };
+    let pack = options::pack(&scan.rules, scan.tune.as_deref(), scope)?;
+    let job = options::job(&scan.input, &scan.origin, pack);
+    let job = Job { window: times.kept, ..job };
+    warn_of_tuning(&job.pack, times.now, scan.input.quiet);
+    outside(path, &scan.paths)?;
+    let mut found = discover(&scan.paths, &[])?;
+    let share = share(scan, &mut found)?;
+    if !scan.no_prune {
+        found.prune(job.window);
+    }
+    let writer = Writer::create(path)?;
+    let tally = sweep(&mut found, &job, None, &scan.input, false, clock)?;
+    let (totals, inputs, kept) = (Totals::of(&tally.inputs), tally.inputs.clone(), tally.observations.len());
+    let header = Header { about: options::about(&job, scan.no_prune), share };
+    timed(clock, Stage::Reports, || writer.write(&header, tally))?;
+    if !scan.input.quiet {
+        let of = header.share.map(|share| format!("{} of the dump", share.shard));
+        let file = path.display().to_string();
+        let text = closing_partial(&totals, &inputs, kept, of.as_deref(), &file);
+        let _ = io::stderr().write_all(text.as_bytes());
+    }
+    print_stats(clock, &totals);
+    Ok(status(&totals))
+}
+
+/// What the other machines would find in the dump, they would take for a part of it.
+fn outside(partial: &Path, paths: &[PathBuf]) -> Result<(), Error> {
+    let directory = partial.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let Ok(directory) = directory.canonicalize() else { return Ok(()) };
+    let roots = paths.iter().filter_map(|path| path.canonicalize().ok());
+    match roots.into_iter().find(|root| directory.starts_with(root)) {
+        Some(_) => Err(Error::Partial {
+            path: partial.to_owned(),
+            problem: "lies inside the dump, where other machines would take it for a part of it; put it elsewhere"
+                .to_owned(),
+        }),
+        None => Ok(()),
+    }
+}
+
+fn share(scan: &Scan, found: &mut Found) -> Result<Option<Share>, Error> {
+    let Some(asked) = scan.shard else { return Ok(None) };
+    if scan.paths.iter().any(|path| path.as_os_str() == "-") {
+        let problem = "--shard takes a share of a listing, and standard input has none; leave --shard out and give every machine another stream";
+        return Err(Error::Usage(problem.to_owned()));
+    }
+    let shard = asked.resolve(|name| std::env::var(name).ok())?;
+    Ok(Some(shard.take(found)))
+}

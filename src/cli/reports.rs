@@ -1,0 +1,126 @@
+//! How scan and merge end: what was observed is decided on, written, and closed with an exit status.
+
+use std::ffi::OsString;
+use std::io::{self, Write};
+use std::path::Path;
+
+use jiff::Timestamp;
+
+use super::args::Output;
+use super::options::{FailOn, Times, plan};
+use super::{ExitStatus, print, print_stats, status, warn_if_nothing};
+use crate::aggregate::{Finished, Plan, Tally, finish};
+use crate::error::Error;
+use crate::paths::printable;
+use crate::report::{Directory, FILES, RUNBOOK_FILES, Report, Run, closing};
+use crate::rule::{Pack, Rule};
+use crate::runbook::{Catalogue, Runbook, Settings, compute};
+use crate::stats::{Stage, Stats, timed};
+
+/// The command line, and when it was given.
+#[derive(Clone, Copy)]
+pub(super) struct Begun<'a> {
+    pub arguments: &'a [OsString],
+    pub start: Timestamp,
+}
+
+/// Reports that are to be made.
+pub(super) struct Reports<'a> {
+    begun: Begun<'a>,
+    output: &'a Output,
+    plan: Plan,
+    /// What the runbook looks at and for; `None` for no runbook.
+    steps: Option<(Settings, Catalogue)>,
+    directory: Option<Directory>,
+    quiet: bool,
+    clock: Option<&'a Stats>,
+}
+
+/// Where the reports go, unless that is standard output.
+pub(super) fn directory(output: &Output) -> Option<&Path> {
+    Some(output.out.as_path()).filter(|out| out.as_os_str() != "-")
+}
+
+/// Refuses to fail on what will not be known.
+pub(super) fn check(output: &Output, no_runbook: bool) -> Result<(), Error> {
+    if no_runbook && matches!(output.fail_on, Some(FailOn::Verdict(_))) {
+        return Err(Error::Usage("--fail-on a verdict needs the runbook; leave --no-runbook out".to_owned()));
+    }
+    Ok(())
+}
+
+impl<'a> Reports<'a> {
+    /// Plans them, and begins their directory before the long work.
+    pub(super) fn begin(
+        begun: Begun<'a>,
+        output: &'a Output,
+        times: &Times,
+        steps: Option<(Settings, Catalogue)>,
+        quiet: bool,
+        clock: Option<&'a Stats>,
+    ) -> Result<Self, Error> {
+        let plan = plan(&output.group_by, times)?;
+        let directory = directory(output).map(|out| Directory::create(out, output.force)).transpose()?;
+        Ok(Reports { begun, output, plan, steps, directory, quiet, clock })
+    }
+
+    /// Decides, writes, and says how it went. What is not `complete` has parts that nobody read.
+    pub(super) fn finish(self, tally: Tally, pack: &Pack, complete: bool) -> Result<ExitStatus, Error> {
+        let Reports { begun, output, plan, steps, directory, quiet, clock } = self;
+        let finished = timed(clock, Stage::Finish, || finish(tally, pack, &plan)).map_err(Error::Temporary)?;
+        let (finished, runbook) = runbook(finished, steps.as_ref(), clock)?;
+        let status = verdict(&finished, output, complete);
+        let report = Report { finished: &finished, runbook: runbook.as_ref(), group_by: &output.group_by };
+        timed(clock, Stage::Reports, || match directory {
+            Some(directory) => write(directory, &report, &pack.rules, &facts(begun, status)),
+            None => print(|out| output.format.write(&finished, out)),
+        })?;
+        if !quiet {
+            let to_stdout = output.out.as_os_str() == "-";
+            let reports = if to_stdout { "standard output".to_owned() } else { output.out.display().to_string() };
+            // A closed standard error is no reason to fail: the reports are written.
+            let _ = io::stderr().write_all(closing(&report, &reports).as_bytes());
+            warn_if_nothing(&finished.totals);
+        }
+        print_stats(clock, &finished.totals);
+        Ok(status)
+    }
+}
+
+/// Goes through the three steps, where they are asked for.
+fn runbook(
+    finished: Finished,
+    steps: Option<&(Settings, Catalogue)>,
+    clock: Option<&Stats>,
+) -> Result<(Finished, Option<Runbook>), Error> {
+    let Some((settings, catalogue)) = steps else { return Ok((finished, None)) };
+    let steps = || compute(finished, catalogue, settings).map_err(Error::Temporary);
+    let (finished, runbook) = timed(clock, Stage::Runbook, steps)?;
+    Ok((finished, Some(runbook)))
+}
+
+fn verdict(report: &Finished, output: &Output, complete: bool) -> ExitStatus {
+    let alerted = output.fail_on.is_some_and(|least| report.alerts.iter().any(|alert| least.is_reached(alert)));
+    match status(&report.totals) {
+        _ if alerted => ExitStatus::Alerted,
+        _ if !complete => ExitStatus::Damaged,
+        status => status,
+    }
+}
+
+fn facts(begun: Begun<'_>, status: ExitStatus) -> Run {
+    let arguments = begun.arguments.iter().skip(1).map(|argument| printable(argument.as_encoded_bytes())).collect();
+    Run { arguments, start: begun.start, end: Timestamp::now(), exit_status: status as u8 }
+}
+
+fn write(mut directory: Directory, report: &Report<'_>, rules: &[Rule], run: &Run) -> Result<(), Error> {
+    let of_runbook = RUNBOOK_FILES.iter().filter(|_| report.runbook.is_some());
+    for (name, writer) in FILES.iter().chain(of_runbook) {
+        directory.write(name, |out| writer(report, out))?;
+    }
+    for (name, _) in RUNBOOK_FILES.iter().filter(|_| report.runbook.is_none()) {
+        directory.remove(name)?;
+    }
+    let hashes = directory.hashes().to_vec();
+    directory.write("run.json", |out| run.write(rules, &report.finished.totals, &hashes, out))
+}

@@ -1,0 +1,182 @@
+//! The file of a partial: a line that says what it is, packed lines of JSON, and the SHA-256 of all before it.
+
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tempfile::NamedTempFile;
+
+use super::Header;
+use crate::aggregate::{Input, Observation, Tally};
+use crate::decode::Hashing;
+use crate::error::Error;
+use crate::spill::{pack, read_json, unpack, write_json};
+
+/// What every partial begins with.
+const MAGIC: &[u8] = b"kubesweep partial ";
+/// The version of what follows, raised when the lines change or a record gives another observation.
+const VERSION: &[u8] = b"1\n";
+/// Hexadecimal digits and a newline.
+const TRAILER: u64 = 65;
+const DAMAGED: &str = "is damaged; make it again, or copy it again from where it was made";
+
+/// A line behind the header.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Line<'l> {
+    Input(Cow<'l, Input>),
+    /// A cluster, and when it was first and last seen within an hour.
+    Cell(Option<Cow<'l, str>>, Timestamp, Timestamp),
+    Observation(Cow<'l, Observation>),
+}
+
+/// A partial that is being made, under a temporary name.
+#[derive(Debug)]
+pub struct Writer {
+    path: PathBuf,
+    file: NamedTempFile,
+}
+
+impl Writer {
+    /// Begins one, before the long work that fills it. A retry may replace what an earlier attempt left.
+    ///
+    /// # Errors
+    /// It cannot be written there, or another file is there.
+    pub fn create(path: &Path) -> Result<Self, Error> {
+        if std::fs::metadata(path).is_ok_and(|found| found.len() > 0 || found.is_dir()) && !is_partial(path) {
+            let problem = "is there and is no partial; name another file".to_owned();
+            return Err(Error::Partial { path: path.to_owned(), problem });
+        }
+        let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let file = NamedTempFile::with_prefix_in(".kubesweep-partial-", directory);
+        let file = file.map_err(|source| Error::Output { path: path.to_owned(), source })?;
+        Ok(Writer { path: path.to_owned(), file })
+    }
+
+    /// Writes it and gives it its name. The same inputs give the same bytes, however they were read.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write(self, header: &Header, tally: Tally) -> Result<(), Error> {
+        let Writer { path, file } = self;
+        let written = fill(file.as_file(), header, tally).and_then(|()| Ok(file.persist(&path)?));
+        written.map(|_| ()).map_err(|source| Error::Output { path, source })
+    }
+}
+
+fn is_partial(path: &Path) -> bool {
+    let mut start = [0; MAGIC.len()];
+    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == MAGIC
+}
+
+fn fill(mut file: &File, header: &Header, mut tally: Tally) -> io::Result<()> {
+    file.write_all(MAGIC)?;
+    file.write_all(VERSION)?;
+    let mut out = pack(file)?;
+    write_json(header, &mut out)?;
+    tally.inputs.sort_by(|left, right| (&left.path, &left.member).cmp(&(&right.path, &right.member)));
+    for input in &tally.inputs {
+        write_json(&Line::Input(Cow::Borrowed(input)), &mut out)?;
+    }
+    for (cluster, first, last) in tally.coverage.cells() {
+        write_json(&Line::Cell(cluster.map(Cow::Borrowed), first, last), &mut out)?;
+    }
+    for observation in tally.observations.finish()?.into_values()? {
+        write_json(&Line::Observation(Cow::Owned(observation?)), &mut out)?;
+    }
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
+    file.seek(SeekFrom::Start(0))?;
+    let mut hashing = Hashing::new(file);
+    hashing.drain()?;
+    writeln!(file, "{}", hashing.finish().1)?;
+    file.sync_all()
+}
+
+/// A partial whose header was read.
+#[derive(Debug)]
+pub struct Partial {
+    /// Where it is.
+    pub path: PathBuf,
+    /// What it says of itself.
+    pub header: Header,
+}
+
+impl Partial {
+    /// Opens one.
+    ///
+    /// # Errors
+    /// It cannot be read, or is no partial of this version.
+    pub fn open(path: &Path) -> Result<Self, Error> {
+        let error = |problem: String| Error::Partial { path: path.to_owned(), problem };
+        let (mut body, _) = body(path).map_err(|problem| error(explain(&problem)))?;
+        let mut start = [0; MAGIC.len() + VERSION.len()];
+        let is_short = body.read_exact(&mut start).is_err();
+        if is_short || !start.starts_with(MAGIC) {
+            return Err(error("is no partial; name files that scan --partial wrote".to_owned()));
+        }
+        if !start.ends_with(VERSION) {
+            return Err(error("was written by another version of kubesweep; use that one for merge too".to_owned()));
+        }
+        let header = unpack(&mut body).and_then(|mut lines| read_json(&mut lines));
+        let header = header.ok().flatten().ok_or_else(|| error(DAMAGED.to_owned()))?;
+        Ok(Partial { path: path.to_owned(), header })
+    }
+
+    /// Adds what it holds.
+    ///
+    /// # Errors
+    /// It cannot be read, or is not as it was written.
+    pub(super) fn load(&self, tally: &mut Tally) -> Result<(), Error> {
+        let (body, trailer) = body(&self.path).map_err(|problem| self.error(&explain(&problem)))?;
+        let mut hashing = Hashing::new(body);
+        let read = lines(&mut hashing, tally).and_then(|()| hashing.drain());
+        read.map_err(|problem| self.error(&explain(&problem)))?;
+        let sound = format!("{}\n", hashing.finish().1).as_bytes() == trailer;
+        if sound { Ok(()) } else { Err(self.error(DAMAGED)) }
+    }
+
+    pub(super) fn error(&self, problem: &str) -> Error {
+        Error::Partial { path: self.path.clone(), problem: problem.to_owned() }
+    }
+}
+
+/// What the hash at the end of a file covers, and that hash.
+fn body(path: &Path) -> io::Result<(io::Take<File>, Vec<u8>)> {
+    let mut file = File::open(path)?;
+    let length = file.metadata()?.len().checked_sub(TRAILER).ok_or(io::ErrorKind::UnexpectedEof)?;
+    let mut trailer = Vec::new();
+    file.seek(SeekFrom::Start(length))?;
+    file.read_to_end(&mut trailer)?;
+    file.seek(SeekFrom::Start(0))?;
+    Ok((file.take(length), trailer))
+}
+
+/// What does not parse was not written so.
+fn explain(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory => {
+            format!("cannot be read: {error}")
+        }
+        _ => DAMAGED.to_owned(),
+    }
+}
+
+fn lines(body: &mut impl Read, tally: &mut Tally) -> io::Result<()> {
+    body.read_exact(&mut [0; MAGIC.len() + VERSION.len()])?;
+    let mut lines = unpack(body)?;
+    read_json::<Header>(&mut lines)?;
+    while let Some(line) = read_json(&mut lines)? {
+        match line {
+            Line::Input(input) => tally.inputs.push(input.into_owned()),
+            Line::Cell(cluster, first, last) => {
+                tally.coverage.add(cluster.as_deref(), first);
+                tally.coverage.add(cluster.as_deref(), last);
+            }
+            Line::Observation(observation) => tally.observations.push(observation.into_owned()),
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,103 @@
+//! Whether partials are the parts of one whole.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{About, Partial, Shard};
+use crate::aggregate::Tally;
+use crate::error::Error;
+
+/// Checks that all partials were made as `wanted` says and as each other, and that no share is there twice; gives the
+/// shares that no partial is.
+///
+/// # Errors
+/// One is foreign to the others or to the options of the merge, or two are the same share; the partials are named.
+pub fn check(partials: &[Partial], wanted: &About) -> Result<Vec<Shard>, Error> {
+    let Some(first) = partials.first() else { return Ok(Vec::new()) };
+    let mut shares = BTreeMap::new();
+    for partial in partials {
+        if let Some(problem) = differs_from_options(&partial.header.about, wanted) {
+            return Err(partial.error(&problem));
+        }
+        if let Some(problem) = differs(partial, first) {
+            let of = first.path.display();
+            return Err(partial.error(&format!("is no part of the same run as {of}: {problem}")));
+        }
+        if let Some(share) = &partial.header.share
+            && let Some(other) = shares.insert(share.shard, partial.path.as_path())
+        {
+            let (shard, other) = (share.shard, other.display());
+            return Err(partial.error(&format!("is share {shard}, and so is {other}; name one of them")));
+        }
+    }
+    let count = first.header.share.as_ref().map_or(0, |share| share.shard.count);
+    let all = (0..count).map(|index| Shard { index, count });
+    Ok(all.filter(|shard| !shares.contains_key(shard)).collect())
+}
+
+/// What partials hold together. Their observations go to temporary files beyond a bound, however many there are.
+///
+/// # Errors
+/// One cannot be read or is damaged, or an input is in two.
+pub fn load(partials: &[Partial]) -> Result<Tally, Error> {
+    let mut tally = Tally::default();
+    let mut homes = BTreeMap::new();
+    for (number, partial) in partials.iter().enumerate() {
+        let before = tally.inputs.len();
+        partial.load(&mut tally)?;
+        for input in &tally.inputs[before..] {
+            let home = *homes.entry(Arc::clone(&input.path)).or_insert(number);
+            if home != number {
+                let (input, other) = (&input.path, partials[home].path.display());
+                return Err(partial.error(&format!("holds {input}, and so does {other}; name one of them")));
+            }
+        }
+    }
+    Ok(tally)
+}
+
+/// What the options of the merge decide too.
+fn differs_from_options(about: &About, wanted: &About) -> Option<String> {
+    if about.kubesweep != wanted.kubesweep {
+        let (made, own) = (&about.kubesweep, &wanted.kubesweep);
+        return Some(format!("was made by kubesweep {made}, and this is {own}; use one version for all"));
+    }
+    if about.rules != wanted.rules {
+        let problem = "was made with other rules; give merge the --rules, --tune and --no-runbook that it was made with, or make it again";
+        return Some(problem.to_owned());
+    }
+    if about.window != wanted.window {
+        return Some(format!(
+            "holds events {}, and merge is asked for those {}; give both the same --since, --until, --as-of, --lookback and --context",
+            window(about),
+            window(wanted)
+        ));
+    }
+    None
+}
+
+fn window(about: &About) -> String {
+    match about.window {
+        (None, None) => "of any time".to_owned(),
+        (Some(start), None) => format!("from {start}"),
+        (None, Some(end)) => format!("before {end}"),
+        (Some(start), Some(end)) => format!("from {start} to {end}"),
+    }
+}
+
+fn differs(partial: &Partial, first: &Partial) -> Option<String> {
+    if partial.header.about.reading != first.header.about.reading {
+        let options = "--max-record, --max-bytes, --validate, --cluster, --platform and --no-prune";
+        return Some(format!("they were read with other options; {options} must be the same for all"));
+    }
+    match (&partial.header.share, &first.header.share) {
+        (Some(own), Some(other)) if own.shard.count != other.shard.count => {
+            Some(format!("it is share {}, and that one is {}", own.shard, other.shard))
+        }
+        (Some(own), Some(other)) if own.listing != other.listing => {
+            Some("their machines saw other files, or other sizes; the dump must not change while it is read".to_owned())
+        }
+        (Some(_), Some(_)) | (None, None) => None,
+        _ => Some("one was made with --shard, the other without".to_owned()),
+    }
+}

@@ -1,0 +1,83 @@
+//! The members of a tar on standard input, each a source of its own.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+
+use super::source::Reading;
+use super::{Watch, failed};
+use crate::aggregate::{Input, Status, Tally};
+use crate::decode::{Content, Ended, Stream};
+use crate::discover::Source;
+
+/// What is known of a tar on standard input, and what its members gave so far.
+pub(super) struct Piped<'o> {
+    watch: Watch<'o>,
+    /// The name of the stream, while a member is read.
+    stream: Option<Arc<str>>,
+    done: Tally,
+}
+
+impl<'o> Piped<'o> {
+    pub(super) fn new(watch: Watch<'o>) -> Self {
+        Piped { watch, stream: None, done: Tally::default() }
+    }
+
+    /// Whether what comes is a member's; archives in it are its own.
+    pub(super) fn is_in_member(&self) -> bool {
+        self.stream.is_some()
+    }
+
+    pub(super) fn finish(self) -> Tally {
+        self.done
+    }
+}
+
+impl Reading<'_> {
+    /// A stream, or part of a member; a member on which this program fails is a row, and the next one is read.
+    pub(super) fn open_piped(&mut self, stream: Stream<'_, '_>) {
+        if !self.piped.as_ref().is_some_and(Piped::is_in_member) {
+            // A tar that was read to its end is no input beside its members.
+            let is_done = matches!(stream.content, Content::Archive(_, None)) && stream.container.ends_with("tar");
+            if !is_done || stream.member.is_some() {
+                self.open(stream);
+            }
+            return;
+        }
+        if catch_unwind(AssertUnwindSafe(|| self.open(stream))).is_err() {
+            self.tally = Tally { inputs: vec![failed(self.name.clone(), 0)], ..Tally::default() };
+        }
+    }
+
+    pub(super) fn begin_member(&mut self, member: &str, size: u64) -> bool {
+        let Some(piped) = &mut self.piped else { return true };
+        if let Some(tap) = &mut self.tap {
+            tap.unordered();
+        }
+        let name = piped.watch.members.name(member);
+        if let Some(reason) = piped.watch.members.outside(&name) {
+            let mut input = Input::new(name, None);
+            input.bytes = size;
+            input.problem(Status::Skipped, reason);
+            piped.done.inputs.push(input);
+            return false;
+        }
+        piped.watch.observer.opened(&name);
+        piped.stream = Some(std::mem::replace(&mut self.name, name));
+        true
+    }
+
+    pub(super) fn end_member(&mut self, ended: &Ended) {
+        for input in self.tally.inputs.iter_mut().filter(|input| input.member.is_none()) {
+            input.bytes = ended.bytes;
+            match &ended.problem {
+                Some(problem) => input.problem(Status::Partial, problem.as_str()),
+                None => input.sha256.clone_from(&ended.sha256),
+            }
+        }
+        let tally = self.take();
+        let Some(piped) = &mut self.piped else { return };
+        let stream = piped.stream.take().unwrap_or_else(|| "-".into());
+        let source = Source { name: std::mem::replace(&mut self.name, stream), path: None, bytes: ended.bytes };
+        piped.done.add((piped.watch.keep)(&source, tally));
+    }
+}
