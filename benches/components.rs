@@ -20,7 +20,7 @@ use kubesweep::frame::{self, Document, Sink};
 use kubesweep::normalize::{Normalized, normalize};
 use kubesweep::rule::{Pack, Tuning, View, load};
 use kubesweep::runbook::{self, Scope};
-use kubesweep::sweep::{Job, Observer, sweep};
+use kubesweep::sweep::{Job, Observer, Stop, sweep};
 use kubesweep::unwrap::{Envelope, Leaf, OnLeaf, Place, Unwrapper};
 
 const LIMITS: Limits = Limits { max_record: 64 << 20, max_bytes: None };
@@ -109,6 +109,7 @@ fn aggregate(bencher: Bencher<'_, '_>) {
         validate: false,
         cluster: None,
         platform: None,
+        stop: Stop::default(),
     };
     let found = discover(&[dumps()], &[]).expect("fixtures are found");
     let swept = || sweep(&found, &job, &Unwatched);

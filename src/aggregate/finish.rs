@@ -15,7 +15,7 @@ use super::finding::Finding;
 use super::ledger::{Input, Totals};
 use super::observation::{Observation, Record};
 use super::summary::{self, Group};
-use super::{Evidence, HELD, Tally};
+use super::{Evidence, Extent, HELD, Tally};
 use crate::discover::Window;
 use crate::rule::{Pack, Rule, RuleMatch, Severity, Suppression};
 use crate::spill::{Line, Sorted, Sorter};
@@ -146,6 +146,8 @@ pub struct Finished {
     pub inputs: Vec<Input>,
     /// Sums over the inputs.
     pub totals: Totals,
+    /// Whether all was read that was asked for.
+    pub extent: Extent,
 }
 
 /// Collapses copies, decides, opens windows, groups and sorts.
@@ -182,6 +184,7 @@ pub fn finish(tally: Tally, pack: &Pack, plan: &Plan) -> io::Result<Finished> {
         activity,
         alerts,
         inputs,
+        extent: tally.extent,
     })
 }
 

@@ -7,6 +7,9 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+/// Why an input was not read to its end, where a stop was asked for.
+pub const INTERRUPTED: &str = "interrupted";
+
 /// How reading an input ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -106,6 +109,16 @@ impl Input {
             self.error = Some(reason.into());
         }
         self.status = self.status.max(status);
+    }
+
+    /// Notes that a stop ended its reading; what went wrong before that stays told.
+    pub fn interrupt(&mut self) {
+        self.error = Some(match self.error.take() {
+            Some(told) if told.starts_with(INTERRUPTED) => told,
+            Some(before) => format!("{INTERRUPTED}; before that {before}"),
+            None => INTERRUPTED.to_owned(),
+        });
+        self.status = self.status.max(Status::Partial);
     }
 
     /// Widens the span of event times.

@@ -17,7 +17,7 @@ pub use coverage::{Coverage, Day, Gap};
 pub use cronjob::CronJob;
 pub use finding::{Category, Finding, Verdict};
 pub use finish::{Finished, Hit, Plan, finish};
-pub use ledger::{Input, Status, Totals};
+pub use ledger::{INTERRUPTED, Input, Status, Totals};
 pub use observation::{Actor, Evidence, Observation, Record, Seen};
 pub use summary::{GROUP_FIELDS, Group, is_group_field};
 
@@ -35,12 +35,34 @@ pub struct Tally {
     pub coverage: Coverage,
     /// A row per input.
     pub inputs: Vec<Input>,
+    /// Whether something was left unread.
+    pub extent: Extent,
+}
+
+/// Whether a sweep took in all that it was asked to; those further down outrank those before.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Extent {
+    /// It did.
+    #[default]
+    Whole,
+    /// Partials of a merge were missing, as its options allow.
+    SharesMissing,
+    /// A stop left something unread.
+    Interrupted,
+}
+
+impl Extent {
+    /// Whether nothing was left out.
+    #[must_use]
+    pub fn is_whole(self) -> bool {
+        self == Extent::Whole
+    }
 }
 
 impl Default for Tally {
     fn default() -> Self {
         let observations = Sorter::new(Observation::copy_order, HELD);
-        Tally { observations, coverage: Coverage::default(), inputs: Vec::new() }
+        Tally { observations, coverage: Coverage::default(), inputs: Vec::new(), extent: Extent::Whole }
     }
 }
 
@@ -57,5 +79,6 @@ impl Tally {
         self.observations.append(other.observations);
         self.inputs.append(&mut other.inputs);
         self.coverage.merge(other.coverage);
+        self.extent = self.extent.max(other.extent);
     }
 }

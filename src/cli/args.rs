@@ -161,7 +161,7 @@ pub(super) struct Scan {
 #[expect(clippy::struct_excessive_bools, reason = "arguments as typed")]
 #[derive(Debug, Args)]
 pub(super) struct Merge {
-    /// Files that `scan --partial` wrote
+    /// Files that `scan --partial` wrote, or directories of them
     #[arg(required = true, value_name = "PARTIAL")]
     pub partials: Vec<PathBuf>,
 

@@ -21,7 +21,7 @@ pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
     }
     let (_, window) = options::window(&events.span)?;
     let pack = Pack::new(Vec::new(), Tuning::default(), vec![filter.interest()]);
-    let job = Job { window, ..options::job(&events.input, &events.origin, pack) };
+    let job = Job { window, ..options::job(&events.input, &events.origin, pack)? };
     let stats = stats(events.input.stats);
     let mut found = discover(&events.paths, &[])?;
     if !events.no_prune {
@@ -44,7 +44,7 @@ pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
         warn_if_nothing(&report.totals);
     }
     print_stats(stats.as_ref(), &report.totals);
-    Ok(status(&report.totals))
+    Ok(status(report.extent, &report.totals))
 }
 
 fn filter(events: &Events) -> Filter {

@@ -20,7 +20,7 @@ pub(super) const SCAN: &str = "  \
   aws s3 cp s3://bucket/export/000000.gz - | kubesweep scan - -o report";
 
 pub(super) const MERGE: &str = "  \
-  kubesweep merge partials/* -o report
+  kubesweep merge partials/ -o report
   kubesweep merge one.partial two.partial --fail-on suspicious -o report";
 
 pub(super) const RUNBOOK: &str = "  \
@@ -72,7 +72,8 @@ pub(super) const SWEPT: &str = "  \
   0  swept; everything could be decoded and decided
   1  swept, and an alert reaches --fail-on
   2  nothing swept: arguments, a path that does not exist, output not writable
-  3  swept, but an input could not be decoded or decided in full";
+  3  swept, but an input could not be decoded or decided in full
+  130  interrupted; what was read is in the reports, marked incomplete";
 
 pub(super) const MERGED: &str = "  \
   0  merged; everything could be decoded and decided
@@ -85,7 +86,8 @@ pub(super) const MERGED: &str = "  \
 pub(super) const READ: &str = "  \
   0  read; everything could be decoded and decided
   2  nothing read: arguments, a path that does not exist, output not writable
-  3  read, but an input could not be decoded or decided in full";
+  3  read, but an input could not be decoded or decided in full
+  130  interrupted; what was read is told, and that it is not all";
 
 pub(super) const TESTED: &str = "  \
   0  done; all tests passed

@@ -17,7 +17,7 @@ pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
         &inspect.input,
         &inspect.origin,
         Pack::new(Vec::new(), Tuning::default(), runbook::interests(Scope::Hits)?),
-    );
+    )?;
     let stats = stats(inspect.input.stats);
     let found = discover(&inspect.paths, &[])?;
     let progress = progress(&found, &inspect.input, stats.as_ref());
@@ -34,5 +34,5 @@ pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
         warn_if_nothing(&report.totals);
     }
     print_stats(stats.as_ref(), &report.totals);
-    Ok(status(&report.totals))
+    Ok(status(report.extent, &report.totals))
 }

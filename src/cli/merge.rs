@@ -5,8 +5,9 @@ use std::io::{self, Write};
 use super::args::{Merge, RunbookOptions};
 use super::reports::{self, Begun, Reports};
 use super::{ExitStatus, options, stats, warn_of_tuning};
+use crate::aggregate::Extent;
 use crate::error::Error;
-use crate::partial::{self, Partial, Shard};
+use crate::partial::{self, Shard};
 use crate::runbook::{Only, Scope};
 use crate::stats::{Stage, timed};
 
@@ -27,12 +28,15 @@ pub(super) fn run(merge: &Merge, begun: Begun<'_>) -> Result<ExitStatus, Error> 
     let steps = options::runbook(&looks, &merge.times, &pack.tuning, Only::default())?;
     let steps = Some(steps).filter(|_| !merge.no_runbook);
     warn_of_tuning(&pack, times.now, merge.quiet);
-    let partials = merge.partials.iter().map(|path| Partial::open(path)).collect::<Result<Vec<_>, _>>()?;
+    let partials = partial::open(&merge.partials)?;
     let missing = partial::check(&partials, &options::about_rules(&pack, times.kept))?;
     tell_missing(&missing, merge)?;
     let reports = Reports::begin(begun, &merge.output, &times, steps, merge.quiet, clock)?;
-    let tally = timed(clock, Stage::Read, || partial::load(&partials))?;
-    reports.finish(tally, &pack, missing.is_empty())
+    let mut tally = timed(clock, Stage::Read, || partial::load(&partials))?;
+    if !missing.is_empty() {
+        tally.extent = Extent::SharesMissing;
+    }
+    reports.finish(tally, &pack)
 }
 
 /// Ends where shares are missing, or warns of it.

@@ -4,6 +4,7 @@ mod args;
 mod events;
 mod help;
 mod inspect;
+mod interrupt;
 mod manual;
 mod merge;
 mod options;
@@ -19,7 +20,7 @@ use std::io::{self, IsTerminal, Write};
 use clap::{CommandFactory, Parser};
 use jiff::Timestamp;
 
-use crate::aggregate::{Tally, Totals};
+use crate::aggregate::{Extent, Tally, Totals};
 use crate::case::Case;
 use crate::discover::Found;
 use crate::error::Error;
@@ -43,6 +44,8 @@ pub enum ExitStatus {
     Usage = 2,
     /// Swept, but bytes could not be decoded, or a record could not be decided.
     Damaged = 3,
+    /// A signal ended the sweep; what was read until then is in the reports.
+    Interrupted = 130,
 }
 
 /// Runs the program on a command line.
@@ -78,8 +81,12 @@ pub fn command() -> clap::Command {
 }
 
 /// Damage outranks nothing but success.
-fn status(totals: &Totals) -> ExitStatus {
-    if totals.partial + totals.failed > 0 { ExitStatus::Damaged } else { ExitStatus::Swept }
+fn status(extent: Extent, totals: &Totals) -> ExitStatus {
+    match (extent, totals.partial + totals.failed) {
+        (Extent::Interrupted, _) => ExitStatus::Interrupted,
+        (Extent::Whole, 0) => ExitStatus::Swept,
+        _ => ExitStatus::Damaged,
+    }
 }
 
 /// Writes to standard output. `kubesweep … | head` has what it wants.
@@ -115,6 +122,7 @@ fn sweep(
         None => Ok(sweep::sweep(found, job, &progress)),
     })??;
     progress.finish();
+    tell_interrupted(&tally, input.quiet);
     if let Some(case) = case {
         let (kept, others) = case.load()?;
         warn_of_others(others, input.quiet);
@@ -128,10 +136,18 @@ fn sweep(
         return Ok(tally);
     }
     let pack = Pack::new(Vec::new(), Tuning::default(), interests);
-    let second = Job { pack, cluster: job.cluster.clone(), ..*job };
+    let second = Job { pack, cluster: job.cluster.clone(), stop: job.stop.clone(), ..*job };
     // Of the same records this pass tells something else; coverage and inputs are those of the first.
-    let acts = sweep::in_threads(input.threads, || sweep::sweep(found, &second, &Silent(stats)))?.observations;
-    Ok(tally.merge(Tally { observations: acts, ..Tally::default() }))
+    let again = sweep::in_threads(input.threads, || sweep::sweep(found, &second, &Silent(stats)))?;
+    let (observations, extent) = (again.observations, again.extent);
+    Ok(tally.merge(Tally { observations, extent, ..Tally::default() }))
+}
+
+/// Says what a signal did, before reports are written.
+fn tell_interrupted(tally: &Tally, quiet: bool) {
+    if tally.extent == Extent::Interrupted && !quiet {
+        let _ = writeln!(io::stderr(), "interrupted: what was read so far is counted; a second signal ends at once");
+    }
 }
 
 /// A warning that part of a case is not counted.

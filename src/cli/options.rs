@@ -10,6 +10,7 @@ use jiff::{
 };
 
 use super::args::{self, Input, Origin};
+use super::interrupt;
 use crate::aggregate::{Alert, Plan, Verdict, is_group_field};
 use crate::case::Case;
 use crate::decode::{Limits, sha256, sha256_of_parts};
@@ -192,15 +193,19 @@ pub(super) fn runbook(
 }
 
 /// What a sweep is to do, before any window.
-pub(super) fn job(input: &Input, origin: &Origin, pack: Pack) -> Job {
-    Job {
+///
+/// # Errors
+/// The system lets nobody listen to signals.
+pub(super) fn job(input: &Input, origin: &Origin, pack: Pack) -> Result<Job, Error> {
+    Ok(Job {
         pack,
         limits: limits(input),
         window: Window::default(),
         validate: input.validate,
         cluster: origin.cluster.clone(),
         platform: origin.platform,
-    }
+        stop: interrupt::stop()?,
+    })
 }
 
 /// The window of the hits, and the wider one of the events that are kept for their history.

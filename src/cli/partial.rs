@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::Scan;
 use super::{ExitStatus, options, print_stats, stats, status, sweep, warn_of_tuning};
-use crate::aggregate::Totals;
+use crate::aggregate::{Extent, Totals};
 use crate::discover::{Found, discover};
 use crate::error::Error;
 use crate::partial::{Header, Share, Writer};
@@ -22,7 +22,7 @@ pub(super) fn run(scan: &Scan, path: &Path) -> Result<ExitStatus, Error> {
     let times = options::times(&scan.times)?;
     let scope = if scan.no_runbook { Scope::Hits } else { Scope::Runbook };
     let pack = options::pack(&scan.rules, scan.tune.as_deref(), scope)?;
-    let job = options::job(&scan.input, &scan.origin, pack);
+    let job = options::job(&scan.input, &scan.origin, pack)?;
     let job = Job { window: times.kept, ..job };
     warn_of_tuning(&job.pack, times.now, scan.input.quiet);
     outside(path, &scan.paths)?;
@@ -33,6 +33,9 @@ pub(super) fn run(scan: &Scan, path: &Path) -> Result<ExitStatus, Error> {
     }
     let writer = Writer::create(path)?;
     let tally = sweep(&mut found, &job, None, &scan.input, false, clock)?;
+    if tally.extent == Extent::Interrupted {
+        return Ok(ExitStatus::Interrupted);
+    }
     let (totals, inputs, kept) = (Totals::of(&tally.inputs), tally.inputs.clone(), tally.observations.len());
     let header = Header { about: options::about(&job, scan.no_prune), share };
     timed(clock, Stage::Reports, || writer.write(&header, tally))?;
@@ -43,7 +46,7 @@ pub(super) fn run(scan: &Scan, path: &Path) -> Result<ExitStatus, Error> {
         let _ = io::stderr().write_all(text.as_bytes());
     }
     print_stats(clock, &totals);
-    Ok(status(&totals))
+    Ok(status(Extent::Whole, &totals))
 }
 
 /// What the other machines would find in the dump, they would take for a part of it.

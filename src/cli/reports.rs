@@ -64,12 +64,12 @@ impl<'a> Reports<'a> {
         Ok(Reports { begun, output, plan, steps, directory, quiet, clock })
     }
 
-    /// Decides, writes, and says how it went. What is not `complete` has parts that nobody read.
-    pub(super) fn finish(self, tally: Tally, pack: &Pack, complete: bool) -> Result<ExitStatus, Error> {
+    /// Decides, writes, and says how it went.
+    pub(super) fn finish(self, tally: Tally, pack: &Pack) -> Result<ExitStatus, Error> {
         let Reports { begun, output, plan, steps, directory, quiet, clock } = self;
         let finished = timed(clock, Stage::Finish, || finish(tally, pack, &plan)).map_err(Error::Temporary)?;
         let (finished, runbook) = runbook(finished, steps.as_ref(), clock)?;
-        let status = verdict(&finished, output, complete);
+        let status = verdict(&finished, output);
         let report = Report { finished: &finished, runbook: runbook.as_ref(), group_by: &output.group_by };
         timed(clock, Stage::Reports, || match directory {
             Some(directory) => write(directory, &report, &pack.rules, &facts(begun, status)),
@@ -99,11 +99,11 @@ fn runbook(
     Ok((finished, Some(runbook)))
 }
 
-fn verdict(report: &Finished, output: &Output, complete: bool) -> ExitStatus {
+fn verdict(report: &Finished, output: &Output) -> ExitStatus {
     let alerted = output.fail_on.is_some_and(|least| report.alerts.iter().any(|alert| least.is_reached(alert)));
-    match status(&report.totals) {
+    match status(report.extent, &report.totals) {
+        ExitStatus::Interrupted => ExitStatus::Interrupted,
         _ if alerted => ExitStatus::Alerted,
-        _ if !complete => ExitStatus::Damaged,
         status => status,
     }
 }
@@ -122,5 +122,5 @@ fn write(mut directory: Directory, report: &Report<'_>, rules: &[Rule], run: &Ru
         directory.remove(name)?;
     }
     let hashes = directory.hashes().to_vec();
-    directory.write("run.json", |out| run.write(rules, &report.finished.totals, &hashes, out))
+    directory.write("run.json", |out| run.write(rules, report.finished, &hashes, out))
 }

@@ -37,7 +37,7 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
     let asked = reopened.as_ref().map_or(&typed, |(_, asked)| asked);
     let pack = options::pack(&asked.rules, asked.tune.as_deref(), Scope::Runbook)?;
     let (settings, catalogue) = options::runbook(&runbook.looks, &runbook.times, &pack.tuning, only)?;
-    let job = options::job(&runbook.input, &Origin::default(), pack);
+    let job = options::job(&runbook.input, &Origin::default(), pack)?;
     let job = Job { window: times.kept, ..job };
     let mut found = discover(&runbook.paths, &options::own_files(runbook.out.as_deref(), runbook.case.as_deref()))?;
     found.prune(job.window);
@@ -62,7 +62,7 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
         warn_if_nothing(&finished.totals);
     }
     print_stats(clock, &finished.totals);
-    Ok(status(&finished.totals))
+    Ok(status(finished.extent, &finished.totals))
 }
 
 /// Writes the one of the files that a format is.

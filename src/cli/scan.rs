@@ -25,7 +25,7 @@ pub(super) fn run(scan: &Scan, begun: Begun<'_>) -> Result<ExitStatus, Error> {
     let steps = options::runbook(&scan.runbook, &scan.times, &pack.tuning, Only::default())?;
     let steps = Some(steps).filter(|_| !scan.no_runbook);
     let deep = steps.is_some() && scan.runbook.deep;
-    let job = options::job(&scan.input, &scan.origin, pack);
+    let job = options::job(&scan.input, &scan.origin, pack)?;
     let job = Job { window: times.kept, ..job };
     warn_of_tuning(&job.pack, times.now, scan.input.quiet);
     let own = options::own_files(reports::directory(&scan.output), scan.case.as_deref());
@@ -39,5 +39,5 @@ pub(super) fn run(scan: &Scan, begun: Begun<'_>) -> Result<ExitStatus, Error> {
     }
     let reports = Reports::begin(begun, &scan.output, &times, steps, scan.input.quiet, clock)?;
     let tally = sweep(&mut found, &job, case.as_ref(), &scan.input, deep, clock)?;
-    reports.finish(tally, &job.pack, true)
+    reports.finish(tally, &job.pack)
 }

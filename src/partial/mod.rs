@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use file::{Partial, Writer};
-pub use set::{check, load};
+pub use set::{check, load, open};
 pub use share::{Shard, Share};
 
 /// How inputs were read: all that decides what is observed in them. Equal for all partials of a merge.

@@ -1,11 +1,46 @@
 //! Whether partials are the parts of one whole.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{About, Partial, Shard};
 use crate::aggregate::Tally;
 use crate::error::Error;
+
+/// Opens partials; a directory stands for all that are in it.
+///
+/// # Errors
+/// One cannot be read or is none.
+pub fn open(paths: &[PathBuf]) -> Result<Vec<Partial>, Error> {
+    let mut partials = Vec::new();
+    for path in paths {
+        for file in files(path)? {
+            partials.push(Partial::open(&file)?);
+        }
+    }
+    Ok(partials)
+}
+
+/// Names that begin with a dot are passed over: they are those of partials that are still written.
+fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
+    if !path.is_dir() {
+        return Ok(vec![path.to_owned()]);
+    }
+    let unreadable = |source| Error::Input { path: path.to_owned(), source };
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(path).map_err(unreadable)? {
+        let entry = entry.map_err(unreadable)?;
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    if files.is_empty() {
+        return Err(Error::Usage(format!("{} holds no partials; name the directory that they are in", path.display())));
+    }
+    Ok(files)
+}
 
 /// Checks that all partials were made as `wanted` says and as each other, and that no share is there twice; gives the
 /// shares that no partial is.

@@ -104,6 +104,14 @@ fn hash(path: &Path) -> io::Result<String> {
     Ok(hashing.finish().1)
 }
 
+/// A new file: what a run that was killed left under its name goes, and no link there is followed.
+fn create_file(path: &Path) -> io::Result<File> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => create_new(path),
+    }
+}
+
 /// Reports quote what users ran, so they are the user's own.
 #[cfg(unix)]
 fn create_private(path: &Path) -> io::Result<()> {
@@ -112,9 +120,9 @@ fn create_private(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(unix)]
-fn create_file(path: &Path) -> io::Result<File> {
+fn create_new(path: &Path) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt;
-    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)
 }
 
 #[cfg(not(unix))]
@@ -123,6 +131,6 @@ fn create_private(path: &Path) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn create_file(path: &Path) -> io::Result<File> {
-    OpenOptions::new().write(true).create(true).truncate(true).open(path)
+fn create_new(path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).create_new(true).open(path)
 }

@@ -32,6 +32,7 @@ pub(super) fn value(report: &Report<'_>) -> io::Result<Value> {
 #[derive(serde::Serialize)]
 struct Whole<'r, S: Serialize> {
     schema_version: u32,
+    complete: bool,
     totals: Value,
     group_by: &'r [String],
     summary: S,
@@ -44,6 +45,7 @@ fn whole<'r>(report: &Report<'r>) -> impl Serialize + 'r {
     let (finished, keys) = (report.finished, report.group_by);
     Whole {
         schema_version: SCHEMA_VERSION,
+        complete: finished.extent.is_whole(),
         totals: totals(finished),
         group_by: keys,
         summary: Rows(|| finished.summary.iter().map(|row| group(row, keys))),
@@ -97,6 +99,7 @@ fn pretty(value: &impl serde::Serialize, out: &mut dyn Write) -> io::Result<()> 
 pub fn inspection(report: &Finished) -> String {
     let value = json!({
         "schema_version": SCHEMA_VERSION,
+        "complete": report.extent.is_whole(),
         "totals": report.totals,
         "coverage": report.coverage,
         "inputs": report.inputs,

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
-use crate::aggregate::Totals;
+use crate::aggregate::Finished;
 use crate::rule::Rule;
 
 /// One run of the program.
@@ -26,7 +26,7 @@ impl Run {
     pub fn write(
         &self,
         rules: &[Rule],
-        totals: &Totals,
+        finished: &Finished,
         hashes: &[(String, String)],
         out: &mut dyn Write,
     ) -> io::Result<()> {
@@ -36,14 +36,15 @@ impl Run {
         let reports: Vec<Value> = hashes.iter().map(|(file, sha256)| json!({"file": file, "sha256": sha256})).collect();
         let value = json!({
             "kubesweep": env!("CARGO_PKG_VERSION"),
+            "complete": finished.extent.is_whole(),
             "arguments": self.arguments,
             "rules": rules,
             "reports": reports,
             "start": self.start,
             "end": self.end,
             "seconds": seconds,
-            "bytes_per_second": rate(totals.bytes, seconds),
-            "records_per_second": rate(totals.records, seconds),
+            "bytes_per_second": rate(finished.totals.bytes, seconds),
+            "records_per_second": rate(finished.totals.records, seconds),
             "exit_status": self.exit_status,
         });
         serde_json::to_writer_pretty(&mut *out, &value)?;

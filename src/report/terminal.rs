@@ -7,7 +7,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Report;
 use super::hidden::is_hidden;
-use crate::aggregate::{Day, Finished, Input, Status, Totals};
+use crate::aggregate::{Day, Extent, Finished, Input, Status, Totals};
 use crate::rule::Severity;
 use crate::runbook::Runbook;
 
@@ -34,6 +34,7 @@ pub fn escape(text: &str) -> String {
 pub fn closing(report: &Report<'_>, reports: &str) -> String {
     let (group_by, runbook, report) = (report.group_by, report.runbook, report.finished);
     let mut out = String::new();
+    incomplete(&mut out, report);
     line(&mut out, "hits", &severities(report.alerts.iter().map(|alert| (alert.severity, alert.hits))));
     line(&mut out, "alerts", &severities(report.alerts.iter().map(|alert| (alert.severity, 1))));
     if let Some(runbook) = runbook {
@@ -90,11 +91,21 @@ pub fn closing_partial(totals: &Totals, inputs: &[Input], kept: u64, share: Opti
 #[must_use]
 pub fn closing_events(printed: u64, report: &Finished) -> String {
     let mut out = String::new();
+    incomplete(&mut out, report);
     let totals = &report.totals;
     let (events, files) = (plural(totals.events, "event"), plural(totals.files, "file"));
     line(&mut out, "printed", &format!("{printed} of {events} from {files}"));
     damage(&mut out, &report.inputs, "`kubesweep inspect` names them");
     out
+}
+
+/// Says what was left out.
+fn incomplete(out: &mut String, report: &Finished) {
+    match report.extent {
+        Extent::Whole => {}
+        Extent::SharesMissing => line(out, "INCOMPLETE", "partials are missing; nobody read their shares"),
+        Extent::Interrupted => line(out, "INCOMPLETE", "interrupted; inputs that were not read to their end say so"),
+    }
 }
 
 /// The first inputs with damage, and how many more there are.
@@ -200,6 +211,7 @@ fn size(bytes: u64) -> String {
 #[must_use]
 pub fn inspection(report: &Finished) -> String {
     let mut out = String::new();
+    incomplete(&mut out, report);
     let _ = writeln!(out, "FORMATS");
     for (format, (files, events)) in by_format(&report.inputs) {
         let _ =

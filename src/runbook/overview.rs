@@ -12,7 +12,7 @@ use super::page::{Page, Seen, Suppressed, User, plural};
 use super::spec::of_children;
 use super::timeline::Object;
 use super::verdict::level_name;
-use crate::aggregate::{Finished, Verdict};
+use crate::aggregate::{Extent, Finished, Verdict};
 use crate::event::Change;
 
 /// Writes verdicts into alerts and summary.
@@ -112,8 +112,13 @@ pub(super) fn coverage_note(report: &Finished) -> String {
     let first = report.coverage.iter().map(|day| day.first_seen).min();
     let last = report.coverage.iter().map(|day| day.last_seen).max();
     let gaps: usize = report.coverage.iter().map(|day| day.gaps.len()).sum();
+    let read = match report.extent {
+        Extent::Whole => "the dump",
+        Extent::SharesMissing => "partials missing; what was read of the dump",
+        Extent::Interrupted => "interrupted; what was read of the dump",
+    };
     match first.zip(last) {
-        Some((first, last)) => format!("the dump covers {first} to {last}, with {} over an hour", plural(gaps, "gap")),
-        None => "the dump holds no audit event with a time".to_owned(),
+        Some((first, last)) => format!("{read} covers {first} to {last}, with {} over an hour", plural(gaps, "gap")),
+        None => format!("{read} holds no audit event with a time"),
     }
 }

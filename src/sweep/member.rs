@@ -70,6 +70,7 @@ impl Reading<'_> {
         for input in self.tally.inputs.iter_mut().filter(|input| input.member.is_none()) {
             input.bytes = ended.bytes;
             match &ended.problem {
+                _ if self.cut.was_made() => input.interrupt(),
                 Some(problem) => input.problem(Status::Partial, problem.as_str()),
                 None => input.sha256.clone_from(&ended.sha256),
             }

@@ -2,9 +2,11 @@
 
 mod listen;
 mod member;
+mod piped;
 mod queue;
 mod skim;
 mod source;
+mod stop;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -23,6 +25,7 @@ use crate::stats::Stats;
 use queue::Queue;
 
 pub use listen::{Listener, Passing, Tap};
+pub use stop::Stop;
 
 /// What a sweep is to do.
 #[derive(Debug)]
@@ -39,6 +42,8 @@ pub struct Job {
     pub cluster: Option<String>,
     /// The platform of all records, whatever they say.
     pub platform: Option<Platform>,
+    /// What ends it early: sources not read to their end are rows that say so.
+    pub stop: Stop,
 }
 
 /// Watches a sweep; called from all threads.
@@ -154,4 +159,37 @@ fn failed(name: Arc<str>, bytes: u64) -> Input {
     input.bytes = bytes;
     input.problem(Status::Failed, "kubesweep failed on this file; please report it as a bug");
     input
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rule::Tuning;
+
+    /// Fails on one source.
+    struct Fails;
+
+    impl Observer for Fails {
+        fn opened(&self, name: &str) {
+            assert_ne!(name, "bad", "a failure of the program");
+        }
+        fn read(&self, _: u64) {}
+        fn closed(&self, _: u64, _: u64) {}
+    }
+
+    #[test]
+    fn a_failure_of_the_program_is_the_row_of_one_source() {
+        let limits = Limits { max_record: 1 << 20, max_bytes: None };
+        let pack = Pack::new(Vec::new(), Tuning::default(), Vec::new());
+        let (window, stop) = (Window::default(), Stop::default());
+        let job = Job { pack, limits, window, validate: false, cluster: None, platform: None, stop };
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let source = |name: &str| Source { name: name.into(), path: Some(file.path().to_owned()), bytes: 0 };
+        let found = Found { sources: ["a", "bad", "c"].map(source).to_vec(), ..Found::default() };
+        let mut rows = sweep(&found, &job, &Fails).inputs;
+        rows.sort_by(|left, right| left.path.cmp(&right.path));
+        let told: Vec<_> = rows.iter().map(|row| (&*row.path, row.status)).collect();
+        assert_eq!(told, [("a", Status::Skipped), ("bad", Status::Failed), ("c", Status::Skipped)]);
+        assert!(rows[1].error.as_ref().unwrap().contains("report it as a bug"));
+    }
 }

@@ -1,5 +1,6 @@
 //! One source through all stages: decode, frame, unwrap, normalize, evaluate.
 
+use std::cell::Cell;
 use std::fs::File;
 use std::io::{self, Read};
 use std::ops::RangeInclusive;
@@ -9,9 +10,11 @@ use jiff::Timestamp;
 
 use super::listen::{Listener, Originals, Passing, Tap};
 use super::member::Piped;
+use super::piped::standard_input;
 use super::skim::{Hour, Look, Skimmer};
+use super::stop::{Cut, Ending};
 use super::{Job, Listening, Observer, Watch};
-use crate::aggregate::{Evidence, Input, Interner, Observation, Seen, Status, Tally};
+use crate::aggregate::{Evidence, Extent, INTERRUPTED, Input, Interner, Observation, Seen, Status, Tally};
 use crate::decode::{self, Content, Damage, Ended, Hashing, Stream, Visitor};
 use crate::discover::{Source, Window, origin_of_path};
 use crate::evaluate::{evaluate, interests};
@@ -22,24 +25,27 @@ use crate::rule::{Prefilter, View};
 use crate::stats::{Stage, Stats, enter};
 use crate::unwrap::{Envelope, Leaf, Place, Unwrapper};
 
-/// Reads one source to its end.
+/// Reads one source to its end, or to a stop.
 pub(super) fn sweep(source: &Source, job: &Job, watch: Watch<'_>, listening: Listening<'_>) -> Tally {
     let observer = watch.observer;
     observer.opened(&source.name);
     let listener = listening.map(|(listener, _)| listener);
     let tap = listening.map(|(listener, number)| listener.listen(number));
     let stats = observer.stats();
-    let (tally, damaged) = (Tally::default(), Vec::new());
+    let (tally, damaged, cut) = (Tally::default(), Vec::new(), &Cut::by(&job.stop));
     let piped = source.path.is_none().then(|| Piped::new(watch));
     let name = source.name.clone();
-    let mut reading = Reading { name, job, tally, damaged, matches: 0, listener, tap, stats, piped, records: 0 };
-    match open(source) {
-        Ok((reader, file)) => reading.read(reader, file, watch),
-        Err(error) => {
-            let mut input = Input::new(source.name.clone(), None);
-            input.problem(Status::Failed, format!("cannot be opened: {error}"));
-            reading.tally.inputs.push(input);
+    let mut reading = Reading { name, job, tally, damaged, matches: 0, listener, tap, stats, piped, records: 0, cut };
+    if cut.is_due() {
+        reading.unread(source.bytes, Status::Skipped, INTERRUPTED);
+    } else {
+        match open(source, cut) {
+            Ok((reader, file)) => reading.read(reader, file, watch),
+            Err(error) => reading.unread(0, Status::Failed, &format!("cannot be opened: {error}")),
         }
+    }
+    if cut.was_made() {
+        reading.tally.extent = Extent::Interrupted;
     }
     let own = reading.take();
     observer.closed(reading.records, reading.matches);
@@ -47,8 +53,8 @@ pub(super) fn sweep(source: &Source, job: &Job, watch: Watch<'_>, listening: Lis
 }
 
 /// The source as a stream, and as a file where it can be read out of order.
-fn open(source: &Source) -> io::Result<(Box<dyn Read + Send>, Option<File>)> {
-    let Some(path) = &source.path else { return Ok((Box::new(io::stdin()), None)) };
+fn open<'c>(source: &Source, cut: &'c Cut<'_>) -> io::Result<(Box<dyn Read + Send + 'c>, Option<File>)> {
+    let Some(path) = &source.path else { return Ok((standard_input(cut), None)) };
     let file = File::open(path)?;
     let seekable = if file.metadata()?.is_file() { Some(File::open(path)?) } else { None };
     Ok((Box::new(file), seekable))
@@ -69,6 +75,7 @@ pub(super) struct Reading<'j> {
     /// For standard input: what is known of the members of a tar.
     pub piped: Option<Piped<'j>>,
     records: u64,
+    pub cut: &'j Cut<'j>,
 }
 
 /// Part of a stream: offsets in its text.
@@ -98,9 +105,18 @@ impl Reading<'_> {
         tally
     }
 
-    fn read(&mut self, reader: Box<dyn Read + Send>, file: Option<File>, watch: Watch<'_>) {
-        let (limits, stats) = (self.job.limits, self.stats);
-        let mut hashed = Hashing::new(Watched { inner: reader, observer: watch.observer, listener: self.listener });
+    /// The row of a source of which nothing is read.
+    fn unread(&mut self, bytes: u64, status: Status, reason: &str) {
+        let mut input = Input::new(self.name.clone(), None);
+        input.bytes = bytes;
+        input.problem(status, reason);
+        self.tally.inputs.push(input);
+    }
+
+    fn read(&mut self, reader: Box<dyn Read + Send + '_>, file: Option<File>, watch: Watch<'_>) {
+        let (limits, stats, cut) = (self.job.limits, self.stats, self.cut);
+        let (observer, listener) = (watch.observer, self.listener);
+        let mut hashed = Hashing::new(Watched { inner: reader, observer, listener, cut });
         let mut timed = Timed { inner: &mut hashed, stats, stage: Stage::Read };
         if watch.ahead {
             decode::ahead(timed, Stage::Read, stats, |input| decode::walk_ahead(input, file, limits, stats, self));
@@ -118,6 +134,7 @@ impl Reading<'_> {
         for input in self.tally.inputs.iter_mut().filter(|input| input.member.is_none()) {
             input.bytes = bytes;
             match &drained {
+                _ if cut.was_made() => input.interrupt(),
                 Ok(()) => input.sha256 = Some(sha256.clone()),
                 Err(error) => input.problem(Status::Partial, format!("reading stopped at byte {bytes}: {error}")),
             }
@@ -132,8 +149,11 @@ impl Reading<'_> {
         match stream.content {
             Content::Data(kind, reader) => {
                 let tap = self.tap.as_mut().map(|tap| &mut **tap as &mut dyn Tap);
-                let mut text = TextStream::new(self.job, &mut self.tally, input, self.listener, tap, self.stats);
-                let mut reader = Timed { inner: reader, stats: self.stats, stage: Stage::Decompress };
+                let ended = Cell::new(false);
+                let (listener, stats, ended) = (self.listener, self.stats, &ended);
+                let mut text = TextStream::new(self.job, &mut self.tally, input, listener, tap, stats, ended);
+                let reader = Timed { inner: reader, stats, stage: Stage::Decompress };
+                let mut reader = Ending::new(reader, self.cut, ended);
                 let _frame = enter(self.stats, Stage::Frame);
                 frame::frame(kind, &mut reader, self.job.limits, &mut text);
                 let told = text.finish();
@@ -143,7 +163,16 @@ impl Reading<'_> {
                 }
                 self.damaged.extend(told.damaged);
                 input = told.input;
+                if ended.get() {
+                    input.interrupt();
+                }
             }
+            // What a decoder makes of an end that is none says nothing of the source.
+            Content::Archive(members, _) if self.cut.was_made() => {
+                input.members = Some(members);
+                input.interrupt();
+            }
+            _ if self.cut.was_made() => input.interrupt(),
             Content::Archive(members, problem) => {
                 input.members = Some(members);
                 if let Some(problem) = problem {
@@ -180,6 +209,9 @@ impl Visitor for Reading<'_> {
     }
 
     fn hashed(&mut self, member: &str, bytes: u64, sha256: String) {
+        if self.cut.was_made() {
+            return;
+        }
         // The row of a member is the last that its visit leaves, behind those of members inside it.
         if let Some(input) = self.tally.inputs.last_mut().filter(|input| input.member.as_deref() == Some(member)) {
             input.bytes = bytes;
@@ -188,16 +220,17 @@ impl Visitor for Reading<'_> {
     }
 }
 
-/// Counts bytes for the progress display, and ends where nobody listens any more.
+/// Counts bytes for the progress display, and ends where nobody listens any more or a stop is asked for.
 struct Watched<'o> {
-    inner: Box<dyn Read + Send>,
+    inner: Box<dyn Read + Send + 'o>,
     observer: &'o dyn Observer,
     listener: Option<&'o dyn Listener>,
+    cut: &'o Cut<'o>,
 }
 
 impl Read for Watched<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        if self.listener.is_some_and(Listener::has_enough) {
+        if self.listener.is_some_and(Listener::has_enough) || self.cut.is_due() {
             return Ok(0);
         }
         let count = self.inner.read(out)?;
@@ -230,6 +263,8 @@ struct TextStream<'j> {
     skimmer: Skimmer,
     listener: Option<&'j dyn Listener>,
     stats: Option<&'j Stats>,
+    /// Whether a stop ended it: what is left is the beginning of a record, which says nothing.
+    ended: &'j Cell<bool>,
     recorder: Recorder<'j>,
 }
 
@@ -241,6 +276,7 @@ impl<'j> TextStream<'j> {
         listener: Option<&'j dyn Listener>,
         tap: Option<&'j mut dyn Tap>,
         stats: Option<&'j Stats>,
+        ended: &'j Cell<bool>,
     ) -> Self {
         let keeps = listener.is_some_and(Listener::keeps_originals);
         let originals = keeps.then(|| Originals::new(job.limits.max_record));
@@ -252,13 +288,16 @@ impl<'j> TextStream<'j> {
             skimmer: Skimmer::new(),
             listener,
             stats,
+            ended,
             recorder: Recorder { job, tally, told, of_path, last_offset: 0, hour, texts, tap, originals },
         }
     }
 
     fn finish(mut self) -> Told {
         let recorder = &mut self.recorder;
-        self.unwrapper.finish(&mut |leaf, envelope, place| recorder.leaf(&leaf, envelope, place));
+        if !self.ended.get() {
+            self.unwrapper.finish(&mut |leaf, envelope, place| recorder.leaf(&leaf, envelope, place));
+        }
         let span = self.recorder.hour.take();
         self.recorder.span(span);
         self.recorder.told
@@ -275,7 +314,7 @@ impl TextStream<'_> {
 
 impl Sink for TextStream<'_> {
     fn document(&mut self, document: Document<'_>) {
-        if self.listener.is_some_and(Listener::has_enough) {
+        if self.listener.is_some_and(Listener::has_enough) || self.ended.get() {
             return;
         }
         if let (Some(element), Body::Json(text)) = (document.element, document.body)
@@ -319,7 +358,9 @@ impl Sink for TextStream<'_> {
     }
 
     fn damage(&mut self, damage: Damage) {
-        self.recorder.damage(&damage);
+        if !self.ended.get() {
+            self.recorder.damage(&damage);
+        }
     }
 }
 

@@ -67,6 +67,13 @@ with tempfile.TemporaryDirectory() as temporary:
         found, count = scan([str(out) if word == "out" else word for word in words], directory, out)
         total += count
         wrong += [f"{directory.name}: {problem}" for problem in found]
+    # Reports that say that they are incomplete.
+    part, out = pathlib.Path(temporary) / "part", pathlib.Path(temporary) / "merged"
+    scan(["scan", "fixtures/dumps", "--shard", "0/2", "--partial", str(part)], ROOT, out)
+    found, count = scan(["merge", str(part), "--allow-missing", "-o", str(out)], ROOT, out)
+    assert json.loads((out / "report.json").read_text())["complete"] is False
+    total += count
+    wrong += [f"merge: {problem}" for problem in found]
 for problem in wrong[:40]:
     print(problem)
 assert total > 1000, f"only {total} documents"

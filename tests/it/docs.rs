@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use rayon::prelude::*;
+use saphyr::{LoadableYamlNode, Yaml};
 
 use crate::root;
 
@@ -159,6 +160,42 @@ fn every_command_line_is_one_that_the_program_takes() {
         }
     }
     assert!(count > 50, "only {count} command lines were found");
+}
+
+/// The command lines of containers in a manifest: arguments of our image, our program, or a shell that calls it.
+fn containers(node: &Yaml<'_>, lines: &mut Vec<Vec<String>>) {
+    let words = |key: &str| -> Vec<String> {
+        let list = node.as_mapping_get(key).and_then(Yaml::as_sequence).into_iter().flatten();
+        list.filter_map(|word| Some(word.as_str()?.to_owned())).collect()
+    };
+    if let Some(members) = node.as_mapping() {
+        let command = words("command");
+        let is_ours =
+            node.as_mapping_get("image").and_then(Yaml::as_str).is_some_and(|it| it.starts_with("kubesweep:"));
+        match &command[..] {
+            [] if is_ours => lines.push([vec!["kubesweep".to_owned()], words("args")].concat()),
+            [shell, option, script] if shell == "sh" && option == "-c" => lines.extend(command_lines(script)),
+            [program, ..] if program.ends_with("/kubesweep") => lines.push(command),
+            _ => {}
+        }
+        members.values().for_each(|member| containers(member, lines));
+    }
+    node.as_sequence().into_iter().flatten().for_each(|member| containers(member, lines));
+}
+
+#[test]
+fn manifests_call_the_program_as_it_is_called() {
+    let mut count = 0;
+    for file in ["yaml", "json"].into_iter().flat_map(|ending| below(&root().join("deploy"), ending)) {
+        let text = fs::read_to_string(&file).unwrap();
+        let mut lines = Vec::new();
+        Yaml::load_from_str(&text).unwrap().iter().for_each(|document| containers(document, &mut lines));
+        for words in lines {
+            count += 1;
+            is_taken(&words).unwrap_or_else(|problem| panic!("{}: {problem}", file.display()));
+        }
+    }
+    assert!(count >= 4, "the manifests have command lines");
 }
 
 #[test]

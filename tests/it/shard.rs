@@ -128,6 +128,23 @@ fn missing_and_doubled_partials_are_named() {
 }
 
 #[test]
+fn a_directory_stands_for_its_partials() {
+    let fleet = Fleet::new("fixtures/dumps/self-managed", &[]);
+    fs::create_dir(fleet.path("parts")).unwrap();
+    assert!(fleet.refuse(&["parts".to_owned()]).contains("parts holds no partials"));
+    for index in 0..3 {
+        fs::rename(fleet.path(&fleet.shard(index, 3)), fleet.path("parts").join(index.to_string())).unwrap();
+    }
+    // What a machine that was killed left.
+    fs::write(fleet.path("parts/.kubesweep-partial-x"), "half").unwrap();
+    assert_eq!(fleet.merge(&["parts".to_owned()], "merged").exit, 0);
+    fleet.scan(&["-o", "once"]);
+    assert_same(&fleet.path("once"), &fleet.path("merged"));
+    fs::write(fleet.path("parts/notes"), "mine".repeat(100)).unwrap();
+    assert!(fleet.refuse(&["parts".to_owned()]).contains("partial parts/notes: is no partial"));
+}
+
+#[test]
 fn foreign_partials_are_refused_by_name() {
     let fleet = Fleet::new("fixtures/dumps/self-managed", &[]);
     let own = fleet.shard(0, 2);

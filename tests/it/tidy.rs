@@ -27,7 +27,7 @@ const FLOW: [&str; 17] = [
 ];
 
 /// Crates that live in one file or folder, or in some.
-const HOMES: [(&str, &str); 21] = [
+const HOMES: [(&str, &str); 22] = [
     ("aho_corasick", "rule/literals"),
     ("rusqlite", "case"),
     ("minijinja", "report/html"),
@@ -49,6 +49,7 @@ const HOMES: [(&str, &str); 21] = [
     ("apache_avro", "frame/avro"),
     ("encoding_rs", "decode"),
     ("tempfile", "spill partial"),
+    ("signal_hook", "cli/interrupt"),
 ];
 
 #[test]

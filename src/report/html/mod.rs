@@ -141,6 +141,7 @@ fn content(report: &Value, runbook: Option<&Value>, pages: &BTreeMap<String, Val
     let rows: Vec<_> = alerts.all.iter().take(ALERTS).enumerate().map(|(at, alert)| row(at, alert, pages)).collect();
     json!({
         "judged": !runbook.is_null(),
+        "incomplete": report["complete"] == false,
         "settings": bounded(&runbook["settings"]),
         "totals": report["totals"],
         "span": span(report),

@@ -1,0 +1,50 @@
+#!/bin/sh
+# One daily sweep of a dump that grows.
+#
+#   run-daily.sh DUMP STATE [--as-of TIME] [OPTION...]
+#
+# STATE holds case.db, reports/YYYY-MM-DD (with -2, -3, … for more runs of a day), reports/latest, which points to the
+# last report and is never missing or half written, and a lock. Options are those of scan, instead of
+#   --since 24h --lookback 30d --fail-on suspicious
+# Where logs are delivered late, widen --since by the delay. TIME is the end of what is swept, in place of now.
+#
+# Exit status: that of scan (0, 1: an alert reached --fail-on, 3: part of the dump is damaged; in all of these the report
+# is there and latest points to it; 2: there is no report), 75 where another run has not ended. KUBESWEEP names the
+# program, if it is not on the PATH.
+set -u
+umask 077
+dump=$1 state=$2
+shift 2
+as_of=$(date -u +%Y-%m-%dT%H:%M:%SZ)
+if [ "${1:-}" = --as-of ]; then
+    as_of=$2
+    shift 2
+fi
+[ $# -gt 0 ] || set -- --since 24h --lookback 30d --fail-on suspicious
+
+reports=$state/reports
+mkdir -p "$reports" || exit 2
+exec 9>"$state/lock" || exit 2
+if ! flock -n 9; then
+    echo "run-daily.sh: another run has not ended; it holds $state/lock" >&2
+    exit 75
+fi
+
+name=${as_of%%T*}
+run=1
+while [ -e "$reports/$name" ]; do
+    run=$((run + 1))
+    name=${as_of%%T*}-$run
+done
+# What a run that was killed left; its inputs are in the case.
+rm -rf "$reports"/.running
+"${KUBESWEEP:-kubesweep}" scan "$dump" -q --case "$state/case.db" --as-of "$as_of" -o "$reports/.running" "$@" 9>&-
+status=$?
+case $status in
+0 | 1 | 3)
+    mv "$reports/.running" "$reports/$name" || exit 2
+    ln -sfn "$name" "$reports/.latest" && mv -T "$reports/.latest" "$reports/latest" || exit 2
+    ;;
+*) rm -rf "$reports"/.running ;;
+esac
+exit $status

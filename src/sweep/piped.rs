@@ -1,0 +1,66 @@
+//! Standard input, read by a thread of its own: a stop is heeded while nothing comes.
+
+use std::io::{self, Read};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread;
+use std::time::Duration;
+
+use super::stop::Cut;
+
+/// Most bytes that are read at once.
+const CHUNK: usize = 64 << 10;
+/// Chunks that wait to be looked at, at most.
+const WAITING: usize = 4;
+/// How long a stop waits to be heeded.
+const PATIENCE: Duration = Duration::from_millis(100);
+
+/// What a stream gives, up to its end or to a stop.
+struct Piped<'c> {
+    chunks: Receiver<io::Result<Vec<u8>>>,
+    chunk: Vec<u8>,
+    at: usize,
+    cut: &'c Cut<'c>,
+}
+
+/// Standard input; where no thread can be had, a stop waits for the next bytes.
+pub(super) fn standard_input<'c>(cut: &'c Cut<'_>) -> Box<dyn Read + Send + 'c> {
+    let (sender, chunks) = sync_channel(WAITING);
+    let produce = move || {
+        loop {
+            let mut chunk = vec![0; CHUNK];
+            let read = match io::stdin().read(&mut chunk) {
+                Ok(0) => return,
+                Ok(count) => {
+                    chunk.truncate(count);
+                    Ok(chunk)
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => Err(error),
+            };
+            let is_over = read.is_err();
+            if sender.send(read).is_err() || is_over {
+                return;
+            }
+        }
+    };
+    match thread::Builder::new().spawn(produce) {
+        Ok(_) => Box::new(Piped { chunks, chunk: Vec::new(), at: 0, cut }),
+        Err(_) => Box::new(io::stdin()),
+    }
+}
+
+impl Read for Piped<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while self.at == self.chunk.len() {
+            match self.chunks.recv_timeout(PATIENCE) {
+                Ok(chunk) => (self.chunk, self.at) = (chunk?, 0),
+                Err(RecvTimeoutError::Timeout) if self.cut.is_due() => return Ok(0),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(0),
+            }
+        }
+        let count = (&self.chunk[self.at..]).read(out)?;
+        self.at += count;
+        Ok(count)
+    }
+}

@@ -1,0 +1,102 @@
+//! Where reports go: what happens when they cannot, and whose they are.
+#![cfg(unix)]
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use crate::{kubesweep, root};
+
+/// Runs the binary behind some words of a shell, over a fixture, into `out`.
+fn behind(words: &str, directory: &Path, options: &str) -> Output {
+    let dump = root().join("fixtures/cases/container-gzip/input");
+    let binary = env!("CARGO_BIN_EXE_kubesweep");
+    let line = format!("{words}; exec '{binary}' scan '{}' -o out -q {options}", dump.display());
+    Command::new("sh").args(["-c", &line]).current_dir(directory).output().unwrap()
+}
+
+fn names(directory: &Path) -> Vec<String> {
+    let mut names: Vec<_> =
+        fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn a_full_disk_is_told_and_leaves_no_part_of_a_report() {
+    let here = tempfile::tempdir().unwrap();
+    let limited = "trap '' XFSZ; ulimit -f";
+    let run = behind(&format!("{limited} 1"), here.path(), "");
+    assert_eq!(run.status.code(), Some(2));
+    let told = String::from_utf8(run.stderr).unwrap();
+    assert!(told.starts_with("error: cannot write out/") && told.lines().count() == 1, "{told}");
+    let left = names(&here.path().join("out"));
+    assert!(left.iter().all(|name| !name.contains("tmp") && name != "run.json"), "{left:?}");
+    // A report that was whole is not taken away by one that cannot be written; but it is no longer one of a set.
+    assert!(behind(":", here.path(), "--force").status.success());
+    let page = fs::read(here.path().join("out/report.html")).unwrap();
+    assert_eq!(behind(&format!("{limited} 1"), here.path(), "--force").status.code(), Some(2));
+    assert!(fs::read(here.path().join("out/report.html")).unwrap() == page);
+    assert!(!here.path().join("out/run.json").exists());
+}
+
+#[test]
+fn a_directory_that_vanishes_is_told() {
+    let here = tempfile::tempdir().unwrap();
+    let mut child = Command::new(env!("CARGO_BIN_EXE_kubesweep"))
+        .args(["scan", "-", "-o", "out", "-q"])
+        .current_dir(here.path())
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    while !here.path().join("out").exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    // It is still being looked at whether it can be written.
+    while fs::remove_dir(here.path().join("out")).is_err() {}
+    drop(child.stdin.take());
+    let run = child.wait_with_output().unwrap();
+    assert_eq!(run.status.code(), Some(2));
+    let told = String::from_utf8(run.stderr).unwrap();
+    assert!(told.starts_with("error: cannot write out/") || told.starts_with("error: cannot write out:"), "{told}");
+    assert!(!here.path().join("out").exists());
+}
+
+#[test]
+fn a_place_that_takes_no_file_is_told_before_anything_is_read() {
+    let here = tempfile::tempdir().unwrap();
+    fs::write(here.path().join("a.log"), "").unwrap();
+    let run = kubesweep(here.path(), &["scan", "a.log", "-o", "/proc/kubesweep"]);
+    assert_eq!(run.exit, 2);
+    assert!(run.stderr.starts_with("error: cannot write /proc/kubesweep: "), "{}", run.stderr);
+}
+
+#[test]
+fn reports_and_cases_are_the_users_own() {
+    let here = tempfile::tempdir().unwrap();
+    assert!(behind("umask 0", here.path(), "--case a.case").status.success());
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    let out = here.path().join("out");
+    assert_eq!(mode(&out), 0o700);
+    let files = names(&out);
+    assert!(files.len() > 10);
+    for file in files {
+        assert_eq!(mode(&out.join(&file)), 0o600, "{file}");
+    }
+    assert_eq!(mode(&here.path().join("a.case")), 0o600);
+}
+
+#[test]
+fn a_link_under_a_temporary_name_is_not_followed() {
+    let here = tempfile::tempdir().unwrap();
+    fs::create_dir(here.path().join("out")).unwrap();
+    fs::write(here.path().join("precious"), "mine").unwrap();
+    for name in [".kubesweep-probe.tmp", ".hits.csv.tmp"] {
+        symlink(here.path().join("precious"), here.path().join("out").join(name)).unwrap();
+    }
+    assert!(behind(":", here.path(), "--force").status.success());
+    assert_eq!(fs::read_to_string(here.path().join("precious")).unwrap(), "mine");
+    assert!(fs::symlink_metadata(here.path().join("out/hits.csv")).unwrap().is_file());
+}
