@@ -1,4 +1,4 @@
-//! Embeds the rules of `src/rules`: adding one is adding a file.
+//! Embeds the rules of `src/rules`, where adding one is adding a file, and what the build is.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,6 +7,10 @@ use std::{env, fs, io};
 fn main() -> io::Result<()> {
     let directory = Path::new("src/rules");
     println!("cargo:rerun-if-changed={}", directory.display());
+    // What run.json tells of the build; whoever releases one sets KUBESWEEP_COMMIT.
+    for (name, value) in [("KUBESWEEP_TARGET", "TARGET"), ("KUBESWEEP_PROFILE", "PROFILE")] {
+        println!("cargo:rustc-env={name}={}", env::var(value).map_err(io::Error::other)?);
+    }
     let mut names = Vec::new();
     for entry in fs::read_dir(directory)? {
         let path = entry?.path();

@@ -17,6 +17,7 @@ partials=$(mktemp -d)
 trap 'rm -rf "$partials"' EXIT
 
 # Status 3 is damage in the dump: the partial is there, and the merge will say so.
+# shellcheck disable=SC2016 # that shell is to expand them
 share='number=$1 shares=$2 dump=$3 partials=$4
 shift 4
 "$KUBESWEEP" scan "$dump" -q -j 1 --shard "$number/$shares" --partial "$partials/$number" "$@" || [ $? -eq 3 ]'

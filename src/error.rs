@@ -44,6 +44,14 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: String,
     },
+    /// A report directory that tells nothing to compare with.
+    #[error("cannot verify {path}: {problem}", path = .path.display())]
+    Verify {
+        /// The directory.
+        path: PathBuf,
+        /// What is wrong, and what to do.
+        problem: String,
+    },
     /// A rule or tuning file that cannot be used.
     #[error(transparent)]
     Rule(#[from] crate::rule::RuleError),

@@ -21,8 +21,10 @@
 //! - [`aggregate`] keeps observations; only its `finish` counts.
 //! - [`case`] is where observations live between runs, [`partial`] between machines.
 //! - [`runbook`] says what they mean: the three steps, the indicators, the verdict.
+//! - [`redact`] masks secrets in finished results.
 //! - [`report`] prints; it computes no new fact.
 //! - [`events`] prints what passes by, instead of counting hits.
+//! - [`verify`] compares reports and dump with what the reports say of them.
 //! - [`sweep`] is the loop over sources and threads, [`cli`] the command line, [`progress`] the display.
 //! - [`stats`] times the stages, where somebody asks.
 //! - [`json`] and [`time`] read what logs write, leniently; [`schedule`] reads schedules as Kubernetes does; [`spill`]
@@ -31,7 +33,7 @@
 //! # Invariants
 //!
 //! 1. Nothing is lost quietly: every record ends in exactly one counter, `records = events + not_audit + malformed`.
-//! 2. Reports are a function of input bytes and options: not of threads, walk order, hash seed, clock or locale.
+//! 2. Reports are a function of input bytes and options: not of threads, shares, walk order, hash seed, clock or locale.
 //! 3. Memory is bounded by threads × largest record, a fixed buffer for sorting, and by alerts, groups, inputs, CronJobs
 //!    and writes on them; never by the size of the input or the number of hits.
 //! 4. One bad source cannot end the run, hide another, or turn the exit status to success.
@@ -72,11 +74,15 @@ pub mod partial;
 
 pub mod runbook;
 
+pub mod redact;
+
 pub mod report;
 
 pub mod sweep;
 
 pub mod events;
+
+pub mod verify;
 
 pub mod progress;
 

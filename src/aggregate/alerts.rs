@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::finding::Verdict;
 use super::finish::Hit;
@@ -13,7 +13,7 @@ use crate::rule::{Pack, Rule, Severity};
 use crate::spill::Sorted;
 
 /// One alert. The row of `alerts.csv`.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the columns of alerts.csv, documented in the README")]
 pub struct Alert {
     pub alert_id: String,

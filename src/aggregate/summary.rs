@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::finding::Verdict;
 use super::finish::Hit;
@@ -42,7 +42,7 @@ pub fn is_group_field(name: &str) -> bool {
 
 /// One group. The row of `summary.csv`: hits and suppressed are those of the rules on
 /// CronJobs, requests those on CronJobs, alerts and severity those of all rules.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the columns of summary.csv, documented in the README")]
 pub struct Group {
     /// Values of the keys, in the order they were asked for.

@@ -39,6 +39,9 @@ pub(super) enum Command {
     /// Print audit events as JSON lines, whatever form they were logged in
     #[command(after_help = help::below(help::EVENTS, help::READ))]
     Events(Events),
+    /// Hash reports and inputs again, and say what is not as it was
+    #[command(after_help = help::below(help::VERIFY, help::VERIFIED))]
+    Verify(Verify),
     /// Print the completions of a shell
     #[command(after_help = help::below(help::COMPLETIONS, help::WRITTEN))]
     Completions {
@@ -102,7 +105,8 @@ pub(super) struct Origin {
 
 #[derive(Debug, Args)]
 pub(super) struct Scan {
-    /// Files or directories of audit logs; `-` is standard input
+    /// Files or directories of audit logs; `-` is standard input, a stream or a
+    /// tar of files
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
@@ -216,6 +220,11 @@ pub(super) struct Output {
     #[arg(long, help_heading = "Output")]
     pub force: bool,
 
+    /// Mask secrets: values of environment variables, tokens, keys, passwords
+    /// and last-applied annotations
+    #[arg(long, help_heading = "Output")]
+    pub redact: bool,
+
     /// Keys of summary.csv
     #[arg(
         long,
@@ -279,7 +288,8 @@ pub(super) struct RunbookOptions {
 
 #[derive(Debug, Args)]
 pub(super) struct Runbook {
-    /// Files or directories of audit logs; `-` is standard input
+    /// Files or directories of audit logs; `-` is standard input, a stream or a
+    /// tar of files
     #[arg(required_unless_present = "case", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
@@ -330,6 +340,11 @@ pub(super) struct Runbook {
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
     pub format: RunbookFormat,
 
+    /// Mask secrets: values of environment variables, tokens, keys, passwords
+    /// and last-applied annotations
+    #[arg(long, help_heading = "Output")]
+    pub redact: bool,
+
     /// Overwrite the files in a directory that is not empty
     #[arg(long, help_heading = "Output")]
     pub force: bool,
@@ -346,7 +361,8 @@ pub(super) enum RunbookFormat {
 
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
-    /// Files or directories of audit logs; `-` is standard input
+    /// Files or directories of audit logs; `-` is standard input, a stream or a
+    /// tar of files
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
@@ -363,7 +379,8 @@ pub(super) struct Inspect {
 
 #[derive(Debug, Args)]
 pub(super) struct Events {
-    /// Files or directories of audit logs; `-` is standard input
+    /// Files or directories of audit logs; `-` is standard input, a stream or a
+    /// tar of files
     #[arg(required = true, value_name = "PATH")]
     pub paths: Vec<PathBuf>,
 
@@ -418,9 +435,29 @@ pub(super) struct Events {
     #[arg(long, value_enum, default_value = "jsonl", help_heading = "Output")]
     pub format: EventFormat,
 
+    /// Mask secrets: values of environment variables, data of Secrets,
+    /// tokens, keys, passwords and last-applied annotations
+    #[arg(long, help_heading = "Output")]
+    pub redact: bool,
+
     /// Print the original bytes of the records instead; needs a filter
-    #[arg(long, conflicts_with = "format", help_heading = "Output")]
+    #[arg(long, conflicts_with_all = ["format", "redact"], help_heading = "Output")]
     pub raw: bool,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// Directory that `scan` wrote its reports to
+    #[arg(value_name = "REPORT_DIR")]
+    pub directory: PathBuf,
+
+    /// Dump to compare with inputs.csv, as it was given to `scan`; repeatable
+    #[arg(long, value_name = "PATH")]
+    pub dump: Vec<PathBuf>,
+
+    /// Threads [default: all cores]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::args::{EventFormat, Events, Sort};
-use super::{ExitStatus, options, print_stats, progress, stats, status, warn_if_nothing};
+use super::{ExitStatus, options, print_stats, progress, redactor, stats, status, warn_if_nothing};
 use crate::aggregate::{Plan, finish};
 use crate::discover::discover;
 use crate::error::Error;
@@ -28,7 +28,8 @@ pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
         found.prune(window);
     }
     let order = if events.sort == Sort::Time { Order::Time } else { Order::Source };
-    let printer = Printer::new(io::stdout(), form(events), order, &filter);
+    let redactor = events.redact.then(redactor).transpose()?;
+    let printer = Printer::new(io::stdout(), form(events), order, &filter, redactor);
     let progress = progress(&found, &events.input, stats.as_ref());
     let tally = sweep::in_threads(events.input.threads, || sweep::stream(&found, &job, &progress, &printer))?;
     progress.finish();

@@ -38,6 +38,10 @@ pub(super) const EVENTS: &str = "  \
   kubesweep events /logs --audit-id 5a1c --raw
   kubesweep events /logs --user eve --format timesketch > eve.jsonl";
 
+pub(super) const VERIFY: &str = "  \
+  kubesweep verify report
+  kubesweep verify report --dump /logs";
+
 pub(super) const RULES: &str = "  \
   kubesweep rules list
   kubesweep rules show Kubernetes.DaemonSet.Created
@@ -88,6 +92,11 @@ pub(super) const READ: &str = "  \
   2  nothing read: arguments, a path that does not exist, output not writable
   3  read, but an input could not be decoded or decided in full
   130  interrupted; what was read is told, and that it is not all";
+
+pub(super) const VERIFIED: &str = "  \
+  0  all as written
+  1  something differs, or the sweep was interrupted
+  2  cannot verify: no report directory, or one without run.json";
 
 pub(super) const TESTED: &str = "  \
   0  done; all tests passed

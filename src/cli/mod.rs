@@ -13,6 +13,7 @@ mod reports;
 mod rules;
 mod runbook;
 mod scan;
+mod verify;
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
@@ -20,13 +21,14 @@ use std::io::{self, IsTerminal, Write};
 use clap::{CommandFactory, Parser};
 use jiff::Timestamp;
 
-use crate::aggregate::{Extent, Tally, Totals};
+use crate::aggregate::{Extent, Finished, Tally, Totals};
 use crate::case::Case;
 use crate::discover::Found;
 use crate::error::Error;
 use crate::progress::Progress;
+use crate::redact::Redactor;
 use crate::rule::{Pack, Tuning};
-use crate::runbook as steps;
+use crate::runbook::{self as steps, Runbook};
 use crate::stats::Stats;
 use crate::sweep::{self, Job, Observer};
 use args::{Cli, Command};
@@ -38,7 +40,7 @@ use reports::Begun;
 pub enum ExitStatus {
     /// Swept; everything could be decoded and decided.
     Swept = 0,
-    /// Swept, and an alert reaches `--fail-on`; or a rule's test failed.
+    /// Swept, and an alert reaches `--fail-on`; a rule's test failed; something is not as it was written.
     Alerted = 1,
     /// Nothing was swept: arguments, paths, output.
     Usage = 2,
@@ -69,6 +71,7 @@ pub fn run(arguments: &[OsString]) -> Result<ExitStatus, Error> {
         Command::Rules(rules) => rules::run(&rules.action),
         Command::Inspect(inspect) => inspect::run(&inspect),
         Command::Events(events) => events::run(&events),
+        Command::Verify(verify) => verify::run(&verify),
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { directory } => manual::man(&directory),
     }
@@ -141,6 +144,22 @@ fn sweep(
     let again = sweep::in_threads(input.threads, || sweep::sweep(found, &second, &Silent(stats)))?;
     let (observations, extent) = (again.observations, again.extent);
     Ok(tally.merge(Tally { observations, extent, ..Tally::default() }))
+}
+
+/// What `--redact` leaves, if it was asked for.
+fn redacted(
+    finished: Finished,
+    runbook: Option<Runbook>,
+    is_asked: bool,
+) -> Result<(Finished, Option<Runbook>), Error> {
+    if !is_asked {
+        return Ok((finished, runbook));
+    }
+    redactor()?.results(finished, runbook).map_err(Error::Temporary)
+}
+
+fn redactor() -> Result<Redactor, Error> {
+    Redactor::new().map_err(|error| Error::Usage(format!("--redact: {error}")))
 }
 
 /// Says what a signal did, before reports are written.

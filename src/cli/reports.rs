@@ -8,7 +8,7 @@ use jiff::Timestamp;
 
 use super::args::Output;
 use super::options::{FailOn, Times, plan};
-use super::{ExitStatus, print, print_stats, status, warn_if_nothing};
+use super::{ExitStatus, print, print_stats, redacted, status, warn_if_nothing};
 use crate::aggregate::{Finished, Plan, Tally, finish};
 use crate::error::Error;
 use crate::paths::printable;
@@ -69,10 +69,11 @@ impl<'a> Reports<'a> {
         let Reports { begun, output, plan, steps, directory, quiet, clock } = self;
         let finished = timed(clock, Stage::Finish, || finish(tally, pack, &plan)).map_err(Error::Temporary)?;
         let (finished, runbook) = runbook(finished, steps.as_ref(), clock)?;
+        let (finished, runbook) = redacted(finished, runbook, output.redact)?;
         let status = verdict(&finished, output);
         let report = Report { finished: &finished, runbook: runbook.as_ref(), group_by: &output.group_by };
         timed(clock, Stage::Reports, || match directory {
-            Some(directory) => write(directory, &report, &pack.rules, &facts(begun, status)),
+            Some(directory) => write(directory, &report, &pack.rules, &facts(begun, status, pack, steps.as_ref())),
             None => print(|out| output.format.write(&finished, out)),
         })?;
         if !quiet {
@@ -108,9 +109,11 @@ fn verdict(report: &Finished, output: &Output) -> ExitStatus {
     }
 }
 
-fn facts(begun: Begun<'_>, status: ExitStatus) -> Run {
+fn facts(begun: Begun<'_>, status: ExitStatus, pack: &Pack, steps: Option<&(Settings, Catalogue)>) -> Run {
     let arguments = begun.arguments.iter().skip(1).map(|argument| printable(argument.as_encoded_bytes())).collect();
-    Run { arguments, start: begun.start, end: Timestamp::now(), exit_status: status as u8 }
+    let tuning = pack.tuning.source().map(|(file, sha256)| (file.to_owned(), sha256.to_owned()));
+    let indicators = steps.map(|(_, catalogue)| catalogue.files.clone()).unwrap_or_default();
+    Run { arguments, start: begun.start, end: Timestamp::now(), exit_status: status as u8, tuning, indicators }
 }
 
 fn write(mut directory: Directory, report: &Report<'_>, rules: &[Rule], run: &Run) -> Result<(), Error> {

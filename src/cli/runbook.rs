@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::args::{Origin, Runbook, RunbookFormat};
-use super::{ExitStatus, options, print, print_stats, stats, status, sweep, warn_if_nothing};
+use super::{ExitStatus, options, print, print_stats, redacted, stats, status, sweep, warn_if_nothing};
 use crate::aggregate::{Plan, finish};
 use crate::case::{Asked, Case};
 use crate::discover::discover;
@@ -51,7 +51,8 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
     let finished = timed(clock, Stage::Finish, || finish(tally, &job.pack, &plan)).map_err(Error::Temporary)?;
     let steps = || compute(finished, &catalogue, &settings).map_err(Error::Temporary);
     let (finished, computed) = timed(clock, Stage::Runbook, steps)?;
-    let report = Report { finished: &finished, runbook: Some(&computed), group_by: &[] };
+    let (finished, computed) = redacted(finished, Some(computed), runbook.redact)?;
+    let report = Report { finished: &finished, runbook: computed.as_ref(), group_by: &[] };
     timed(clock, Stage::Reports, || match directory {
         Some(mut directory) => {
             RUNBOOK_FILES.iter().try_for_each(|(name, writer)| directory.write(name, |out| writer(&report, out)))

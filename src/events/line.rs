@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::aggregate::{Interner, Observation, Seen};
 use crate::event::{Origin, Platform};
+use crate::redact::Redactor;
 use crate::report::timesketch_line;
 use crate::sweep::Passing;
 
@@ -22,13 +23,16 @@ pub enum Form {
 
 impl Form {
     /// The line with its newline; empty for the original of a record that was printed.
-    pub(super) fn line(self, passing: &Passing<'_>) -> Vec<u8> {
+    pub(super) fn line(self, passing: &Passing<'_>, redactor: Option<&Redactor>) -> Vec<u8> {
         let mut line = match self {
             Form::Original if passing.original.is_empty() => return Vec::new(),
             Form::Original => passing.original.clone(),
             Form::Json => json(&Line(passing)),
             Form::Timesketch => timesketch(passing),
         };
+        if let Some(redactor) = redactor {
+            line = redacted(&line, redactor);
+        }
         line.push(b'\n');
         line
     }
@@ -75,6 +79,18 @@ impl Serialize for Line<'_, '_> {
 fn json(line: &impl Serialize) -> Vec<u8> {
     // Writing to memory cannot fail, and every key is text.
     serde_json::to_vec(line).unwrap_or_default()
+}
+
+/// A line of JSON that was printed here, without secrets.
+fn redacted(line: &[u8], redactor: &Redactor) -> Vec<u8> {
+    match serde_json::from_slice::<Value>(line) {
+        Ok(mut value) => {
+            redactor.value(&mut value);
+            json(&value)
+        }
+        // A number that no f64 holds, or deeper than serde_json goes.
+        Err(_) => redactor.text(&String::from_utf8_lossy(line)).into_bytes(),
+    }
 }
 
 /// With the keys of hits.jsonl.

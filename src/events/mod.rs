@@ -13,6 +13,7 @@ pub use filter::Filter;
 pub use line::Form;
 
 use crate::event::AuditEvent;
+use crate::redact::Redactor;
 use crate::spill::Sorter;
 use crate::sweep::{Listener, Passing, Tap};
 use order::Turn;
@@ -33,6 +34,8 @@ pub enum Order {
 /// Prints events as they pass. What it prints depends on neither threads nor their timing.
 pub struct Printer<'p> {
     form: Form,
+    /// Masks secrets in what is printed, but for originals.
+    redactor: Option<Redactor>,
     /// Whether a name was asked for.
     by_name: bool,
     printed: AtomicU64,
@@ -61,12 +64,19 @@ impl std::fmt::Debug for Printer<'_> {
 
 impl<'p> Printer<'p> {
     /// Prints to `out`.
-    pub fn new(out: impl Write + Send + 'p, form: Form, order: Order, filter: &Filter) -> Self {
+    pub fn new(
+        out: impl Write + Send + 'p,
+        form: Form,
+        order: Order,
+        filter: &Filter,
+        redactor: Option<Redactor>,
+    ) -> Self {
         let sorter = Sorter::new(Ord::cmp, SORTED_IN_MEMORY);
         let output =
             Output { out: Box::new(out), sorter, turn: 0, ended: std::collections::BTreeSet::new(), failed: None };
         Printer {
             form,
+            redactor,
             by_name: !filter.names.is_empty(),
             printed: AtomicU64::new(0),
             full: AtomicBool::new(false),

@@ -77,7 +77,7 @@ impl Tap for Turn<'_, '_> {
             return;
         }
         self.printer.printed.fetch_add(1, Relaxed);
-        let line = self.printer.form.line(&passing);
+        let line = self.printer.form.line(&passing, self.printer.redactor.as_ref());
         if self.printer.sorted {
             return self.printer.sort(passing, line);
         }

@@ -8,7 +8,7 @@ use crate::decode::Hashing;
 use crate::error::Error;
 
 /// The file that is removed first and written last: a directory without it is incomplete.
-const MARK: &str = "run.json";
+pub const MARK: &str = "run.json";
 
 /// A directory that reports are being written to.
 #[derive(Debug)]

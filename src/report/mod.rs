@@ -16,7 +16,7 @@ use std::str::FromStr;
 
 use serde_json::{Value, json};
 
-pub use directory::Directory;
+pub use directory::{Directory, MARK};
 pub use json::inspection as inspection_json;
 pub use run::Run;
 pub use terminal::{closing, closing_events, closing_partial, escape, inspection};

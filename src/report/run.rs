@@ -19,6 +19,10 @@ pub struct Run {
     pub end: Timestamp,
     /// The status the program ends with.
     pub exit_status: u8,
+    /// The tuning file with its SHA-256.
+    pub tuning: Option<(String, String)>,
+    /// Files of indicators with their SHA-256, the built-in one first.
+    pub indicators: Vec<(String, String)>,
 }
 
 impl Run {
@@ -33,13 +37,20 @@ impl Run {
         let seconds = self.end.duration_since(self.start).as_secs_f64();
         let rules: Vec<Value> =
             rules.iter().map(|rule| json!({"rule_id": rule.id, "file": rule.file, "sha256": rule.sha256})).collect();
-        let reports: Vec<Value> = hashes.iter().map(|(file, sha256)| json!({"file": file, "sha256": sha256})).collect();
+        let file = |(file, sha256): &(String, String)| json!({"file": file, "sha256": sha256});
         let value = json!({
             "kubesweep": env!("CARGO_PKG_VERSION"),
+            "build": {
+                "target": env!("KUBESWEEP_TARGET"),
+                "profile": env!("KUBESWEEP_PROFILE"),
+                "commit": option_env!("KUBESWEEP_COMMIT"),
+            },
             "complete": finished.extent.is_whole(),
             "arguments": self.arguments,
             "rules": rules,
-            "reports": reports,
+            "tuning": self.tuning.as_ref().map(file),
+            "indicators": self.indicators.iter().map(file).collect::<Vec<_>>(),
+            "reports": hashes.iter().map(file).collect::<Vec<_>>(),
             "start": self.start,
             "end": self.end,
             "seconds": seconds,

@@ -6,12 +6,14 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::yaml::{self, Node, Parsed, Problem, RuleError, unknown};
 use super::{Class, Rule, Severity, Suppression, Tuned, View};
+use crate::decode::sha256;
 use crate::rule::value::Value;
 
 /// A tuning file.
 #[derive(Debug, Clone, Default)]
 pub struct Tuning {
     file: String,
+    sha256: String,
     suppressions: Vec<Entry>,
     severities: Vec<(usize, String, Severity)>,
     /// Registries that images may come from, as patterns with `*`.
@@ -121,7 +123,14 @@ impl Tuning {
             line: 1,
             what: format!("cannot be read: {error}"),
         })?;
-        Self::parse(&file, &text).map_err(|problem| problem.in_file(&file))
+        let tuning = Self::parse(&file, &text).map_err(|problem| problem.in_file(&file))?;
+        Ok(Tuning { sha256: sha256(text.as_bytes()), ..tuning })
+    }
+
+    /// The file that it was read from, with its SHA-256.
+    #[must_use]
+    pub fn source(&self) -> Option<(&str, &str)> {
+        (!self.sha256.is_empty()).then_some((&self.file, &self.sha256))
     }
 
     fn parse(file: &str, text: &str) -> Parsed<Self> {

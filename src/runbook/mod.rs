@@ -148,6 +148,19 @@ pub struct Runbook {
     pub alerts: Sorted<Printed>,
 }
 
+impl Runbook {
+    /// The same with changed pages.
+    ///
+    /// # Errors
+    /// A temporary file cannot be read or written.
+    pub fn change_pages(mut self, change: &mut dyn FnMut(&mut serde_json::Value)) -> io::Result<Self> {
+        let mut problem = None;
+        let changed = self.alerts.reopen().map(|page| problem = page.change(change).err().or(problem.take()));
+        self.alerts = problem.map_or_else(|| changed.finish(), Err)?;
+        Ok(self)
+    }
+}
+
 /// The runbook without its pages.
 #[derive(Debug, Default, Serialize)]
 pub struct About {

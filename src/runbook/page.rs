@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::advice;
 use super::before::{Before, before};
@@ -191,7 +191,7 @@ pub struct Act {
 }
 
 /// A user with alerts.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct User {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<String>,
@@ -205,7 +205,7 @@ pub struct User {
 }
 
 /// A CronJob that only its controller speaks of.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Seen {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
@@ -226,7 +226,7 @@ pub struct Seen {
 }
 
 /// Suppressed matches of one user in one namespace.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Suppressed {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub namespace: Option<String>,

@@ -37,6 +37,14 @@ impl Printed {
         Ok(serde_json::from_str(&self.text)?)
     }
 
+    /// Changes the page, but for what orders it.
+    pub(super) fn change(&mut self, change: &mut dyn FnMut(&mut Value)) -> io::Result<()> {
+        let mut page = self.value()?;
+        change(&mut page);
+        self.text = page.to_string();
+        Ok(())
+    }
+
     /// Gravest first, then in the order of the alerts.
     fn order(&self, other: &Self) -> Ordering {
         other.verdict.cmp(&self.verdict).then_with(|| self.number.cmp(&other.number))

@@ -119,8 +119,11 @@ fn command_lines(text: &str) -> Vec<Vec<String>> {
         let words = shlex::split(&line).unwrap_or_else(|| panic!("an open quote: {line}"));
         for command in words.split(|word| ["|", "||", "&&", ";", "&"].contains(&word.as_str())) {
             let end = command.iter().position(|word| word.contains(['>', '<'])).unwrap_or(command.len());
-            let is_program = |word: &String| word.rsplit('/').next() == Some("kubesweep") && !word.contains('=');
-            if let Some(program) = command[..end].iter().position(is_program) {
+            // A path names the program where a command begins, and is an argument elsewhere.
+            let begins = |at: usize| at == 0 || ["do", "then", "sudo", "exec", "!"].contains(&command[at - 1].as_str());
+            let is_program =
+                |at: &usize| command[*at] == "kubesweep" || (command[*at].ends_with("/kubesweep") && begins(*at));
+            if let Some(program) = (0..end).find(is_program) {
                 lines.push(command[program..end].to_vec());
             }
         }

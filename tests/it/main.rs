@@ -18,11 +18,14 @@ mod manual;
 mod oracle;
 mod output;
 mod readme;
+mod redact;
 mod rules;
 mod runbook;
+mod same;
 mod shard;
 mod stream;
 mod tidy;
+mod verify;
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};

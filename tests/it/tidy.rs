@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::root;
 
 /// Modules in the order data flows; a module may name those before it, and these from anywhere.
-const FLOW: [&str; 17] = [
+const FLOW: [&str; 19] = [
     "discover",
     "decode",
     "frame",
@@ -20,8 +20,10 @@ const FLOW: [&str; 17] = [
     "partial",
     "sweep",
     "runbook",
+    "redact",
     "report",
     "events",
+    "verify",
     "progress",
     "cli",
 ];

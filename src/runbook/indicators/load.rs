@@ -6,6 +6,7 @@ use super::functions::Function;
 use super::pattern::Pattern;
 use super::places::{self, Place};
 use super::{Adjust, Catalogue, Category, Composite, Condition, Equals, Example, Indicator, Test};
+use crate::decode::sha256;
 use crate::rule::yaml::{self, Kind, Member, Node, Parsed, Problem, unknown};
 use crate::rule::{RuleError, Severity};
 
@@ -51,6 +52,7 @@ impl Catalogue {
         // A test proves that the built-in file is read.
         let read = catalogue.add(BUILTIN);
         debug_assert!(read.is_ok(), "{read:?}");
+        catalogue.files.push(("builtin".to_owned(), sha256(BUILTIN.as_bytes())));
         catalogue
     }
 
@@ -60,6 +62,7 @@ impl Catalogue {
     /// The file names something unknown, or misses something; with file and line.
     pub fn with_file(mut self, file: &str, text: &str) -> Result<Catalogue, RuleError> {
         self.add(text).map_err(|problem| problem.in_file(file))?;
+        self.files.push((file.to_owned(), sha256(text.as_bytes())));
         Ok(self)
     }
 

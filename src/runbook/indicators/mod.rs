@@ -30,6 +30,8 @@ use crate::rule::yaml::Node;
 pub struct Catalogue {
     indicators: Vec<Indicator>,
     composites: Vec<Composite>,
+    /// Files that they were read from, with their SHA-256.
+    pub files: Vec<(String, String)>,
 }
 
 /// Categories that an indicator may name.

@@ -1,0 +1,45 @@
+//! `kubesweep verify`.
+
+use super::args::Verify;
+use super::{ExitStatus, print};
+use crate::error::Error;
+use crate::sweep::in_threads;
+use crate::verify::{Difference, Finding, Verified, inputs, reports};
+
+/// Hashes reports, and inputs where a dump is named, and says what differs.
+pub(super) fn run(verify: &Verify) -> Result<ExitStatus, Error> {
+    let of_reports = reports(&verify.directory)?;
+    let of_inputs = if verify.dump.is_empty() {
+        Verified::default()
+    } else {
+        in_threads(verify.threads, || inputs(&verify.directory, &verify.dump))??
+    };
+    let findings: Vec<&Finding> = of_reports.findings.iter().chain(&of_inputs.findings).collect();
+    let compared = if verify.dump.is_empty() {
+        format!("{} reports", of_reports.compared)
+    } else {
+        let (reports, inputs, unhashed) = (of_reports.compared, of_inputs.compared, of_inputs.unhashed);
+        format!("{reports} reports, {inputs} inputs ({unhashed} more have no hash)")
+    };
+    print(|out| {
+        findings.iter().try_for_each(|finding| writeln!(out, "{finding}"))?;
+        writeln!(out, "verified   {compared}: {}", told(&findings))
+    })?;
+    Ok(if findings.is_empty() { ExitStatus::Swept } else { ExitStatus::Alerted })
+}
+
+/// What differs, in numbers.
+fn told(findings: &[&Finding]) -> String {
+    use Difference::{Changed, Incomplete, Missing, New, Unreadable};
+    let count = |of| findings.iter().filter(|finding| finding.difference == of).count();
+    let named = [
+        (Incomplete, "incomplete"),
+        (Changed, "changed"),
+        (Missing, "missing"),
+        (New, "new"),
+        (Unreadable, "unreadable"),
+    ];
+    let counts = named.map(|(of, name)| (count(of), name)).into_iter().filter(|(count, _)| *count > 0);
+    let counts: Vec<String> = counts.map(|(count, name)| format!("{count} {name}")).collect();
+    if counts.is_empty() { "all as written".to_owned() } else { counts.join(", ") }
+}

@@ -1,0 +1,280 @@
+//! `--redact`: secrets out of finished results, before any report is made of them.
+//!
+//! Places that hold secrets are masked whole: values of environment variables, data of Secrets, last-applied annotations,
+//! members named like a secret. Elsewhere forms are: tokens, keys, `password=…` and what follows `--token`. What looks like
+//! neither stays, so a report is better for it, and no proof that nothing is in it. Evidence is never changed.
+
+use std::io;
+
+use regex::Regex;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::aggregate::{Finished, Group, Hit};
+use crate::runbook::Runbook;
+use crate::spill::Sorted;
+
+const MASK: &str = "[redacted]";
+/// Parts of the names that secrets have.
+const NAMES: &str =
+    r"(?:passw(?:or)?d|passphrase|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|signature)";
+const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+/// Members of a finding or a difference that quote what stands at its place.
+const QUOTES: [&str; 4] = ["match", "text", "before", "after"];
+
+/// Forms of secrets in any text, and what is put in their place; `NAMES` stands for the above.
+const FORMS: [(&str, &str); 11] = [
+    (r"(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:-----END[A-Z -]*|$)", "${1}[redacted]"),
+    (r"(?s)(last-applied-configuration\W+)\w.*", "${1}[redacted]"),
+    (r#"(?i)(authorization["']?\s*[:=]\s*["']?(?:(?:basic|bearer|token|digest)\s+)?)[^\s"']+"#, "${1}[redacted]"),
+    (r"(?i)\b(bearer\s+)[\w.~+/=-]{6,}", "${1}[redacted]"),
+    (r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?", MASK),
+    (r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", MASK),
+    (r"\b(?:gh[opsur]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}|xox[a-z]-[\w-]{10,}|AIza[\w-]{35})", MASK),
+    (r#"(://[^\s/:@"']*:)[^\s/@"']+@"#, "${1}[redacted]@"),
+    (r#"("name"\s*:\s*"[^"]*"\s*,\s*"value"\s*:\s*")[^"]*"#, "${1}[redacted]"),
+    (r#"(?i)([\w.-]*NAMES[\w.-]*(?:["']?\s*=\s*["']?|["']\s*:\s*["']?|:\s+["']?))[^\s"'&;,]+"#, "${1}[redacted]"),
+    (r"(?i)((?:^|\s)(?:--?[\w-]*NAMES[\w-]*\s+|(?:-u|--user)[\s=]+[^\s:]+:))[^\s-]\S*", "${1}[redacted]"),
+];
+
+/// Masks secrets.
+#[derive(Debug)]
+pub struct Redactor {
+    forms: Vec<(Regex, &'static str)>,
+    /// An option whose value is the next argument.
+    option: Regex,
+    /// A member that holds a secret.
+    member: Regex,
+    /// A place inside a CronJob or ConfigMap that holds one.
+    place: Regex,
+}
+
+impl Redactor {
+    /// One that knows all forms.
+    ///
+    /// # Errors
+    /// None that a test would not have found: the forms are embedded.
+    pub fn new() -> Result<Self, regex::Error> {
+        let regex = |form: &str| Regex::new(&form.replace("NAMES", NAMES));
+        let forms = FORMS.iter().map(|(form, mask)| Ok((regex(form)?, *mask))).collect::<Result<_, regex::Error>>()?;
+        Ok(Redactor {
+            forms,
+            option: regex(r"(?i)^--?[\w-]*NAMES[\w-]*$")?,
+            member: regex(
+                r"(?i)^(?:[\w-]*[_-])?(?:NAMES|client[_-]?secret|secret[_-]?access[_-]?key|access[_-]?key[_-]?id|authorization)$",
+            )?,
+            place: regex(r"(?i)(?:^|[./])(?:env\[\d+\]|env/\d+|env|data|stringdata)(?:[.\[/ ]|$)|last-applied")?,
+        })
+    }
+
+    /// Masks everything that reports are made of.
+    ///
+    /// # Errors
+    /// A temporary file cannot be read or written.
+    pub fn results(&self, mut report: Finished, runbook: Option<Runbook>) -> io::Result<(Finished, Option<Runbook>)> {
+        report.hits = self.hits(report.hits)?;
+        report.suppressed = self.hits(report.suppressed)?;
+        report.activity = self.hits(report.activity)?;
+        report.alerts = self.all(&report.alerts)?;
+        let group = |mut group: Group| {
+            group.keys.iter_mut().flatten().for_each(|key| *key = self.text(key));
+            group
+        };
+        report.summary = self.all(&report.summary)?.into_iter().map(group).collect();
+        for input in &mut report.inputs {
+            input.error = input.error.as_deref().map(|error| self.text(error));
+        }
+        let runbook = runbook.map(|mut runbook| {
+            runbook.about.users = self.all(&runbook.about.users)?;
+            runbook.about.controller_only = self.all(&runbook.about.controller_only)?;
+            runbook.about.suppressed = self.all(&runbook.about.suppressed)?;
+            runbook.change_pages(&mut |page| self.value(page))
+        });
+        Ok((report, runbook.transpose()?))
+    }
+
+    fn hits(&self, hits: Sorted<Hit>) -> io::Result<Sorted<Hit>> {
+        let mut problem = None;
+        let masked = hits.reopen().map(|hit| match self.item(hit) {
+            Ok(masked) => *hit = masked,
+            Err(error) => problem = Some(error),
+        });
+        problem.map_or_else(|| masked.finish(), Err)
+    }
+
+    fn all<T: Serialize + DeserializeOwned>(&self, items: &[T]) -> io::Result<Vec<T>> {
+        items.iter().map(|item| self.item(item)).collect()
+    }
+
+    fn item<T: Serialize + DeserializeOwned>(&self, item: &T) -> io::Result<T> {
+        let mut value = serde_json::to_value(item)?;
+        self.value(&mut value);
+        Ok(serde_json::from_value(value)?)
+    }
+
+    /// Masks every secret in a value, but for evidence.
+    pub fn value(&self, value: &mut Value) {
+        self.inside(value, false);
+    }
+
+    /// `of_secret`: whether it belongs to a Secret, whose data is masked.
+    fn inside(&self, value: &mut Value, of_secret: bool) {
+        match value {
+            Value::String(text) => *text = self.text(text),
+            Value::Array(items) => self.list(items, of_secret),
+            Value::Object(members) => {
+                let text = |key: &str| members.get(key).and_then(Value::as_str);
+                let of_secret = of_secret
+                    || matches!(text("kind"), Some("Secret" | "SecretList"))
+                    || members.get("objectRef").is_some_and(|object| object["resource"] == "secrets");
+                let quotes = text("where").or(text("path")).is_some_and(|place| self.is_secret(place));
+                for (key, member) in members.iter_mut().filter(|(key, member)| !is_evidence(key, member)) {
+                    match key.as_str() {
+                        "env" => variables(member),
+                        "data" | "stringData" if of_secret => mask(member),
+                        LAST_APPLIED => mask(member),
+                        key if quotes && QUOTES.contains(&key) => mask(member),
+                        key if self.member.is_match(key) && !member.is_object() => mask(member),
+                        _ => {}
+                    }
+                    self.inside(member, of_secret);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn list(&self, items: &mut [Value], of_secret: bool) {
+        let mut follows = false;
+        for item in items {
+            let is_option = item.as_str().is_some_and(|text| self.option.is_match(text));
+            if follows && !is_option {
+                mask(item);
+            }
+            self.inside(item, of_secret);
+            follows = is_option;
+        }
+    }
+
+    /// The name of a variable is none.
+    fn is_secret(&self, place: &str) -> bool {
+        self.place.is_match(place) && !place.ends_with("name")
+    }
+
+    /// Masks secrets in a text; one that is JSON is looked into.
+    #[must_use]
+    pub fn text(&self, text: &str) -> String {
+        if text.starts_with(['{', '['])
+            && let Ok(value) = serde_json::from_str::<Value>(text)
+            && (value.is_object() || value.is_array())
+        {
+            let mut masked = value.clone();
+            self.value(&mut masked);
+            return if masked == value { text.to_owned() } else { masked.to_string() };
+        }
+        let mask = |text: String, (form, mask): &(Regex, &str)| match form.replace_all(&text, *mask) {
+            std::borrow::Cow::Borrowed(_) => text,
+            std::borrow::Cow::Owned(masked) => masked,
+        };
+        self.forms.iter().fold(text.to_owned(), mask)
+    }
+}
+
+/// Where the bytes are is no secret, and leads nowhere once it is changed.
+fn is_evidence(key: &str, member: &Value) -> bool {
+    key == "evidence" && member["path"].is_string() && member["record"].is_u64()
+}
+
+/// Masks the values of environment variables.
+fn variables(list: &mut Value) {
+    for variable in list.as_array_mut().into_iter().flatten() {
+        if let Some(value) = variable.get_mut("value") {
+            mask(value);
+        }
+    }
+}
+
+/// Masks all that is text in a value.
+fn mask(value: &mut Value) {
+    match value {
+        Value::String(text) if !text.is_empty() => MASK.clone_into(text),
+        Value::Array(items) => items.iter_mut().for_each(mask),
+        Value::Object(members) => members.values_mut().for_each(mask),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn forms_of_secrets_are_masked_and_what_is_around_them_stays() {
+        let redactor = Redactor::new().unwrap();
+        for (text, expected) in [
+            ("curl -H 'Authorization: Bearer abc.def' x", "curl -H 'Authorization: [redacted] x"),
+            ("Authorization: Basic dXNlcjpw", "Authorization: Basic [redacted]"),
+            ("see bearer abcdef123", "see bearer [redacted]"),
+            ("x eyJhbGciOiJI.eyJzdWIi.sig y", "x [redacted] y"),
+            ("key AKIAIOSFODNN7EXAMPLE", "key [redacted]"),
+            ("AWS_SECRET_ACCESS_KEY=wJalr/K7 run", "AWS_SECRET_ACCESS_KEY=[redacted] run"),
+            ("/api/v1/pods?token=abc%2F&limit=5", "/api/v1/pods?token=[redacted]&limit=5"),
+            ("mysql --password hunter2 -h db", "mysql --password [redacted] -h db"),
+            ("mysql --password=hunter2 -h db", "mysql --password=[redacted] -h db"),
+            ("curl -u eve:hunter2 https://x", "curl -u eve:[redacted] https://x"),
+            ("git clone https://eve:hunter2@host/x", "git clone https://eve:[redacted]@host/x"),
+            (r#"{"password":"hunter2","a":1}"#, r#"{"password":"[redacted]","a":1}"#),
+            (r#"cut {"password":"hunter2","#, r#"cut {"password":"[redacted]","#),
+            (r#"cut "env":[{"name":"A","value":"b"#, r#"cut "env":[{"name":"A","value":"[redacted]"#),
+            ("echo ghp_abcdefghijklmnopqrst1", "echo [redacted]"),
+            ("-----BEGIN RSA PRIVATE KEY-----\nMII\n", "-----BEGIN RSA PRIVATE KEY-----[redacted]"),
+        ] {
+            assert_eq!(redactor.text(text).replace("Bearer [redacted]'", "[redacted]"), expected, "{text}");
+        }
+        for same in [
+            "system:serviceaccount:secret-manager:default",
+            "registry.corp.example/token-cleaner:1.2",
+            "kubectl/v1.31.2 (linux/amd64)",
+            "/apis/batch/v1/namespaces/n/cronjobs?fieldManager=kubectl-create",
+            "secrets \"db-password\" is forbidden",
+            r#"{ "a" : [1, 2] }"#,
+        ] {
+            assert_eq!(redactor.text(same), same);
+        }
+    }
+
+    #[test]
+    fn places_of_secrets_are_masked_and_evidence_is_not() {
+        let redactor = Redactor::new().unwrap();
+        let mut value = json!({
+            "args": ["--token", "abc", "x"],
+            "env": [{"name": "A", "value": "b"}, {"name": "C", "valueFrom": {"secretKeyRef": {"name": "s"}}}],
+            "indicators": [{"where": "spec.containers[0].env[1].value (base64-decoded)", "match": "b"},
+                           {"where": "spec.containers[0].env[1].name", "match": "LD_PRELOAD"}],
+            "diff": [{"path": "spec.env[0]", "before": "{\"name\":\"A\",\"value\":\"b\"}"}],
+            "annotations": {LAST_APPLIED: "{}"},
+            "actor": {"access_key_id": "x"},
+            "responseObject": {"kind": "Secret", "data": {"k": "v"}},
+            "evidence": {"path": "token=a/x", "record": 1},
+        });
+        redactor.value(&mut value);
+        let expected = json!({
+            "args": ["--token", MASK, "x"],
+            "env": [{"name": "A", "value": MASK}, {"name": "C", "valueFrom": {"secretKeyRef": {"name": "s"}}}],
+            "indicators": [{"where": "spec.containers[0].env[1].value (base64-decoded)", "match": MASK},
+                           {"where": "spec.containers[0].env[1].name", "match": "LD_PRELOAD"}],
+            "diff": [{"path": "spec.env[0]", "before": MASK}],
+            "annotations": {LAST_APPLIED: MASK},
+            "actor": {"access_key_id": MASK},
+            "responseObject": {"kind": "Secret", "data": {"k": MASK}},
+            "evidence": {"path": "token=a/x", "record": 1},
+        });
+        assert_eq!(value, expected);
+        let mut patch = json!({"objectRef": {"resource": "secrets"}, "requestObject": {"stringData": {"k": "v"}}});
+        redactor.value(&mut patch);
+        assert_eq!(patch["requestObject"]["stringData"]["k"], MASK);
+    }
+}
