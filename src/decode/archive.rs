@@ -1,102 +1,13 @@
-//! Tar and zip: every regular member becomes an input of its own.
+//! What tar and zip have in common: every regular member becomes an input of its own.
 
 use std::fmt::Write;
-use std::io::{self, Cursor, Read, Seek};
+use std::io::{self, Read};
 
-use crate::paths::printable;
-
-use super::{Content, Hashing, Place, Walker, Window};
+use super::{Budgeted, Damage, Hashing, Place, Walker, Window, damage_in};
 
 impl Walker<'_> {
-    pub(super) fn tar<'r>(&mut self, input: Window<Box<dyn Read + 'r>>, place: &Place) {
-        let mut archive = tar::Archive::new(input);
-        // Archives that were put one behind the other have end marks between them.
-        archive.set_ignore_zeros(true);
-        let mut members = 0;
-        let problem = match archive.entries() {
-            Ok(entries) => self.tar_entries(entries, place, &mut members),
-            Err(error) => Err(error),
-        };
-        let problem = problem.err().map(|error| format!("tar archive: {error}"));
-        self.emit(place, Content::Archive(members, problem));
-    }
-
-    fn tar_entries<R: Read>(
-        &mut self,
-        entries: tar::Entries<'_, R>,
-        place: &Place,
-        members: &mut u64,
-    ) -> io::Result<()> {
-        for entry in entries {
-            let mut entry = entry?;
-            let name = printable(&entry.path_bytes());
-            if self.spreads(place) {
-                let (kind, size) = (entry.header().entry_type(), entry.size());
-                *members += u64::from(self.source(&name, kind, size, &mut entry)?);
-                continue;
-            }
-            match entry.header().entry_type() {
-                tar::EntryType::Regular | tar::EntryType::Continuous | tar::EntryType::GNUSparse => {
-                    *members += 1;
-                    let inner = self.inner(place, &name);
-                    self.member(&mut entry, &inner)?;
-                }
-                tar::EntryType::Directory => {}
-                _ => {
-                    let inner = self.inner(place, &name);
-                    self.emit(&inner, Content::Foreign("a link or device in the archive"));
-                }
-            }
-        }
-        Ok(())
-    }
-
-    pub(super) fn zip<'r>(&mut self, mut input: Window<Box<dyn Read + 'r>>, place: &Place) {
-        let outermost = place.layers == 1;
-        if let Some(file) = self.file.take().filter(|_| outermost) {
-            return self.zip_entries(file, place);
-        }
-        let limit = self.limits.max_record;
-        let mut bytes = Vec::new();
-        match input.by_ref().take(limit as u64 + 1).read_to_end(&mut bytes) {
-            Ok(_) if bytes.len() > limit => {
-                let problem = format!(
-                    "a zip that is not a file of its own may have {limit} bytes (--max-record); unpack it first"
-                );
-                self.emit(place, Content::Failed(problem));
-            }
-            Ok(_) => self.zip_entries(Cursor::new(bytes), place),
-            Err(error) => self.emit(place, Content::Failed(error.to_string())),
-        }
-    }
-
-    fn zip_entries(&mut self, input: impl Read + Seek, place: &Place) {
-        let mut archive = match zip::ZipArchive::new(input) {
-            Ok(archive) => archive,
-            Err(error) => return self.emit(place, Content::Failed(format!("zip archive: {error}"))),
-        };
-        let mut members = 0;
-        for index in 0..archive.len() {
-            let name = archive.by_index_raw(index).map(|file| printable(file.name_raw()));
-            let inner = self.inner(place, &name.unwrap_or_else(|_| format!("#{index}")));
-            match archive.by_index(index) {
-                Ok(file) if file.is_dir() => {}
-                Ok(mut file) => {
-                    members += 1;
-                    // A member that stops early has said so where its text was read.
-                    let _ = self.member(&mut file, &inner);
-                }
-                Err(error) => {
-                    members += 1;
-                    self.emit(&inner, Content::Failed(format!("zip member: {error}")));
-                }
-            }
-        }
-        self.emit(place, Content::Archive(members, None));
-    }
-
     /// The place of a member; a second one of the same name is told apart by its number.
-    fn inner(&mut self, place: &Place, name: &str) -> Place {
+    pub(super) fn inner(&mut self, place: &Place, name: &str) -> Place {
         let mut inner = place.member(name);
         inner.member = inner.member.map(|member| self.told_apart(member));
         inner
@@ -111,15 +22,106 @@ impl Walker<'_> {
         name
     }
 
-    /// Visits one member and reports its hash, reading it to its end whatever the visitor read.
-    fn member(&mut self, reader: &mut dyn Read, place: &Place) -> io::Result<()> {
-        let mut hashed = Hashing::new(reader);
+    /// Visits one member. It is read to its end, whatever the visitor read of it; where that can be, its hash is told.
+    pub(super) fn member(&mut self, part: &mut Part<'_>, place: &Place) {
+        let mut hashed = Hashing::new(&mut *part);
         self.descend(Window::new(Box::new(&mut hashed)), place);
-        let drained = hashed.drain();
+        let mut limited = Budgeted { inner: &mut hashed, left: self.budget };
+        let is_drained = loop {
+            match io::copy(&mut limited, &mut io::sink()) {
+                Err(error) if damage_in(&error).is_some() => {}
+                drained => break drained.is_ok(),
+            }
+        };
         let (bytes, sha256) = hashed.finish();
-        if let Some(member) = &place.member {
+        if let Some(member) = place.member.as_ref().filter(|_| is_drained && part.is_whole()) {
             self.visitor.hashed(member, bytes, sha256);
         }
-        drained
+    }
+
+    /// Why no further member is read: what archives hold counts for `--max-bytes`, text or not.
+    pub(super) fn spent(&self) -> Option<String> {
+        let is_spent = self.budget.get() == 0;
+        is_spent.then(|| "more bytes than --max-bytes allows; further members were not read".to_owned())
+    }
+}
+
+/// The bytes of one member. Where they stop early that is told, once, as [`Damage`]; nothing follows.
+pub(super) struct Part<'r> {
+    inner: &'r mut dyn Read,
+    /// Bytes still to come, where the archive says.
+    left: Option<u64>,
+    given: u64,
+    /// What is told first.
+    begins_with: Option<Damage>,
+    /// Where the member begins in the text of the archive; `None` where it has a checksum of its own.
+    start: Option<u64>,
+    /// What ended it, in the words of the archive's text.
+    pub(super) lost: Option<Damage>,
+}
+
+impl<'r> Part<'r> {
+    /// A member that is part of a stream.
+    pub(super) fn of_stream(inner: &'r mut dyn Read, size: Option<u64>, start: u64) -> Self {
+        Part { inner, left: size, given: 0, begins_with: None, start: Some(start), lost: None }
+    }
+
+    /// A member that has a checksum of its own, whose reader tells where it is wrong.
+    pub(super) fn checked(inner: &'r mut dyn Read) -> Self {
+        Part { inner, left: None, given: 0, begins_with: None, start: None, lost: None }
+    }
+
+    /// The same, behind damage.
+    pub(super) fn behind(self, damage: Damage) -> Self {
+        Part { begins_with: Some(damage), ..self }
+    }
+
+    fn is_whole(&self) -> bool {
+        self.lost.is_none() && self.left.is_none_or(|left| left == 0)
+    }
+
+    /// Ends the member; what is told counts in its own text.
+    fn stop(&mut self, damage: Damage) -> io::Error {
+        let text_start = damage.text_start.saturating_sub(self.start.unwrap_or(0));
+        let told = Damage { text_start, ..damage.clone() };
+        self.lost = Some(damage);
+        told.into()
+    }
+
+    fn damage(&self, error: &io::Error) -> Damage {
+        let at = self.given;
+        match damage_in(error) {
+            Some(damage) => damage.clone(),
+            None if self.start.is_none() => Damage { what: format!("archive member: {error}"), at, text_start: 0 },
+            None => Damage { what: error.to_string(), at, text_start: u64::MAX },
+        }
+    }
+}
+
+impl Read for Part<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        if let Some(damage) = self.begins_with.take() {
+            return Err(damage.into());
+        }
+        if self.lost.is_some() || out.is_empty() {
+            return Ok(0);
+        }
+        let room = self.left.map_or(out.len(), |left| usize::try_from(left).unwrap_or(usize::MAX).min(out.len()));
+        match self.inner.read(&mut out[..room]) {
+            Ok(0) if room > 0 && self.left.is_some() => {
+                let what = "the archive ends inside the member".to_owned();
+                Err(self.stop(Damage { what, at: self.given, text_start: u64::MAX }))
+            }
+            Ok(count) => {
+                self.given += count as u64;
+                self.left = self.left.map(|left| left - count as u64);
+                Ok(count)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                let damage = self.damage(&error);
+                Err(self.stop(damage))
+            }
+        }
     }
 }

@@ -5,13 +5,15 @@
 
 mod ahead;
 mod archive;
-mod gzip;
+mod codec;
 mod hashing;
-mod layer;
+mod members;
 mod sniff;
 mod spread;
+mod tar;
 mod utf16;
 mod window;
+mod zip;
 
 use std::cell::Cell;
 use std::collections::BTreeMap;
@@ -26,7 +28,8 @@ pub use spread::Ended;
 pub use window::Window;
 
 use crate::stats::{Stage, Stats};
-use layer::{Layer, Opened};
+use codec::Codec;
+use members::Members;
 
 /// Containers inside containers, at most.
 const MAX_LAYERS: usize = 8;
@@ -120,6 +123,14 @@ pub trait Visitor {
     fn end(&mut self, ended: Ended) {
         let _ = ended;
     }
+    /// What was read of an archive member, and of all inside it, came from bytes whose checksum proved wrong.
+    fn distrust(&mut self, member: &str, damage: &Damage) {
+        let _ = (member, damage);
+    }
+    /// The name of the source, if it has one: it may say what its bytes were before they were damaged.
+    fn name(&self) -> String {
+        String::new()
+    }
 }
 
 /// Finds all streams of a source and hands them to `visitor`, members in archive order.
@@ -127,8 +138,9 @@ pub trait Visitor {
 /// `file` is the same source, seekable, where there is one: a zip at the top is read through it.
 pub fn walk(input: &mut dyn Read, file: Option<File>, limits: Limits, visitor: &mut dyn Visitor) {
     let budget = Cell::new(limits.max_bytes.unwrap_or(u64::MAX));
+    let place = Place::named(visitor.name());
     let mut walker = Walker { limits, budget: &budget, visitor, file, seen: BTreeMap::new() };
-    walker.descend(Window::new(Box::new(input)), &Place::default());
+    walker.descend(Window::new(Box::new(input)), &place);
 }
 
 /// The same, with the outermost layer of compression undone [ahead], by a thread of its own.
@@ -140,35 +152,40 @@ pub fn walk_ahead(
     visitor: &mut dyn Visitor,
 ) {
     let budget = Cell::new(limits.max_bytes.unwrap_or(u64::MAX));
+    let place = Place::named(visitor.name());
     let mut walker = Walker { limits, budget: &budget, visitor, file, seen: BTreeMap::new() };
-    let place = Place::default();
     let mut input: Window<Box<dyn Read + Send>> = Window::new(Box::new(input));
     let kind = match input.peek(SNIFFED) {
-        Ok(head) => sniff::kind(head),
+        Ok(head) => sniff::kind(head, &place.name),
         Err(error) => return walker.emit(&place, Content::Failed(error.to_string())),
     };
-    match Layer::open(kind, input) {
-        Opened::Other(input) => walker.descend(input.map(|input| input as Box<dyn Read>), &place),
-        Opened::Layer(Ok(reader)) => ahead(reader, Stage::Decompress, stats, |reader| {
-            walker.descend(Window::new(Box::new(reader)), &place.inside(kind.name()));
-        }),
-        Opened::Layer(Err(error)) => walker.emit(&place.inside(kind.name()), Content::Failed(error.to_string())),
-    }
+    let Some(codec) = Codec::of(kind) else {
+        return walker.descend(input.map(|input| input as Box<dyn Read>), &place);
+    };
+    ahead(Members::new(codec, input), Stage::Decompress, stats, |reader| {
+        walker.descend(Window::new(Box::new(reader)), &place.inside(kind.name()));
+    });
 }
 
 /// Where in a source the walker stands.
-#[derive(Clone, Default)]
 struct Place {
     member: Option<String>,
+    /// The name of the source or member; without the endings of compressions that were undone.
+    name: String,
     container: String,
     layers: usize,
 }
 
 impl Place {
+    fn named(name: String) -> Place {
+        Place { member: None, name, container: String::new(), layers: 0 }
+    }
+
     fn inside(&self, container: &str) -> Place {
         let joint = if self.container.is_empty() { "" } else { "+" };
         Place {
             member: self.member.clone(),
+            name: sniff::name_inside(&self.name),
             container: format!("{}{joint}{container}", self.container),
             layers: self.layers + 1,
         }
@@ -176,7 +193,7 @@ impl Place {
 
     fn member(&self, name: &str) -> Place {
         let member = self.member.as_ref().map_or_else(|| name.to_owned(), |outer| format!("{outer}/{name}"));
-        Place { member: Some(member), container: String::new(), layers: self.layers + 1 }
+        Place { member: Some(member), name: name.to_owned(), container: String::new(), layers: self.layers + 1 }
     }
 }
 
@@ -194,12 +211,12 @@ impl Walker<'_> {
         let mut damages = Vec::new();
         let kind = loop {
             match input.peek(SNIFFED) {
-                Ok(head) => break sniff::kind(head),
-                Err(error) if is_damage(&error) => damages.push(error),
+                Ok(head) => break sniff::kind(head, &place.name),
+                Err(error) if damage_in(&error).is_some() => damages.push(error),
                 Err(error) => return self.emit(place, Content::Failed(error.to_string())),
             }
         };
-        if kind == Kind::Empty
+        if matches!(kind, Kind::Empty | Kind::Binary)
             && let Some(damage) = damages.first()
         {
             return self.emit(place, Content::Failed(damage.to_string()));
@@ -210,26 +227,18 @@ impl Walker<'_> {
         if kind.is_container() && place.layers >= MAX_LAYERS {
             return self.emit(place, Content::Failed(format!("containers nested deeper than {MAX_LAYERS}")));
         }
-        let name = kind.name();
-        let input = match Layer::open(kind, input) {
-            Opened::Layer(reader) => return self.layer(reader, place, name),
-            Opened::Other(input) => input,
-        };
+        if let Some(codec) = Codec::of(kind) {
+            let text = Full::new(Members::new(codec, input));
+            return self.descend(Window::new(Box::new(text)), &place.inside(kind.name()));
+        }
         match kind {
-            Kind::Tar => self.tar(input, &place.inside(name)),
-            Kind::Zip => self.zip(input, &place.inside(name)),
+            Kind::Tar => self.tar(input, &place.inside(kind.name())),
+            Kind::Zip => self.zip(input, &place.inside(kind.name())),
             Kind::Utf16 => self.data(kind, &mut utf16::Utf8::new(input), place),
             Kind::Text | Kind::Avro => self.data(kind, &mut { input }, place),
             Kind::Empty | Kind::Gzip | Kind::Zstd | Kind::Bzip2 | Kind::Xz => self.emit(place, Content::Empty),
             Kind::Binary => self.emit(place, Content::Foreign("not text")),
             Kind::Unsupported(what) => self.emit(place, Content::Unsupported(what)),
-        }
-    }
-
-    fn layer<'r>(&mut self, reader: io::Result<impl Read + 'r>, place: &Place, name: &str) {
-        match reader {
-            Ok(reader) => self.descend(Window::new(Box::new(Full::new(reader))), &place.inside(name)),
-            Err(error) => self.emit(&place.inside(name), Content::Failed(error.to_string())),
         }
     }
 
@@ -243,9 +252,9 @@ impl Walker<'_> {
     }
 }
 
-/// Whether reading may go on after this error.
-fn is_damage(error: &io::Error) -> bool {
-    error.get_ref().is_some_and(<dyn std::error::Error + Send + Sync>::is::<Damage>)
+/// The damage that this error is, behind which reading may go on.
+fn damage_in(error: &io::Error) -> Option<&Damage> {
+    error.get_ref()?.downcast_ref()
 }
 
 /// A stream whose beginning was lost: what went wrong, then what could be read.

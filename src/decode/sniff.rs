@@ -66,12 +66,62 @@ const MAGIC: [(&[u8], Kind); 17] = [
     (b"ElfFile\0", Kind::Unsupported("evtx")),
 ];
 
+/// So many zero bytes are a hole, not content.
+const ZEROS: usize = 16;
+
 /// First lines of YAML as `gcloud logging read` prints it when no format is asked for, and as kubectl does.
 const YAML: [&[u8]; 4] = [b"---\n", b"---\r\n", b"insertId: ", b"apiVersion: audit.k8s.io"];
 
-/// Tells a stream by its first bytes, as many as there are up to a few KiB.
+/// Endings of names, and what they promise. One ending may stand for two layers.
+const ENDINGS: [(&str, Kind, &str); 16] = [
+    (".gz", Kind::Gzip, ""),
+    (".gzip", Kind::Gzip, ""),
+    (".tgz", Kind::Gzip, ".tar"),
+    (".zst", Kind::Zstd, ""),
+    (".zstd", Kind::Zstd, ""),
+    (".tzst", Kind::Zstd, ".tar"),
+    (".bz2", Kind::Bzip2, ""),
+    (".bzip2", Kind::Bzip2, ""),
+    (".tbz", Kind::Bzip2, ".tar"),
+    (".tbz2", Kind::Bzip2, ".tar"),
+    (".xz", Kind::Xz, ""),
+    (".txz", Kind::Xz, ".tar"),
+    (".tar", Kind::Tar, ""),
+    (".zip", Kind::Zip, ""),
+    (".avro", Kind::Avro, ""),
+    (".parquet", Kind::Unsupported("parquet"), ""),
+];
+
+/// Tells a stream by its first bytes, as many as there are up to a few KiB. Where these are neither known nor text,
+/// something may have destroyed them, and it is what its name promises.
 #[must_use]
-pub(super) fn kind(head: &[u8]) -> Kind {
+pub(super) fn kind(head: &[u8], name: &str) -> Kind {
+    let kind = kind_of(head);
+    match promised(name) {
+        Some((_, promised, _)) if kind == Kind::Binary || kind == Kind::Text && !is_text(head, *promised) => *promised,
+        _ => kind,
+    }
+}
+
+fn promised(name: &str) -> Option<&'static (&'static str, Kind, &'static str)> {
+    let name = name.to_ascii_lowercase();
+    ENDINGS.iter().find(|(ending, ..)| name.ends_with(ending))
+}
+
+/// The name of what is inside a compressed file of this name.
+pub(super) fn name_inside(name: &str) -> String {
+    let Some((ending, _, rest)) = promised(name) else { return name.to_owned() };
+    format!("{}{rest}", &name[..name.len() - ending.len()])
+}
+
+/// Whether these bytes are UTF-8, a last character that is cut aside; neither all zeros, nor the cut magic of a kind.
+fn is_text(head: &[u8], kind: Kind) -> bool {
+    let is_utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
+    let is_magic = MAGIC.iter().any(|(magic, of)| *of == kind && magic.starts_with(head));
+    is_utf8 && !is_magic && head.iter().any(|&byte| byte != 0)
+}
+
+fn kind_of(head: &[u8]) -> Kind {
     if head.is_empty() {
         return Kind::Empty;
     }
@@ -82,23 +132,35 @@ pub(super) fn kind(head: &[u8]) -> Kind {
     if matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]) {
         return Kind::Zstd;
     }
-    if is_tar(head) {
+    if head.get(..512).is_some_and(|head| is_tar_header(head) || &head[257..262] == b"ustar") {
         return Kind::Tar;
     }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
     if YAML.iter().any(|first| text.starts_with(first)) {
         return Kind::Unsupported("yaml");
     }
-    // A log that was truncated in place starts with zeros, and single control bytes stand in many a log.
+    // A log that was truncated in place starts with zeros, a crash leaves blocks of them, and single control bytes stand
+    // in many a log.
     let text = &text[text.iter().position(|&byte| byte != 0).unwrap_or(text.len())..];
     let is_control = |byte: &&u8| **byte < 32 && !matches!(byte, b'\t' | b'\n' | b'\r' | 27);
     let controls = text.iter().filter(is_control).count();
-    if controls * 20 > text.len() { Kind::Binary } else { Kind::Text }
+    let runs = text.chunk_by(|left, right| left == right);
+    let zeros: usize = runs.filter(|run| run[0] == 0 && run.len() >= ZEROS).map(<[u8]>::len).sum();
+    match (controls - zeros) * 20 > text.len() - zeros {
+        // Firehose names no ending: gzip is known with a byte of its magic lost, and where nothing else is left.
+        true if is_nearly_gzip(head) => Kind::Gzip,
+        true => Kind::Binary,
+        false => Kind::Text,
+    }
 }
 
-/// Whether this is a tar header: its checksum holds (POSIX ustar, GNU and the older V7 form alike).
-fn is_tar(head: &[u8]) -> bool {
-    let Some(header) = head.get(..512) else { return false };
+fn is_nearly_gzip(head: &[u8]) -> bool {
+    let magic = b"\x1f\x8b\x08";
+    magic.starts_with(head) || head.iter().zip(magic).filter(|(is, was)| is == was).count() == 2
+}
+
+/// Whether these 512 bytes are a tar header: the checksum holds (POSIX ustar, GNU and the older V7 form alike).
+pub(super) fn is_tar_header(header: &[u8]) -> bool {
     let field = &header[148..156];
     let digits: Vec<u8> = field.iter().copied().skip_while(|b| *b == b' ').take_while(u8::is_ascii_digit).collect();
     let stored = std::str::from_utf8(&digits).ok().and_then(|digits| u32::from_str_radix(digits, 8).ok());
@@ -124,7 +186,22 @@ mod tests {
             (b"---\ninsertId: a\n", Kind::Unsupported("yaml")),
             (b"", Kind::Empty),
         ] {
-            assert_eq!(kind(head), expected, "{head:?}");
+            assert_eq!(kind(head, "audit.log"), expected, "{head:?}");
         }
+    }
+
+    #[test]
+    fn a_name_tells_what_destroyed_bytes_were() {
+        for (head, name, expected) in [
+            (b"\0\x8b\x08\0\xff\xfe".as_slice(), "a.json.gz", Kind::Gzip),
+            (b"\0\0\0\0", "A.GZ", Kind::Gzip),
+            (b"{\"kind\"", "a.gz", Kind::Text),
+            ("{\"kind\":\"é".as_bytes().split_last().unwrap().1, "a.gz", Kind::Text),
+            (b"\x1f\x8b\x08\0", "a.zst", Kind::Gzip),
+            (b"\x89PNG\r\n\x1a\n\0\0", "a.png", Kind::Binary),
+        ] {
+            assert_eq!(kind(head, name), expected, "{name} {head:?}");
+        }
+        assert_eq!(["a.json.gz", "a.tgz", "a"].map(name_inside), ["a.json", "a.tar", "a"]);
     }
 }

@@ -1,9 +1,8 @@
 //! A tar on standard input: its members are sources of their own, read as a walk would read the files they were.
 
-use std::io::{self, Read};
-
 use tar::EntryType;
 
+use super::archive::Part;
 use super::{Content, Full, Hashing, Place, Walker, Window};
 
 /// How a member ended.
@@ -23,35 +22,38 @@ impl Walker<'_> {
         self.visitor.spreads() && place.member.is_none()
     }
 
-    /// Visits a member of so many bytes as a source.
-    pub(super) fn source(&mut self, name: &str, kind: EntryType, size: u64, reader: &mut dyn Read) -> io::Result<bool> {
+    /// Visits a member of so many bytes as a source, and reads it to its end; gives its name.
+    pub(super) fn source(&mut self, name: &str, kind: EntryType, size: u64, part: &mut Part<'_>) -> String {
+        let name = self.told_apart(as_walked(name));
         let unread = match kind {
-            EntryType::Directory => return Ok(false),
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => None,
             EntryType::Symlink => Some("a symbolic link, not followed"),
             EntryType::Link => Some("a hard link; its bytes stand under another name"),
             _ => Some("not a regular file"),
         };
-        let name = self.told_apart(as_walked(name));
-        if !self.visitor.begin(&name, size) {
-            return Ok(true);
+        let mut hashed = Hashing::new(&mut *part);
+        let is_wanted = self.visitor.begin(&name, size);
+        // What one may give takes nothing from the next.
+        let budget = self.limits.max_bytes.unwrap_or(u64::MAX);
+        self.budget.set(budget);
+        let place = Place::named(name.clone());
+        match unread {
+            _ if !is_wanted => {}
+            Some(what) => self.emit(&place, Content::Foreign(what)),
+            None => {
+                self.descend(Window::new(Box::new(Full::new(&mut hashed))), &place);
+            }
         }
-        let place = Place::default();
-        if let Some(what) = unread {
-            self.emit(&place, Content::Foreign(what));
-            self.visitor.end(Ended { bytes: 0, sha256: None, problem: None });
-            return Ok(true);
-        }
-        self.budget.set(self.limits.max_bytes.unwrap_or(u64::MAX));
-        let mut hashed = Hashing::new(reader);
-        self.descend(Window::new(Box::new(Full::new(&mut hashed))), &place);
+        self.budget.set(budget);
         let drained = hashed.drain();
         let (bytes, sha256) = hashed.finish();
-        let is_whole = bytes == size || kind != EntryType::Regular;
-        let problem = drained.as_ref().err().map(|error| format!("reading stopped at byte {bytes}: {error}"));
-        let problem = problem.or_else(|| (!is_whole).then(|| format!("the stream ends at byte {bytes} of {size}")));
-        self.visitor.end(Ended { bytes, sha256: Some(sha256), problem });
-        drained.map(|()| true)
+        if is_wanted {
+            let problem = drained.err().map(|error| format!("reading stopped at byte {bytes} of {size}: {error}"));
+            let problem = problem.or_else(|| part.lost.as_ref().map(ToString::to_string));
+            let sha256 = unread.is_none().then_some(sha256);
+            self.visitor.end(Ended { bytes, sha256, problem });
+        }
+        name
     }
 }
 

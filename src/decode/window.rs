@@ -66,7 +66,10 @@ impl<R: Read> Window<R> {
 
     /// At least `count` bytes, or all that can be read; fails only where nothing can.
     pub fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
-        while self.end - self.start < count && self.stopped.is_none() {
+        while self.end - self.start < count {
+            if self.stopped.is_some() && self.start < self.end {
+                break;
+            }
             match self.extend() {
                 Ok(0) => break,
                 Ok(_) => {}

@@ -7,41 +7,65 @@ use apache_avro::schema::Name;
 use apache_avro::types::Value;
 use serde_json::{Map, Value as Json};
 
+use super::blocks::Blocks;
 use super::{Body, Document, Framing, Sink};
 use crate::decode::Damage;
 
-/// Gives out every record of the file. A file of only a header is whole, and usual.
-pub(super) fn frame(reader: &mut dyn Read, sink: &mut dyn Sink) {
-    let records = match apache_avro::Reader::new(reader) {
-        Ok(records) => records,
-        Err(error) => return damage(sink, &error.to_string()),
+/// Gives out every record of the file. A file of only a header is whole, and usual. Behind damage it goes on with the
+/// next block.
+pub(super) fn frame(reader: &mut dyn Read, max_block: usize, sink: &mut dyn Sink) {
+    let mut blocks = match Blocks::open(reader, max_block) {
+        Ok(blocks) => blocks,
+        Err(problem) => return tell(sink, problem, 0),
     };
-    // A type inside itself lets a few bytes nest deeper than a stack is.
-    if is_recursive(records.writer_schema(), &mut Vec::new()) {
-        return damage(sink, "its schema names a type inside itself, which no export does");
-    }
-    for (number, record) in (1..).zip(records) {
-        match record {
-            Ok(value) => {
-                let text = to_json(value).to_string();
-                let body = Body::Json(text.as_bytes());
-                sink.document(Document {
-                    record: number,
-                    offset: None,
-                    element: None,
-                    framing: Framing::Avro,
-                    time: None,
-                    body,
-                    original: text.as_bytes(),
-                });
-            }
-            Err(error) => return damage(sink, &error.to_string()),
+    let mut record = 0;
+    loop {
+        blocks.start_over();
+        let ended = records(&mut blocks, &mut record, sink);
+        for damage in blocks.damages.drain(..) {
+            sink.damage(damage);
+        }
+        match ended {
+            Ok(()) => return,
+            Err(Stopped::InBlock(problem)) => tell(sink, &problem, blocks.block_start),
+            Err(Stopped::ForGood(problem)) => return tell(sink, &problem, 0),
         }
     }
 }
 
-fn damage(sink: &mut dyn Sink, problem: &str) {
-    sink.damage(Damage { what: format!("avro: {problem}"), at: 0, text_start: u64::MAX });
+/// Why no further record can be read.
+enum Stopped {
+    InBlock(String),
+    ForGood(String),
+}
+
+/// Records up to the end, or up to a block that cannot be decoded.
+fn records(blocks: &mut Blocks<'_>, record: &mut u64, sink: &mut dyn Sink) -> Result<(), Stopped> {
+    let records = apache_avro::Reader::new(blocks).map_err(|error| Stopped::ForGood(error.to_string()))?;
+    // A type inside itself lets a few bytes nest deeper than a stack is.
+    if is_recursive(records.writer_schema(), &mut Vec::new()) {
+        let problem = "its schema names a type inside itself, which no export does";
+        return Err(Stopped::ForGood(problem.to_owned()));
+    }
+    for value in records {
+        let text = to_json(value.map_err(|error| Stopped::InBlock(error.to_string()))?).to_string();
+        *record += 1;
+        let body = Body::Json(text.as_bytes());
+        sink.document(Document {
+            record: *record,
+            offset: None,
+            element: None,
+            framing: Framing::Avro,
+            time: None,
+            body,
+            original: text.as_bytes(),
+        });
+    }
+    Ok(())
+}
+
+fn tell(sink: &mut dyn Sink, problem: &str, at: u64) {
+    sink.damage(Damage { what: format!("avro: {problem}"), at, text_start: u64::MAX });
 }
 
 fn is_recursive<'s>(schema: &'s Schema, around: &mut Vec<&'s Name>) -> bool {

@@ -428,7 +428,9 @@ impl<'r, 's> Documents<'r, 's> {
     fn give_broken(&mut self, head: &Head, around: Option<&Around>, end: usize) -> bool {
         let text = self.input.available()[..end].trim_ascii_end();
         self.wasted += (self.input.available().len() - end) as u64;
-        let swallowed = memmem::find(&text[1.min(text.len())..], EVENT_START).is_some();
+        let like_it = resync::signature(text);
+        let begins_anew = |start: &[u8]| memmem::find(&text[1.min(text.len())..], start).is_some();
+        let swallowed = begins_anew(EVENT_START) || like_it.len() > 2 && begins_anew(like_it);
         emit(self.sink, head, around, Body::Broken(text));
         if swallowed {
             let at = self.input.offset();
@@ -480,7 +482,10 @@ impl<'r, 's> Documents<'r, 's> {
             self.line_start = false;
             return self.input.pass_line(self.sink);
         }
-        let end = resync::event_in_text(&self.input.available()[..end]).unwrap_or(end);
+        let line = &self.input.available()[..end];
+        // Where one byte stands between two documents it was a newline, or a comma.
+        let is_joint = !self.line_start && line.get(1) == Some(&b'{');
+        let end = if is_joint { 1 } else { resync::event_in_text(line).unwrap_or(end) };
         let line = &self.input.available()[..end];
         let trailer = !self.line_start && line.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_whitespace());
         if !trailer {

@@ -1,6 +1,7 @@
 //! A stream of text → documents with their place, in bounded memory, whatever lies between them.
 
 mod avro;
+mod blocks;
 mod csv;
 mod json;
 mod prefix;
@@ -123,7 +124,7 @@ pub trait Sink {
 /// Splits a stream into documents. Reads it to its end, beyond any damage that can be passed.
 pub fn frame(kind: Kind, reader: &mut dyn Read, limits: Limits, sink: &mut dyn Sink) {
     if kind == Kind::Avro {
-        return avro::frame(reader, sink);
+        return avro::frame(reader, limits.max_record, sink);
     }
     let mut input = Input::new(reader, limits.max_record);
     if let Some(header) = csv::header(&mut input, sink) {

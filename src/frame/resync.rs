@@ -106,7 +106,7 @@ fn signed(text: &[u8]) -> Option<usize> {
 }
 
 /// The start of a document through its first key; of an audit event through its API group.
-fn signature(text: &[u8]) -> &[u8] {
+pub(super) fn signature(text: &[u8]) -> &[u8] {
     if text.starts_with(EVENT_START) {
         return EVENT_START;
     }

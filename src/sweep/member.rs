@@ -1,12 +1,13 @@
 //! The members of a tar on standard input, each a source of its own.
 
+use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use super::source::Reading;
 use super::{Watch, failed};
 use crate::aggregate::{Input, Status, Tally};
-use crate::decode::{Content, Ended, Stream};
+use crate::decode::{Content, Damage, Ended, Stream};
 use crate::discover::Source;
 
 /// What is known of a tar on standard input, and what its members gave so far.
@@ -15,11 +16,13 @@ pub(super) struct Piped<'o> {
     /// The name of the stream, while a member is read.
     stream: Option<Arc<str>>,
     done: Tally,
+    /// Members that were read from bytes whose checksum proved wrong.
+    damaged: BTreeSet<Arc<str>>,
 }
 
 impl<'o> Piped<'o> {
     pub(super) fn new(watch: Watch<'o>) -> Self {
-        Piped { watch, stream: None, done: Tally::default() }
+        Piped { watch, stream: None, done: Tally::default(), damaged: BTreeSet::new() }
     }
 
     /// Whether what comes is a member's; archives in it are its own.
@@ -27,7 +30,14 @@ impl<'o> Piped<'o> {
         self.stream.is_some()
     }
 
-    pub(super) fn finish(self) -> Tally {
+    pub(super) fn finish(mut self) -> Tally {
+        if !self.damaged.is_empty() {
+            self.done.observations = self.done.observations.map(|observation| {
+                if self.damaged.contains(&observation.evidence().path) {
+                    observation.mark_damaged();
+                }
+            });
+        }
         self.done
     }
 }
@@ -46,6 +56,16 @@ impl Reading<'_> {
         if catch_unwind(AssertUnwindSafe(|| self.open(stream))).is_err() {
             self.tally = Tally { inputs: vec![failed(self.name.clone(), 0)], ..Tally::default() };
         }
+    }
+
+    /// A member that was read before the bytes around it proved wrong.
+    pub(super) fn distrust_source(&mut self, member: &str, damage: &Damage) {
+        let Some(piped) = &mut self.piped else { return };
+        let name = piped.watch.members.name(member);
+        for input in piped.done.inputs.iter_mut().filter(|input| input.path == name) {
+            input.problem(Status::Partial, format!("in the archive around it: {damage}"));
+        }
+        piped.damaged.insert(name);
     }
 
     pub(super) fn begin_member(&mut self, member: &str, size: u64) -> bool {

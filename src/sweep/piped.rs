@@ -64,3 +64,30 @@ impl Read for Piped<'_> {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+
+    use super::*;
+    use crate::sweep::Stop;
+
+    #[test]
+    fn a_stop_is_heeded_while_nothing_comes() {
+        let (sender, chunks) = sync_channel(WAITING);
+        sender.send(Ok(b"one".to_vec())).unwrap();
+        let (done, told) = std::sync::mpsc::channel();
+        thread::spawn(move || {
+            let asked = Arc::new(AtomicBool::new(true));
+            let stop = Stop::by(asked);
+            let cut = Cut::by(&stop);
+            let mut text = String::new();
+            let read = Piped { chunks, chunk: Vec::new(), at: 0, cut: &cut }.read_to_string(&mut text);
+            done.send((read.unwrap(), text, cut.was_made())).unwrap();
+        });
+        let read = told.recv_timeout(Duration::from_secs(30));
+        assert_eq!(read, Ok((3, "one".to_owned(), true)));
+        drop(sender);
+    }
+}

@@ -78,16 +78,29 @@ pub(super) struct Reading<'j> {
     pub cut: &'j Cut<'j>,
 }
 
-/// Part of a stream: offsets in its text.
-struct Stretch {
-    member: Option<Arc<str>>,
-    offsets: RangeInclusive<u64>,
+/// Text that came from bytes whose checksum proved wrong.
+enum Stretch {
+    /// Part of a stream: offsets in its text. What has no offset lies in all of it.
+    Part { member: Option<Arc<str>>, offsets: RangeInclusive<u64> },
+    /// An archive member, with all inside it.
+    Whole(String),
 }
 
 impl Stretch {
     fn holds(&self, evidence: &Evidence) -> bool {
-        evidence.member == self.member && evidence.offset.is_some_and(|offset| self.offsets.contains(&offset))
+        match self {
+            Stretch::Part { member, offsets } => {
+                let holds = evidence.offset.map_or(!offsets.is_empty(), |offset| offsets.contains(&offset));
+                evidence.member == *member && holds
+            }
+            Stretch::Whole(member) => evidence.member.as_deref().is_some_and(|inner| is_inside(inner, member)),
+        }
     }
+}
+
+/// Whether a member of an archive is another one, or lies in it.
+fn is_inside(inner: &str, member: &str) -> bool {
+    inner.strip_prefix(member).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl Reading<'_> {
@@ -218,6 +231,25 @@ impl Visitor for Reading<'_> {
             input.sha256 = Some(sha256);
         }
     }
+
+    fn distrust(&mut self, member: &str, damage: &Damage) {
+        // What a stop makes of a stream is no damage.
+        if self.cut.was_made() {
+            return;
+        }
+        if self.piped.as_ref().is_some_and(|piped| !piped.is_in_member()) {
+            return self.distrust_source(member, damage);
+        }
+        let inside = |input: &&mut Input| input.member.as_deref().is_some_and(|inner| is_inside(inner, member));
+        for input in self.tally.inputs.iter_mut().filter(inside) {
+            input.problem(Status::Partial, format!("in the archive around it: {damage}"));
+        }
+        self.damaged.push(Stretch::Whole(member.to_owned()));
+    }
+
+    fn name(&self) -> String {
+        self.name.to_string()
+    }
 }
 
 /// Counts bytes for the progress display, and ends where nobody listens any more or a stop is asked for.
@@ -289,7 +321,7 @@ impl<'j> TextStream<'j> {
             listener,
             stats,
             ended,
-            recorder: Recorder { job, tally, told, of_path, last_offset: 0, hour, texts, tap, originals },
+            recorder: Recorder { job, tally, told, of_path, last_offset: None, hour, texts, tap, originals },
         }
     }
 
@@ -379,8 +411,8 @@ struct Recorder<'j> {
     told: Told,
     /// What the path tells of where its events come from.
     of_path: Origin<'static>,
-    /// Where the last observation lies.
-    last_offset: u64,
+    /// Where the last observation lies; 0 where it has no offset.
+    last_offset: Option<u64>,
     /// Times of the records that were skimmed.
     hour: Hour,
     /// Bodies of its observations.
@@ -474,7 +506,7 @@ impl Recorder<'_> {
             return tap.event(Passing { view: &view, time, origin: &origin, evidence, original });
         }
         self.told.matches += u64::from(!matches.is_empty());
-        self.last_offset = place.offset.unwrap_or(self.last_offset);
+        self.last_offset = Some(place.offset.unwrap_or(0));
         let category = envelope.category.as_deref();
         let seen = Seen { time, origin, category, evidence, digest: leaf.digest(), matches, interests };
         self.tally.observations.push(Observation::new(event, seen, &mut self.texts));
@@ -482,8 +514,10 @@ impl Recorder<'_> {
 
     fn damage(&mut self, damage: &Damage) {
         self.told.input.problem(Status::Partial, damage.to_string());
-        let offsets = damage.text_start..=self.last_offset;
-        self.told.damaged.push(Stretch { member: self.told.input.member.clone(), offsets });
+        if let Some(last) = self.last_offset {
+            let (member, offsets) = (self.told.input.member.clone(), damage.text_start..=last);
+            self.told.damaged.push(Stretch::Part { member, offsets });
+        }
     }
 }
 

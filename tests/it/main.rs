@@ -12,6 +12,7 @@ mod docs;
 mod dump;
 mod events;
 mod evidence;
+mod faults;
 mod interrupt;
 mod laws;
 mod manual;

@@ -1,0 +1,146 @@
+//! Compressions: how a unit of each begins, and what reads one unit.
+//!
+//! A unit is what can be read without anything before it: a gzip member (RFC 1952, 2.2), a zstd frame (RFC 8878, 3.1),
+//! a bzip2 or xz stream. Files hold any number of them, one behind the other.
+
+use std::io::{self, BufRead, Read};
+
+use flate2::bufread::GzDecoder;
+use memchr::memmem;
+
+use super::{Kind, Window};
+
+/// Most memory that an xz stream may ask for; the largest preset needs 65 MiB.
+const XZ_MEMORY: u64 = 256 << 20;
+
+/// A way to compress.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Codec {
+    Gzip,
+    Zstd,
+    Bzip2,
+    Xz,
+}
+
+impl Codec {
+    /// The compression of a kind of stream; `None` where it is none.
+    pub(super) fn of(kind: Kind) -> Option<Codec> {
+        match kind {
+            Kind::Gzip => Some(Codec::Gzip),
+            Kind::Zstd => Some(Codec::Zstd),
+            Kind::Bzip2 => Some(Codec::Bzip2),
+            Kind::Xz => Some(Codec::Xz),
+            _ => None,
+        }
+    }
+
+    /// The name that reports use.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Codec::Gzip => "gzip",
+            Codec::Zstd => "zstd",
+            Codec::Bzip2 => "bzip2",
+            Codec::Xz => "xz",
+        }
+    }
+
+    /// What its format calls a unit.
+    pub(super) fn unit(self) -> &'static str {
+        match self {
+            Codec::Gzip => "gzip member",
+            Codec::Zstd => "zstd frame",
+            Codec::Bzip2 => "bzip2 stream",
+            Codec::Xz => "xz stream",
+        }
+    }
+
+    /// How far its decoder may run into the units behind a cut one before it notices: a block, and some.
+    pub(super) fn look_back(self) -> usize {
+        match self {
+            Codec::Gzip => 64 << 10,
+            Codec::Zstd | Codec::Xz => 256 << 10,
+            Codec::Bzip2 => 1 << 20,
+        }
+    }
+
+    /// Bytes that tell the header of a unit.
+    pub(super) fn header(self) -> usize {
+        match self {
+            Codec::Gzip | Codec::Zstd => 4,
+            Codec::Bzip2 => 10,
+            Codec::Xz => 6,
+        }
+    }
+
+    /// Whether a unit begins here.
+    pub(super) fn begins(self, head: &[u8]) -> bool {
+        match self {
+            // No flag is set that RFC 1952 reserves.
+            Codec::Gzip => matches!(head, [0x1f, 0x8b, 8, flags, ..] if flags & 0xe0 == 0),
+            // Frames that are to be skipped are frames too; pzstd writes them.
+            Codec::Zstd => matches!(head, [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]),
+            // The first block follows at once, or the end.
+            Codec::Bzip2 => matches!(
+                head,
+                [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..]
+                    | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, 0x50, 0x90, ..]
+            ),
+            Codec::Xz => head.starts_with(b"\xfd7zXZ\0"),
+        }
+    }
+
+    /// Where the next unit begins. Frames that are to be skipped hold nothing, and are not looked for.
+    pub(super) fn find(self, bytes: &[u8]) -> Option<usize> {
+        let magic: &[u8] = match self {
+            Codec::Gzip => b"\x1f\x8b\x08",
+            Codec::Zstd => b"\x28\xb5\x2f\xfd",
+            Codec::Bzip2 => b"BZh",
+            Codec::Xz => b"\xfd7zXZ\0",
+        };
+        memmem::find_iter(bytes, magic).find(|&at| self.begins(&bytes[at..]))
+    }
+}
+
+/// Reads the text of one unit, and no byte behind it.
+pub(super) enum Decoder<R: BufRead> {
+    Gzip(Box<GzDecoder<R>>),
+    Zstd(Box<zstd::Decoder<'static, R>>),
+    Bzip2(Box<bzip2::bufread::BzDecoder<R>>),
+    Xz(Box<liblzma::bufread::XzDecoder<R>>),
+}
+
+impl<R: Read> Decoder<Window<R>> {
+    /// Starts at a header. Fails where the machine does.
+    pub(super) fn new(codec: Codec, input: Window<R>) -> Result<Self, (Window<R>, io::Error)> {
+        Ok(match codec {
+            Codec::Gzip => Decoder::Gzip(Box::new(GzDecoder::new(input))),
+            Codec::Zstd => Decoder::Zstd(Box::new(zstd::Decoder::try_with_buffer(input)?.single_frame())),
+            Codec::Bzip2 => Decoder::Bzip2(Box::new(bzip2::bufread::BzDecoder::new(input))),
+            Codec::Xz => match liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0) {
+                Ok(stream) => Decoder::Xz(Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream))),
+                Err(error) => return Err((input, error.into())),
+            },
+        })
+    }
+
+    /// What was not read.
+    pub(super) fn into_inner(self) -> Window<R> {
+        match self {
+            Decoder::Gzip(decoder) => decoder.into_inner(),
+            Decoder::Zstd(decoder) => decoder.finish(),
+            Decoder::Bzip2(decoder) => decoder.into_inner(),
+            Decoder::Xz(decoder) => decoder.into_inner(),
+        }
+    }
+}
+
+impl<R: BufRead> Read for Decoder<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Decoder::Gzip(decoder) => decoder.read(out),
+            Decoder::Zstd(decoder) => decoder.read(out),
+            Decoder::Bzip2(decoder) => decoder.read(out),
+            Decoder::Xz(decoder) => decoder.read(out),
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! Zip. Its directory stands at its end; where that is lost, members are found by the headers in front of them.
+
+use std::io::{BufRead, Cursor, Read, Seek};
+
+use memchr::memmem;
+use zip::read::read_zipfile_from_stream;
+
+use super::archive::Part;
+use super::{Content, Place, Walker, Window};
+use crate::paths::printable;
+
+/// The start of a header in front of a member.
+const LOCAL: &[u8] = b"PK\x03\x04";
+
+impl Walker<'_> {
+    pub(super) fn zip<'r>(&mut self, mut input: Window<Box<dyn Read + 'r>>, place: &Place) {
+        let outermost = place.layers == 1;
+        if let Some(file) = self.file.take().filter(|_| outermost) {
+            return self.zip_entries(file, place);
+        }
+        let limit = self.limits.max_record;
+        let mut bytes = Vec::new();
+        match input.by_ref().take(limit as u64 + 1).read_to_end(&mut bytes) {
+            Ok(_) if bytes.len() > limit => {
+                let problem = format!(
+                    "a zip that is not a file of its own may have {limit} bytes (--max-record); unpack it first"
+                );
+                self.emit(place, Content::Failed(problem));
+            }
+            Ok(_) => self.zip_entries(Cursor::new(bytes), place),
+            Err(error) => self.emit(place, Content::Failed(error.to_string())),
+        }
+    }
+
+    fn zip_entries(&mut self, mut input: impl Read + Seek, place: &Place) {
+        let mut archive = match zip::ZipArchive::new(&mut input) {
+            Ok(archive) => archive,
+            Err(error) => {
+                let problem = format!("zip archive: {error}");
+                return match input.rewind() {
+                    Ok(()) => self.zip_stream(Window::new(input), place, problem),
+                    Err(_) => self.emit(place, Content::Failed(problem)),
+                };
+            }
+        };
+        let (mut members, mut problem) = (0, None);
+        for index in 0..archive.len() {
+            let name = archive.by_index_raw(index).map(|file| printable(file.name_raw()));
+            let inner = self.inner(place, &name.unwrap_or_else(|_| format!("#{index}")));
+            match archive.by_index(index) {
+                Ok(file) if file.is_dir() => {}
+                Ok(mut file) => {
+                    members += 1;
+                    self.member(&mut Part::checked(&mut file), &inner);
+                }
+                Err(error) => {
+                    members += 1;
+                    self.emit(&inner, Content::Failed(format!("zip member: {error}")));
+                }
+            }
+            problem = self.spent();
+            if problem.is_some() {
+                break;
+            }
+        }
+        self.emit(place, Content::Archive(members, problem));
+    }
+
+    /// Members in the order in which they stand. Those that do not say how long they are cannot be read so.
+    fn zip_stream(&mut self, mut input: Window<impl Read>, place: &Place, problem: String) {
+        let mut members = 0;
+        while find_local(&mut input) && self.spent().is_none() {
+            members += 1;
+            match read_zipfile_from_stream(&mut input) {
+                Ok(Some(mut file)) => {
+                    let inner = self.inner(place, &printable(file.name_raw()));
+                    if !file.is_dir() {
+                        self.member(&mut Part::checked(&mut file), &inner);
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let inner = self.inner(place, &format!("#{members}"));
+                    self.emit(&inner, Content::Failed(format!("zip member: {error}")));
+                }
+            }
+        }
+        let content = if members == 0 {
+            Content::Failed(problem)
+        } else {
+            let end = input.offset();
+            Content::Archive(
+                members,
+                Some(format!("{problem}; members were found without its directory, up to byte {end}")),
+            )
+        };
+        self.emit(place, content);
+    }
+}
+
+/// Goes to the next header of a member.
+fn find_local(input: &mut Window<impl Read>) -> bool {
+    loop {
+        let bytes = input.available();
+        let found = memmem::find(bytes, LOCAL);
+        let skip = found.unwrap_or(bytes.len().saturating_sub(LOCAL.len() - 1));
+        input.consume(skip);
+        if found.is_some() {
+            return true;
+        }
+        if !matches!(input.extend(), Ok(1..)) {
+            return false;
+        }
+    }
+}
