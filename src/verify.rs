@@ -80,7 +80,10 @@ pub fn reports(directory: &Path) -> Result<Verified, Error> {
     let mut verified = Verified { compared: manifest.reports.len(), ..Verified::default() };
     let mut find = |difference, what: String| verified.findings.push(Finding { difference, kind: "report", what });
     if !manifest.complete {
-        find(Difference::Incomplete, format!("{MARK}: not all of the dump was read: the sweep was interrupted, or partials were missing"));
+        find(
+            Difference::Incomplete,
+            format!("{MARK}: not all of the dump was read: the sweep was interrupted, or partials were missing"),
+        );
     }
     for listed in &manifest.reports {
         match hash(&directory.join(&listed.file)) {

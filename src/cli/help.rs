@@ -82,8 +82,8 @@ pub(super) const SWEPT: &str = "  \
 pub(super) const MERGED: &str = "  \
   0  merged; everything could be decoded and decided
   1  merged, and an alert reaches --fail-on
-  2  nothing merged: arguments, a partial that is missing, damaged or not of
-     this run, output not writable
+  2  nothing merged: arguments, a partial that is missing, damaged or of
+     another run, output not writable
   3  merged, but an input could not be decoded or decided in full, or a partial
      is missing (--allow-missing)";
 

@@ -116,6 +116,10 @@ fn sweep(
     deep: bool,
     stats: Option<&Stats>,
 ) -> Result<Tally, Error> {
+    if deep && found.sources.iter().any(|source| source.path.is_none()) {
+        let problem = "--deep reads everything twice, and standard input can be read once; leave it out, or name files";
+        return Err(Error::Usage(problem.to_owned()));
+    }
     if let Some(case) = case {
         case.name_apart(found)?;
     }

@@ -105,8 +105,8 @@ impl Codec {
 pub(super) enum Decoder<R: BufRead> {
     Gzip(Box<GzDecoder<R>>),
     Zstd(Box<zstd::Decoder<'static, R>>),
-    Bzip2(Box<bzip2::bufread::BzDecoder<R>>),
-    Xz(Box<liblzma::bufread::XzDecoder<R>>),
+    Bzip2(Box<bzip2::bufread::BzDecoder<R>>, Option<io::Error>),
+    Xz(Box<liblzma::bufread::XzDecoder<R>>, Option<io::Error>),
 }
 
 impl<R: Read> Decoder<Window<R>> {
@@ -115,9 +115,9 @@ impl<R: Read> Decoder<Window<R>> {
         Ok(match codec {
             Codec::Gzip => Decoder::Gzip(Box::new(GzDecoder::new(input))),
             Codec::Zstd => Decoder::Zstd(Box::new(zstd::Decoder::try_with_buffer(input)?.single_frame())),
-            Codec::Bzip2 => Decoder::Bzip2(Box::new(bzip2::bufread::BzDecoder::new(input))),
+            Codec::Bzip2 => Decoder::Bzip2(Box::new(bzip2::bufread::BzDecoder::new(input)), None),
             Codec::Xz => match liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0) {
-                Ok(stream) => Decoder::Xz(Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream))),
+                Ok(stream) => Decoder::Xz(Box::new(liblzma::bufread::XzDecoder::new_stream(input, stream)), None),
                 Err(error) => return Err((input, error.into())),
             },
         })
@@ -128,8 +128,8 @@ impl<R: Read> Decoder<Window<R>> {
         match self {
             Decoder::Gzip(decoder) => decoder.into_inner(),
             Decoder::Zstd(decoder) => decoder.finish(),
-            Decoder::Bzip2(decoder) => decoder.into_inner(),
-            Decoder::Xz(decoder) => decoder.into_inner(),
+            Decoder::Bzip2(decoder, _) => decoder.into_inner(),
+            Decoder::Xz(decoder, _) => decoder.into_inner(),
         }
     }
 }
@@ -139,8 +139,30 @@ impl<R: BufRead> Read for Decoder<R> {
         match self {
             Decoder::Gzip(decoder) => decoder.read(out),
             Decoder::Zstd(decoder) => decoder.read(out),
-            Decoder::Bzip2(decoder) => decoder.read(out),
-            Decoder::Xz(decoder) => decoder.read(out),
+            Decoder::Bzip2(_, stopped) | Decoder::Xz(_, stopped) if stopped.is_some() => {
+                stopped.take().map_or(Ok(0), Err)
+            }
+            Decoder::Bzip2(decoder, stopped) => {
+                let before = decoder.total_out();
+                let read = decoder.read(out);
+                text_first(read, decoder.total_out() - before, stopped)
+            }
+            Decoder::Xz(decoder, stopped) => {
+                let before = decoder.total_out();
+                let read = decoder.read(out);
+                text_first(read, decoder.total_out() - before, stopped)
+            }
         }
+    }
+}
+
+/// These decoders fail with text in hand, which stands in the buffer; the error is told by the next read.
+fn text_first(read: io::Result<usize>, count: u64, stopped: &mut Option<io::Error>) -> io::Result<usize> {
+    match read {
+        Err(error) if count > 0 => {
+            *stopped = Some(error);
+            Ok(usize::try_from(count).unwrap_or(0))
+        }
+        read => read,
     }
 }

@@ -6,7 +6,7 @@ use memchr::memmem;
 use zip::read::read_zipfile_from_stream;
 
 use super::archive::Part;
-use super::{Content, Place, Walker, Window};
+use super::{Content, Place, Walker, Window, damage_in};
 use crate::paths::printable;
 
 /// The start of a header in front of a member.
@@ -16,23 +16,28 @@ impl Walker<'_> {
     pub(super) fn zip<'r>(&mut self, mut input: Window<Box<dyn Read + 'r>>, place: &Place) {
         let outermost = place.layers == 1;
         if let Some(file) = self.file.take().filter(|_| outermost) {
-            return self.zip_entries(file, place);
+            return self.zip_entries(file, place, None);
         }
         let limit = self.limits.max_record;
-        let mut bytes = Vec::new();
-        match input.by_ref().take(limit as u64 + 1).read_to_end(&mut bytes) {
-            Ok(_) if bytes.len() > limit => {
-                let problem = format!(
-                    "a zip that is not a file of its own may have {limit} bytes (--max-record); unpack it first"
-                );
-                self.emit(place, Content::Failed(problem));
+        let (mut bytes, mut problem) = (Vec::new(), None);
+        loop {
+            let room = (limit + 1).saturating_sub(bytes.len()) as u64;
+            match input.by_ref().take(room).read_to_end(&mut bytes) {
+                // Its members have checksums of their own, and what is lost of them shows.
+                Err(error) if damage_in(&error).is_some() => problem = problem.or(Some(error.to_string())),
+                Err(error) => return self.emit(place, Content::Failed(error.to_string())),
+                Ok(_) if bytes.len() > limit => {
+                    let problem = format!(
+                        "a zip that is not a file of its own may have {limit} bytes (--max-record); unpack it first"
+                    );
+                    return self.emit(place, Content::Failed(problem));
+                }
+                Ok(_) => return self.zip_entries(Cursor::new(bytes), place, problem),
             }
-            Ok(_) => self.zip_entries(Cursor::new(bytes), place),
-            Err(error) => self.emit(place, Content::Failed(error.to_string())),
         }
     }
 
-    fn zip_entries(&mut self, mut input: impl Read + Seek, place: &Place) {
+    fn zip_entries(&mut self, mut input: impl Read + Seek, place: &Place, mut problem: Option<String>) {
         let mut archive = match zip::ZipArchive::new(&mut input) {
             Ok(archive) => archive,
             Err(error) => {
@@ -43,7 +48,7 @@ impl Walker<'_> {
                 };
             }
         };
-        let (mut members, mut problem) = (0, None);
+        let mut members = 0;
         for index in 0..archive.len() {
             let name = archive.by_index_raw(index).map(|file| printable(file.name_raw()));
             let inner = self.inner(place, &name.unwrap_or_else(|_| format!("#{index}")));
@@ -58,8 +63,8 @@ impl Walker<'_> {
                     self.emit(&inner, Content::Failed(format!("zip member: {error}")));
                 }
             }
-            problem = self.spent();
-            if problem.is_some() {
+            if let Some(spent) = self.spent() {
+                problem = Some(spent);
                 break;
             }
         }

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::aggregate::{Interner, Observation, Seen};
 use crate::event::{Origin, Platform};
 use crate::redact::Redactor;
-use crate::report::timesketch_line;
+use crate::report::{Plain, timesketch_line};
 use crate::sweep::Passing;
 
 /// How an event is printed.
@@ -77,8 +77,10 @@ impl Serialize for Line<'_, '_> {
 }
 
 fn json(line: &impl Serialize) -> Vec<u8> {
+    let mut text = Vec::new();
     // Writing to memory cannot fail, and every key is text.
-    serde_json::to_vec(line).unwrap_or_default()
+    let _ = serde_json::to_writer(Plain::new(&mut text), line);
+    text
 }
 
 /// A line of JSON that was printed here, without secrets.

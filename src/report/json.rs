@@ -6,6 +6,7 @@ use serde::ser::{Error, Serialize, SerializeSeq, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::Report;
+use super::plain::Plain;
 use crate::aggregate::{Alert, Day, Finished, Group, Hit, Input};
 use crate::rule::Severity;
 use crate::runbook::{About, Printed};
@@ -15,7 +16,7 @@ use crate::spill::{Sorted, write_json};
 const SCHEMA_VERSION: u32 = 1;
 
 pub(super) fn lines(hits: &Sorted<Hit>, out: &mut dyn Write) -> io::Result<()> {
-    hits.read()?.try_for_each(|hit| write_json(&hit?, out))
+    hits.read()?.try_for_each(|hit| write_json(&hit?, &mut Plain::new(&mut *out)))
 }
 
 /// Everything but the hits.
@@ -90,7 +91,7 @@ impl Serialize for Pages<'_> {
 }
 
 fn pretty(value: &impl serde::Serialize, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(&mut *out, value)?;
+    serde_json::to_writer_pretty(Plain::new(&mut *out), value)?;
     out.write_all(b"\n")
 }
 
@@ -104,7 +105,10 @@ pub fn inspection(report: &Finished) -> String {
         "coverage": report.coverage,
         "inputs": report.inputs,
     });
-    format!("{value:#}\n")
+    let mut text = Vec::new();
+    // Writing to memory cannot fail.
+    let _ = pretty(&value, &mut text);
+    String::from_utf8(text).unwrap_or_default()
 }
 
 fn totals(report: &Finished) -> Value {

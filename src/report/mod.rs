@@ -6,6 +6,7 @@ mod hidden;
 mod html;
 mod json;
 mod markdown;
+mod plain;
 mod run;
 mod terminal;
 mod timesketch;
@@ -18,6 +19,7 @@ use serde_json::{Value, json};
 
 pub use directory::{Directory, MARK};
 pub use json::inspection as inspection_json;
+pub(crate) use plain::Plain;
 pub use run::Run;
 pub use terminal::{closing, closing_events, closing_partial, escape, inspection};
 pub use timesketch::line as timesketch_line;

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
+use super::plain::Plain;
 use crate::aggregate::Hit;
 use crate::spill::{Sorted, write_json};
 
@@ -11,7 +12,7 @@ use crate::spill::{Sorted, write_json};
 const NO_TIME: &str = "1970-01-01T00:00:00Z";
 
 pub(super) fn lines(hits: &Sorted<Hit>, out: &mut dyn Write) -> io::Result<()> {
-    hits.read()?.try_for_each(|hit| write_json(&line(&json!(*hit?)), out))
+    hits.read()?.try_for_each(|hit| write_json(&line(&json!(*hit?)), &mut Plain::new(&mut *out)))
 }
 
 /// A hit or record as Timesketch reads it: `message`, `datetime`, `timestamp_desc`, then its own members, nested ones

@@ -19,11 +19,14 @@ struct Unit {
     ids: Vec<String>,
 }
 
+/// Groups of records, as (id, event).
+type Groups<'g> = &'g [Vec<(String, String)>];
+
 /// A form in which dumps come.
 struct Carrier {
     name: &'static str,
-    /// Makes the units of a file from groups of records, as (id, event).
-    build: fn(&[Vec<(String, String)>]) -> Vec<Unit>,
+    /// Makes the units of a file from groups of records.
+    build: fn(Groups<'_>) -> Vec<Unit>,
     /// Whether a checksum covers the text, so that no change of it goes unnoticed.
     checked: bool,
     /// What decides over a unit beside its own bytes. One that is not found has to be told then.
@@ -32,11 +35,11 @@ struct Carrier {
 
 #[derive(PartialEq)]
 enum Depends {
-    OnNothing,
-    OnTheOneBefore,
-    OnItsOffset,
-    OnItsHeader,
-    OnOthers,
+    Nothing,
+    TheOneBefore,
+    ItsOffset,
+    ItsHeader,
+    Others,
 }
 
 const CARRIERS: [Carrier; 18] = [
@@ -44,70 +47,65 @@ const CARRIERS: [Carrier; 18] = [
         name: "lines.log",
         build: |groups| plain(groups, str::to_owned),
         checked: false,
-        depends: Depends::OnTheOneBefore,
+        depends: Depends::TheOneBefore,
     },
     Carrier {
         name: "gcs.json",
         build: |groups| plain(groups, log_entry),
         checked: false,
-        depends: Depends::OnTheOneBefore,
+        depends: Depends::TheOneBefore,
     },
-    Carrier { name: "one.log.gz", build: |groups| one(groups, gzip), checked: true, depends: Depends::OnNothing },
+    Carrier { name: "one.log.gz", build: |groups| one(groups, gzip), checked: true, depends: Depends::Nothing },
     Carrier {
         name: "members.log.gz",
         build: |groups| each(groups, &lines, gzip),
         checked: true,
-        depends: Depends::OnNothing,
+        depends: Depends::Nothing,
     },
     Carrier {
         name: "firehose-1-2026-11-24",
         build: |groups| each(groups, &payload, gzip),
         checked: true,
-        depends: Depends::OnNothing,
+        depends: Depends::Nothing,
     },
     Carrier {
         name: "PT1H.json.gz",
         build: |groups| each(groups, &azure, gzip),
         checked: true,
-        depends: Depends::OnNothing,
+        depends: Depends::Nothing,
     },
-    Carrier { name: "array.json", build: |groups| array(groups, "["), checked: false, depends: Depends::OnOthers },
-    Carrier { name: "list.json", build: |groups| array(groups, LIST), checked: false, depends: Depends::OnOthers },
-    Carrier { name: "insights.csv", build: csv, checked: false, depends: Depends::OnOthers },
-    Carrier {
-        name: "lines.zst",
-        build: |groups| each(groups, &lines, zstd),
-        checked: true,
-        depends: Depends::OnNothing,
-    },
-    Carrier { name: "lines.xz", build: |groups| each(groups, &lines, xz), checked: true, depends: Depends::OnNothing },
+    Carrier { name: "array.json", build: |groups| array(groups, "["), checked: false, depends: Depends::Others },
+    Carrier { name: "list.json", build: |groups| array(groups, LIST), checked: false, depends: Depends::Others },
+    Carrier { name: "insights.csv", build: csv, checked: false, depends: Depends::Others },
+    Carrier { name: "lines.zst", build: |groups| each(groups, &lines, zstd), checked: true, depends: Depends::Nothing },
+    Carrier { name: "lines.xz", build: |groups| each(groups, &lines, xz), checked: true, depends: Depends::Nothing },
     Carrier {
         name: "lines.bz2",
         build: |groups| each(groups, &lines, bzip2),
         checked: true,
-        depends: Depends::OnNothing,
+        depends: Depends::Nothing,
     },
-    Carrier { name: "one.bz2", build: |groups| one(groups, bzip2), checked: true, depends: Depends::OnNothing },
-    Carrier { name: "logs.zip", build: zip, checked: true, depends: Depends::OnOthers },
+    Carrier { name: "one.bz2", build: |groups| one(groups, bzip2), checked: true, depends: Depends::Nothing },
+    Carrier { name: "logs.zip", build: zip, checked: true, depends: Depends::Others },
     Carrier {
         name: "logs.tar",
         build: |groups| tar(groups, |entry| entry),
         checked: false,
-        depends: Depends::OnItsOffset,
+        depends: Depends::ItsOffset,
     },
     Carrier {
         name: "logs.tar.gz",
         build: |groups| tar(groups, |entry| gzip(&entry)),
         checked: true,
-        depends: Depends::OnNothing,
+        depends: Depends::Nothing,
     },
     Carrier {
         name: "logs.tgz",
         build: |groups| whole(&tar(groups, |entry| entry), gzip),
         checked: true,
-        depends: Depends::OnNothing,
+        depends: Depends::Nothing,
     },
-    Carrier { name: "capture.avro", build: avro, checked: false, depends: Depends::OnItsHeader },
+    Carrier { name: "capture.avro", build: avro, checked: false, depends: Depends::ItsHeader },
 ];
 
 const LIST: &str = r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":["#;
@@ -154,6 +152,41 @@ fn what_damage_leaves_is_found_and_what_it_takes_is_told() {
     assert!(problems.is_empty(), "{} of {}\n{}", problems.len(), files.len(), problems.join("\n"));
 }
 
+#[test]
+fn hits_from_bytes_with_a_wrong_checksum_are_damaged() {
+    let carrier = |name: &str| CARRIERS.iter().find(|carrier| carrier.name == name).unwrap();
+    let content = |name, case| bytes(&units(carrier(name), case));
+    let here = tempfile::tempdir().unwrap();
+    let mut files = 0;
+    for (number, (name, mut bytes, from_end)) in [
+        ("a.log.gz", gzip(&content("lines.log", 1)), 8),
+        ("length.log.gz", gzip(&content("lines.log", 2)), 1),
+        ("a.tgz", gzip(&content("logs.tar", 3)), 8),
+        ("a.tar.bz2", bzip2(&content("logs.tar", 4)), 2),
+        ("a.avro.gz", gzip(&content("capture.avro", 5)), 8),
+        ("a.log.bz2", bzip2(&content("lines.log", 7)), 2),
+        ("a.zip.gz", gzip(&content("logs.zip", 8)), 8),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let at = bytes.len() - from_end;
+        bytes[at] ^= 0x10;
+        fs::write(here.path().join(format!("{number}-{name}")), bytes).unwrap();
+        files += 1;
+    }
+    let (_kept, out, _) = scan(&[here.path().to_owned()], &["--no-runbook"]);
+    let (found, told) = (found(&out), told(&out));
+    for (name, errors) in &told {
+        let hits = found.get(name).cloned().unwrap_or_default();
+        assert!(errors.iter().any(|error| error.starts_with("partial")), "{name}: {errors:?}");
+        // Members of a zip have checksums of their own.
+        let damaged = !name.contains(".zip");
+        assert!(hits.len() == 10 && hits.values().all(|is| *is == damaged), "{name}: {hits:?} {errors:?}");
+    }
+    assert_eq!(told.len(), files);
+}
+
 /// Ids of hits by file, and whether they are marked as damaged.
 fn found(out: &std::path::Path) -> BTreeMap<String, BTreeMap<String, bool>> {
     let mut found: BTreeMap<String, BTreeMap<String, bool>> = BTreeMap::new();
@@ -190,10 +223,10 @@ fn check(
     let ids: BTreeSet<&String> = units.iter().flat_map(|unit| &unit.ids).collect();
     let header = units.first().filter(|unit| unit.ids.is_empty()).map_or(0, |unit| unit.bytes.len());
     let independent = match carrier.depends {
-        Depends::OnNothing | Depends::OnTheOneBefore => true,
-        Depends::OnItsHeader => fault.touched.start >= header,
-        Depends::OnItsOffset => !fault.shifts,
-        Depends::OnOthers => false,
+        Depends::Nothing | Depends::TheOneBefore => true,
+        Depends::ItsHeader => fault.touched.start >= header,
+        Depends::ItsOffset => !fault.shifts,
+        Depends::Others => false,
     };
     let (mut start, mut touched_before) = (0, false);
     for unit in units {
@@ -202,12 +235,12 @@ fn check(
         let Range { start: from, end: to } = fault.touched;
         let is_touched = from < place.end && to > place.start || from == to && place.start < from && from < place.end;
         let follows = std::mem::replace(&mut touched_before, is_touched);
-        let alone = independent && !(follows && carrier.depends == Depends::OnTheOneBefore);
+        let alone = independent && !(follows && carrier.depends == Depends::TheOneBefore);
         for id in &unit.ids {
             match found.get(id) {
                 None if !is_touched && (alone || !is_told) => problems.push(format!("{id} is lost")),
                 None if carrier.checked && !is_told && fault.name != "cut between" => {
-                    problems.push(format!("{id} is lost and not told"))
+                    problems.push(format!("{id} is lost and not told"));
                 }
                 Some(true) if !is_touched && independent => problems.push(format!("{id} is called damaged")),
                 _ => {}
@@ -294,7 +327,7 @@ struct Noise(u64);
 impl Noise {
     fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        self.0 >> 16
+        self.0 >> 24
     }
 
     fn below(&mut self, most: usize) -> usize {
@@ -317,7 +350,7 @@ fn bytes(units: &[Unit]) -> Vec<u8> {
 
 /// A request on a CronJob, as (id, event). Its text hardly compresses, and holds characters of several bytes.
 fn record(id: &str, noise: &mut Noise) -> (String, String) {
-    let agent: String = (0..20).map(|_| format!("{:012x}", noise.next() & 0xffff_ffff_ffff)).collect();
+    let agent: String = (0..20).map(|_| format!("{:012x}", noise.next())).collect::<Vec<_>>().concat();
     let event = json!({
         "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "RequestResponse", "auditID": id,
         "stage": "ResponseComplete", "requestURI": "/apis/batch/v1/namespaces/n/cronjobs", "verb": "create",
@@ -327,8 +360,6 @@ fn record(id: &str, noise: &mut Noise) -> (String, String) {
     });
     (id.to_owned(), event.to_string())
 }
-
-type Groups<'g> = &'g [Vec<(String, String)>];
 
 /// A unit per record, each on its line.
 fn plain(groups: Groups<'_>, line: impl Fn(&str) -> String) -> Vec<Unit> {
@@ -357,7 +388,7 @@ fn whole(units: &[Unit], pack: fn(&[u8]) -> Vec<u8>) -> Vec<Unit> {
 }
 
 fn lines(events: &[String]) -> String {
-    events.iter().map(|event| format!("{event}\n")).collect()
+    events.join("\n") + "\n"
 }
 
 /// As a CloudWatch Logs subscription delivers it.
@@ -443,14 +474,10 @@ fn tar(groups: Groups<'_>, pack: fn(Vec<u8>) -> Vec<u8>) -> Vec<Unit> {
 /// As Event Hubs Capture writes it: a header, and a block per group.
 fn avro(groups: Groups<'_>) -> Vec<Unit> {
     fn long(number: usize) -> Vec<u8> {
-        let mut rest = number << 1;
-        let mut out = Vec::new();
-        while rest > 0x7f {
-            out.push((rest & 0x7f) as u8 | 0x80);
-            rest >>= 7;
-        }
-        out.push(rest as u8);
-        out
+        let groups = (0..).map_while(|group| Some(number << 1 >> (group * 7)).filter(|rest| group == 0 || *rest > 0));
+        let mut bytes: Vec<u8> = groups.map(|rest| u8::try_from(rest & 0x7f).unwrap() | 0x80).collect();
+        *bytes.last_mut().unwrap() &= 0x7f;
+        bytes
     }
     fn text(text: &[u8]) -> Vec<u8> {
         [&long(text.len()), text].concat()
@@ -466,7 +493,7 @@ fn avro(groups: Groups<'_>) -> Vec<Unit> {
     units.extend(each(groups, &lines, <[u8]>::to_vec).into_iter().zip(groups).map(|(unit, group)| {
         let records: Vec<u8> = group
             .iter()
-            .flat_map(|(_, event)| [text(b"11/24/2026"), text(azure(&[event.clone()]).as_bytes())].concat())
+            .flat_map(|(_, event)| [text(b"11/24/2026"), text(azure(std::slice::from_ref(event)).as_bytes())].concat())
             .collect();
         Unit { bytes: [long(group.len()), long(records.len()), records, marker.to_vec()].concat(), ids: unit.ids }
     }));

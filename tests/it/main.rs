@@ -13,6 +13,7 @@ mod dump;
 mod events;
 mod evidence;
 mod faults;
+mod hostile;
 mod interrupt;
 mod laws;
 mod manual;

@@ -239,3 +239,13 @@ fn partials_of_streams_merge() {
     let named = format!("error: partial again: holds {}, and so does one; name one of them\n", all[59]);
     assert_eq!(refused.stderr, named);
 }
+
+#[test]
+fn a_second_pass_over_a_stream_is_refused() {
+    let here = tempfile::tempdir().unwrap();
+    for arguments in [&["scan", "-", "--deep", "-o", "out"][..], &["runbook", "-", "--deep"]] {
+        let run = piped(here.path(), b"", arguments);
+        assert_eq!(run.exit, 2);
+        assert!(run.stderr.starts_with("error: --deep reads everything twice"), "{}", run.stderr);
+    }
+}

@@ -87,7 +87,7 @@ fn a_directory_without_a_manifest_cannot_be_verified() {
         verify(here.path(), &[])
     };
     let run = with(&text.replace(r#""complete": true"#, r#""complete": false"#));
-    let incomplete = "incomplete report  run.json: the sweep was interrupted, and not everything was read\n";
+    let incomplete = "incomplete report  run.json: not all of the dump was read: ";
     assert_eq!((run.exit, run.stdout.starts_with(incomplete)), (1, true), "{}", run.stdout);
     for (text, sentence) in [
         ("{}", "run.json is none that a scan wrote"),
