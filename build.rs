@@ -19,11 +19,14 @@ fn main() -> io::Result<()> {
         }
     }
     names.sort();
-    let root = env::var("CARGO_MANIFEST_DIR").map_err(io::Error::other)?;
     let mut code = String::from("/// The built-in rules: file name and text.\nconst BUILTIN: &[(&str, &str)] = &[\n");
     for name in names {
-        let file = Path::new(&root).join(directory).join(&name);
-        let _ = writeln!(code, "    ({name:?}, include_str!({:?})),", file.display().to_string());
+        // The place is filled in where the code is compiled: one target directory may serve two copies of the tree.
+        let _ = writeln!(
+            code,
+            "    ({name:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{}/\", {name:?}))),",
+            directory.display()
+        );
     }
     code.push_str("];\n");
     let out = env::var("OUT_DIR").map_err(io::Error::other)?;

@@ -3,72 +3,58 @@
 use std::path::PathBuf;
 
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 
+use super::help;
 use super::options::{AskedShard, FailOn};
 use crate::event::Platform;
 use crate::report::Format;
 
 /// Forensic sweeps over historical Kubernetes audit logs.
 #[derive(Debug, Parser)]
-#[command(version, about, max_term_width = 80, arg_required_else_help = true, after_help = EXIT_STATUS)]
+#[command(version, about, max_term_width = 80, arg_required_else_help = true, after_help = help::below(help::PROGRAM, help::SWEPT))]
 pub(super) struct Cli {
     #[command(subcommand)]
     pub command: Command,
 }
 
-const EXIT_STATUS: &str = "\
-Exit status:
-  0  swept; everything could be decoded and decided
-  1  swept, and an alert reaches --fail-on
-  2  nothing swept: arguments, a path that does not exist, output not writable
-  3  swept, but an input could not be decoded or decided in full
-  130  interrupted; what was read is in the reports, marked incomplete";
-
-const MERGE_EXIT_STATUS: &str = "\
-Exit status:
-  0  merged; everything could be decoded and decided
-  1  merged, and an alert reaches --fail-on
-  2  nothing merged: arguments, a partial that is missing, damaged or of
-     another run, output not writable
-  3  merged, but an input could not be decoded or decided in full, or a partial
-     is missing (--allow-missing)";
-
-const RULES_EXIT_STATUS: &str = "\
-Exit status:
-  0  done; all tests passed
-  1  a test failed
-  2  a rule cannot be read";
-
-const VERIFY_EXIT_STATUS: &str = "\
-Exit status:
-  0  all as written
-  1  something differs, or the sweep was interrupted
-  2  cannot verify: no report directory, or one without run.json";
-
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
     /// Sweep dumps, write reports
-    #[command(after_help = EXIT_STATUS)]
+    #[command(after_help = help::below(help::SCAN, help::SWEPT))]
     Scan(Scan),
     /// Make the reports of one run from the partials of many
-    #[command(after_help = MERGE_EXIT_STATUS)]
+    #[command(after_help = help::below(help::MERGE, help::MERGED))]
     Merge(Merge),
     /// Print the runbook of every alert: the 24 hours before, the spec, the 30
     /// days of history, a verdict
-    #[command(after_help = EXIT_STATUS)]
+    #[command(after_help = help::below(help::RUNBOOK, help::READ))]
     Runbook(Runbook),
     /// List, show and test rules
-    #[command(after_help = RULES_EXIT_STATUS)]
+    #[command(after_help = help::below(help::RULES, help::TESTED))]
     Rules(Rules),
     /// Say what is in a dump: formats, clusters, time spans, gaps, damage
-    #[command(after_help = EXIT_STATUS)]
+    #[command(after_help = help::below(help::INSPECT, help::READ))]
     Inspect(Inspect),
     /// Print audit events as JSON lines, whatever form they were logged in
-    #[command(after_help = EXIT_STATUS)]
+    #[command(after_help = help::below(help::EVENTS, help::READ))]
     Events(Events),
     /// Hash reports and inputs again, and say what is not as it was
-    #[command(after_help = VERIFY_EXIT_STATUS)]
+    #[command(after_help = help::below(help::VERIFY, help::VERIFIED))]
     Verify(Verify),
+    /// Print the completions of a shell
+    #[command(after_help = help::below(help::COMPLETIONS, help::WRITTEN))]
+    Completions {
+        /// Shell
+        shell: Shell,
+    },
+    /// Write the man pages, one per command
+    #[command(after_help = help::below(help::MAN, help::WRITTEN))]
+    Man {
+        /// Directory for the pages; pages of the same names are overwritten
+        #[arg(value_name = "DIR")]
+        directory: PathBuf,
+    },
 }
 
 /// What to read, common to all commands that read dumps.
@@ -508,12 +494,14 @@ pub(super) struct Rules {
 #[derive(Debug, Subcommand)]
 pub(super) enum RulesAction {
     /// List rules: id, severity, name
+    #[command(after_help = help::below(help::RULES_LIST, help::TESTED))]
     List {
         /// Files, directories, builtin:cronjob or builtin:all
         #[arg(value_name = "R", default_value = "builtin:all")]
         rules: Vec<String>,
     },
     /// Show one rule: what it says, when it matches, what the prefilter uses
+    #[command(after_help = help::below(help::RULES_SHOW, help::TESTED))]
     Show {
         /// The rule's id
         id: String,
@@ -522,6 +510,7 @@ pub(super) enum RulesAction {
         rules: Vec<String>,
     },
     /// Run the tests that rules carry
+    #[command(after_help = help::below(help::RULES_TEST, help::TESTED))]
     Test {
         /// Files, directories, builtin:cronjob or builtin:all
         #[arg(value_name = "PATH", default_value = "builtin:all")]
@@ -531,5 +520,6 @@ pub(super) enum RulesAction {
         format: OutputFormat,
     },
     /// Print every field that rules may name, with its meaning
+    #[command(after_help = help::below(help::RULES_FIELDS, help::TESTED))]
     Fields,
 }

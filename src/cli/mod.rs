@@ -2,8 +2,10 @@
 
 mod args;
 mod events;
+mod help;
 mod inspect;
 mod interrupt;
+mod manual;
 mod merge;
 mod options;
 mod partial;
@@ -16,7 +18,7 @@ mod verify;
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use jiff::Timestamp;
 
 use crate::aggregate::{Extent, Finished, Tally, Totals};
@@ -70,7 +72,15 @@ pub fn run(arguments: &[OsString]) -> Result<ExitStatus, Error> {
         Command::Inspect(inspect) => inspect::run(&inspect),
         Command::Events(events) => events::run(&events),
         Command::Verify(verify) => verify::run(&verify),
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { directory } => manual::man(&directory),
     }
+}
+
+/// The command line as it is declared, for what reads it without running it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
 }
 
 /// Damage outranks nothing but success.

@@ -29,12 +29,14 @@ const FLOW: [&str; 19] = [
 ];
 
 /// Crates that live in one file or folder, or in some.
-const HOMES: [(&str, &str); 20] = [
+const HOMES: [(&str, &str); 22] = [
     ("aho_corasick", "rule/literals"),
     ("rusqlite", "case"),
     ("minijinja", "report/html"),
     ("json_patch", "runbook/patch"),
     ("clap", "cli"),
+    ("clap_complete", "cli"),
+    ("clap_mangen", "cli/manual"),
     ("bzip2", "decode"),
     ("liblzma", "decode"),
     ("sha2", "decode"),
