@@ -55,6 +55,25 @@ fn more_text_than_max_bytes_is_told() {
     assert!(error.contains("--max-bytes"), "{error}");
 }
 
+/// Members that are no text cost time too: they count, and those behind them are not read.
+#[test]
+fn what_archives_hold_counts_for_max_bytes() {
+    let mut tar = tar::Builder::new(Vec::new());
+    let log = event(0) + "\n";
+    let noise: Vec<u8> = (0..262_144_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    for (name, bytes) in [("a.bin", &noise[..]), ("b.log", log.as_bytes())] {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(bytes.len() as u64);
+        tar.append_data(&mut header, name, bytes).unwrap();
+    }
+    let tar = tar.into_inner().unwrap();
+    let (found, _, exit, _) = sweep(&tar, &["--max-bytes", "4MiB"]);
+    assert_eq!((found.len(), exit), (1, 0));
+    let (found, _, exit, error) = sweep(&tar, &["--max-bytes", "256KiB"]);
+    assert_eq!((found.len(), exit), (0, 3));
+    assert!(error.contains("further members were not read"), "{error}");
+}
+
 #[test]
 fn hostile_shapes_are_records_like_others() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);

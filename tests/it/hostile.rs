@@ -112,7 +112,15 @@ fn files_may_vanish_grow_or_be_closed_to_us() {
     let may_read = fs::File::open(here.path().join("secret.log")).is_ok();
     let pack = Pack::new(load(&["builtin:cronjob".to_owned()]).unwrap(), Tuning::default(), Vec::new());
     let limits = Limits { max_record: 1 << 20, max_bytes: None };
-    let job = Job { pack, limits, window: Window::default(), validate: false, cluster: None, platform: None };
+    let job = Job {
+        pack,
+        limits,
+        window: Window::default(),
+        validate: false,
+        cluster: None,
+        platform: None,
+        stop: kubesweep::sweep::Stop::default(),
+    };
     let found = discover(&[here.path().to_owned()], &[]).unwrap();
     let meddler = Meddler { dump: here.path(), grown: AtomicBool::new(false) };
     let tally = in_threads(Some(1), || sweep_all(&found, &job, &meddler)).unwrap();
