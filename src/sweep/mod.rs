@@ -2,11 +2,12 @@
 
 mod listen;
 mod member;
-mod piped;
 mod queue;
 mod skim;
 mod source;
+mod stdin;
 mod stop;
+mod text;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! One source through all stages: decode, frame, unwrap, normalize, evaluate.
+//! One source to its end: opened, hashed, decoded; each text in it goes through the stages behind.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -6,24 +6,17 @@ use std::io::{self, Read};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
-use super::listen::{Listener, Originals, Passing, Tap};
+use super::listen::{Listener, Tap};
 use super::member::Piped;
-use super::piped::standard_input;
-use super::skim::{Hour, Look, Skimmer};
+use super::stdin::standard_input;
 use super::stop::{Cut, Ending};
+use super::text::TextStream;
 use super::{Job, Listening, Observer, Watch};
-use crate::aggregate::{Evidence, Extent, INTERRUPTED, Input, Interner, Observation, Seen, Status, Tally};
+use crate::aggregate::{Evidence, Extent, INTERRUPTED, Input, Status, Tally};
 use crate::decode::{self, Content, Damage, Ended, Hashing, Stream, Visitor};
-use crate::discover::{Source, Window, origin_of_path};
-use crate::evaluate::{evaluate, interests};
-use crate::event::{AuditEvent, Origin};
-use crate::frame::{self, Body, Document, Offer, Sink};
-use crate::normalize::{Normalized, normalize, time_of};
-use crate::rule::{Prefilter, View};
+use crate::discover::Source;
+use crate::frame;
 use crate::stats::{Stage, Stats, enter};
-use crate::unwrap::{Envelope, Leaf, Place, Unwrapper};
 
 /// Reads one source to its end, or to a stop.
 pub(super) fn sweep(source: &Source, job: &Job, watch: Watch<'_>, listening: Listening<'_>) -> Tally {
@@ -79,7 +72,7 @@ pub(super) struct Reading<'j> {
 }
 
 /// Text that came from bytes whose checksum proved wrong.
-enum Stretch {
+pub(super) enum Stretch {
     /// Part of a stream: offsets in its text. What has no offset lies in all of it.
     Part { member: Option<Arc<str>>, offsets: RangeInclusive<u64> },
     /// An archive member, with all inside it.
@@ -153,9 +146,7 @@ impl Reading<'_> {
             }
         }
     }
-}
 
-impl Reading<'_> {
     pub(super) fn open(&mut self, stream: Stream<'_, '_>) {
         let mut input = Input::new(self.name.clone(), stream.member.map(Arc::from));
         stream.container.clone_into(&mut input.container);
@@ -286,251 +277,5 @@ impl<R: Read> Read for Timed<'_, R> {
             stats.text(count as u64);
         }
         Ok(count)
-    }
-}
-
-/// One stream of text being framed: a file, or a member of an archive.
-struct TextStream<'j> {
-    unwrapper: Unwrapper,
-    skimmer: Skimmer,
-    listener: Option<&'j dyn Listener>,
-    stats: Option<&'j Stats>,
-    /// Whether a stop ended it: what is left is the beginning of a record, which says nothing.
-    ended: &'j Cell<bool>,
-    recorder: Recorder<'j>,
-}
-
-impl<'j> TextStream<'j> {
-    fn new(
-        job: &'j Job,
-        tally: &'j mut Tally,
-        input: Input,
-        listener: Option<&'j dyn Listener>,
-        tap: Option<&'j mut dyn Tap>,
-        stats: Option<&'j Stats>,
-        ended: &'j Cell<bool>,
-    ) -> Self {
-        let keeps = listener.is_some_and(Listener::keeps_originals);
-        let originals = keeps.then(|| Originals::new(job.limits.max_record));
-        let (hour, texts) = (Hour::default(), Interner::default());
-        let of_path = origin_of_path(&input.path).into_owned();
-        let told = Told { input, matches: 0, parsed: 0, damaged: Vec::new() };
-        TextStream {
-            unwrapper: Unwrapper::new(job.limits),
-            skimmer: Skimmer::new(),
-            listener,
-            stats,
-            ended,
-            recorder: Recorder { job, tally, told, of_path, last_offset: None, hour, texts, tap, originals },
-        }
-    }
-
-    fn finish(mut self) -> Told {
-        let recorder = &mut self.recorder;
-        if !self.ended.get() {
-            self.unwrapper.finish(&mut |leaf, envelope, place| recorder.leaf(&leaf, envelope, place));
-        }
-        let span = self.recorder.hour.take();
-        self.recorder.span(span);
-        self.recorder.told
-    }
-}
-
-impl TextStream<'_> {
-    /// What tells the records that need not be parsed, where there may be any.
-    fn prefilter(&self) -> Option<&Prefilter> {
-        let job = self.recorder.job;
-        job.pack.prefilter.as_ref().filter(|_| !job.validate && !self.unwrapper.is_waiting())
-    }
-}
-
-impl Sink for TextStream<'_> {
-    fn document(&mut self, document: Document<'_>) {
-        if self.listener.is_some_and(Listener::has_enough) || self.ended.get() {
-            return;
-        }
-        if let (Some(element), Body::Json(text)) = (document.element, document.body)
-            && let Some(prefilter) = self.prefilter()
-            && !prefilter.may_match(text)
-            && let Some(look) = self.skimmer.log_event(text, element.around)
-        {
-            return self.recorder.skimmed(&look);
-        }
-        let _evaluate = enter(self.stats, Stage::Evaluate);
-        let recorder = &mut self.recorder;
-        if let Some(originals) = &mut recorder.originals {
-            originals.add(&document);
-        }
-        let base = Envelope::default();
-        self.unwrapper.open(&document, &base, &mut |leaf, envelope, place| recorder.leaf(&leaf, envelope, place));
-        if let Some(originals) = &mut recorder.originals {
-            originals.settle(self.unwrapper.is_waiting());
-        }
-    }
-
-    fn keeps_originals(&self) -> bool {
-        self.recorder.originals.is_some()
-    }
-
-    fn skim(&mut self, offer: Offer<'_>) -> Option<usize> {
-        let prefilter = self.prefilter()?;
-        let (text, may_match) = match offer {
-            Offer::Line(line) => (line, prefilter.may_match(line)),
-            Offer::Payload(text) => {
-                let text = &text[..self.skimmer.payload_end(text)?];
-                // Asked one by one, its events do not lend each other what they lack.
-                (text, self.skimmer.payload_events(text).any(|event| prefilter.may_match(event)))
-            }
-        };
-        if text.len() > self.recorder.job.limits.max_record || may_match {
-            return None;
-        }
-        self.recorder.skimmed(&self.skimmer.look(text)?);
-        Some(text.len())
-    }
-
-    fn damage(&mut self, damage: Damage) {
-        if !self.ended.get() {
-            self.recorder.damage(&damage);
-        }
-    }
-}
-
-/// What is told of a stream at its end.
-struct Told {
-    input: Input,
-    matches: u64,
-    parsed: u64,
-    damaged: Vec<Stretch>,
-}
-
-/// Counts the records of a stream and keeps those that reports need.
-struct Recorder<'j> {
-    job: &'j Job,
-    tally: &'j mut Tally,
-    told: Told,
-    /// What the path tells of where its events come from.
-    of_path: Origin<'static>,
-    /// Where the last observation lies; 0 where it has no offset.
-    last_offset: Option<u64>,
-    /// Times of the records that were skimmed.
-    hour: Hour,
-    /// Bodies of its observations.
-    texts: Interner,
-    /// Takes what would be an observation, where somebody listens.
-    tap: Option<&'j mut dyn Tap>,
-    originals: Option<Originals>,
-}
-
-impl Recorder<'_> {
-    fn leaf(&mut self, leaf: &Leaf<'_>, envelope: &Envelope<'_>, place: Place<'_>) {
-        self.told.input.records += 1;
-        self.told.parsed += 1;
-        if let Some(originals) = &mut self.originals {
-            originals.give(place);
-        }
-        normalize(leaf, |normalized| match normalized {
-            Normalized::Event(event) => self.event(&event, leaf, envelope, place),
-            Normalized::NotAudit => self.told.input.not_audit += 1,
-            Normalized::Malformed(reason) => {
-                self.told.input.malformed += 1;
-                let offset = place.offset.map_or_else(String::new, |offset| format!(", byte {offset}"));
-                self.told.input.problem(Status::Partial, format!("record {}{offset}: {reason}", place.record));
-            }
-        });
-        self.told.input.format.extend(envelope.format.or_else(|| leaf.format()).map(Into::into));
-    }
-
-    /// Counts the events of a record that was not parsed.
-    fn skimmed(&mut self, look: &Look<'_>) {
-        let count = look.times.len() as u64;
-        self.told.input.records += count;
-        self.told.input.events += count;
-        self.told.input.format.insert(look.format.into());
-        for time in &look.times {
-            if self.job.window != Window::default() {
-                let time = std::str::from_utf8(time).ok().and_then(crate::time::parse);
-                self.told.input.outside += u64::from(time.is_some_and(|time| !self.job.window.contains(time)));
-            }
-            let span = self.hour.add(look.cluster.as_deref(), time);
-            self.span(span);
-        }
-    }
-
-    /// Takes in when the records that were skimmed were made.
-    fn span(&mut self, span: Option<(Option<String>, [Timestamp; 2])>) {
-        let Some((cluster, times)) = span else { return };
-        let envelope = Envelope {
-            origin: Origin { cluster: cluster.map(Into::into), ..Origin::default() },
-            ..Envelope::default()
-        };
-        let origin = origin(self.job, &envelope, &self.of_path);
-        for time in times {
-            self.told.input.seen(time);
-            self.tally.coverage.add(origin.cluster.as_deref(), time);
-        }
-    }
-
-    fn event(&mut self, event: &AuditEvent<'_>, leaf: &Leaf<'_>, envelope: &Envelope<'_>, place: Place<'_>) {
-        self.told.input.events += 1;
-        self.told.input.truncated += u64::from(event.truncated);
-        self.told.input.salvaged += u64::from(event.salvaged);
-        let origin = origin(self.job, envelope, &self.of_path);
-        let time = time_of(event, envelope);
-        if let Some((time, _)) = time {
-            self.told.input.seen(time);
-            self.tally.coverage.add(origin.cluster.as_deref(), time);
-            if !self.job.window.contains(time) {
-                self.told.input.outside += 1;
-                // What is kept is chosen when copies are joined: a copy without a time must find those that have one.
-                if self.tap.is_some() {
-                    return;
-                }
-            }
-        }
-        let view = View::new(event, &origin, leaf.native_members());
-        let matches = evaluate(&self.job.pack, &view, time.map(|(time, _)| time));
-        let interests = interests(&self.job.pack, &view);
-        if matches.is_empty() && interests.is_empty() {
-            return;
-        }
-        let evidence = Evidence {
-            path: self.told.input.path.clone(),
-            member: self.told.input.member.clone(),
-            record: place.record,
-            offset: place.offset,
-            pointer: place.pointer.to_string(),
-        };
-        if let Some(tap) = &mut self.tap {
-            let original = self.originals.as_mut().map(|originals| originals.take(place)).unwrap_or_default();
-            return tap.event(Passing { view: &view, time, origin: &origin, evidence, original });
-        }
-        self.told.matches += u64::from(!matches.is_empty());
-        self.last_offset = Some(place.offset.unwrap_or(0));
-        let category = envelope.category.as_deref();
-        let seen = Seen { time, origin, category, evidence, digest: leaf.digest(), matches, interests };
-        self.tally.observations.push(Observation::new(event, seen, &mut self.texts));
-    }
-
-    fn damage(&mut self, damage: &Damage) {
-        self.told.input.problem(Status::Partial, damage.to_string());
-        if let Some(last) = self.last_offset {
-            let (member, offsets) = (self.told.input.member.clone(), damage.text_start..=last);
-            self.told.damaged.push(Stretch::Part { member, offsets });
-        }
-    }
-}
-
-/// Options outrank the envelope, which outranks the path; Panther's source label is the last resort.
-fn origin<'a>(job: &'a Job, envelope: &'a Envelope<'_>, of_path: &'a Origin<'static>) -> Origin<'a> {
-    let told = &envelope.origin;
-    let cluster = job.cluster.as_deref().or(told.cluster.as_deref()).or(of_path.cluster.as_deref());
-    let account = told.account.as_deref().or(of_path.account.as_deref());
-    let region = told.region.as_deref().or(of_path.region.as_deref());
-    Origin {
-        platform: job.platform.or(told.platform).or(of_path.platform),
-        account: account.map(Into::into),
-        cluster: cluster.or(envelope.source_label.as_deref()).map(Into::into),
-        region: region.map(Into::into),
     }
 }

@@ -15,7 +15,7 @@ const WAITING: usize = 4;
 const PATIENCE: Duration = Duration::from_millis(100);
 
 /// What a stream gives, up to its end or to a stop.
-struct Piped<'c> {
+struct Stdin<'c> {
     chunks: Receiver<io::Result<Vec<u8>>>,
     chunk: Vec<u8>,
     at: usize,
@@ -44,12 +44,12 @@ pub(super) fn standard_input<'c>(cut: &'c Cut<'_>) -> Box<dyn Read + Send + 'c> 
         }
     };
     match thread::Builder::new().spawn(produce) {
-        Ok(_) => Box::new(Piped { chunks, chunk: Vec::new(), at: 0, cut }),
+        Ok(_) => Box::new(Stdin { chunks, chunk: Vec::new(), at: 0, cut }),
         Err(_) => Box::new(io::stdin()),
     }
 }
 
-impl Read for Piped<'_> {
+impl Read for Stdin<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         while self.at == self.chunk.len() {
             match self.chunks.recv_timeout(PATIENCE) {
