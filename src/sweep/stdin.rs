@@ -83,7 +83,7 @@ mod tests {
             let stop = Stop::by(asked);
             let cut = Cut::by(&stop);
             let mut text = String::new();
-            let read = Piped { chunks, chunk: Vec::new(), at: 0, cut: &cut }.read_to_string(&mut text);
+            let read = Stdin { chunks, chunk: Vec::new(), at: 0, cut: &cut }.read_to_string(&mut text);
             done.send((read.unwrap(), text, cut.was_made())).unwrap();
         });
         let read = told.recv_timeout(Duration::from_secs(30));
