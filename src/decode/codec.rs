@@ -5,7 +5,7 @@
 
 use std::io::{self, BufRead, Read};
 
-use flate2::bufread::GzDecoder;
+use flate2::{Decompress, FlushDecompress, Status};
 use memchr::memmem;
 
 use super::{Kind, Window};
@@ -103,7 +103,7 @@ impl Codec {
 
 /// Reads the text of one unit, and no byte behind it.
 pub(super) enum Decoder<R: BufRead> {
-    Gzip(Box<GzDecoder<R>>),
+    Gzip(Box<Gzip<R>>, Option<io::Error>),
     Zstd(Box<zstd::Decoder<'static, R>>),
     Bzip2(Box<bzip2::bufread::BzDecoder<R>>, Option<io::Error>),
     Xz(Box<liblzma::bufread::XzDecoder<R>>, Option<io::Error>),
@@ -113,7 +113,7 @@ impl<R: Read> Decoder<Window<R>> {
     /// Starts at a header. Fails where the machine does.
     pub(super) fn new(codec: Codec, input: Window<R>) -> Result<Self, (Window<R>, io::Error)> {
         Ok(match codec {
-            Codec::Gzip => Decoder::Gzip(Box::new(GzDecoder::new(input))),
+            Codec::Gzip => Decoder::Gzip(Box::new(Gzip::new(input)), None),
             Codec::Zstd => Decoder::Zstd(Box::new(zstd::Decoder::try_with_buffer(input)?.single_frame())),
             Codec::Bzip2 => Decoder::Bzip2(Box::new(bzip2::bufread::BzDecoder::new(input)), None),
             Codec::Xz => match liblzma::stream::Stream::new_stream_decoder(XZ_MEMORY, 0) {
@@ -126,7 +126,7 @@ impl<R: Read> Decoder<Window<R>> {
     /// What was not read.
     pub(super) fn into_inner(self) -> Window<R> {
         match self {
-            Decoder::Gzip(decoder) => decoder.into_inner(),
+            Decoder::Gzip(decoder, _) => decoder.inner,
             Decoder::Zstd(decoder) => decoder.finish(),
             Decoder::Bzip2(decoder, _) => decoder.into_inner(),
             Decoder::Xz(decoder, _) => decoder.into_inner(),
@@ -137,10 +137,14 @@ impl<R: Read> Decoder<Window<R>> {
 impl<R: BufRead> Read for Decoder<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         match self {
-            Decoder::Gzip(decoder) => decoder.read(out),
             Decoder::Zstd(decoder) => decoder.read(out),
-            Decoder::Bzip2(_, stopped) | Decoder::Xz(_, stopped) if stopped.is_some() => {
+            Decoder::Gzip(_, stopped) | Decoder::Bzip2(_, stopped) | Decoder::Xz(_, stopped) if stopped.is_some() => {
                 stopped.take().map_or(Ok(0), Err)
+            }
+            Decoder::Gzip(decoder, stopped) => {
+                let before = decoder.state.total_out();
+                let read = decoder.read(out);
+                text_first(read, decoder.state.total_out() - before, stopped)
             }
             Decoder::Bzip2(decoder, stopped) => {
                 let before = decoder.total_out();
@@ -164,5 +168,86 @@ fn text_first(read: io::Result<usize>, count: u64, stopped: &mut Option<io::Erro
             Ok(usize::try_from(count).unwrap_or(0))
         }
         read => read,
+    }
+}
+
+/// Reads one gzip member. flate2's own reader does not tell how much text it had in hand when it failed.
+pub(super) struct Gzip<R> {
+    inner: R,
+    state: Decompress,
+    ended: bool,
+}
+
+impl<R: BufRead> Gzip<R> {
+    /// The largest window there is, in bits.
+    const WINDOW: u8 = 15;
+
+    fn new(inner: R) -> Self {
+        Gzip { inner, state: Decompress::new_gzip(Self::WINDOW), ended: false }
+    }
+}
+
+impl<R: BufRead> Read for Gzip<R> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        while !self.ended && !out.is_empty() {
+            let input = self.inner.fill_buf()?;
+            let is_end = input.is_empty();
+            let (before_in, before_out) = (self.state.total_in(), self.state.total_out());
+            let status = self.state.decompress(input, out, FlushDecompress::None);
+            let count = |now: u64, before: u64| usize::try_from(now - before).unwrap_or(0);
+            self.inner.consume(count(self.state.total_in(), before_in));
+            let read = count(self.state.total_out(), before_out);
+            self.ended = status.map_err(|error| told(error.message()))? == Status::StreamEnd;
+            match read {
+                0 if is_end && !self.ended => return Err(io::ErrorKind::UnexpectedEof.into()),
+                0 => {}
+                read => return Ok(read),
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// The library's message, in words that say what is wrong.
+fn told(message: Option<&str>) -> io::Error {
+    io::Error::other(match message {
+        Some("incorrect data check" | "incorrect length check") => "wrong gzip checksum or length",
+        Some("incorrect header check" | "unknown header flags set" | "header crc mismatch") => "invalid gzip header",
+        _ => "corrupt deflate stream",
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    /// However little of the stream is in hand, and however much: all text in front of the damage is read.
+    #[test]
+    fn damaged_gzip_gives_the_same_text_in_any_pieces() {
+        let text: Vec<u8> = (0..20_000_u32)
+            .flat_map(|number| (number.wrapping_mul(2_654_435_761) % 9973).to_string().into_bytes())
+            .collect();
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        encoder.write_all(&text).unwrap();
+        let whole = encoder.finish().unwrap();
+        for at in (12..whole.len()).step_by(997) {
+            let mut bytes = whole.clone();
+            bytes[at..].iter_mut().take(40).for_each(|byte| *byte = 0xff);
+            let read = |capacity: usize, out: usize| {
+                let mut window = io::BufReader::with_capacity(capacity, bytes.as_slice());
+                let mut decoder = Decoder::Gzip(Box::new(Gzip::new(&mut window)), None);
+                let (mut all, mut chunk) = (Vec::new(), vec![0; out]);
+                loop {
+                    match decoder.read(&mut chunk) {
+                        Ok(0) => return (all, None),
+                        Ok(count) => all.extend_from_slice(&chunk[..count]),
+                        Err(error) => return (all, Some(error.to_string())),
+                    }
+                }
+            };
+            assert_eq!(read(1 << 20, 1 << 20), read(1, 100), "damaged at {at}");
+        }
     }
 }

@@ -30,11 +30,10 @@ pub use window::Window;
 use crate::stats::{Stage, Stats};
 use codec::Codec;
 use members::Members;
+use sniff::SNIFFED;
 
 /// Containers inside containers, at most.
 const MAX_LAYERS: usize = 8;
-/// Bytes that tell what a stream is: a tar header, or enough of a text to know it for one.
-const SNIFFED: usize = 4096;
 
 /// Part of a stream could not be decoded. After this error a reader may be read on: it goes on behind the damage.
 #[derive(Debug, Clone, thiserror::Error)]

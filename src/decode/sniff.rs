@@ -92,10 +92,15 @@ const ENDINGS: [(&str, Kind, &str); 16] = [
     (".parquet", Kind::Unsupported("parquet"), ""),
 ];
 
-/// Tells a stream by its first bytes, as many as there are up to a few KiB. Where these are neither known nor text,
-/// something may have destroyed them, and it is what its name promises.
+/// Bytes that tell what a stream is: a tar header, or enough of a text to know it for one.
+pub(super) const SNIFFED: usize = 4096;
+
+/// Tells a stream by its first bytes. Where these are neither known nor text, something may have destroyed them, and it
+/// is what its name promises.
 #[must_use]
 pub(super) fn kind(head: &[u8], name: &str) -> Kind {
+    // What arrived beyond is chance.
+    let head = &head[..head.len().min(SNIFFED)];
     let kind = kind_of(head);
     match promised(name) {
         Some((_, promised, _)) if kind == Kind::Binary || kind == Kind::Text && !is_text(head, *promised) => *promised,
