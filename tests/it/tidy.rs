@@ -84,6 +84,49 @@ fn every_file_says_what_it_is() {
     each_source(&mut |file, text| assert!(text.starts_with("//!"), "src/{file} does not begin with //!"));
 }
 
+/// Each row of the threat model names a test that exists, and a file that does.
+#[test]
+fn the_threat_model_names_tests_and_files() {
+    let text = fs::read_to_string(root().join("SECURITY.md")).unwrap();
+    let mut tests = String::new();
+    for entry in fs::read_dir(root().join("tests/it")).unwrap() {
+        tests += &fs::read_to_string(entry.unwrap().path()).unwrap();
+    }
+    let rows: Vec<Vec<&str>> = text.lines().filter(|line| line.starts_with("| ")).skip(2).map(cells).collect();
+    assert!(rows.len() > 10, "the table is missing");
+    for row in &rows {
+        let &[what, guard, tested] = row.as_slice() else { panic!("a row of three cells: {row:?}") };
+        let named: Vec<&str> = quoted(tested).collect();
+        assert!(!named.is_empty(), "{what}: no test");
+        for name in named {
+            assert!(
+                tests.contains(&format!("fn {name}(")) || name.contains('/') && root().join(name).is_file(),
+                "{what}: there is no test {name}"
+            );
+        }
+        for name in quoted(guard).filter(|name| name.contains('/') || name.ends_with(".toml")) {
+            assert!(root().join(name).exists(), "{what}: there is no {name}");
+        }
+    }
+}
+
+fn cells(row: &str) -> Vec<&str> {
+    row.trim_matches(['|', ' ']).split(" | ").collect()
+}
+
+/// What stands between backticks.
+fn quoted(text: &str) -> impl Iterator<Item = &str> {
+    text.split('`').skip(1).step_by(2)
+}
+
+/// The compiler forbids it in the library and in every other target of the package.
+#[test]
+fn no_unsafe_code() {
+    let manifest = fs::read_to_string(root().join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("\n[lints.rust]\nunsafe_code = \"forbid\"\n"), "Cargo.toml forbids no unsafe code");
+    each_source(&mut |file, text| assert!(!text.contains("unsafe {"), "src/{file} holds unsafe code"));
+}
+
 fn each_source(check: &mut dyn FnMut(&str, &str)) {
     fn visit(directory: &Path, check: &mut dyn FnMut(&str, &str)) {
         for entry in fs::read_dir(directory).unwrap() {
