@@ -52,6 +52,8 @@ from stream_prefix import (  # noqa: E402
 TASK_BYTES = 1 << 30
 # A file costs its task this much beside its bytes (Spark's own default).
 OPEN_COST = 4 << 20
+# The usual one looks for checksums beside every file, and fails where a name has a colon, as those of GCS have.
+RAW_LOCAL = "org.apache.hadoop.fs.RawLocalFileSystem"
 
 
 def sweep(command: list[str], files: Iterable[tuple[Member, bytes]]) -> tuple[list[str], bytes] | None:
@@ -302,7 +304,8 @@ def main() -> int:
         if typed.partials and os.path.isdir(typed.partials) and os.listdir(typed.partials):
             raise Problem(f"--partials {typed.partials} is not empty; its partials would be merged too")
         typed.kubesweep = str(Path(typed.kubesweep).resolve())
-        spark = SparkSession.builder.appName("kubesweep").getOrCreate()
+        builder = SparkSession.builder.appName("kubesweep").config("spark.hadoop.fs.file.impl", RAW_LOCAL)
+        spark = builder.getOrCreate()
         return run(typed, spark)
     except (Problem, RuntimeError) as problem:
         print(f"error: {one_line(problem)}", file=sys.stderr)
