@@ -19,17 +19,13 @@ pub use texts::redact;
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-/// A directory in memory, one of each process.
-static SCRATCH: LazyLock<tempfile::TempDir> = LazyLock::new(|| {
-    let memory = PathBuf::from("/dev/shm");
-    let parent = if memory.is_dir() { memory } else { std::env::temp_dir() };
-    tempfile::tempdir_in(parent).expect("a temporary directory")
-});
+/// A directory of this process; `tests/e2e/fuzz.sh` removes it.
+static SCRATCH: LazyLock<tempfile::TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a temporary directory"));
 
 /// Writes a file that the library is to read.
 fn file(name: &str, content: &[u8]) -> PathBuf {
     let path = SCRATCH.path().join(name);
-    std::fs::write(&path, content).expect("a file in memory");
+    std::fs::write(&path, content).expect("a temporary file");
     path
 }
 

@@ -68,7 +68,7 @@ pub fn indicators(data: &[u8]) {
     let extended = std::str::from_utf8(file)
         .ok()
         .filter(|file| file.len() > 1)
-        .and_then(|file| Catalogue::builtin().with_file("i.yml", &file[1..]).ok());
+        .and_then(|file| BUILTIN.clone().with_file("i.yml", &file[1..]).ok());
     let catalogue = extended.as_ref().unwrap_or(&BUILTIN);
     let context = Context::default();
     let findings = catalogue.examine(&object, &context);

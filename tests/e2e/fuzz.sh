@@ -6,8 +6,10 @@
 set -euo pipefail
 cd "$(dirname "$0")/../../fuzz"
 seconds="${FUZZ_SECONDS:-10}"
-work="${FUZZ_DIR:-$(mktemp -d)}"
-[ -n "${FUZZ_DIR:-}" ] || trap 'rm -rf "$work"' EXIT
+memory="$(mktemp -d -p "$([ -d /dev/shm ] && echo /dev/shm || echo /tmp)")"
+trap 'rm -rf "$memory"' EXIT
+work="${FUZZ_DIR:-$memory}"
+mkdir -p "$memory/tmp"
 mapfile -t targets < <(sed -n 's|^path = "targets/\(.*\)\.rs"|\1|p' Cargo.toml)
 [ $# -eq 0 ] || targets=("$@")
 triple="$(rustc -vV | sed -n 's/^host: //p')"
@@ -24,7 +26,7 @@ python3 seeds.py "$work/seeds"
 failed=0
 for target in "${targets[@]}"; do
     mkdir -p "$work/seeds/$target" "$work/corpus/$target" "$work/found/$target" "corpus/$target"
-    if ! "$CARGO_TARGET_DIR/$triple/debug/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 \
+    if ! TMPDIR="$memory/tmp" "$CARGO_TARGET_DIR/$triple/debug/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 \
         -print_final_stats=1 -artifact_prefix="$work/found/$target/" \
         "$work/corpus/$target" "corpus/$target" "$work/seeds/$target" >"$work/$target.log" 2>&1; then
         failed=1
