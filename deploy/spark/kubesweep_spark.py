@@ -180,11 +180,10 @@ def java(error: Exception) -> str:
 
 
 def is_passed_over(member: Member) -> bool:
-    """Whether Spark would leave a file out: by its name, or because it is no regular file."""
+    """Whether Spark would leave a file out: by its name, because it is empty, or because it is no regular file."""
     parts = member.name.split("/")
-    return member.kind != tarfile.REGTYPE or any(
-        part.startswith((".", "_")) or part.endswith("._COPYING_") for part in parts
-    )
+    is_named = any(part.startswith((".", "_")) or part.endswith("._COPYING_") for part in parts)
+    return is_named or member.size == 0 or member.kind != tarfile.REGTYPE
 
 
 def on_executors(spark: SparkSession, dump: Dump, members: list[Member], task: Task, task_bytes: int) -> list[bytes]:
