@@ -40,6 +40,7 @@ from stream_prefix import (  # noqa: E402
     END,
     Member,
     Problem,
+    Window,
     add_times,
     header,
     one_line,
@@ -214,9 +215,8 @@ def on_executors(spark: SparkSession, dump: Dump, members: list[Member], task: T
     return [partial for _, partial in done]
 
 
-def run(typed: argparse.Namespace, spark: SparkSession) -> int:
+def run(typed: argparse.Namespace, kept: Window, spark: SparkSession) -> int:
     """Sweeps and merges; gives the exit status."""
-    kept = window(typed)
     dump = Dump(spark, typed.url)
     members = [stands_for(member, kept) for member in dump.members]
     options, shipped = scan_options(typed, spark)
@@ -235,7 +235,7 @@ def run(typed: argparse.Namespace, spark: SparkSession) -> int:
     except Exception as error:  # whatever Spark throws
         raise Problem(f"a task failed {spark.conf.get('spark.task.maxFailures', '4')} times: {java(error)}") from error
     mine = sweep([typed.kubesweep, *options], (dump.read(member) for member in own))
-    return merge(typed, options, partials + ([mine[1]] if mine else []))
+    return merge(typed, options, partials + ([mine[1]] if mine else []), spark)
 
 
 def scan_options(typed: argparse.Namespace, spark: SparkSession) -> tuple[list[str], dict[str, str]]:
@@ -254,19 +254,40 @@ def scan_options(typed: argparse.Namespace, spark: SparkSession) -> tuple[list[s
     return options, shipped
 
 
-def merge(typed: argparse.Namespace, options: list[str], partials: list[bytes]) -> int:
-    """Writes the partials, and merges them."""
+def merge(typed: argparse.Namespace, options: list[str], partials: list[bytes], spark: SparkSession) -> int:
+    """Writes the partials, and merges them; a report for a URL is made here and copied there."""
     with tempfile.TemporaryDirectory() as place:
-        home = Path(typed.partials or place)
+        home = Path(typed.partials or f"{place}/partials")
         home.mkdir(parents=True, exist_ok=True)
         for number, partial in enumerate(partials):
             (home / f"{number:05}.partial").write_bytes(partial)
-        command = [typed.kubesweep, "merge", str(home), "-o", typed.out]
+        is_remote = "://" in typed.out
+        out = f"{place}/report" if is_remote else typed.out
+        command = [typed.kubesweep, "merge", str(home), "-o", out]
         command += [option for option in options if option != "--no-prune"]
         for name in ("group_by", "fail_on"):
             if getattr(typed, name):
                 command += [f"--{name.replace('_', '-')}", getattr(typed, name)]
-        return subprocess.run(command, check=False).returncode
+        status = subprocess.run(command, check=False).returncode
+        if is_remote and os.path.isdir(out):
+            copy(spark, out, typed.out)
+        return status
+
+
+def copy(spark: SparkSession, directory: str, url: str) -> None:
+    """Copies the files of a directory, overwriting none."""
+    context: Any = spark.sparkContext
+    path_of = context._jvm.org.apache.hadoop.fs.Path
+    try:
+        files = path_of(url).getFileSystem(context._jsc.hadoopConfiguration())
+        for name in sorted(os.listdir(directory)):
+            out = files.create(path_of(f"{url.rstrip('/')}/{name}"), False)
+            with open(f"{directory}/{name}", "rb") as file:
+                while piece := file.read(1 << 20):
+                    out.write(bytearray(piece))
+            out.close()
+    except Exception as error:  # whatever a JVM throws
+        raise Problem(f"{url} cannot be written: {java(error)}") from error
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -277,7 +298,7 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("url", metavar="URL", help="prefix or directory: s3a://, abfss://, gs://, hdfs://, file://")
     parser.add_argument("--kubesweep", metavar="FILE", required=True, help="the binary, on the driver")
     parser.add_argument(
-        "-o", "--out", metavar="DIR", default="kubesweep-report", help="report directory, on the driver"
+        "-o", "--out", metavar="DIR", default="kubesweep-report", help="report directory, on the driver or a URL"
     )
     parser.add_argument("--partials", metavar="DIR", help="keep the partials in this empty directory, for other merges")
     parser.add_argument(
@@ -298,15 +319,19 @@ def main() -> int:
     typed = arguments().parse_args()
     spark: SparkSession | None = None
     try:
+        if not os.path.isfile(typed.kubesweep):
+            raise Problem(f"--kubesweep {typed.kubesweep} is no file; give the path of the static binary")
         if not os.access(typed.kubesweep, os.X_OK):
-            raise Problem(f"--kubesweep {typed.kubesweep} is no program; give the path of the static binary")
+            # --files leaves no such permission.
+            os.chmod(typed.kubesweep, 0o755)
         if typed.partials and os.path.isdir(typed.partials) and os.listdir(typed.partials):
             raise Problem(f"--partials {typed.partials} is not empty; its partials would be merged too")
+        kept = window(typed)
         typed.kubesweep = str(Path(typed.kubesweep).resolve())
         builder = SparkSession.builder.appName("kubesweep").config("spark.hadoop.fs.file.impl", RAW_LOCAL)
         spark = builder.getOrCreate()
-        return run(typed, spark)
-    except (Problem, RuntimeError) as problem:
+        return run(typed, kept, spark)
+    except (Problem, RuntimeError, OSError) as problem:
         print(f"error: {one_line(problem)}", file=sys.stderr)
         return 2
     finally:
