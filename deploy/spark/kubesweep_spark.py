@@ -249,7 +249,7 @@ def scan_options(typed: argparse.Namespace, spark: SparkSession) -> tuple[list[s
     options += [flag for flag in ("--no-runbook", "--no-prune") if getattr(typed, flag[2:].replace("-", "_"))]
     for path in [*(typed.rules or []), typed.tune]:
         if path and os.path.exists(path):
-            spark.sparkContext.addFile(str(Path(path).resolve()), recursive=os.path.isdir(path))
+            spark.sparkContext.addFile(str(Path(path).resolve()))
             shipped[path] = Path(path).resolve().name
     return options, shipped
 
@@ -305,7 +305,7 @@ def arguments() -> argparse.ArgumentParser:
         "--task-bytes", type=int, default=TASK_BYTES, metavar="N", help="bytes per task [default: 1 GiB]"
     )
     same = parser.add_argument_group("as for kubesweep scan and merge")
-    same.add_argument("-r", "--rules", action="append", metavar="R", help="a file or directory, or builtin:all")
+    same.add_argument("-r", "--rules", action="append", metavar="R", help="a file, or builtin:all; repeatable")
     same.add_argument("--tune", metavar="FILE", help="suppressions, severities, registries, thresholds")
     same.add_argument("--no-runbook", action="store_true", help="no runbook and no verdicts")
     same.add_argument("--group-by", metavar="F,F", help="keys of summary.csv")
@@ -324,6 +324,8 @@ def main() -> int:
         if not os.access(typed.kubesweep, os.X_OK):
             # --files leaves no such permission.
             os.chmod(typed.kubesweep, 0o755)
+        if directory := next(filter(os.path.isdir, typed.rules or []), None):
+            raise Problem(f"--rules {directory} is a directory, which Spark ships to no executor; name its files")
         if typed.partials and os.path.isdir(typed.partials) and os.listdir(typed.partials):
             raise Problem(f"--partials {typed.partials} is not empty; its partials would be merged too")
         kept = window(typed)

@@ -68,7 +68,7 @@ same() {
     done
 }
 
-# The fixtures, with names that Spark passes over and names that could be patterns; and with options.
+# The fixtures, with names that Spark passes over and names that could be patterns; with options, and a file of rules.
 cp -r fixtures/dumps "$work/dump"
 log="$(find "$work/dump" -name '*.log' | head -1)"
 cp "$log" "$work/dump/_hidden.log"
@@ -76,7 +76,7 @@ mkdir "$work/dump/.also"
 tail -n 3 "$log" >"$work/dump/.also/a [b]{c} %41.log"
 tail -n 2 "$log" >"$work/dump/a [b]{c} %41*.log"
 : >"$work/dump/empty.json"
-options=(--rules builtin:all --since 2026-11-23 --lookback 2d)
+options=(--rules builtin:all --rules fixtures/sigma/host_path.yml --since 2026-11-23 --lookback 2d)
 "$KUBESWEEP" scan "$work/dump" -q -o "$work/once" "${options[@]}"
 spark "file://$work/dump" --kubesweep "$KUBESWEEP" --task-bytes 4000000000 -o "$work/spark" "${options[@]}" 2>"$work/spark.log" ||
     { tail -40 "$work/spark.log" >&2; exit 1; }
@@ -111,7 +111,8 @@ same "$work/made-once" "$work/made-spark"
 [ "$(find "$work/partials" -type f | wc -l)" -gt 2 ] || fail "there was nothing to divide"
 
 # What cannot be done is said in one sentence; wrong words before Spark is asked.
-for arguments in "file://$work/nothing" "$work/dump --since soon" "$work/dump --partials $work/partials"; do
+for arguments in "file://$work/nothing" "$work/dump --since soon" "$work/dump --partials $work/partials" \
+    "$work/dump --rules fixtures/sigma"; do
     status=0
     # shellcheck disable=SC2086 # words
     "$PYTHON" deploy/spark/kubesweep_spark.py $arguments --kubesweep "$KUBESWEEP" -o "$work/none" 2>"$work/error" || status=$?
