@@ -40,6 +40,7 @@ from stream_prefix import (  # noqa: E402
     END,
     Member,
     Problem,
+    Window,
     add_times,
     header,
     one_line,
@@ -180,11 +181,10 @@ def java(error: Exception) -> str:
 
 
 def is_passed_over(member: Member) -> bool:
-    """Whether Spark would leave a file out: by its name, or because it is no regular file."""
+    """Whether Spark would leave a file out: by its name, because it is empty, or because it is no regular file."""
     parts = member.name.split("/")
-    return member.kind != tarfile.REGTYPE or any(
-        part.startswith((".", "_")) or part.endswith("._COPYING_") for part in parts
-    )
+    is_named = any(part.startswith((".", "_")) or part.endswith("._COPYING_") for part in parts)
+    return is_named or member.size == 0 or member.kind != tarfile.REGTYPE
 
 
 def on_executors(spark: SparkSession, dump: Dump, members: list[Member], task: Task, task_bytes: int) -> list[bytes]:
@@ -215,9 +215,8 @@ def on_executors(spark: SparkSession, dump: Dump, members: list[Member], task: T
     return [partial for _, partial in done]
 
 
-def run(typed: argparse.Namespace, spark: SparkSession) -> int:
+def run(typed: argparse.Namespace, kept: Window, spark: SparkSession) -> int:
     """Sweeps and merges; gives the exit status."""
-    kept = window(typed)
     dump = Dump(spark, typed.url)
     members = [stands_for(member, kept) for member in dump.members]
     options, shipped = scan_options(typed, spark)
@@ -236,7 +235,7 @@ def run(typed: argparse.Namespace, spark: SparkSession) -> int:
     except Exception as error:  # whatever Spark throws
         raise Problem(f"a task failed {spark.conf.get('spark.task.maxFailures', '4')} times: {java(error)}") from error
     mine = sweep([typed.kubesweep, *options], (dump.read(member) for member in own))
-    return merge(typed, options, partials + ([mine[1]] if mine else []))
+    return merge(typed, options, partials + ([mine[1]] if mine else []), spark)
 
 
 def scan_options(typed: argparse.Namespace, spark: SparkSession) -> tuple[list[str], dict[str, str]]:
@@ -250,24 +249,45 @@ def scan_options(typed: argparse.Namespace, spark: SparkSession) -> tuple[list[s
     options += [flag for flag in ("--no-runbook", "--no-prune") if getattr(typed, flag[2:].replace("-", "_"))]
     for path in [*(typed.rules or []), typed.tune]:
         if path and os.path.exists(path):
-            spark.sparkContext.addFile(str(Path(path).resolve()), recursive=os.path.isdir(path))
+            spark.sparkContext.addFile(str(Path(path).resolve()))
             shipped[path] = Path(path).resolve().name
     return options, shipped
 
 
-def merge(typed: argparse.Namespace, options: list[str], partials: list[bytes]) -> int:
-    """Writes the partials, and merges them."""
+def merge(typed: argparse.Namespace, options: list[str], partials: list[bytes], spark: SparkSession) -> int:
+    """Writes the partials, and merges them; a report for a URL is made here and copied there."""
     with tempfile.TemporaryDirectory() as place:
-        home = Path(typed.partials or place)
+        home = Path(typed.partials or f"{place}/partials")
         home.mkdir(parents=True, exist_ok=True)
         for number, partial in enumerate(partials):
             (home / f"{number:05}.partial").write_bytes(partial)
-        command = [typed.kubesweep, "merge", str(home), "-o", typed.out]
+        is_remote = "://" in typed.out
+        out = f"{place}/report" if is_remote else typed.out
+        command = [typed.kubesweep, "merge", str(home), "-o", out]
         command += [option for option in options if option != "--no-prune"]
         for name in ("group_by", "fail_on"):
             if getattr(typed, name):
                 command += [f"--{name.replace('_', '-')}", getattr(typed, name)]
-        return subprocess.run(command, check=False).returncode
+        status = subprocess.run(command, check=False).returncode
+        if is_remote and os.path.isdir(out):
+            copy(spark, out, typed.out)
+        return status
+
+
+def copy(spark: SparkSession, directory: str, url: str) -> None:
+    """Copies the files of a directory, overwriting none."""
+    context: Any = spark.sparkContext
+    path_of = context._jvm.org.apache.hadoop.fs.Path
+    try:
+        files = path_of(url).getFileSystem(context._jsc.hadoopConfiguration())
+        for name in sorted(os.listdir(directory)):
+            out = files.create(path_of(f"{url.rstrip('/')}/{name}"), False)
+            with open(f"{directory}/{name}", "rb") as file:
+                while piece := file.read(1 << 20):
+                    out.write(bytearray(piece))
+            out.close()
+    except Exception as error:  # whatever a JVM throws
+        raise Problem(f"{url} cannot be written: {java(error)}") from error
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -278,14 +298,14 @@ def arguments() -> argparse.ArgumentParser:
     parser.add_argument("url", metavar="URL", help="prefix or directory: s3a://, abfss://, gs://, hdfs://, file://")
     parser.add_argument("--kubesweep", metavar="FILE", required=True, help="the binary, on the driver")
     parser.add_argument(
-        "-o", "--out", metavar="DIR", default="kubesweep-report", help="report directory, on the driver"
+        "-o", "--out", metavar="DIR", default="kubesweep-report", help="report directory, on the driver or a URL"
     )
     parser.add_argument("--partials", metavar="DIR", help="keep the partials in this empty directory, for other merges")
     parser.add_argument(
         "--task-bytes", type=int, default=TASK_BYTES, metavar="N", help="bytes per task [default: 1 GiB]"
     )
     same = parser.add_argument_group("as for kubesweep scan and merge")
-    same.add_argument("-r", "--rules", action="append", metavar="R", help="a file or directory, or builtin:all")
+    same.add_argument("-r", "--rules", action="append", metavar="R", help="a file, or builtin:all; repeatable")
     same.add_argument("--tune", metavar="FILE", help="suppressions, severities, registries, thresholds")
     same.add_argument("--no-runbook", action="store_true", help="no runbook and no verdicts")
     same.add_argument("--group-by", metavar="F,F", help="keys of summary.csv")
@@ -299,15 +319,21 @@ def main() -> int:
     typed = arguments().parse_args()
     spark: SparkSession | None = None
     try:
+        if not os.path.isfile(typed.kubesweep):
+            raise Problem(f"--kubesweep {typed.kubesweep} is no file; give the path of the static binary")
         if not os.access(typed.kubesweep, os.X_OK):
-            raise Problem(f"--kubesweep {typed.kubesweep} is no program; give the path of the static binary")
+            # --files leaves no such permission.
+            os.chmod(typed.kubesweep, 0o755)
+        if directory := next(filter(os.path.isdir, typed.rules or []), None):
+            raise Problem(f"--rules {directory} is a directory, which Spark ships to no executor; name its files")
         if typed.partials and os.path.isdir(typed.partials) and os.listdir(typed.partials):
             raise Problem(f"--partials {typed.partials} is not empty; its partials would be merged too")
+        kept = window(typed)
         typed.kubesweep = str(Path(typed.kubesweep).resolve())
         builder = SparkSession.builder.appName("kubesweep").config("spark.hadoop.fs.file.impl", RAW_LOCAL)
         spark = builder.getOrCreate()
-        return run(typed, spark)
-    except (Problem, RuntimeError) as problem:
+        return run(typed, kept, spark)
+    except (Problem, RuntimeError, OSError) as problem:
         print(f"error: {one_line(problem)}", file=sys.stderr)
         return 2
     finally:

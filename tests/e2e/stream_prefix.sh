@@ -6,6 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 work="$(mktemp -d)"
 servers=()
+export PYTHONDONTWRITEBYTECODE=1
 trap 'kill "${servers[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
 if [ -z "${KUBESWEEP:-}" ]; then
     cargo build --locked --release --quiet
@@ -25,8 +26,21 @@ if [ -z "${AZURITE:-}" ]; then
     AZURITE="$work/node_modules/.bin/azurite-blob"
 fi
 bin="$(dirname "$PYTHON")"
-"$bin/mypy" --strict deploy/stream_prefix.py
-"$bin/ruff" check -q deploy/stream_prefix.py
+"$bin/mypy" --strict --cache-dir="$work/mypy" deploy/stream_prefix.py
+"$bin/ruff" check -q --no-cache deploy/stream_prefix.py
+
+# Paths date their files as src/discover.rs has it, by the table of its own test.
+PYTHONPATH=deploy "$PYTHON" - <<'PYTHON'
+import re
+from stream_prefix import dates
+
+table = open("src/discover.rs").read().split("fn paths_date_their_files", 1)[1]
+cases = re.findall(r'\("([^"]+)", (?:None|Some\("([^"]+)Z"\))\)', table)
+assert len(cases) > 8, cases
+for path, start in cases:
+    found = dates(path)
+    assert (found[0].isoformat()[:19] if found else "") == start, (path, found)
+PYTHON
 
 await() {
     for _ in $(seq 100); do
@@ -105,6 +119,7 @@ ledger() { jq -c '.inputs[] | if .status == "skipped" then del(.bytes) else . en
 cmp <(ledger "$work/pruned") <(ledger "$work/pruned-there")
 skipped="$(ledger "$work/pruned-there" | grep -c 'outside the window')"
 [ "$skipped" -gt 50 ] || fail "only $skipped files were pruned"
+[ "$(tar -tvf "$work/pruned.tar" | grep -c '^p')" = "$skipped" ] || fail "the program and kubesweep prune differently"
 stream s3://logs/a\ b/1 >"$work/whole.tar"
 [ "$(stat -c %s "$work/pruned.tar")" -lt "$(stat -c %s "$work/whole.tar")" ] || fail "what is pruned was fetched"
 
