@@ -62,7 +62,7 @@ impl Redactor {
             forms,
             option: regex(r"(?i)^--?[\w-]*NAMES[\w-]*$")?,
             member: regex(
-                r"(?i)^(?:[\w-]*[_-])?(?:NAMES|client[_-]?secret|secret[_-]?access[_-]?key|access[_-]?key[_-]?id|authorization)$",
+                r"(?i)^(?:[\w-]*[_-])?(?:NAMES|credentials|auth|cookie|secret[_-]?key|client[_-]?secret|secret[_-]?access[_-]?key|access[_-]?key[_-]?id|authorization)$",
             )?,
             place: regex(r"(?i)(?:^|[./])(?:env\[\d+\]|env/\d+|env|data|stringdata)(?:[.\[/ ]|$)|last-applied")?,
         })
@@ -129,9 +129,12 @@ impl Redactor {
                     || matches!(text("kind"), Some("Secret" | "SecretList"))
                     || members.get("objectRef").is_some_and(|object| object["resource"] == "secrets");
                 let quotes = text("where").or(text("path")).is_some_and(|place| self.is_secret(place));
+                // An operation of a JSON Patch (RFC 6902).
+                let sets = members.contains_key("op") && text("path").is_some_and(|path| self.is_set_secret(path));
                 for (key, member) in members.iter_mut().filter(|(key, member)| !is_evidence(key, member)) {
                     match key.as_str() {
-                        "env" => variables(member),
+                        "env" | "httpHeaders" => variables(member),
+                        "value" if sets => mask(member),
                         "data" | "stringData" if of_secret => mask(member),
                         LAST_APPLIED => mask(member),
                         key if quotes && QUOTES.contains(&key) => mask(member),
@@ -155,6 +158,10 @@ impl Redactor {
             self.inside(item, of_secret);
             follows = is_option;
         }
+    }
+
+    fn is_set_secret(&self, path: &str) -> bool {
+        self.is_secret(path) || path.rsplit('/').next().is_some_and(|key| self.member.is_match(key))
     }
 
     /// The name of a variable is none.
@@ -186,12 +193,12 @@ fn is_evidence(key: &str, member: &Value) -> bool {
     key == "evidence" && member["path"].is_string() && member["record"].is_u64()
 }
 
-/// Masks the values of environment variables.
+/// Masks the values of environment variables or headers: a list of names and values, or a map.
 fn variables(list: &mut Value) {
-    for variable in list.as_array_mut().into_iter().flatten() {
-        if let Some(value) = variable.get_mut("value") {
-            mask(value);
-        }
+    match list {
+        Value::Array(variables) => variables.iter_mut().filter_map(|variable| variable.get_mut("value")).for_each(mask),
+        Value::Object(values) => values.values_mut().for_each(mask),
+        _ => {}
     }
 }
 

@@ -9,7 +9,7 @@
 mod schema;
 mod store;
 
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -105,6 +105,10 @@ impl Case {
     /// It is no case file, is of a later version, is in use by another run, or cannot be written.
     pub fn open(path: &Path, rules: String, origin: String) -> Result<Self, Error> {
         let problem = |problem: String| Error::Case { path: path.to_owned(), problem };
+        // A pipe would be waited for without end.
+        if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
+            return Err(problem("is there and is no file; name another".to_owned()));
+        }
         create(path).map_err(|error| problem(format!("cannot be written: {error}")))?;
         let connection = connect(path).map_err(|error| problem(explain(&error)))?;
         let (connection, nothing) = (Mutex::new(connection), Mutex::new(None));

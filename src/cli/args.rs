@@ -151,14 +151,14 @@ pub(super) struct Scan {
     #[arg(
         long,
         value_name = "FILE",
-        conflicts_with_all = ["out", "force", "format", "group_by", "fail_on", "case", "deep", "indicators"],
+        conflicts_with_all = ["out", "force", "format", "group_by", "fail_on", "case", "deep", "indicators", "redact"],
         help_heading = "Many machines"
     )]
     pub partial: Option<PathBuf>,
 
     /// Read only this share of the files, counted from 0: 0/16 to 15/16; `auto`
     /// asks the environment of an array job
-    #[arg(long, value_name = "I/N", requires = "partial", help_heading = "Many machines")]
+    #[arg(long, value_name = "I/N", help_heading = "Many machines")]
     pub shard: Option<AskedShard>,
 }
 

@@ -14,6 +14,10 @@ pub(super) fn run(scan: &Scan, begun: Begun<'_>) -> Result<ExitStatus, Error> {
     if let Some(path) = &scan.partial {
         return partial::run(scan, path);
     }
+    // clap would not miss --partial where an option stands that conflicts with it.
+    if scan.shard.is_some() {
+        return Err(Error::Usage("--shard needs --partial FILE: reports are made by `kubesweep merge`".to_owned()));
+    }
     let clock = stats(scan.input.stats);
     let clock = clock.as_ref();
     reports::check(&scan.output, scan.no_runbook)?;

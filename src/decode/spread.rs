@@ -41,7 +41,10 @@ impl Walker<'_> {
             _ if !is_wanted => {}
             Some(what) => self.emit(&place, Content::Foreign(what)),
             None => {
+                // Archives in other sources have members of the same names.
+                let others = std::mem::take(&mut self.seen);
                 self.descend(Window::new(Box::new(Full::new(&mut hashed))), &place);
+                self.seen = others;
             }
         }
         self.budget.set(budget);

@@ -197,6 +197,9 @@ impl Walker<'_> {
     fn tar_fragment(&mut self, archive: &mut Archive<'_>, what: &str, place: &Place) {
         let at = archive.input.offset();
         archive.note(&format!("{what}, at byte {at} of its text"));
+        // A header with a flipped bit is no text, and would be taken for an archive in the archive.
+        let is_header = archive.input.peek(BLOCK).is_ok_and(|head| head.get(MAGIC_AT..MAGIC_AT + 5) == Some(b"ustar"));
+        archive.input.consume(if is_header { BLOCK } else { 0 });
         archive.ahead = Attributes::default();
         archive.members += 1;
         let inner = self.inner(place, &format!("(no header at byte {at})"));

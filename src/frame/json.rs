@@ -413,6 +413,7 @@ impl<'r, 's> Documents<'r, 's> {
                     More::End => {
                         let end = self.input.available().len();
                         self.give_broken(head, Some(around), end);
+                        self.unclosed(head);
                         return false;
                     }
                     More::Limit => {

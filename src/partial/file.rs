@@ -46,7 +46,9 @@ impl Writer {
     /// # Errors
     /// It cannot be written there, or another file is there.
     pub fn create(path: &Path) -> Result<Self, Error> {
-        if std::fs::metadata(path).is_ok_and(|found| found.len() > 0 || found.is_dir()) && !is_partial(path) {
+        // A device or pipe must not be opened to be looked at, and nothing is lost with an empty file.
+        let is_other = |found: std::fs::Metadata| !found.is_file() || (found.len() > 0 && !is_partial(path));
+        if std::fs::metadata(path).is_ok_and(is_other) {
             let problem = "is there and is no partial; name another file".to_owned();
             return Err(Error::Partial { path: path.to_owned(), problem });
         }

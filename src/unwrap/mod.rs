@@ -401,7 +401,7 @@ impl<'w, 's> Walk<'w, 's> {
                 self.text(frame::cri_content(trimmed).unwrap_or_default(), envelope);
             }
             _ if is_legacy(trimmed) => self.leaf(Leaf::Legacy(trimmed), &envelope.named("legacy", None)),
-            _ if is_tail(trimmed) => self.leaf(Leaf::Broken(bytes), envelope),
+            _ if is_tail(trimmed) || holds_event(trimmed) => self.leaf(Leaf::Broken(bytes), envelope),
             _ => self.leaf(Leaf::Other, envelope),
         }
     }
@@ -419,6 +419,11 @@ impl<'w, 's> Walk<'w, 's> {
         }
         self.broken = around;
     }
+}
+
+/// Whether a line that is no JSON holds what an audit event holds: bytes around it were damaged.
+fn holds_event(line: &str) -> bool {
+    [r#""auditID""#, r#""audit.k8s.io/"#].iter().all(|part| line.contains(part))
 }
 
 /// An object around an array of records, where it is not framing's to walk: inside another envelope, or small.

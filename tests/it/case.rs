@@ -266,6 +266,9 @@ fn files_that_are_no_case_are_refused() {
             (2, format!("error: case file {file}: not a case file; name another file\n"))
         );
     }
+    assert!(Command::new("mkfifo").arg(daily.path("pipe")).status().unwrap().success());
+    let run = daily.scan("out", &["--case", "pipe", "-q"]);
+    assert_eq!((run.exit, &run.stderr[..]), (2, "error: case file pipe: is there and is no file; name another\n"));
     daily.scan("out", &["--case", "case.db", "-q"]);
     rusqlite::Connection::open(daily.path("case.db")).unwrap().pragma_update(None, "user_version", 99).unwrap();
     let run = daily.scan("out", &["--case", "case.db", "-q"]);

@@ -75,6 +75,46 @@ fn what_archives_hold_counts_for_max_bytes() {
 }
 
 #[test]
+fn an_event_in_garbage_is_told() {
+    let spaced = event(1).replace("\":", "\": ");
+    for (line, damaged) in [(event(1), false), (spaced.clone(), true), (format!("xx{spaced}yy"), true)] {
+        let dump = [event(0), line.clone(), event(2)].join("\n");
+        let garbage = [event(0).as_bytes(), b"\n\xff\0", line.as_bytes(), b"\xff\0\n", event(2).as_bytes()].concat();
+        assert!(sweep(&garbage, &[]).2 == 3 || !damaged, "{line}");
+        assert_eq!(sweep(dump.as_bytes(), &[]).2, if line.starts_with("xx") { 3 } else { 0 }, "{line}");
+    }
+}
+
+/// A cut array says so, also where its last element is decided from what is left of it.
+#[test]
+fn a_cut_array_is_not_closed() {
+    for left in 1..event(2).len() {
+        let array = format!("[{},{},{}", event(0), event(1), &event(2)[..left]);
+        let (found, _, exit, error) = sweep(array.as_bytes(), &[]);
+        assert!(found.len() >= 2 && exit == 3 && !error.is_empty(), "{left}: {found:?} {exit} {error}");
+    }
+}
+
+/// A header with one flipped bit loses the name of its member, and no record.
+#[test]
+fn a_flipped_bit_in_a_tar_header_loses_a_name() {
+    let mut tar = tar::Builder::new(Vec::new());
+    for number in 0..3 {
+        let log = event(number) + "\n";
+        let mut header = tar::Header::new_ustar();
+        header.set_size(log.len() as u64);
+        tar.append_data(&mut header, format!("{number}.log"), log.as_bytes()).unwrap();
+    }
+    let tar = tar.into_inner().unwrap();
+    for at in [1024_usize, 1024 + 100, 1024 + 150, 1024 + 300] {
+        let mut bytes = tar.clone();
+        bytes[at] ^= 1;
+        let (found, _, exit, _) = sweep(&bytes, &[]);
+        assert_eq!((found.len(), exit), (3, 3), "{at}");
+    }
+}
+
+#[test]
 fn hostile_shapes_are_records_like_others() {
     let deep = "[".repeat(100_000) + &"]".repeat(100_000);
     let good = event(0);

@@ -94,11 +94,21 @@ fn nothing_printed_holds_a_secret() {
     let here = tempfile::tempdir().unwrap();
     let secret = json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "verb": "patch", "objectRef": {"resource": "secrets"},
         "requestObject": {"data": {"k": format!("{MARK}data")}}, "n": 1});
-    fs::write(
-        here.path().join("a.log"),
-        log() + &secret.to_string().replace("\"n\":1", "\"n\":1e999") + "\n" + &secret.to_string(),
-    )
-    .unwrap();
+    let places = [
+        "/spec/jobTemplate/spec/template/spec/containers/0/env/-",
+        "/spec/containers/0/env/0/value",
+        "/metadata/annotations/kubectl.kubernetes.io~1last-applied-configuration",
+        "/spec/password",
+        "/data/k",
+    ];
+    let operations =
+        places.map(|path| json!({"op": "add", "path": path, "value": {"name": "Q", "value": format!("{MARK}p")}}));
+    let headers =
+        json!({"httpHeaders": [{"name": "X-Api-Key", "value": format!("{MARK}h")}], "credentials": format!("{MARK}c")});
+    let patch = json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "verb": "patch", "requestObject": operations,
+        "objectRef": {"resource": "cronjobs"}, "responseObject": headers});
+    let lines = [&secret.to_string().replace("\"n\":1", "\"n\":1e999"), &secret.to_string(), &patch.to_string()];
+    fs::write(here.path().join("a.log"), log() + &lines.map(String::as_str).join("\n")).unwrap();
     for command in [
         &["events", "a.log"][..],
         &["events", "a.log", "--format", "timesketch"],

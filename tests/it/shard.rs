@@ -240,8 +240,11 @@ fn auto_reads_the_environment_of_array_jobs() {
 #[test]
 fn what_makes_no_sense_for_a_share_is_refused() {
     let fleet = Fleet::new("fixtures/dumps/self-managed", &[]);
+    assert!(Command::new("mkfifo").arg(fleet.path("pipe")).status().unwrap().success());
     for (arguments, sentence) in [
-        (&["--shard", "0/2"][..], "--partial <FILE>"),
+        (&["--shard", "0/2"][..], "--shard needs --partial FILE"),
+        (&["--shard", "0/2", "-o", "out"], "--shard needs --partial FILE"),
+        (&["--partial", "p", "--redact"], "cannot be used with"),
         (&["--shard", "2/2", "--partial", "p"], "counted from 0, so that the last of 16 is 15/16"),
         (&["--partial", "p", "-o", "out"], "cannot be used with"),
         (&["--partial", "p", "--deep"], "cannot be used with"),
@@ -250,6 +253,8 @@ fn what_makes_no_sense_for_a_share_is_refused() {
         (&["--partial", "p", "--since", "24h"], "give all of them and merge the same --as-of"),
         (&["--partial", "missing/p"], "cannot write missing/p"),
         (&["--partial", "notes"], "partial notes: is there and is no partial; name another file"),
+        #[cfg(unix)]
+        (&["--partial", "pipe"], "partial pipe: is there and is no partial; name another file"),
     ] {
         fs::write(fleet.path("notes"), "evidence").unwrap();
         let run = fleet.scan(arguments);

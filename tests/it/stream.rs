@@ -108,6 +108,19 @@ fn a_tar_of_all_cases_is_a_walk() {
 }
 
 #[test]
+fn archives_in_a_tar_name_their_members_apart() {
+    let here = tempfile::tempdir().unwrap();
+    let log = fs::read(root().join("fixtures/cases/format-v1alpha1/input/audit.log")).unwrap();
+    for name in ["a.tar", "b.tar"] {
+        let mut tar = tar::Builder::new(fs::File::create(here.path().join(name)).unwrap());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(log.len() as u64);
+        tar.append_data(&mut header, "in/i.log", &log[..]).unwrap();
+    }
+    assert_walked(here.path(), &backwards(here.path()), &[]);
+}
+
+#[test]
 fn members_outside_the_window_are_not_read() {
     let window = ["--since", "2026-11-23", "--until", "2026-11-24", "--lookback", "1d", "--context", "1d"];
     let input = backwards(&dumps());
