@@ -20,7 +20,7 @@ fi
 if [ -z "${PYTHON:-}" ]; then
     python3 -m venv "$work/venv"
     PYTHON="$work/venv/bin/python"
-    "$PYTHON" -m pip install -q 'pyspark==4.3.0' mypy ruff
+    "$PYTHON" -m pip install -q 'pyspark==4.3.0' fsspec mypy ruff
 fi
 fail() { echo "$1" >&2; exit 1; }
 bin="$(dirname "$PYTHON")"
