@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
-# Every fuzz target for a bounded time, from seeds and the kept corpus: `fuzz.sh [TARGET…]`. FUZZ_SECONDS is the time for
-# each (10); FUZZ_DIR keeps what they find, and the corpora grown in it, from run to run.
+# Every fuzz target, from seeds and the kept corpus: `fuzz.sh [TARGET…]`. Without FUZZ_SECONDS, the time for each, it is
+# 2,000 runs and ten seconds at most, the same runs every time, so that what it finds is of the change at hand. FUZZ_DIR keeps
+# what they find, and the corpora grown in it, from run to run.
 #
 # libFuzzer needs coverage alone, which the stable compiler gives: without unsafe code there is little for a sanitizer.
 set -euo pipefail
 cd "$(dirname "$0")/../../fuzz"
-seconds="${FUZZ_SECONDS:-10}"
+bound=(-seed=1 -runs=2000 -max_total_time=10)
+[ -z "${FUZZ_SECONDS:-}" ] || bound=(-max_total_time="$FUZZ_SECONDS")
 memory="$(mktemp -d -p "$([ -d /dev/shm ] && echo /dev/shm || echo /tmp)")"
 trap 'rm -rf "$memory"' EXIT
 work="${FUZZ_DIR:-$memory}"
@@ -26,7 +28,7 @@ python3 seeds.py "$work/seeds"
 failed=0
 for target in "${targets[@]}"; do
     mkdir -p "$work/seeds/$target" "$work/corpus/$target" "$work/found/$target" "corpus/$target"
-    if ! TMPDIR="$memory/tmp" "$CARGO_TARGET_DIR/$triple/debug/$target" -max_total_time="$seconds" -timeout=20 -rss_limit_mb=2048 \
+    if ! TMPDIR="$memory/tmp" "$CARGO_TARGET_DIR/$triple/debug/$target" "${bound[@]}" -timeout=20 -rss_limit_mb=2048 \
         -print_final_stats=1 -artifact_prefix="$work/found/$target/" \
         "$work/corpus/$target" "corpus/$target" "$work/seeds/$target" >"$work/$target.log" 2>&1; then
         failed=1
