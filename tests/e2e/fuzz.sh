@@ -33,6 +33,7 @@ for target in "${targets[@]}"; do
         "$work/corpus/$target" "corpus/$target" "$work/seeds/$target" >"$work/$target.log" 2>&1; then
         failed=1
         tail -n 40 "$work/$target.log"
+        find "$work/found/$target" -type f -printf '%f as base64: ' -exec base64 -w 0 {} \; -exec echo \;
     fi
     runs="$(sed -n 's/^stat::number_of_executed_units: *//p' "$work/$target.log")"
     echo "$target: ${runs:-?} executions"
