@@ -7,7 +7,7 @@
 # merge, or 2 where a share could not be swept. KUBESWEEP names the program, if it is not on the PATH.
 #
 # With GNU parallel the same runs on many hosts that see the dump and the partials under one path:
-#   seq 0 15 | parallel --sshlogin host1,host2 kubesweep scan /logs --shard {}/16 --partial /work/partials/{}
+#   seq 0 15 | parallel --sshlogin host1,host2 kubesweep scan /logs --shard {}/16 --partial /sweep/partials/{}
 set -eu
 shares=$1 dump=$2 report=$3
 shift 3

@@ -166,10 +166,10 @@ fn redactor() -> Result<Redactor, Error> {
     Redactor::new().map_err(|error| Error::Usage(format!("--redact: {error}")))
 }
 
-/// Says what a signal did, before reports are written.
+/// Says what a signal did, before what was read is decided on.
 fn tell_interrupted(tally: &Tally, quiet: bool) {
     if tally.extent == Extent::Interrupted && !quiet {
-        let _ = writeln!(io::stderr(), "interrupted: what was read so far is counted; a second signal ends at once");
+        let _ = writeln!(io::stderr(), "interrupted: no more is read; a second signal ends at once");
     }
 }
 

@@ -34,6 +34,10 @@ pub(super) fn run(scan: &Scan, path: &Path) -> Result<ExitStatus, Error> {
     let writer = Writer::create(path)?;
     let tally = sweep(&mut found, &job, None, &scan.input, false, clock)?;
     if tally.extent == Extent::Interrupted {
+        // Half a share would be taken for a whole one.
+        if !scan.input.quiet {
+            let _ = writeln!(io::stderr(), "no partial is written; run this share again");
+        }
         return Ok(ExitStatus::Interrupted);
     }
     let (totals, inputs, kept) = (Totals::of(&tally.inputs), tally.inputs.clone(), tally.observations.len());

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::io::{self, Read};
 
-use super::{Budgeted, Damage, Hashing, Place, Walker, Window, damage_in};
+use super::{Budgeted, Damage, Hashing, Place, Walker, Window};
 
 impl Walker<'_> {
     /// The place of a member; a second one of the same name is told apart by its number.
@@ -29,7 +29,7 @@ impl Walker<'_> {
         let mut limited = Budgeted { inner: &mut hashed, left: self.budget };
         let is_drained = loop {
             match io::copy(&mut limited, &mut io::sink()) {
-                Err(error) if damage_in(&error).is_some() => {}
+                Err(error) if Damage::of(&error).is_some() => {}
                 drained => break drained.is_ok(),
             }
         };
@@ -90,7 +90,7 @@ impl<'r> Part<'r> {
 
     fn damage(&self, error: &io::Error) -> Damage {
         let at = self.given;
-        match damage_in(error) {
+        match Damage::of(error) {
             Some(damage) => damage.clone(),
             None if self.start.is_none() => Damage { what: format!("archive member: {error}"), at, text_start: 0 },
             None => Damage { what: error.to_string(), at, text_start: u64::MAX },

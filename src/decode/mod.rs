@@ -16,7 +16,7 @@ mod window;
 mod zip;
 
 use std::cell::Cell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -45,6 +45,14 @@ pub struct Damage {
     pub at: u64,
     /// Offset in the decoded text from which on the text is not to be trusted.
     pub text_start: u64,
+}
+
+impl Damage {
+    /// The damage that this error is, if it is one, behind which reading may go on.
+    #[must_use]
+    pub fn of(error: &io::Error) -> Option<&Damage> {
+        error.get_ref()?.downcast_ref()
+    }
 }
 
 impl From<Damage> for io::Error {
@@ -211,7 +219,7 @@ impl Walker<'_> {
         let kind = loop {
             match input.peek(SNIFFED) {
                 Ok(head) => break sniff::kind(head, &place.name),
-                Err(error) if damage_in(&error).is_some() => damages.push(error),
+                Err(error) if Damage::of(&error).is_some() => damages.push(error),
                 Err(error) => return self.emit(place, Content::Failed(error.to_string())),
             }
         };
@@ -221,7 +229,7 @@ impl Walker<'_> {
             return self.emit(place, Content::Failed(damage.to_string()));
         }
         if !damages.is_empty() {
-            input = Window::new(Box::new(Damaged { damages, rest: input }));
+            input = Window::new(Box::new(Damaged { damages: damages.into(), rest: input }));
         }
         if kind.is_container() && place.layers >= MAX_LAYERS {
             return self.emit(place, Content::Failed(format!("containers nested deeper than {MAX_LAYERS}")));
@@ -251,20 +259,15 @@ impl Walker<'_> {
     }
 }
 
-/// The damage that this error is, behind which reading may go on.
-fn damage_in(error: &io::Error) -> Option<&Damage> {
-    error.get_ref()?.downcast_ref()
-}
-
 /// A stream whose beginning was lost: what went wrong, then what could be read.
 struct Damaged<R> {
-    damages: Vec<io::Error>,
+    damages: VecDeque<io::Error>,
     rest: R,
 }
 
 impl<R: Read> Read for Damaged<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        match self.damages.pop() {
+        match self.damages.pop_front() {
             Some(damage) => Err(damage),
             None => self.rest.read(out),
         }

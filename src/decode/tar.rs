@@ -7,7 +7,7 @@ use memchr::memmem;
 use tar::{EntryType, Header};
 
 use super::archive::Part;
-use super::{Content, Damage, Place, Walker, Window, damage_in, sniff};
+use super::{Content, Damage, Place, Walker, Window, sniff};
 use crate::paths::printable;
 
 /// Headers, and what everything is padded to.
@@ -106,7 +106,7 @@ impl Walker<'_> {
                 Next::Damage(what) => self.tar_fragment(&mut archive, what, place),
                 Next::Lost(error) => {
                     archive.note(&error.to_string());
-                    match damage_in(&error) {
+                    match Damage::of(&error) {
                         Some(damage) => self.distrust(&archive, damage),
                         None => break,
                     }

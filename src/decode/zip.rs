@@ -6,7 +6,7 @@ use memchr::memmem;
 use zip::read::read_zipfile_from_stream;
 
 use super::archive::Part;
-use super::{Content, Place, Walker, Window, damage_in};
+use super::{Content, Damage, Place, Walker, Window};
 use crate::paths::printable;
 
 /// The start of a header in front of a member.
@@ -24,7 +24,7 @@ impl Walker<'_> {
             let room = (limit + 1).saturating_sub(bytes.len()) as u64;
             match input.by_ref().take(room).read_to_end(&mut bytes) {
                 // Its members have checksums of their own, and what is lost of them shows.
-                Err(error) if damage_in(&error).is_some() => problem = problem.or(Some(error.to_string())),
+                Err(error) if Damage::of(&error).is_some() => problem = problem.or(Some(error.to_string())),
                 Err(error) => return self.emit(place, Content::Failed(error.to_string())),
                 Ok(_) if bytes.len() > limit => {
                     let problem = format!(

@@ -7,8 +7,9 @@ use std::io;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, PoisonError};
 
-use super::sort::Placed;
+use super::sort::Entry;
 use super::{Printer, SORTED_IN_MEMORY};
+use crate::aggregate::Evidence;
 use crate::spill::Sorter;
 use crate::sweep::{Passing, Tap};
 
@@ -25,7 +26,7 @@ pub(super) struct Turn<'t, 'p> {
     /// Held bytes at which to look next whether the turn has come.
     next: usize,
     /// What members of a tar stream gave, so that it is printed in the order of their names.
-    members: Option<Sorter<Placed>>,
+    members: Option<Sorter<Entry>>,
     events: u64,
 }
 
@@ -37,16 +38,19 @@ impl<'t, 'p> Turn<'t, 'p> {
     fn sort(&mut self, path: &Arc<str>, line: Vec<u8>) {
         self.events += 1;
         let Some(members) = &mut self.members else { return };
-        members.push(Placed { path: Arc::clone(path), number: self.events, line });
+        // By the member's name, then as it came.
+        let (path, record) = (Arc::clone(path), self.events);
+        let place = Evidence { path, member: None, record, offset: None, pointer: String::new() };
+        members.push(Entry::new(None, place, line));
         if members.has_failed() {
             self.printer.full.store(true, Relaxed);
         }
     }
 
     /// Writes what members of a tar stream gave.
-    fn write_members(&mut self, members: Sorter<Placed>) -> io::Result<()> {
-        for placed in members.finish()?.into_values()? {
-            self.held.extend_from_slice(&placed?.line);
+    fn write_members(&mut self, members: Sorter<Entry>) -> io::Result<()> {
+        for entry in members.finish()?.into_values()? {
+            self.held.extend_from_slice(&entry?.line);
             if self.held.len() >= CHUNK {
                 self.write(true);
             }
@@ -92,7 +96,7 @@ impl Tap for Turn<'_, '_> {
     }
 
     fn unordered(&mut self) {
-        self.members.get_or_insert_with(|| Sorter::new(Placed::order, SORTED_IN_MEMORY));
+        self.members.get_or_insert_with(|| Sorter::new(Ord::cmp, SORTED_IN_MEMORY));
     }
 }
 

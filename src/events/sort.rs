@@ -1,8 +1,6 @@
-//! Lines by time, then place; or by the names of the members of a tar stream.
+//! Lines by time, then place.
 
-use std::cmp::Ordering;
 use std::io::{self, BufRead, Write};
-use std::sync::Arc;
 
 use jiff::Timestamp;
 
@@ -48,40 +46,6 @@ impl Spill for Entry {
         input.read_exact(&mut line)?;
         let evidence = Evidence { path: path.into(), member: member.map(Into::into), record, offset, pointer };
         Ok(Some(Entry::new(time, evidence, line)))
-    }
-}
-
-/// A line of a member of a tar stream, by the member's name, then as it came.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Placed {
-    pub path: Arc<str>,
-    pub number: u64,
-    pub line: Vec<u8>,
-}
-
-impl Placed {
-    pub(super) fn order(&self, other: &Self) -> Ordering {
-        (&self.path, self.number).cmp(&(&other.path, other.number))
-    }
-}
-
-impl Spill for Placed {
-    fn weight(&self) -> usize {
-        self.line.len() + OVERHEAD
-    }
-
-    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        crate::spill::write_json(&(&*self.path, self.number, self.line.len()), out)?;
-        out.write_all(&self.line)
-    }
-
-    fn read(input: &mut dyn BufRead) -> io::Result<Option<Self>> {
-        let Some((path, number, length)) = crate::spill::read_json::<(String, u64, usize)>(input)? else {
-            return Ok(None);
-        };
-        let mut line = vec![0; length];
-        input.read_exact(&mut line)?;
-        Ok(Some(Placed { path: path.into(), number, line }))
     }
 }
 

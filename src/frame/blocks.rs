@@ -175,7 +175,7 @@ fn extend(input: &mut Window<&mut dyn Read>, damages: &mut Vec<Damage>) -> bool 
             Ok(count) => return count > 0,
             Err(error) => error,
         };
-        let damage = error.get_ref().and_then(|inner| inner.downcast_ref::<Damage>()).cloned();
+        let damage = Damage::of(&error).cloned();
         let is_end = damage.is_none();
         let at = input.offset();
         let damage = damage.unwrap_or_else(|| Damage { what: error.to_string(), at, text_start: u64::MAX });

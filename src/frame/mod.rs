@@ -246,7 +246,7 @@ impl<'r> Input<'r> {
             Ok(_) => {}
             Err(error) => {
                 let at = self.offset() + self.available().len() as u64;
-                let damage = error.get_ref().and_then(|inner| inner.downcast_ref::<Damage>()).cloned();
+                let damage = Damage::of(&error).cloned();
                 self.ended = damage.is_none();
                 self.ahead =
                     Some((at, damage.unwrap_or_else(|| Damage { what: error.to_string(), at, text_start: at })));

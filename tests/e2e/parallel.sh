@@ -6,15 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
-if [ -z "${KUBESWEEP:-}" ]; then
-    cargo build --locked --release --quiet
-    KUBESWEEP="$PWD/target/release/kubesweep"
-fi
-export KUBESWEEP
-if [ -z "${MAKE_DUMP:-}" ]; then
-    cargo build --locked --release --quiet --example make_dump
-    MAKE_DUMP="$PWD/target/release/examples/make_dump"
-fi
+. tests/e2e/lib/programs.sh
 "$MAKE_DUMP" --size "${SIZE:-128MiB}" --days 10 "$work/made" 2>/dev/null
 
 same() {
@@ -56,7 +48,7 @@ for dump in "$work/made/logs" fixtures/dumps; do
 
     rm -rf "$work/parts" "$work/merged"
     mkdir "$work/parts"
-    paths() { sed -e "s|^/dump|$dump|" -e "s|/work/partials|$work/parts|" -e "s|/work/reports|$work/merged|"; }
+    paths() { sed -e "s|^/dump|$dump|" -e "s|/sweep/partials|$work/parts|" -e "s|/sweep/reports|$work/merged|"; }
     for index in $(seq 0 15); do
         mapfile -t arguments < <(kubernetes scan "$index" | paths)
         JOB_COMPLETION_INDEX=$index JOB_COMPLETIONS=16 "$KUBESWEEP" "${arguments[@]}" -q
@@ -68,11 +60,11 @@ for dump in "$work/made/logs" fixtures/dumps; do
     rm -rf "$work/parts" "$work/merged"
     mkdir "$work/parts"
     command="$(jq -r '.containerProperties.command[2]' deploy/aws-batch/scan.json)"
-    command="$(sed -e "s|/work/kubesweep|$KUBESWEEP|; s|/work/partials|$work/parts|; s| /dump | $dump |" <<<"$command")"
+    command="$(sed -e "s|/sweep/kubesweep|$KUBESWEEP|; s|/sweep/partials|$work/parts|; s| /dump | $dump |" <<<"$command")"
     for index in 0 1 2; do
         AWS_BATCH_JOB_ARRAY_INDEX=$index AWS_BATCH_JOB_ARRAY_SIZE=3 sh -c "${command/ scan / scan -q }"
     done
-    jq -e '.containerProperties.command[1:3] == ["merge", "/work/partials"]' deploy/aws-batch/merge.json >/dev/null
+    jq -e '.containerProperties.command[1:3] == ["merge", "/sweep/partials"]' deploy/aws-batch/merge.json >/dev/null
     "$KUBESWEEP" merge -q "$work/parts" -o "$work/merged"
     same "$work/merged"
 done

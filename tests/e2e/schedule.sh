@@ -6,15 +6,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
-if [ -z "${KUBESWEEP:-}" ]; then
-    cargo build --locked --release --quiet
-    KUBESWEEP="$PWD/target/release/kubesweep"
-fi
-export KUBESWEEP
-if [ -z "${MAKE_DUMP:-}" ]; then
-    cargo build --locked --release --quiet --example make_dump
-    MAKE_DUMP="$PWD/target/release/examples/make_dump"
-fi
+. tests/e2e/lib/programs.sh
 daily() { deploy/cron/run-daily.sh "$work/dump" "$work/state" --as-of "$@"; }
 latest="$work/state/reports/latest"
 fail() { echo "$1" >&2; exit 1; }

@@ -8,14 +8,7 @@ work="$(mktemp -d)"
 servers=()
 export PYTHONDONTWRITEBYTECODE=1
 trap 'kill "${servers[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
-if [ -z "${KUBESWEEP:-}" ]; then
-    cargo build --locked --release --quiet
-    KUBESWEEP="$PWD/target/release/kubesweep"
-fi
-if [ -z "${MAKE_DUMP:-}" ]; then
-    cargo build --locked --release --quiet --example make_dump
-    MAKE_DUMP="$PWD/target/release/examples/make_dump"
-fi
+. tests/e2e/lib/programs.sh
 if [ -z "${PYTHON:-}" ]; then
     python3 -m venv "$work/venv"
     PYTHON="$work/venv/bin/python"

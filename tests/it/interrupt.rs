@@ -137,6 +137,17 @@ fn an_end_that_a_signal_makes_is_no_damage() {
     }
 }
 
+/// Half a share would be taken for a whole one.
+#[test]
+fn an_interrupted_share_leaves_no_partial() {
+    let here = tempfile::tempdir().unwrap();
+    let mut reading = Reading::start(here.path(), &["scan", "-", "--partial", "p"], events().as_bytes());
+    reading.signal("TERM");
+    assert_eq!(reading.end(), Some(130));
+    assert!(reading.stderr().contains("no partial is written"));
+    assert_eq!(fs::read_dir(here.path()).unwrap().count(), 0);
+}
+
 #[test]
 fn a_second_signal_ends_the_program_at_once() {
     let here = tempfile::tempdir().unwrap();
