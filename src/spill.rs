@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -30,23 +30,27 @@ pub trait Spill: Clone {
     fn read(input: &mut dyn BufRead) -> io::Result<Option<Self>>;
 }
 
-/// An item that is written as a line of JSON.
-pub trait Line: Clone + Serialize + DeserializeOwned {
+/// An item that is written as MessagePack: like JSON, members have names and absent ones are left out, but texts are
+/// neither escaped nor searched for their end.
+pub trait Packed: Clone + Serialize + DeserializeOwned {
     /// Roughly the bytes that it holds in memory.
     fn weight(&self) -> usize;
 }
 
-impl<T: Line> Spill for T {
+impl<T: Packed> Spill for T {
     fn weight(&self) -> usize {
-        Line::weight(self)
+        Packed::weight(self)
     }
 
-    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        write_json(self, out)
+    fn write(&self, mut out: &mut dyn Write) -> io::Result<()> {
+        rmp_serde::encode::write_named(&mut out, self).map_err(io::Error::other)
     }
 
     fn read(input: &mut dyn BufRead) -> io::Result<Option<Self>> {
-        read_json(input)
+        if input.fill_buf()?.is_empty() {
+            return Ok(None);
+        }
+        rmp_serde::from_read(input).map(Some).map_err(io::Error::other)
     }
 }
 
@@ -248,12 +252,20 @@ struct Reader {
 
 impl Read for Reader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let mut file = &*self.file;
-        file.seek(SeekFrom::Start(self.at))?;
-        let count = file.read(out)?;
+        let count = read_at(&self.file, out, self.at)?;
         self.at += count as u64;
         Ok(count)
     }
+}
+
+#[cfg(unix)]
+fn read_at(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::unix::fs::FileExt::read_at(file, out, at)
+}
+
+#[cfg(windows)]
+fn read_at(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
+    std::os::windows::fs::FileExt::seek_read(file, out, at)
 }
 
 /// The items of several runs, in order.
@@ -379,7 +391,7 @@ impl<T: Spill> Sorted<T> {
 mod tests {
     use super::*;
 
-    impl Line for (u64, String) {
+    impl Packed for (u64, String) {
         fn weight(&self) -> usize {
             100
         }

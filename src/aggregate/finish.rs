@@ -18,7 +18,7 @@ use super::summary::{self, Group};
 use super::{Evidence, Extent, HELD, Tally};
 use crate::discover::Window;
 use crate::rule::{Pack, Rule, RuleMatch, Severity, Suppression};
-use crate::spill::{Line, Sorted, Sorter};
+use crate::spill::{Packed, Sorted, Sorter};
 
 /// A rule match, a suppressed match, or (with no rule) a CronJob request that no rule matched.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -104,7 +104,7 @@ impl Hit {
     }
 }
 
-impl Line for Hit {
+impl Packed for Hit {
     fn weight(&self) -> usize {
         let texts = [&self.title, &self.dedup_key].map(|text| text.as_ref().map_or(0, String::len));
         let indicators = self.indicators.iter().map(Finding::weight);

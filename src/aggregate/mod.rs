@@ -24,7 +24,7 @@ pub use summary::{GROUP_FIELDS, Group, is_group_field};
 use crate::spill::Sorter;
 
 /// Bytes that each list of hits or observations holds in memory; the rest goes to temporary files.
-const HELD: usize = 8 << 20;
+const HELD: usize = 4 << 20;
 
 /// Everything that a sweep of some sources found. Merging is union, so neither order nor grouping matters.
 #[derive(Debug)]

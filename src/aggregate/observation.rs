@@ -12,7 +12,7 @@ use crate::event::{AuditEvent, Change, Origin, Outcome, Platform, Text};
 use crate::json::{self, Fields};
 use crate::normalize::TimeSource;
 use crate::rule::{Class, RuleMatch, classify};
-use crate::spill::Line;
+use crate::spill::Packed;
 
 /// Where the bytes are that prove a record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -311,7 +311,7 @@ impl Observation {
     }
 }
 
-impl Line for Observation {
+impl Packed for Observation {
     fn weight(&self) -> usize {
         let texts = |body: &Body| [&body.state, &body.patch].map(|text| text.as_ref().map_or(0, |text| text.len()));
         let body = self.body.as_ref().map_or(0, |body| texts(body).iter().sum::<usize>());

@@ -12,10 +12,11 @@ use super::{ExitStatus, print, print_stats, redacted, status, warn_if_nothing};
 use crate::aggregate::{Finished, Plan, Tally, finish};
 use crate::error::Error;
 use crate::paths::printable;
-use crate::report::{Directory, FILES, RUNBOOK_FILES, Report, Run, closing};
+use crate::report::{Directory, FILES, MARK, RUNBOOK_FILES, Report, Run, Writer, closing};
 use crate::rule::{Pack, Rule};
 use crate::runbook::{Catalogue, Runbook, Settings, compute};
 use crate::stats::{Stage, Stats, timed};
+use crate::sweep::each;
 
 /// The command line, and when it was given.
 #[derive(Clone, Copy)]
@@ -73,7 +74,7 @@ impl<'a> Reports<'a> {
         let status = verdict(&finished, output);
         let report = Report { finished: &finished, runbook: runbook.as_ref(), group_by: &output.group_by };
         timed(clock, Stage::Reports, || match directory {
-            Some(directory) => write(directory, &report, &pack.rules, &facts(begun, status, pack, steps.as_ref())),
+            Some(directory) => write(&directory, &report, &pack.rules, &facts(begun, status, pack, steps.as_ref())),
             None => print(|out| output.format.write(&finished, out)),
         })?;
         if !quiet {
@@ -116,14 +117,15 @@ fn facts(begun: Begun<'_>, status: ExitStatus, pack: &Pack, steps: Option<&(Sett
     Run { arguments, start: begun.start, end: Timestamp::now(), exit_status: status as u8, tuning, indicators }
 }
 
-fn write(mut directory: Directory, report: &Report<'_>, rules: &[Rule], run: &Run) -> Result<(), Error> {
+/// Writes the files side by side, and the one that marks them whole behind them.
+fn write(directory: &Directory, report: &Report<'_>, rules: &[Rule], run: &Run) -> Result<(), Error> {
     let of_runbook = RUNBOOK_FILES.iter().filter(|_| report.runbook.is_some());
-    for (name, writer) in FILES.iter().chain(of_runbook) {
-        directory.write(name, |out| writer(report, out))?;
-    }
+    let files: Vec<_> = FILES.iter().chain(of_runbook).collect();
+    let hash = |(name, writer): &&(&str, Writer)| directory.write(name, |out| writer(report, out));
+    let hashes = each(&files, hash).into_iter().collect::<Result<Vec<_>, _>>()?;
     for (name, _) in RUNBOOK_FILES.iter().filter(|_| report.runbook.is_none()) {
         directory.remove(name)?;
     }
-    let hashes = directory.hashes().to_vec();
-    directory.write("run.json", |out| run.write(rules, report.finished, &hashes, out))
+    let hashes: Vec<_> = files.iter().map(|(name, _)| (*name).to_owned()).zip(hashes).collect();
+    directory.write(MARK, |out| run.write(rules, report.finished, &hashes, out)).map(|_| ())
 }

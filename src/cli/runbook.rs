@@ -54,9 +54,9 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
     let (finished, computed) = redacted(finished, Some(computed), runbook.redact)?;
     let report = Report { finished: &finished, runbook: computed.as_ref(), group_by: &[] };
     timed(clock, Stage::Reports, || match directory {
-        Some(mut directory) => {
-            RUNBOOK_FILES.iter().try_for_each(|(name, writer)| directory.write(name, |out| writer(&report, out)))
-        }
+        Some(directory) => RUNBOOK_FILES
+            .iter()
+            .try_for_each(|(name, writer)| directory.write(name, |out| writer(&report, out)).map(|_| ())),
         None => print(|out| write(&report, runbook.format, out)),
     })?;
     if !runbook.input.quiet && !runbook.paths.is_empty() {

@@ -14,7 +14,6 @@ pub const MARK: &str = "run.json";
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
-    hashes: Vec<(String, String)>,
 }
 
 impl Directory {
@@ -29,7 +28,7 @@ impl Directory {
         if !force && entries.next().is_some() {
             return Err(Error::OutputNotEmpty(path.to_owned()));
         }
-        let directory = Directory { path: path.to_owned(), hashes: Vec::new() };
+        let directory = Directory { path: path.to_owned() };
         if let Some((name, _)) =
             super::FILES.iter().chain(&super::RUNBOOK_FILES).find(|(name, _)| path.join(name).is_dir())
         {
@@ -58,27 +57,18 @@ impl Directory {
         create_file(&path).and_then(|_| fs::remove_file(&path)).map_err(|source| self.error(name, source))
     }
 
-    /// Writes one report under a temporary name, then renames it.
+    /// Writes one report under a temporary name, then renames it, and gives its SHA-256.
     ///
     /// # Errors
     /// It cannot be written; the temporary file is removed.
-    pub fn write(&mut self, name: &str, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
+    pub fn write(&self, name: &str, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<String, Error> {
         let temporary = self.path.join(format!(".{name}.tmp"));
         let written = write_file(&temporary, content).and_then(|()| fs::rename(&temporary, self.path.join(name)));
         if written.is_err() {
             // It may not even have been created; the first error is the one to report.
             let _ = fs::remove_file(&temporary);
         }
-        written.map_err(|source| self.error(name, source))?;
-        let hash = hash(&self.path.join(name)).map_err(|source| self.error(name, source))?;
-        self.hashes.push((name.to_owned(), hash));
-        Ok(())
-    }
-
-    /// SHA-256 of every report written so far.
-    #[must_use]
-    pub fn hashes(&self) -> &[(String, String)] {
-        &self.hashes
+        written.and_then(|()| hash(&self.path.join(name))).map_err(|source| self.error(name, source))
     }
 
     /// Where it is.

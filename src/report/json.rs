@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::Report;
 use super::plain::Plain;
-use crate::aggregate::{Alert, Day, Finished, Group, Hit, Input};
+use crate::aggregate::{Alert, Day, Finished, Group, Hit, Input, Status};
 use crate::rule::Severity;
 use crate::runbook::{About, Printed};
 use crate::spill::{Sorted, write_json};
@@ -24,9 +24,16 @@ pub(super) fn report(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()>
     pretty(&whole(report), out)
 }
 
-/// The same, as a value.
-pub(super) fn value(report: &Report<'_>) -> io::Result<Value> {
-    Ok(serde_json::to_value(whole(report))?)
+/// Of the same what a page shows: neither the summary, nor the inputs that were read whole.
+pub(super) fn outline(report: &Report<'_>) -> Value {
+    let finished = report.finished;
+    json!({
+        "complete": finished.extent.is_whole(),
+        "totals": totals(finished),
+        "alerts": finished.alerts,
+        "coverage": finished.coverage,
+        "inputs": finished.inputs.iter().filter(|input| input.status >= Status::Partial).collect::<Vec<_>>(),
+    })
 }
 
 /// What report.json holds.

@@ -15,7 +15,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::str::FromStr;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 pub use directory::{Directory, MARK};
 pub use json::inspection as inspection_json;
@@ -39,7 +39,7 @@ pub struct Report<'r> {
 }
 
 /// Writes one report file.
-type Writer = fn(&Report<'_>, &mut dyn io::Write) -> io::Result<()>;
+pub type Writer = fn(&Report<'_>, &mut dyn io::Write) -> io::Result<()>;
 
 /// The report files of a scan, in the order they are written.
 pub const FILES: [(&str, Writer); 10] = [
@@ -61,17 +61,17 @@ pub const RUNBOOK_FILES: [(&str, Writer); 2] = [("runbook.json", json::runbook),
 /// The page is made of what report.json and runbook.json hold; of the runbook's pages it asks for those it shows.
 fn page(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let about = report.runbook.map(|runbook| serde_json::to_value(&runbook.about)).transpose()?;
-    html::page(&json::value(report)?, about.as_ref(), &|wanted| pages_of(report, wanted), out)
+    html::page(&json::outline(report), about.as_ref(), &|wanted| pages_of(report, wanted), out)
 }
 
 /// The pages of some alerts.
-fn pages_of(report: &Report<'_>, wanted: &BTreeSet<&str>) -> io::Result<BTreeMap<String, Value>> {
+fn pages_of(report: &Report<'_>, wanted: &BTreeSet<&str>) -> io::Result<BTreeMap<String, String>> {
     let mut pages = BTreeMap::new();
     let Some(runbook) = report.runbook else { return Ok(pages) };
     for page in runbook.alerts.read()? {
         let page = page?;
         if wanted.contains(page.alert_id.as_str()) {
-            pages.insert(page.alert_id.clone(), page.value()?);
+            pages.insert(page.alert_id.clone(), page.text.clone());
         }
     }
     Ok(pages)

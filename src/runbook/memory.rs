@@ -59,9 +59,9 @@ impl Memory {
         let is_kept = if event.meets("cronjob") {
             self.request(&event)
         } else if event.meets("job_of_cronjob") {
-            self.is_new_child(&event, cronjob_of_job(&event), |memory| &mut memory.jobs, |trail| &mut trail.job)
+            return self.child(&event, cronjob_of_job(&event), |memory| &mut memory.jobs, |trail| &mut trail.job);
         } else if event.meets("pod_of_job") {
-            self.is_new_child(&event, cronjob_of_pod(&event), |memory| &mut memory.pods, |trail| &mut trail.pod)
+            return self.child(&event, cronjob_of_pod(&event), |memory| &mut memory.pods, |trail| &mut trail.pod);
         } else {
             true
         };
@@ -84,19 +84,22 @@ impl Memory {
         true
     }
 
-    fn is_new_child(
+    /// A Job or Pod: it says what its CronJob runs, not who wrote that.
+    fn child(
         &mut self,
         event: &Observation,
         owner: Option<Object>,
         times: fn(&mut Self) -> &mut Times,
         told: fn(&mut Trail) -> &mut bool,
-    ) -> bool {
-        let Some(owner) = owner else { return false };
+    ) {
+        let Some(owner) = owner else { return };
         let told = told(self.trails.entry(owner.clone()).or_default());
         let is_new = !*told;
         *told |= event.body.as_ref().is_some_and(|body| body.state.is_some());
         times(self).entry(owner).or_default().push(event.record.time);
-        is_new
+        if is_new {
+            self.events.push(event.outline());
+        }
     }
 }
 

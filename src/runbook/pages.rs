@@ -11,10 +11,10 @@ use super::Judge;
 use super::overview::Users;
 use super::page::{Page, page};
 use crate::aggregate::{Alert, Finding, Finished, Hit, Verdict};
-use crate::spill::{Line, Sorted, Sorter};
+use crate::spill::{Packed, Sorted, Sorter};
 
 /// Bytes of pages, and of what hits show, that are held in memory; the rest goes to temporary files.
-const HELD: usize = 8 << 20;
+const HELD: usize = 4 << 20;
 
 /// A page as runbook.json has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -25,7 +25,7 @@ pub struct Printed {
     /// Its alert.
     pub alert_id: String,
     /// JSON.
-    text: String,
+    pub text: String,
 }
 
 impl Printed {
@@ -59,13 +59,13 @@ pub(super) struct Note {
     findings: Vec<Finding>,
 }
 
-impl Line for Printed {
+impl Packed for Printed {
     fn weight(&self) -> usize {
         size_of::<Self>() + self.text.len()
     }
 }
 
-impl Line for Note {
+impl Packed for Note {
     fn weight(&self) -> usize {
         self.findings.iter().map(Finding::weight).sum()
     }

@@ -30,11 +30,11 @@ const CLUSTERS: usize = 40;
 /// Characters of one text.
 const TEXT: usize = 2000;
 
-/// Gives the runbook's pages of some alerts.
-type Pages<'p> = dyn Fn(&BTreeSet<&str>) -> io::Result<BTreeMap<String, Value>> + 'p;
+/// Gives the runbook's pages of some alerts, JSON, by the ids of these.
+type Pages<'p> = dyn Fn(&BTreeSet<&str>) -> io::Result<BTreeMap<String, String>> + 'p;
 
 /// Writes the page. `report` is what report.json holds, `runbook` what runbook.json holds but for its pages, `None` where
-/// it did not run.
+/// it did not run. The page of one alert at a time becomes a value, which takes many times its text.
 ///
 /// # Errors
 /// The page cannot be written.
@@ -44,7 +44,9 @@ pub(super) fn page(report: &Value, runbook: Option<&Value>, pages: &Pages<'_>, o
     let template = environment.get_template("page.html").map_err(io::Error::other)?;
     let (style, script) = (unix_lines(include_str!("page.css")), unix_lines(include_str!("page.js")));
     let axis = Axis::new(report, &alerts);
-    let pages = pages(&alerts.all.iter().take(ALERTS).map(|alert| alert.text("alert_id")).collect())?;
+    let mut pages = pages(&alerts.all.iter().take(ALERTS).map(|alert| alert.text("alert_id")).collect())?;
+    let shown = alerts.all.iter().take(ALERTS).enumerate();
+    let rows = shown.map(|(at, alert)| (row(at, alert), pages.remove(alert.text("alert_id")))).collect();
     let context = context! {
         style_hash => Cell::from_safe_string(hash(&style)),
         script_hash => Cell::from_safe_string(hash(&script)),
@@ -52,10 +54,10 @@ pub(super) fn page(report: &Value, runbook: Option<&Value>, pages: &Pages<'_>, o
         script => Cell::from_safe_string(script),
         chart => axis.map(|axis| chart(&axis, &alerts)),
         coverage => axis.map(|axis| coverage(&axis, report)),
-        d => json_cell(content(report, runbook, &pages, &alerts)),
+        alerts => alert_cells(rows),
+        d => json_cell(content(report, runbook, &alerts)),
     };
-    let page = template.render(context).map_err(io::Error::other)?;
-    out.write_all(page.as_bytes())
+    template.render_captured_to(context, out).map(|_| ()).map_err(io::Error::other)
 }
 
 fn environment() -> Result<Environment<'static>, minijinja::Error> {
@@ -130,7 +132,7 @@ fn coverage(axis: &Axis, report: &Value) -> Cell {
 }
 
 /// What the template prints beside the charts.
-fn content(report: &Value, runbook: Option<&Value>, pages: &BTreeMap<String, Value>, alerts: &Alerts) -> Value {
+fn content(report: &Value, runbook: Option<&Value>, alerts: &Alerts) -> Value {
     let none = Value::Null;
     let runbook = runbook.unwrap_or(&none);
     let actors = alerts.actors();
@@ -138,7 +140,6 @@ fn content(report: &Value, runbook: Option<&Value>, pages: &BTreeMap<String, Val
     let damaged =
         list(report, "inputs").iter().filter(|input| matches!(input["status"].as_str(), Some("partial" | "failed")));
     let damaged: Vec<_> = damaged.collect();
-    let rows: Vec<_> = alerts.all.iter().take(ALERTS).enumerate().map(|(at, alert)| row(at, alert, pages)).collect();
     json!({
         "judged": !runbook.is_null(),
         "incomplete": report["complete"] == false,
@@ -151,7 +152,7 @@ fn content(report: &Value, runbook: Option<&Value>, pages: &BTreeMap<String, Val
         "severities": chips(alerts, &SEVERITIES, |alert| alert.severity),
         "verdicts": chips(alerts, &VERDICTS, |alert| alert.verdict),
         "clusters": alerts.clusters(ALERTS),
-        "alerts": rows,
+        "shown": alerts.all.len().min(ALERTS),
         "most": ALERTS,
         "alert_count": alerts.all.len(),
         "actors": actors.iter().take(ROWS).map(bounded).collect::<Vec<_>>(),
@@ -181,14 +182,25 @@ fn span(report: &Value) -> Value {
     json!({"first": first.map(text::minutes), "last": last.map(text::minutes), "clusters": clusters})
 }
 
-fn row(at: usize, alert: &Alert, pages: &BTreeMap<String, Value>) -> Value {
+/// Rows of alerts, each with its page as JSON.
+type Rows = Vec<(Value, Option<String>)>;
+
+fn alert_cells(rows: Rows) -> Cell {
+    Cell::make_object_iterable(rows, |rows: &Rows| {
+        Box::new(rows.iter().map(|(row, page)| {
+            let page = page.as_deref().and_then(|page| serde_json::from_str(page).ok());
+            context! { page => json_cell(bounded(&page.unwrap_or_default())), ..json_cell(row.clone()) }
+        }))
+    })
+}
+
+fn row(at: usize, alert: &Alert) -> Value {
     let (verdict, severity) = (&VERDICTS[alert.verdict], &SEVERITIES[alert.severity]);
     let mut row = bounded(alert.value);
     row["at"] = (at + 1).into();
     row["verdict"] = json!({"name": verdict.name, "css": verdict.css, "note": verdict.note, "at": alert.verdict});
     row["severity"] = json!({"name": severity.name, "css": severity.css, "at": alert.severity});
     row["hits"] = alert.hits.into();
-    row["page"] = pages.get(alert.text("alert_id")).map(bounded).into();
     row
 }
 
@@ -209,7 +221,7 @@ mod tests {
     fn printed(report: &Value, runbook: Option<&Value>) -> String {
         let mut out = Vec::new();
         let pages = runbook.map(|runbook| list(runbook, "alerts")).unwrap_or_default();
-        let page_of = |id: &&str| pages.iter().find(|page| page["alert_id"] == *id).cloned();
+        let page_of = |id: &&str| pages.iter().find(|page| page["alert_id"] == *id).map(Value::to_string);
         let find = |wanted: &BTreeSet<&str>| {
             Ok(wanted.iter().filter_map(|id| Some(((*id).to_owned(), page_of(id)?))).collect())
         };
