@@ -1,6 +1,7 @@
 //! Step 3: what the same actor did in the 30 days before: established, or anomalous.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::btree_map::{BTreeMap, Entry};
+use std::collections::{BTreeSet, VecDeque};
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
@@ -149,8 +150,8 @@ pub(super) enum Key {
     Namespace(Option<String>, Option<String>),
 }
 
-/// Reads one property of a request.
-type Read = fn(&Record) -> BTreeSet<String>;
+/// Reads one property of a request: distinct values.
+type Read = fn(&Record) -> Vec<String>;
 
 /// What is counted of requests. All before `OBJECT` may be new to an actor.
 const FACETS: [(&str, Read); 12] = [
@@ -179,8 +180,8 @@ const OBJECT_WRITER: usize = 11;
 /// The writes of a moving window, counted by their properties, so that a million alerts cost one pass.
 #[derive(Debug, Default)]
 pub(super) struct Window {
-    /// Positions inside, with their properties.
-    inside: VecDeque<(Option<Timestamp>, [BTreeSet<String>; 12])>,
+    /// Positions inside. Their properties take many times as much, and are read again when they leave.
+    inside: VecDeque<(Option<Timestamp>, usize)>,
     /// How many of the key's positions were taken in.
     taken: usize,
     counts: [BTreeMap<String, usize>; 12],
@@ -196,33 +197,31 @@ impl Window {
             self.taken += 1;
             let record = judge.timeline.record(at);
             if took_effect(record) {
+                self.inside.push_back((record.time, at));
                 self.add(&judge.resolved(record));
             }
         }
-        while self.inside.front().is_some_and(|(time, _)| time.is_none_or(|time| time < start)) {
-            self.drop_first();
+        while let Some(&(_, at)) = self.inside.front().filter(|(time, _)| time.is_none_or(|time| time < start)) {
+            self.inside.pop_front();
+            self.remove(&judge.resolved(judge.timeline.record(at)));
         }
     }
 
     fn add(&mut self, record: &Record) {
-        let facets = FACETS.map(|(_, read)| read(record));
-        for (counts, values) in self.counts.iter_mut().zip(&facets) {
-            for value in values {
-                *counts.entry(value.clone()).or_default() += 1;
+        for (counts, (_, read)) in self.counts.iter_mut().zip(FACETS) {
+            for value in read(record) {
+                *counts.entry(value).or_default() += 1;
             }
         }
-        self.inside.push_back((record.time, facets));
     }
 
-    fn drop_first(&mut self) {
-        let Some((_, facets)) = self.inside.pop_front() else { return };
-        for (counts, values) in self.counts.iter_mut().zip(&facets) {
-            for value in values {
-                if let Some(count) = counts.get_mut(value) {
-                    *count -= 1;
-                    if *count == 0 {
-                        counts.remove(value);
-                    }
+    fn remove(&mut self, record: &Record) {
+        for (counts, (_, read)) in self.counts.iter_mut().zip(FACETS) {
+            for value in read(record) {
+                let Entry::Occupied(mut count) = counts.entry(value) else { continue };
+                *count.get_mut() -= 1;
+                if *count.get() == 0 {
+                    count.remove();
                 }
             }
         }
@@ -273,12 +272,13 @@ impl Window {
     }
 }
 
-fn one(value: Option<String>) -> BTreeSet<String> {
+fn one(value: Option<String>) -> Vec<String> {
     value.into_iter().collect()
 }
 
-fn images(record: &Record, part: fn(&str) -> String) -> BTreeSet<String> {
-    record.cronjob.iter().flat_map(|cronjob| &cronjob.images).map(|image| part(image)).collect()
+fn images(record: &Record, part: fn(&str) -> String) -> Vec<String> {
+    let images = record.cronjob.iter().flat_map(|cronjob| &cronjob.images);
+    images.map(|image| part(image)).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
 /// Where an image comes from; a name without a host is Docker Hub's.
