@@ -172,7 +172,7 @@ impl Redactor {
     /// Masks secrets in a text; one that is JSON is looked into.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
-        if text.starts_with(['{', '['])
+        if text.trim_start().starts_with(['{', '['])
             && let Ok(value) = serde_json::from_str::<Value>(text)
             && (value.is_object() || value.is_array())
         {
@@ -234,6 +234,7 @@ mod tests {
             ("curl -u eve:hunter2 https://x", "curl -u eve:[redacted] https://x"),
             ("git clone https://eve:hunter2@host/x", "git clone https://eve:[redacted]@host/x"),
             (r#"{"password":"hunter2","a":1}"#, r#"{"password":"[redacted]","a":1}"#),
+            ("\n{\"password\":[\"a b\"]}", r#"{"password":["[redacted]"]}"#),
             (r#"cut {"password":"hunter2","#, r#"cut {"password":"[redacted]","#),
             (r#"cut "env":[{"name":"A","value":"b"#, r#"cut "env":[{"name":"A","value":"[redacted]"#),
             ("echo ghp_abcdefghijklmnopqrst1", "echo [redacted]"),

@@ -92,11 +92,11 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// Hands every event of a text to `then`, with its leaf.
+/// Hands every event of a text to `then`, with its leaf. What framing hands on begins and ends with its value.
 pub(crate) fn events(text: &[u8], then: &mut dyn FnMut(&Normalized<'_>, &Leaf<'_>)) {
     let mut unwrapper = Unwrapper::new(LIMITS);
     let framing = frame::Framing::Json;
-    let body = Body::Json(text);
+    let body = Body::Json(text.trim_ascii());
     let document = Document { record: 1, offset: None, element: None, framing, time: None, body, original: b"" };
     unwrapper.open(&document, &Envelope::default(), &mut |leaf, _, _| {
         normalize(&leaf, |normalized| then(&normalized, &leaf))

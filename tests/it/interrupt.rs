@@ -6,6 +6,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
 use crate::{hits, rows};
@@ -54,6 +55,17 @@ impl Reading {
         }
         self.0.kill().unwrap();
         panic!("it goes on");
+    }
+
+    /// What standard error begins with, before it ends.
+    fn first_told(&mut self) -> String {
+        let mut stderr = self.0.stderr.take().unwrap();
+        let (sender, told) = channel();
+        std::thread::spawn(move || {
+            let mut text = [0; 12];
+            sender.send(stderr.read_exact(&mut text).map(|()| String::from_utf8_lossy(&text).into_owned()))
+        });
+        told.recv_timeout(Duration::from_secs(120)).expect("it says nothing").unwrap()
     }
 
     fn stderr(&mut self) -> String {
@@ -154,9 +166,7 @@ fn a_second_signal_ends_the_program_at_once() {
     // Nobody reads its output, so that it cannot end by itself.
     let mut reading = Reading::start(here.path(), &["scan", "-", "-o", "-"], events().as_bytes());
     reading.signal("INT");
-    let mut told = [0; 12];
-    reading.0.stderr.as_mut().unwrap().read_exact(&mut told).unwrap();
-    assert_eq!(&told, b"interrupted:");
+    assert_eq!(reading.first_told(), "interrupted:");
     reading.signal("INT");
     assert_eq!(reading.end(), Some(130));
 }
