@@ -235,7 +235,8 @@ impl Walker<'_> {
             return self.emit(place, Content::Failed(format!("containers nested deeper than {MAX_LAYERS}")));
         }
         if let Some(codec) = Codec::of(kind) {
-            let text = Full::new(Members::new(codec, input));
+            // Where a decoder notices damage depends on how much of its input it has in hand.
+            let text = Full::new(Members::new(codec, Full::new(input)));
             return self.descend(Window::new(Box::new(text)), &place.inside(kind.name()));
         }
         match kind {
