@@ -9,22 +9,18 @@ use kubesweep::unwrap::{Envelope, Leaf, Unwrapper};
 
 pub(crate) const LIMITS: Limits = Limits { max_record: 1 << 16, max_bytes: Some(1 << 22) };
 
-/// The first byte says how many bytes arrive at a time. Where a broken record ends is a guess, which may look as far as
-/// there are bytes; with one in it a stream is only read.
+/// The first byte says how many bytes arrive at a time: of the source, and again of every text that is decoded from it.
 pub fn bytes(data: &[u8]) {
     let Some((&size, data)) = data.split_first() else { return };
-    let whole = read(&mut &data[..]);
-    let pieces = read(&mut Pieces { bytes: data, size: usize::from(size).max(1) });
-    if whole.iter().chain(&pieces).any(|seen| seen.contains("body: Broken(")) {
-        return;
-    }
+    let whole = read(data, usize::MAX);
+    let pieces = read(data, usize::from(size).max(1));
     crate::agree(&whole, &pieces, "it depends on how the bytes arrive");
 }
 
-fn read(reader: &mut dyn Read) -> Vec<String> {
-    let mut reading = Reading { unwrapper: Unwrapper::new(LIMITS), seen: Vec::new() };
-    decode::walk(reader, None, LIMITS, &mut reading);
-    let Reading { unwrapper, seen } = &mut reading;
+fn read(mut data: &[u8], size: usize) -> Vec<String> {
+    let mut reading = Reading { unwrapper: Unwrapper::new(LIMITS), size, seen: Vec::new() };
+    decode::walk(&mut Pieces { inner: &mut data, size }, None, LIMITS, &mut reading);
+    let Reading { unwrapper, seen, .. } = &mut reading;
     unwrapper.finish(&mut |leaf, envelope, place| see(seen, &leaf, envelope, &format!("{place:?}")));
     reading.seen
 }
@@ -36,14 +32,15 @@ fn see(seen: &mut Vec<String>, leaf: &Leaf<'_>, envelope: &Envelope<'_>, place: 
 /// All that was found, in order, as text.
 struct Reading {
     unwrapper: Unwrapper,
+    size: usize,
     seen: Vec<String>,
 }
 
 impl Visitor for Reading {
     fn stream(&mut self, stream: Stream<'_, '_>) {
         self.seen.push(format!("{:?} {:?} {:?}", stream.member, stream.container, stream.content));
-        if let Content::Data(kind, reader) = stream.content {
-            frame::frame(kind, reader, LIMITS, self);
+        if let Content::Data(kind, inner) = stream.content {
+            frame::frame(kind, &mut Pieces { inner, size: self.size }, LIMITS, self);
         }
     }
 
@@ -61,7 +58,7 @@ impl Sink for Reading {
         if let Body::Json(text) = document.body {
             assert!(text.len() <= LIMITS.max_record, "a record over the limit");
         }
-        let Reading { unwrapper, seen } = self;
+        let Reading { unwrapper, seen, .. } = self;
         seen.push(format!("{document:?}"));
         unwrapper.open(&document, &Envelope::default(), &mut |leaf, envelope, place| {
             see(seen, &leaf, envelope, &format!("{place:?}"));
@@ -78,17 +75,15 @@ impl Sink for Reading {
 }
 
 /// So many bytes at a time.
-struct Pieces<'b> {
-    bytes: &'b [u8],
+struct Pieces<'r> {
+    inner: &'r mut dyn Read,
     size: usize,
 }
 
 impl Read for Pieces<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let size = self.size.min(out.len()).min(self.bytes.len());
-        out[..size].copy_from_slice(&self.bytes[..size]);
-        self.bytes = &self.bytes[size..];
-        Ok(size)
+        let size = self.size.min(out.len());
+        self.inner.read(&mut out[..size])
     }
 }
 

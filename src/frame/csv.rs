@@ -2,6 +2,8 @@
 //!
 //! Rows are found here, so that one stray quote cannot take the rest of the file; the csv crate reads each row.
 
+use std::ops::Range;
+
 use super::{Body, Document, Framing, Input, More, Sink};
 use crate::json::equal_folded;
 
@@ -32,6 +34,8 @@ const KNOWN: [&str; 22] = [
 ];
 /// Spreadsheets write what separates numbers in their language; the header tells.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+/// Longest header, with what stands in front of it.
+const MAX_HEADER: usize = 64 * 1024;
 
 /// The columns of an export.
 pub(super) struct Header {
@@ -41,21 +45,11 @@ pub(super) struct Header {
 
 /// Reads the header row; `None` (and nothing consumed) where the stream is not such an export.
 pub(super) fn header(input: &mut Input<'_>, sink: &mut dyn Sink) -> Option<Header> {
-    while !input.available().contains(&b'\n') && input.available().len() < 64 * 1024 {
-        if input.grow() != More::Text {
-            break;
-        }
-    }
-    let bytes = input.available();
-    let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let mut at = mark + bytes[mark..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    if bytes[at..].starts_with(b"sep=") {
-        at += memchr::memchr(b'\n', &bytes[at..])? + 1;
-    }
-    let end = at + memchr::memchr(b'\n', &bytes[at..])?;
-    let line = std::str::from_utf8(&bytes[at..end])
-        .ok()
-        .filter(|line| !line.starts_with(['{', '[']) && !line.contains("{\""))?;
+    let (bytes, _) = input.head(MAX_HEADER, |text| header_line(text).is_some());
+    let line = header_line(bytes)?;
+    let end = line.end;
+    let line =
+        std::str::from_utf8(&bytes[line]).ok().filter(|line| !line.starts_with(['{', '[']) && !line.contains("{\""))?;
     let header = DELIMITERS.iter().find_map(|&delimiter| {
         let columns: Vec<String> =
             cells(line.as_bytes(), delimiter)?.iter().map(|column| column.trim().to_owned()).collect();
@@ -64,6 +58,16 @@ pub(super) fn header(input: &mut Input<'_>, sink: &mut dyn Sink) -> Option<Heade
     })?;
     input.consume(end + 1, sink);
     Some(header)
+}
+
+/// The first line that holds anything, behind a byte order mark and a line that names the delimiter.
+fn header_line(bytes: &[u8]) -> Option<Range<usize>> {
+    let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
+    let mut at = mark + bytes[mark..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    if bytes[at..].starts_with(b"sep=") {
+        at += memchr::memchr(b'\n', &bytes[at..])? + 1;
+    }
+    Some(at..at + memchr::memchr(b'\n', &bytes[at..])?)
 }
 
 /// The rows behind a header.
@@ -80,10 +84,10 @@ impl<'r, 's> Rows<'r, 's> {
     }
 
     pub(super) fn run(mut self) {
-        while !self.input.is_done(self.sink) {
+        while self.input.next_text(self.sink).is_some() {
             self.record += 1;
-            let blank = self.input.available().starts_with(b"\n") || self.input.available().starts_with(b"\r\n");
-            if blank {
+            let (start, _) = self.input.head(2, |text| text.starts_with(b"\n"));
+            if start.starts_with(b"\n") || start == b"\r\n" {
                 self.input.pass_line(self.sink);
             } else {
                 self.row();
@@ -105,7 +109,8 @@ impl<'r, 's> Rows<'r, 's> {
                 More::End => return self.emit(self.input.available().len()),
                 More::Limit => {
                     self.document(Body::TooLong, b"");
-                    return self.input.pass_line(self.sink);
+                    self.input.pass_line(self.sink);
+                    return;
                 }
             }
         }

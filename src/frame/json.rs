@@ -20,6 +20,8 @@ const PAYLOAD: &[u8] = br#"{"messageType":"DATA_MESSAGE""#;
 const TELLING: [&[u8]; 2] = [br#""owner":"#, br#""logGroup":"#];
 /// Longer lines and payloads are not offered for skimming.
 const MAX_SKIMMED: usize = 256 * 1024;
+/// Bytes that are looked at first behind a broken document, then twice as many, and so on.
+const FIRST_LOOK: usize = 4096;
 /// What is kept of the object around a walked array.
 const MAX_AROUND: usize = 16 * 1024;
 
@@ -130,19 +132,23 @@ impl<'r, 's> Documents<'r, 's> {
     /// Passes white space, control bytes and byte order marks; false at the end of the stream.
     fn skip_blanks(&mut self) -> bool {
         loop {
-            if self.input.is_done(self.sink) {
-                return false;
+            match self.input.next_text(self.sink) {
+                Some(reached) => self.line_start |= reached,
+                None => return false,
             }
-            let bytes = self.input.available();
-            let blank = match bytes[0] {
+            let first = self.input.available()[0];
+            let blank = match first {
                 b'\n' => {
                     self.record += u64::from(self.line_start);
                     self.line_start = true;
                     1
                 }
-                b' ' | b'\t' | b'\r' | 0..32 => bytes.iter().position(|&b| b > 32 || b == b'\n').unwrap_or(bytes.len()),
+                b' ' | b'\t' | b'\r' | 0..32 => {
+                    let bytes = self.input.available();
+                    bytes.iter().position(|&b| b > 32 || b == b'\n').unwrap_or(bytes.len())
+                }
                 b',' if !self.line_start || self.comma_leads() => 1,
-                0xEF if bytes.starts_with(b"\xef\xbb\xbf") => 3,
+                0xEF if self.input.head(3, |_| false).0 == b"\xef\xbb\xbf" => 3,
                 _ => return true,
             };
             self.consume(blank);
@@ -150,8 +156,9 @@ impl<'r, 's> Documents<'r, 's> {
     }
 
     /// Whether the comma at hand stands before an object: some tools write it at the start of the next line.
-    fn comma_leads(&self) -> bool {
-        self.input.available()[1..].iter().find(|byte| **byte != b' ') == Some(&b'{')
+    fn comma_leads(&mut self) -> bool {
+        let next = |text: &[u8]| text[1..].iter().find(|byte| **byte != b' ').copied();
+        next(self.input.head(usize::MAX, |text| next(text).is_some()).0) == Some(b'{')
     }
 
     /// Drops bytes; true where that reached damage.
@@ -207,10 +214,10 @@ impl<'r, 's> Documents<'r, 's> {
                     return;
                 }
                 Scan::Array(key, at) => return self.around_array(head, key, at),
-                Scan::Broken => return self.broken(head),
+                Scan::Broken(at) => return self.broken(head, at),
                 Scan::Incomplete => match self.input.grow() {
                     More::Text => {}
-                    More::End => return self.broken(head),
+                    More::End => return self.broken(head, self.input.available().len()),
                     More::Limit => return self.too_long(head, None),
                 },
             }
@@ -290,10 +297,10 @@ impl<'r, 's> Documents<'r, 's> {
                     }
                     return !reached;
                 }
-                Skip::Broken(_) => return self.broken_element(head, around),
+                Skip::Broken(at) => return self.broken_element(head, around, at),
                 Skip::Incomplete => match self.input.grow() {
                     More::Text => {}
-                    More::End => return self.broken_element(head, around),
+                    More::End => return self.broken_element(head, around, self.input.available().len()),
                     More::Limit => {
                         self.too_long(head, Some(around));
                         return true;
@@ -369,8 +376,8 @@ impl<'r, 's> Documents<'r, 's> {
         let (end, too_long) = self.input.line();
         if too_long {
             emit(self.sink, &head, None, Body::TooLong);
-            self.line_start = false;
-            return self.input.pass_line(self.sink);
+            self.line_start = self.input.pass_line(self.sink);
+            return;
         }
         let line = self.input.available()[..end].trim_ascii_end();
         if json::skip_strict(line, 0) == Skip::End(line.len()) {
@@ -380,55 +387,51 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    /// Gives up the document at hand and finds where to go on.
-    fn broken(&mut self, head: &Head) {
-        let mut more = true;
+    /// Gives up the document at hand, so much of which was looked at, and finds where to go on.
+    fn broken(&mut self, head: &Head, looked: usize) {
+        let mut size = FIRST_LOOK;
         let end = loop {
-            let bytes = self.input.available();
-            match resync::document(bytes, more) {
+            let max_record = self.input.max_record;
+            let (text, more) = self.input.head(size, |text| resync::bound(text).is_some());
+            match resync::document(text, more) {
                 Some(end) => break end,
-                None if !more => break bytes.len(),
-                None => match self.input.grow() {
-                    More::Text => {}
-                    More::End => more = false,
-                    More::Limit => return self.too_long(head, None),
-                },
+                None if more => size *= 2,
+                None if text.len() > max_record => return self.too_long(head, None),
+                None => break text.len(),
             }
         };
+        self.wasted += looked.max(size).saturating_sub(end) as u64;
         self.give_broken(head, None, end);
     }
 
-    fn broken_element(&mut self, head: &Head, around: &Around) -> bool {
-        loop {
-            let bytes = self.input.available();
-            match resync::element(bytes, around.own_lines) {
-                Some(Next::Element(end)) => return !self.give_broken(head, Some(around), end),
-                Some(Next::Document(end)) => {
-                    self.give_broken(head, Some(around), end);
-                    self.unclosed(head);
-                    return false;
+    fn broken_element(&mut self, head: &Head, around: &Around, looked: usize) -> bool {
+        let mut size = FIRST_LOOK;
+        let next = loop {
+            let max_record = self.input.max_record;
+            let (text, more) = self.input.head(size, |_| false);
+            match resync::element(text, around.own_lines, more) {
+                Some(next) => break next,
+                None if more => size *= 2,
+                None if text.len() > max_record => {
+                    self.too_long(head, Some(around));
+                    return true;
                 }
-                None => match self.input.grow() {
-                    More::Text => {}
-                    More::End => {
-                        let end = self.input.available().len();
-                        self.give_broken(head, Some(around), end);
-                        self.unclosed(head);
-                        return false;
-                    }
-                    More::Limit => {
-                        self.too_long(head, Some(around));
-                        return true;
-                    }
-                },
+                None => break Next::Document(text.len()),
             }
+        };
+        let (Next::Element(end) | Next::Document(end)) = next;
+        self.wasted += looked.max(size).saturating_sub(end) as u64;
+        let reached = self.give_broken(head, Some(around), end);
+        if matches!(next, Next::Document(_)) {
+            self.unclosed(head);
+            return false;
         }
+        !reached
     }
 
     /// Gives out a broken document; one that has run into others may have taken them with it, which is told.
     fn give_broken(&mut self, head: &Head, around: Option<&Around>, end: usize) -> bool {
         let text = self.input.available()[..end].trim_ascii_end();
-        self.wasted += (self.input.available().len() - end) as u64;
         let like_it = resync::signature(text);
         let begins_anew = |start: &[u8]| memmem::find(&text[1.min(text.len())..], start).is_some();
         let swallowed = begins_anew(EVENT_START) || like_it.len() > 2 && begins_anew(like_it);
@@ -449,20 +452,24 @@ impl<'r, 's> Documents<'r, 's> {
         let mut passed = Passed::new(around.is_none() && resync::is_compact(self.input.available()));
         loop {
             let (count, closed) = passed.feed(self.input.available());
-            if self.consume(count) || closed || self.input.is_done(self.sink) {
+            if self.consume(count) || closed {
                 return;
+            }
+            match self.input.next_text(self.sink) {
+                Some(false) => {}
+                reached => {
+                    self.line_start = reached.is_some();
+                    return;
+                }
             }
         }
     }
 
     /// A line that does not start with JSON, or what stands behind a document in its line.
     fn text(&mut self) {
-        while self.input.available().len() < MAX_PREFIX && !self.input.available().contains(&b'\n') {
-            if self.input.grow() != More::Text {
-                break;
-            }
-        }
-        let found = prefix::find(self.input.available()).filter(|_| self.line_start);
+        let (line, _) = self.input.head(MAX_PREFIX, |text| text.contains(&b'\n'));
+        let line = &line[..memchr::memchr(b'\n', line).unwrap_or(line.len())];
+        let found = prefix::find(line).filter(|_| self.line_start);
         if let Some(found) = found {
             let (framing, content) = (found.framing, found.content);
             let time = found.time.map(str::to_owned);
@@ -480,8 +487,8 @@ impl<'r, 's> Documents<'r, 's> {
         if too_long {
             let head = self.head(Framing::Json, None);
             emit(self.sink, &head, None, Body::TooLong);
-            self.line_start = false;
-            return self.input.pass_line(self.sink);
+            self.line_start = self.input.pass_line(self.sink);
+            return;
         }
         let line = &self.input.available()[..end];
         // Where one byte stands between two documents it was a newline, or a comma.
@@ -503,7 +510,8 @@ impl<'r, 's> Documents<'r, 's> {
         if too_long {
             let head = self.head(Framing::Cri, None);
             emit(self.sink, &head, None, Body::TooLong);
-            return self.input.pass_line(self.sink);
+            self.line_start = self.input.pass_line(self.sink);
+            return;
         }
         let line = self.input.available()[..end].to_vec();
         let text = String::from_utf8_lossy(&line[..line.len().min(MAX_PREFIX)]);

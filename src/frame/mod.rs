@@ -162,8 +162,18 @@ impl<'r> Input<'r> {
         Input { window: Window::new(reader), max_record, ahead: None, ended: false }
     }
 
+    /// The text at hand, up to one byte more than a record may have: what arrived beyond is chance.
     fn available(&self) -> &[u8] {
-        self.window.available()
+        let bytes = self.window.available();
+        &bytes[..bytes.len().min(self.max_record.saturating_add(1))]
+    }
+
+    /// The first `size` bytes of the text at hand, and whether more may follow them; fewer where there are no more, or
+    /// where what is at hand is enough. What is found in them does not depend on how bytes arrive.
+    fn head(&mut self, size: usize, is_enough: impl Fn(&[u8]) -> bool) -> (&[u8], bool) {
+        while self.available().len() < size && !is_enough(self.available()) && self.grow() == More::Text {}
+        let bytes = self.available();
+        (&bytes[..bytes.len().min(size)], bytes.len() >= size)
     }
 
     fn offset(&self) -> u64 {
@@ -174,28 +184,30 @@ impl<'r> Input<'r> {
     fn consume(&mut self, count: usize, sink: &mut dyn Sink) -> bool {
         io::BufRead::consume(&mut self.window, count);
         let reached = self.ahead.as_ref().is_some_and(|(barrier, _)| *barrier <= self.offset());
-        if reached {
-            self.tell(sink);
-        }
-        reached
+        reached && self.tell(sink)
     }
 
-    fn tell(&mut self, sink: &mut dyn Sink) {
-        if let Some((_, damage)) = self.ahead.take() {
+    fn tell(&mut self, sink: &mut dyn Sink) -> bool {
+        let ahead = self.ahead.take();
+        let is_there = ahead.is_some();
+        if let Some((_, damage)) = ahead {
             sink.damage(damage);
         }
+        is_there
     }
 
-    /// Whether there is no more text to consume.
-    fn is_done(&mut self, sink: &mut dyn Sink) -> bool {
+    /// Goes on to text that can be consumed: whether damage stood before it, so that it is another text; `None` where
+    /// there is none.
+    fn next_text(&mut self, sink: &mut dyn Sink) -> Option<bool> {
+        let mut reached = false;
         while self.available().is_empty() {
-            self.tell(sink);
+            reached |= self.tell(sink);
             if self.ended {
-                return true;
+                return None;
             }
             self.read();
         }
-        false
+        Some(reached)
     }
 
     /// Doubles the text at hand, so that scanning again from its start costs no more than twice in all.
@@ -204,7 +216,8 @@ impl<'r> Input<'r> {
         if had > self.max_record {
             return More::Limit;
         }
-        while self.available().len() < (had * 2).max(1) && self.ahead.is_none() && !self.ended {
+        let wanted = (had * 2).clamp(1, self.max_record.saturating_add(1));
+        while self.available().len() < wanted && self.ahead.is_none() && !self.ended {
             self.read();
         }
         if self.available().len() > had { More::Text } else { More::End }
@@ -228,14 +241,19 @@ impl<'r> Input<'r> {
         }
     }
 
-    /// Consumes up to the next newline.
-    fn pass_line(&mut self, sink: &mut dyn Sink) {
+    /// Consumes up to the next newline; true where damage came before it.
+    fn pass_line(&mut self, sink: &mut dyn Sink) -> bool {
         loop {
             let bytes = self.available();
             let newline = memchr::memchr(b'\n', bytes);
             let count = newline.unwrap_or(bytes.len());
-            if self.consume(count, sink) || newline.is_some() || self.is_done(sink) {
-                return;
+            let reached = self.consume(count, sink);
+            if reached || newline.is_some() {
+                return reached;
+            }
+            match self.next_text(sink) {
+                Some(false) => {}
+                reached => return reached.is_some(),
             }
         }
     }
@@ -245,7 +263,7 @@ impl<'r> Input<'r> {
             Ok(0) => self.ended = true,
             Ok(_) => {}
             Err(error) => {
-                let at = self.offset() + self.available().len() as u64;
+                let at = self.offset() + self.window.available().len() as u64;
                 let damage = Damage::of(&error).cloned();
                 self.ended = damage.is_none();
                 self.ahead =

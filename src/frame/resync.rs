@@ -11,27 +11,33 @@ use crate::json::{self, Skip};
 /// Starts that are tried in one broken document before its line is given up.
 const MAX_TRIES: usize = 256;
 
-/// Where to go on behind the document at the start of `text`; `None` where the text at hand does not tell.
-///
-/// A compact document ends with its line, a pretty-printed one before the next brace in the first column; either may
-/// run into the next one.
+/// Where the document at the start of `text` ends at the latest: a compact one with its line, a pretty-printed one
+/// before the next brace in the first column. What stands behind says nothing of it.
+pub(super) fn bound(text: &[u8]) -> Option<usize> {
+    if is_compact(text) {
+        return memchr::memchr(b'\n', text);
+    }
+    memmem::find(text, b"\n{").map(|at| at + 1)
+}
+
+/// Where to go on behind the document at the start of `text`: at its bound, or before, where it runs into the next one;
+/// `None` where the text at hand does not tell.
 pub(super) fn document(text: &[u8], more: bool) -> Option<usize> {
-    let line = memchr::memchr(b'\n', text);
-    let column = memmem::find(text, b"\n{").map(|at| at + 1);
-    let bound = if is_compact(text) { line } else { column };
+    let bound = bound(text);
+    let text = &text[..bound.map_or(text.len(), |bound| bound + 1)];
+    let more = more && bound.is_none();
     let balanced = match json::skip_lenient(text, 0) {
-        Skip::End(end) if starts_anew(text, end) => Some(end),
+        Skip::End(end) if starts_anew(text, end, more) => Some(end),
         _ => None,
     };
-    let end = [bound, balanced].into_iter().flatten().min();
+    let end = balanced.or(bound);
     glued(&text[..end.unwrap_or(text.len())], more && end.is_none()).or(end)
 }
 
 /// Whether nothing but a new document, a line's end or the end follows at `at`.
-fn starts_anew(text: &[u8], at: usize) -> bool {
-    let rest = &text[at..];
-    let next = rest.iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'));
-    matches!(next, None | Some(b'\n' | b'{' | 0))
+fn starts_anew(text: &[u8], at: usize, more: bool) -> bool {
+    let next = text[at..].iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'));
+    next.map_or(!more, |next| matches!(next, b'\n' | b'{' | 0))
 }
 
 /// A document that begins inside this broken one, whose end is missing.
@@ -49,7 +55,9 @@ fn glued(text: &[u8], more: bool) -> Option<usize> {
         let is_event = text[at..].starts_with(EVENT_START);
         match json::skip_strict(text, at) {
             Skip::End(end) if !matches!(next_byte(text, end), Some(b'}' | b']' | b',' | b':')) => return Some(at),
-            Skip::Incomplete if is_event || !more => return Some(at),
+            Skip::Incomplete if !more => return Some(at),
+            // Whether it is one of its own shows at its end.
+            Skip::Incomplete if is_event => return None,
             Skip::Broken(_) if is_event => return Some(at),
             _ => {}
         }
@@ -76,14 +84,21 @@ pub(super) enum Next {
     Document(usize),
 }
 
-/// Where to go on behind the element at the start of `text`. `own_lines` says that each element begins a line.
-pub(super) fn element(text: &[u8], own_lines: bool) -> Option<Next> {
+/// Where to go on behind the element at the start of `text`; `None` where the text at hand does not tell. `own_lines`
+/// says that each element begins a line.
+pub(super) fn element(text: &[u8], own_lines: bool, more: bool) -> Option<Next> {
     let balanced = match json::skip_lenient(text, 0) {
         Skip::End(end) if matches!(next_byte(text, end), Some(b',' | b']')) => Some(end),
         _ => None,
     };
     let column = memmem::find(text, b"\n{").map(|at| at + 1);
-    let next = [balanced, signed(text)].into_iter().flatten().min();
+    let signed = signed(text);
+    let is_open = |at: &usize| matches!(json::skip_strict(text, *at), Skip::Incomplete);
+    let first = [signed, balanced, column].into_iter().flatten().min();
+    if more && signed.filter(is_open).is_some_and(|signed| first == Some(signed)) {
+        return None;
+    }
+    let next = [balanced, signed].into_iter().flatten().min();
     match (next, column) {
         (Some(next), Some(column)) if column <= next && !own_lines => Some(Next::Document(column)),
         (Some(next), Some(column)) if own_lines => Some(Next::Element(next.min(column))),
@@ -166,10 +181,10 @@ mod tests {
     #[test]
     fn elements_go_on_behind_a_broken_one() {
         let text = format!(r#"{{"x" 1}},{EVENT}]"#);
-        assert_eq!(element(text.as_bytes(), false), Some(Next::Element(7)));
+        assert_eq!(element(text.as_bytes(), false, false), Some(Next::Element(7)));
         let text = "{\"a\":\"cut\n{\"a\":1}\n";
-        assert_eq!(element(text.as_bytes(), false), Some(Next::Document(10)));
-        assert_eq!(element(text.as_bytes(), true), Some(Next::Element(10)));
+        assert_eq!(element(text.as_bytes(), false, false), Some(Next::Document(10)));
+        assert_eq!(element(text.as_bytes(), true, false), Some(Next::Element(10)));
     }
 
     #[test]

@@ -9,7 +9,8 @@ pub(super) enum Scan {
     /// The array of a known key starts at this index.
     Array(&'static str, usize),
     Incomplete,
-    Broken,
+    /// The text cannot be an object at this index.
+    Broken(usize),
 }
 
 /// Reads members from `at` until their object ends or the array of a known key begins.
@@ -20,20 +21,20 @@ pub(super) fn scan(text: &[u8], mut at: usize) -> Scan {
         match text.get(at) {
             Some(b'}') => return Scan::Whole(at + 1),
             Some(b'"') => {}
-            Some(_) => return Scan::Broken,
+            Some(_) => return Scan::Broken(at),
             None => return Scan::Incomplete,
         }
         let key_start = at;
         match json::skip_strict(text, at) {
             Skip::End(end) => at = end,
             Skip::Incomplete => return Scan::Incomplete,
-            Skip::Broken(_) => return Scan::Broken,
+            Skip::Broken(at) => return Scan::Broken(at),
         }
         let key = &text[key_start + 1..at - 1];
         at += blanks(at);
         match text.get(at) {
             Some(b':') => at += 1,
-            Some(_) => return Scan::Broken,
+            Some(_) => return Scan::Broken(at),
             None => return Scan::Incomplete,
         }
         at += blanks(at);
@@ -45,13 +46,13 @@ pub(super) fn scan(text: &[u8], mut at: usize) -> Scan {
         match json::skip_strict(text, at) {
             Skip::End(end) => at = end,
             Skip::Incomplete => return Scan::Incomplete,
-            Skip::Broken(_) => return Scan::Broken,
+            Skip::Broken(at) => return Scan::Broken(at),
         }
         at += blanks(at);
         match text.get(at) {
             Some(b',') if !matches!(text.get(at + 1), Some(b'}')) => at += 1,
             Some(b'}') => {}
-            Some(_) => return Scan::Broken,
+            Some(_) => return Scan::Broken(at),
             None => return Scan::Incomplete,
         }
     }

@@ -46,6 +46,20 @@ fn a_wrong_checksum_marks_its_member_and_no_other() {
     }
 }
 
+/// Behind damage a text begins, and with it a line.
+#[test]
+fn damage_ends_the_line() {
+    let long = format!(r#"{{"kind":"Event","x":"{}"}}"#, "y".repeat(1 << 20));
+    for first in [event(0), "x".repeat(2 << 20), format!("2026-11-24T03:16:43Z stdout F {long}"), long] {
+        let mut first = gzip(&first);
+        let crc = first.len() - 8;
+        first[crc] ^= 1;
+        let second = gzip(&format!("2026-11-24T03:16:43.101Z {}", event(1)));
+        let (found, ..) = sweep(&[first, second].concat(), &["--max-record", "1MiB"]);
+        assert_eq!(found.last().map(String::as_str), Some("id-1"));
+    }
+}
+
 #[test]
 fn more_text_than_max_bytes_is_told() {
     let dump: String = (0..50).map(|number| event(number) + "\n").collect();
