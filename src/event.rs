@@ -170,6 +170,22 @@ pub struct AuditEvent<'a> {
     pub identity: Identity<'a>,
 }
 
+impl AuditEvent<'_> {
+    /// A field of a wrong type without which most rules cannot tell what the request was. One that tells how it ended is
+    /// none: its outcome is unknown then, which rules decide on.
+    #[must_use]
+    pub fn undecided_by(&self) -> Option<&'static str> {
+        let decide = [
+            ("verb", self.verb.is_none()),
+            ("objectRef.resource", self.object_ref.resource.is_none()),
+            ("user.username", self.user.username.is_none()),
+            ("stage", self.stage.is_none()),
+        ];
+        let is_one = |field: &&&str| decide.iter().any(|(name, is_lost)| *is_lost && name.starts_with(**field));
+        self.malformed_fields.iter().find(is_one).copied()
+    }
+}
+
 /// The parts that all copies of one request share, beside the time it was received.
 #[derive(Debug, Clone, Default)]
 pub struct Identity<'a> {

@@ -134,6 +134,24 @@ pub(super) struct Told {
     pub damaged: Vec<Stretch>,
 }
 
+impl Told {
+    fn evidence(&self, place: Place<'_>) -> Evidence {
+        Evidence {
+            path: self.input.path.clone(),
+            member: self.input.member.clone(),
+            record: place.record,
+            offset: place.offset,
+            pointer: place.pointer.to_string(),
+        }
+    }
+
+    /// Says what is wrong with a record.
+    fn trouble(&mut self, place: Place<'_>, what: &str) {
+        let offset = place.offset.map_or_else(String::new, |offset| format!(", byte {offset}"));
+        self.input.problem(Status::Partial, format!("record {}{offset}: {what}", place.record));
+    }
+}
+
 /// Counts the records of a stream and keeps those that reports need.
 struct Recorder<'j> {
     job: &'j Job,
@@ -164,8 +182,7 @@ impl Recorder<'_> {
             Normalized::NotAudit => self.told.input.not_audit += 1,
             Normalized::Malformed(reason) => {
                 self.told.input.malformed += 1;
-                let offset = place.offset.map_or_else(String::new, |offset| format!(", byte {offset}"));
-                self.told.input.problem(Status::Partial, format!("record {}{offset}: {reason}", place.record));
+                self.told.trouble(place, reason);
             }
         });
         self.told.input.format.extend(envelope.format.or_else(|| leaf.format()).map(Into::into));
@@ -221,16 +238,14 @@ impl Recorder<'_> {
         let view = View::new(event, &origin, leaf.native_members());
         let matches = evaluate(&self.job.pack, &view, time.map(|(time, _)| time));
         let interests = interests(&self.job.pack, &view);
+        // A hit names such fields itself.
+        if let Some(field) = event.undecided_by().filter(|_| matches.is_empty()) {
+            self.told.trouble(place, &format!("{field} has a wrong type, so that rules cannot decide it"));
+        }
         if matches.is_empty() && interests.is_empty() {
             return;
         }
-        let evidence = Evidence {
-            path: self.told.input.path.clone(),
-            member: self.told.input.member.clone(),
-            record: place.record,
-            offset: place.offset,
-            pointer: place.pointer.to_string(),
-        };
+        let evidence = self.told.evidence(place);
         if let Some(tap) = &mut self.tap {
             let original = self.originals.as_mut().map(|originals| originals.take(place)).unwrap_or_default();
             return tap.event(Passing { view: &view, time, origin: &origin, evidence, original });

@@ -390,3 +390,29 @@ fn csv_is_text(out: &Path) {
         assert_eq!(item, hit["source_ips"][0].as_str().unwrap());
     }
 }
+
+/// What keeps rules from deciding is named: by the hit, or where there is none by the row.
+#[test]
+fn a_deciding_field_of_a_wrong_type_is_named() {
+    for (pointer, field, wrong) in [
+        ("/verb", "verb", json!(["create"])),
+        ("/objectRef", "objectRef", json!(["cronjobs"])),
+        ("/objectRef/resource", "objectRef.resource", json!({"a": "cronjobs"})),
+        ("/stage", "stage", json!(7)),
+        ("/user", "user", json!("u")),
+        ("/user/username", "user.username", json!(["u"])),
+        ("/responseStatus", "responseStatus", json!("201")),
+        ("/responseStatus/code", "responseStatus.code", json!(true)),
+    ] {
+        let here = tempfile::tempdir().unwrap();
+        let mut event = event("a");
+        *event.pointer_mut(pointer).unwrap() = wrong;
+        fs::write(here.path().join("dump.log"), format!("{event}\n")).unwrap();
+        let (_kept, out, _) = scan(&[here.path().join("dump.log")], &[]);
+        let is_named = hits(&out).iter().any(|hit| hit["malformed_fields"] == json!([field]));
+        let row = &rows(&out.join("inputs.csv"))[0];
+        let told = format!("record 1, byte 0: {field} has a wrong type");
+        let is_told = row["status"] == "partial" && row["error"].starts_with(&told);
+        assert!(is_named != is_told, "{field}: {row:?}");
+    }
+}
