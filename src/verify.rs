@@ -105,14 +105,14 @@ pub fn reports(directory: &Path) -> Result<Verified, Error> {
 }
 
 fn manifest(directory: &Path) -> Result<Manifest, Error> {
-    let text = fs::read(directory.join(MARK)).map_err(|error| match error.kind() {
+    let text = regular(&directory.join(MARK)).and_then(io::read_to_string).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound if directory.is_dir() => {
             let problem = "it has no run.json, which is written last, so its reports are incomplete; sweep again";
             cannot(directory, problem.to_owned())
         }
-        _ => cannot(directory, error.to_string()),
+        _ => cannot(directory, format!("its {MARK}: {error}")),
     })?;
-    let manifest: Manifest = serde_json::from_slice(&text)
+    let manifest: Manifest = serde_json::from_str(&text)
         .map_err(|error| cannot(directory, format!("its run.json is none that a scan wrote: {error}")))?;
     let is_name = |file: &str| Path::new(file).file_name().is_some_and(|name| name == file);
     match manifest.reports.iter().find(|listed| !is_name(&listed.file)) {
@@ -168,7 +168,7 @@ fn compare(source: &Source, sha256: &str) -> Option<Finding> {
 type Inputs = BTreeMap<String, Option<String>>;
 
 fn listed(file: &Path) -> Result<Inputs, csv::Error> {
-    let mut reader = csv::Reader::from_path(file)?;
+    let mut reader = csv::Reader::from_reader(regular(file)?);
     let rows = reader.deserialize().map(|row| {
         let mut row: BTreeMap<String, String> = row?;
         let mut cell = |column: &str| row.remove(column).unwrap_or_default();
@@ -190,12 +190,17 @@ fn entry<'l>(listed: &'l Inputs, source: &Source) -> Option<(&'l str, Option<&'l
     Some((name, sha256.as_deref()))
 }
 
-/// SHA-256 of a regular file; anything else might never end.
-fn hash(path: &Path) -> io::Result<String> {
+/// Opens a regular file; anything else might never end, or never begin.
+fn regular(path: &Path) -> io::Result<File> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));
     }
-    let mut hashing = Hashing::new(File::open(path)?);
+    File::open(path)
+}
+
+/// SHA-256 of a regular file.
+fn hash(path: &Path) -> io::Result<String> {
+    let mut hashing = Hashing::new(regular(path)?);
     hashing.drain()?;
     Ok(hashing.finish().1)
 }

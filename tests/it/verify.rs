@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::process::Command;
 
 use crate::{Run, kubesweep, scan};
 
@@ -126,4 +127,30 @@ fn the_manifest_names_what_decided() {
         assert_eq!(run.pointer(hash).and_then(|hash| hash.as_str()).map(str::len), Some(64), "{hash}");
     }
     assert!(run["arguments"].as_array().unwrap().iter().any(|argument| argument == "--tune"));
+}
+
+/// A pipe in place of a report is told, not waited for.
+#[cfg(unix)]
+#[test]
+fn what_is_no_regular_file_is_refused() {
+    for (name, exit, told) in [
+        ("run.json", 2, "dump/out: its run.json: not a regular file"),
+        ("inputs.csv", 2, "dump/out: its inputs.csv: not a regular file"),
+        ("hits.csv", 1, "unreadable report  hits.csv: not a regular file"),
+    ] {
+        let here = tempfile::tempdir().unwrap();
+        swept(here.path());
+        let file = here.path().join("dump/out").join(name);
+        fs::remove_file(&file).unwrap();
+        assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
+        // A reader that waits is let go, so that the test ends.
+        let opened = std::thread::spawn(move || {
+            std::thread::sleep(std::time::Duration::from_secs(10));
+            drop(fs::OpenOptions::new().read(true).write(true).open(&file));
+        });
+        let run = verify(here.path(), &["--dump", "dump"]);
+        assert_eq!(run.exit, exit, "{}{}", run.stdout, run.stderr);
+        assert!(format!("{}{}", run.stdout, run.stderr).contains(told), "{}{}", run.stdout, run.stderr);
+        drop(opened);
+    }
 }
