@@ -1,9 +1,13 @@
 //! Zip. Its directory stands at its end; where that is lost, members are found by the headers in front of them.
 
-use std::io::{BufRead, Cursor, Read, Seek};
+use std::io::{self, BufRead, Cursor, Read, Seek};
 
+use flate2::Crc;
+use flate2::read::DeflateDecoder;
 use memchr::memmem;
-use zip::read::read_zipfile_from_stream;
+use zip::CompressionMethod;
+use zip::read::{ZipFile, read_zipfile_from_stream};
+use zip::result::ZipResult;
 
 use super::archive::Part;
 use super::{Content, Damage, Place, Walker, Window};
@@ -52,16 +56,11 @@ impl Walker<'_> {
         for index in 0..archive.len() {
             let name = archive.by_index_raw(index).map(|file| printable(file.name_raw()));
             let inner = self.inner(place, &name.unwrap_or_else(|_| format!("#{index}")));
-            match archive.by_index(index) {
-                Ok(file) if file.is_dir() => {}
-                Ok(mut file) => {
-                    members += 1;
-                    self.member(&mut Part::checked(&mut file), &inner);
-                }
-                Err(error) => {
-                    members += 1;
-                    self.emit(&inner, Content::Failed(format!("zip member: {error}")));
-                }
+            if let Some(mut file) = archive.by_index_raw(index).ok().and_then(Inflating::of) {
+                members += 1;
+                self.member(&mut Part::checked(&mut file), &inner);
+            } else {
+                members += self.other_member(archive.by_index(index), &inner);
             }
             if let Some(spent) = self.spent() {
                 problem = Some(spent);
@@ -69,6 +68,16 @@ impl Walker<'_> {
             }
         }
         self.emit(place, Content::Archive(members, problem));
+    }
+
+    /// A member of a rarer kind; gives how many it is, for a directory is none.
+    fn other_member(&mut self, file: ZipResult<ZipFile<'_, impl Read>>, inner: &Place) -> u64 {
+        match file {
+            Ok(file) if file.is_dir() => return 0,
+            Ok(mut file) => self.member(&mut Part::checked(&mut file), inner),
+            Err(error) => self.emit(inner, Content::Failed(format!("zip member: {error}"))),
+        }
+        1
     }
 
     /// Members in the order in which they stand. Those that do not say how long they are cannot be read so.
@@ -100,6 +109,47 @@ impl Walker<'_> {
             )
         };
         self.emit(place, content);
+    }
+}
+
+/// A member as nearly all are, to the end of its text: the zip crate ends one where it grows beyond the length that it
+/// declares, which may be what is damaged, and takes one that is shorter for whole.
+struct Inflating<'f> {
+    text: Box<dyn Read + 'f>,
+    crc: Crc,
+    read: u64,
+    /// What the directory says of it.
+    declared: (u32, u64),
+}
+
+impl<'f> Inflating<'f> {
+    fn of<R: Read + 'f>(file: ZipFile<'f, R>) -> Option<Self> {
+        if file.is_dir() || file.encrypted() {
+            return None;
+        }
+        let declared = (file.crc32(), file.size());
+        let text: Box<dyn Read + 'f> = match file.compression() {
+            CompressionMethod::Stored => Box::new(file),
+            CompressionMethod::Deflated => Box::new(DeflateDecoder::new(file)),
+            _ => return None,
+        };
+        Some(Inflating { text, crc: Crc::new(), read: 0, declared })
+    }
+}
+
+impl Read for Inflating<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        let count = self.text.read(out)?;
+        self.crc.update(&out[..count]);
+        self.read += count as u64;
+        let (crc, size) = self.declared;
+        match count {
+            0 if !out.is_empty() && self.crc.sum() != crc => Err(io::Error::other("wrong checksum")),
+            0 if !out.is_empty() && self.read != size => {
+                Err(io::Error::other(format!("wrong length: it has {} bytes and declares {size}", self.read)))
+            }
+            count => Ok(count),
+        }
     }
 }
 

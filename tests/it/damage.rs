@@ -165,3 +165,32 @@ fn members_of_one_name_are_told_apart() {
         rows(&out.join("inputs.csv")).iter().map(|row| row["member"].clone() + " " + &row["hits"]).collect();
     assert_eq!(told, [" 0", "a.log 1", "a.log#2 1"]);
 }
+
+/// A member of a zip that has another length than it declares, and the checksum that it should have, is read to its end.
+#[test]
+fn a_zip_member_of_another_length_is_read_and_marked() {
+    for method in [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated] {
+        for wrong in [-600_i64, -1, 1, 1 << 20] {
+            let text: String = (0..3).map(|number| event(number) + "\n").collect();
+            let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+            for (name, text) in [("a.log", &text), ("b.log", &(event(9) + "\n"))] {
+                zip.start_file(name, zip::write::SimpleFileOptions::default().compression_method(method)).unwrap();
+                zip.write_all(text.as_bytes()).unwrap();
+            }
+            let mut bytes = zip.finish().unwrap().into_inner();
+            let entry = memchr::memmem::find(&bytes, b"PK\x01\x02").unwrap();
+            let declared = u32::try_from(i64::try_from(text.len()).unwrap() + wrong).unwrap();
+            bytes[entry + 24..entry + 28].copy_from_slice(&declared.to_le_bytes());
+            let here = tempfile::tempdir().unwrap();
+            fs::write(here.path().join("dump.zip"), bytes).unwrap();
+            let (_kept, out, run) = scan(&[here.path().join("dump.zip")], &[]);
+            let found: Vec<_> =
+                hits(&out).iter().map(|hit| (hit["audit_id"].clone(), hit["damaged"] == true)).collect();
+            let expected = [("id-0", true), ("id-1", true), ("id-2", true), ("id-9", false)];
+            assert_eq!(found, expected.map(|(id, damaged)| (id.into(), damaged)), "{method} {wrong}");
+            let row = rows(&out.join("inputs.csv")).into_iter().find(|row| row["member"] == "a.log").unwrap();
+            assert!(row["error"].contains("wrong length") && row["status"] == "partial", "{row:?}");
+            assert_eq!(run.exit, 3);
+        }
+    }
+}
