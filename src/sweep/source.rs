@@ -279,3 +279,57 @@ impl<R: Read> Read for Timed<'_, R> {
         Ok(count)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::discover::{Members, Window};
+    use crate::rule::{Pack, Tuning, load};
+    use crate::sweep::{Passing, Stop};
+
+    const EVENT: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","stage":"ResponseComplete","requestURI":"/apis/batch/v1/namespaces/n/cronjobs","verb":"create","user":{"username":"u"},"objectRef":{"resource":"cronjobs","namespace":"n","name":"x"},"responseStatus":{"code":201},"requestReceivedTimestamp":"2026-11-24T03:00:00Z"}"#;
+
+    struct Blind;
+
+    impl Observer for Blind {
+        fn opened(&self, _: &str) {}
+        fn read(&self, _: u64) {}
+        fn closed(&self, _: u64, _: u64) {}
+    }
+
+    /// Fails on the events of one member.
+    struct Fails;
+
+    impl Tap for Fails {
+        fn event(&mut self, passing: Passing<'_>) {
+            assert_ne!(&*passing.evidence.path, "bad.log", "a failure of the program");
+        }
+
+        fn unordered(&mut self) {}
+    }
+
+    #[test]
+    fn a_failure_of_the_program_is_the_row_of_one_member() {
+        let mut tar = tar::Builder::new(Vec::new());
+        for name in ["a.log", "bad.log", "c.log"] {
+            let mut header = tar::Header::new_ustar();
+            header.set_size(EVENT.len() as u64);
+            tar.append_data(&mut header, name, EVENT.as_bytes()).unwrap();
+        }
+        let limits = decode::Limits { max_record: 1 << 20, max_bytes: None };
+        let pack = Pack::new(load(&["builtin:all".to_owned()]).unwrap(), Tuning::default(), Vec::new());
+        let (window, stop) = (Window::default(), Stop::default());
+        let job = &Job { pack, limits, window, validate: false, cluster: None, platform: None, stop };
+        let (members, keep) = (&Members::default(), &|_: &Source, tally| tally);
+        let piped = Some(Piped::new(Watch { observer: &Blind, ahead: false, members, keep }));
+        let (name, tally, damaged, cut) = ("-".into(), Tally::default(), Vec::new(), &Cut::by(&job.stop));
+        let (listener, tap, stats) = (None, Some(Box::new(Fails) as Box<dyn Tap>), None);
+        let (matches, records) = (0, 0);
+        let mut reading = Reading { name, job, tally, damaged, matches, listener, tap, stats, piped, records, cut };
+        decode::walk(&mut tar.into_inner().unwrap().as_slice(), None, limits, &mut reading);
+        let rows = reading.piped.unwrap().finish().inputs;
+        let told: Vec<_> = rows.iter().map(|row| (&*row.path, row.status)).collect();
+        assert_eq!(told, [("a.log", Status::Ok), ("bad.log", Status::Failed), ("c.log", Status::Ok)]);
+        assert!(rows[1].error.as_ref().unwrap().contains("report it as a bug"));
+    }
+}

@@ -320,8 +320,13 @@ proptest! {
     #[test]
     fn tallies_merge_in_any_order_and_grouping(
         events in events(), again in events(), order in Just([0, 1, 2]).prop_shuffle(), right_first in any::<bool>(),
+        minutes in prop::collection::vec(0..240, 10),
     ) {
         let directory = tempfile::tempdir().unwrap();
+        let (mut events, mut again) = (events, again);
+        for (event, minute) in events.iter_mut().chain(&mut again).zip(minutes) {
+            event["requestReceivedTimestamp"] = json!(format!("2026-11-24T{:02}:{:02}:00Z", minute / 60, minute % 60));
+        }
         // The same ids with other content: copies that must be told apart, and one that is all the same.
         let shares = [&events[..3], &again[1..4], &events[2..]];
         for (number, events) in shares.iter().enumerate() {
