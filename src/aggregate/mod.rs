@@ -82,3 +82,23 @@ impl Tally {
         self.extent = self.extent.max(other.extent);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What one of two left out, and what one of two covers, is so of both, whichever comes first.
+    #[test]
+    fn a_merge_loses_neither_side() {
+        let time = "2026-11-24T03:00:00Z".parse().unwrap();
+        let one = || {
+            let mut tally = Tally { extent: Extent::Interrupted, ..Tally::default() };
+            tally.coverage.add(None, time);
+            tally
+        };
+        let missing = || Tally { extent: Extent::SharesMissing, ..Tally::default() };
+        for merged in [one().merge(missing()), missing().merge(one())] {
+            assert_eq!((merged.extent, merged.coverage), (Extent::Interrupted, one().coverage));
+        }
+    }
+}
