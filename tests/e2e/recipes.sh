@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # The commands of the documentation, taken out of its pages and run as they stand there: those of the clouds with aws
-# (Debian), rclone and, where it is installed, gcloud, against servers on loopback (moto, Azurite, fake-gcs-server; Cloud
+# (Debian), azcopy (npm), rclone and, where it is installed, gcloud, against servers on loopback (moto, Azurite, fake-gcs-server; Cloud
 # Logging is a stand-in of some lines that gives the fixtures as one page). What they fetch gives the reports of what was
 # put there. A command that is neither run nor in the table below fails this test. PYTHON has the packages (see below),
-# AZURITE is azurite-blob; else both are installed.
+# AZURITE is azurite-blob, AZCOPY azcopy; else all are installed.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 root="$PWD"
@@ -19,7 +19,6 @@ aws emr add-steps|-|needs EMR; what the step runs is run by tests/e2e/spark.sh
 for category in insights-logs-kube-audit|-|az signs in to Entra ID, which Azurite does not have
 for day in $(seq 0 29)|-|an extension of az, and a service that nothing here stands in for
 az synapse|-|needs Synapse
-azcopy|-|a download of Microsoft's, in none of Debian, PyPI and npm
 bq query|-|needs BigQuery
 cargo install|tests/e2e/package.sh|from the package, which is what is published
 cat > job.json|-|a file for the command after it
@@ -35,8 +34,6 @@ oc adm|-|needs OpenShift
 RUSTFLAGS=|tests/e2e/static.sh|and the binary runs in an empty environment
 spark-submit --master spark|tests/e2e/spark.sh|with a worker that is killed
 spark-submit --master yarn|-|needs a cluster of YARN
-workspace=|-|names the workspace for the command after it
-account=|-|names the account for the command after it
 TABLE
 if ! command -v gcloud >/dev/null; then
     echo "gcloud is not installed: not tried"
@@ -47,6 +44,8 @@ missing=()
 for package in rclone zstd sqlite3; do command -v "$package" >/dev/null || missing+=("$package"); done
 # The one of Debian: PyPI's is of version 1, which has no `aws logs tail`.
 [ -x /usr/bin/aws ] || missing+=(awscli)
+# azcopy of npm is linked with it.
+/sbin/ldconfig -p | grep -q libsecret-1.so.0 || missing+=(libsecret-1-0)
 if [ "${#missing[@]}" -gt 0 ]; then
     sudo="$(command -v sudo || true)"
     $sudo apt-get update -qq
@@ -60,6 +59,12 @@ fi
 if [ -z "${AZURITE:-}" ]; then
     (cd "$work" && npm install --silent --no-save azurite)
     AZURITE="$work/node_modules/.bin/azurite-blob"
+fi
+if [ -z "${AZCOPY:-}" ]; then
+    mkdir "$work/azcopy"
+    (cd "$work/azcopy" && npm install --silent --no-save @azure-tools/azcopy-linux)
+    AZCOPY="$work/azcopy/node_modules/@azure-tools/azcopy-linux/dist/bin/azcopy_linux_amd64"
+    chmod +x "$AZCOPY"
 fi
 
 await() {
@@ -132,6 +137,24 @@ print(generate_account_sas("devstoreaccount1", sys.argv[1], "sco", "rl", until))
 PYTHON
 )"
 export RCLONE_CONFIG_AZURE_TYPE=azureblob RCLONE_CONFIG_AZURE_SAS_URL="http://127.0.0.1:$azure/devstoreaccount1?$sas"
+# azcopy has the address of an account in its arguments alone: a script of its name puts that of the server in its place,
+# with a signature, and says what kind of store it is, which the name of a host would.
+{
+    printf '#!/usr/bin/env bash\nserver=%q sas=%q azcopy=%q\n' "http://127.0.0.1:$azure/devstoreaccount1" "$sas" "$AZCOPY"
+    cat <<'AZCOPY'
+words=() kind=(--from-to BlobLocal)
+for word in "$@"; do
+    case "$word" in
+        https://*.blob.core.windows.net/*) word="${word#https://*.blob.core.windows.net}" && word="$server${word%%\?*}?$sas" ;;
+        --from-to) kind=() ;;
+    esac
+    words+=("$word")
+done
+exec "$azcopy" "${words[@]}" "${kind[@]}"
+AZCOPY
+} >"$work/bin/azcopy"
+chmod +x "$work/bin/azcopy"
+export AZCOPY_LOG_LOCATION="$work/home" AZCOPY_JOB_PLAN_LOCATION="$work/home"
 export RCLONE_CONFIG_GCS_TYPE='google cloud storage' RCLONE_CONFIG_GCS_ANONYMOUS=true
 export RCLONE_CONFIG_GCS_ENDPOINT="http://127.0.0.1:$gcs/storage/v1/"
 export CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE="http://127.0.0.1:$gcs/storage/v1/"
@@ -261,10 +284,13 @@ for category in insights-logs-kube-audit insights-logs-kube-audit-admin; do
     seed "fixtures/dumps/azure/$category" "abfs://$category"
 done
 run azure docs/recipes/aks.md 'rclone copy'
+part azure-all azure/insights-logs-kube-audit insights-logs-kube-audit
+# azcopy chooses by the time of writing, which is now.
+[ "$(date +%s)" -lt "$(date -d 2026-10-25T00:00:00Z +%s)" ] || fetched "$work/put/azure-all" "$work/azure/2/dump"
 mkdir -p "$work/put/azure/insights-logs-kube-audit"
 (cd fixtures/dumps/azure/insights-logs-kube-audit && find . -type f -path '*/y=2026/m=11/*' -print0 |
     tar --null -T - -cf -) | tar -C "$work/put/azure/insights-logs-kube-audit" -xf -
-fetched "$work/put/azure" "$work/azure/1/dump"
+fetched "$work/put/azure" "$work/azure/3/dump"
 
 seed fixtures/dumps/gcs gs://org-audit-logs
 run gcs docs/recipes/gke.md 'bucket=org-audit-logs'
@@ -299,9 +325,12 @@ cp -r fixtures/dumps "$work/bucket/AWSLogs"
 cp -r fixtures/dumps "$work/bucket/logs"
 seed "$work/bucket" s3://bucket
 seed "$work/bucket-gs" gs://bucket
+mkdir "$work/bucket-azure"
+ln "$work/bucket/export.tar" "$work/bucket-azure"
+seed "$work/bucket-azure" abfs://logs
 run tars docs/scale.md 'aws s3 cp'
 for report in "$work"/tars/*/report; do cmp <(hits "$work/whole") <(hits "$report"); done
-[ "$(find "$work"/tars/*/report -name hits.jsonl | wc -l)" -ge 2 ]
+[ "$(find "$work"/tars/*/report -name hits.jsonl | wc -l)" -ge 3 ]
 scan "$work/bucket/export" -o "$work/single-report"
 since=(--since 2026-11-01)
 scan fixtures/dumps "${since[@]}" -o "$work/since"
@@ -326,7 +355,7 @@ scan fixtures/dumps --shard 1/2 --partial "$here/two.partial"
 cp "$here"/*.partial "$here/partials"
 while IFS=$'\t' read -r number page _ line; do
     if grep -qx "$number" "$work/ran" || row "$line" >/dev/null; then continue; fi
-    case "$line" in mkdir\ * | kubesweep\ * | sqlite3\ * | 'aws s3 cp '*) ;; *) continue ;; esac
+    case "$line" in account=* | workspace=* | mkdir\ * | kubesweep\ * | sqlite3\ * | 'aws s3 cp '*) ;; *) continue ;; esac
     echo "$number" >>"$work/ran"
     case "$line" in *' -o report'*) rm -rf "$here/report" ;; esac
     rm -rf "$here/kubesweep-report"
