@@ -61,8 +61,7 @@ if [ -z "${AZURITE:-}" ]; then
     AZURITE="$work/node_modules/.bin/azurite-blob"
 fi
 if [ -z "${AZCOPY:-}" ]; then
-    mkdir "$work/azcopy"
-    (cd "$work/azcopy" && npm install --silent --no-save @azure-tools/azcopy-linux)
+    npm install --silent --no-save --prefix "$work/azcopy" @azure-tools/azcopy-linux
     AZCOPY="$work/azcopy/node_modules/@azure-tools/azcopy-linux/dist/bin/azcopy_linux_amd64"
     chmod +x "$AZCOPY"
 fi
