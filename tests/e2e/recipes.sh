@@ -12,6 +12,7 @@ servers=()
 export PYTHONDONTWRITEBYTECODE=1
 trap 'kill "${servers[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
 . tests/e2e/lib/programs.sh
+. tests/e2e/lib/servers.sh
 
 # Commands that are not run here: how they begin (the longest counts), which test runs them (- for none), and why.
 cat >"$work/table" <<'TABLE'
@@ -66,24 +67,8 @@ if [ -z "${AZCOPY:-}" ]; then
     chmod +x "$AZCOPY"
 fi
 
-await() {
-    for _ in $(seq 100); do
-        if (: </dev/tcp/127.0.0.1/"$1") 2>/dev/null; then return; fi
-        sleep 0.2
-    done
-    echo "no server on port $1" >&2
-    exit 1
-}
 s3=15300 azure=10300 gcs=19324 logging=19325
-gcs_server="$(find "$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" -name 'fake-gcs-server-linux-amd64' | head -1)"
-chmod +x "$gcs_server"
-"$(dirname "$PYTHON")/moto_server" -H 127.0.0.1 -p "$s3" >"$work/s3.log" 2>&1 &
-servers+=($!)
-(cd "$work" && exec "$AZURITE" --blobHost 127.0.0.1 --blobPort "$azure" --inMemoryPersistence --disableTelemetry --silent \
-    --skipApiVersionCheck) >"$work/azure.log" 2>&1 &
-servers+=($!)
-"$gcs_server" -scheme http -host 127.0.0.1 -port "$gcs" -backend memory -public-host "127.0.0.1:$gcs" >"$work/gcs.log" 2>&1 &
-servers+=($!)
+serve "$s3" "$azure" "$gcs"
 "$PYTHON" - "$logging" >"$work/logging.log" 2>&1 <<'PYTHON' &
 import http.server, json, pathlib, sys
 
@@ -160,7 +145,7 @@ export CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE="http://127.0.0.1:$gcs/storage/v1
 export CLOUDSDK_API_ENDPOINT_OVERRIDES_LOGGING="http://127.0.0.1:$logging/"
 export CLOUDSDK_AUTH_DISABLE_CREDENTIALS=true CLOUDSDK_CONFIG="$work/home/gcloud" CLOUDSDK_CORE_DISABLE_PROMPTS=1
 export CLOUDSDK_CORE_DISABLE_USAGE_REPORTING=true
-for port in "$s3" "$azure" "$gcs" "$logging"; do await "$port"; done
+await "$logging"
 
 fail() { echo "$1" >&2; exit 1; }
 mkdir "$work/commands"

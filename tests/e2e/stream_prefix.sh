@@ -9,6 +9,7 @@ servers=()
 export PYTHONDONTWRITEBYTECODE=1
 trap 'kill "${servers[@]}" 2>/dev/null || true; wait 2>/dev/null || true; rm -rf "$work"' EXIT
 . tests/e2e/lib/programs.sh
+. tests/e2e/lib/servers.sh
 if [ -z "${PYTHON:-}" ]; then
     python3 -m venv "$work/venv"
     PYTHON="$work/venv/bin/python"
@@ -35,23 +36,7 @@ for path, start in cases:
     assert (found[0].isoformat()[:19] if found else "") == start, (path, found)
 PYTHON
 
-await() {
-    for _ in $(seq 100); do
-        if (: </dev/tcp/127.0.0.1/"$1") 2>/dev/null; then return; fi
-        sleep 0.2
-    done
-    echo "no server on port $1" >&2
-    exit 1
-}
-gcs="$(find "$("$PYTHON" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')" -name 'fake-gcs-server-linux-amd64' | head -1)"
-chmod +x "$gcs"
-"$bin/moto_server" -H 127.0.0.1 -p 15000 >"$work/s3.log" 2>&1 &
-servers+=($!)
-(cd "$work" && exec "$AZURITE" --blobHost 127.0.0.1 --blobPort 10000 --inMemoryPersistence --disableTelemetry --silent \
-    --skipApiVersionCheck) >"$work/azure.log" 2>&1 &
-servers+=($!)
-"$gcs" -scheme http -host 127.0.0.1 -port 19024 -backend memory -public-host 127.0.0.1:19024 >"$work/gcs.log" 2>&1 &
-servers+=($!)
+serve 15000 10000 19024
 export AWS_ACCESS_KEY_ID=test AWS_SECRET_ACCESS_KEY=test AWS_DEFAULT_REGION=us-east-1
 export FSSPEC_S3='{"endpoint_url": "http://127.0.0.1:15000"}'
 # The account and key that every Azurite has.
@@ -61,9 +46,6 @@ export STORAGE_EMULATOR_HOST=http://127.0.0.1:19024
 export FSSPEC_GS='{"token": "anon"}' FSSPEC_GCS='{"token": "anon"}'
 # The server speaks no gRPC, which gcsfs would ask for the kind of a bucket.
 export GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT=false
-await 15000
-await 10000
-await 19024
 
 stream() { "$PYTHON" deploy/stream_prefix.py "$@"; }
 fail() { echo "$1" >&2; exit 1; }
