@@ -33,7 +33,7 @@ const TEXT: usize = 2000;
 /// Gives the runbook's pages of some alerts, JSON, by the ids of these.
 type Pages<'p> = dyn Fn(&BTreeSet<&str>) -> io::Result<BTreeMap<String, String>> + 'p;
 
-/// Writes the page. `report` is what report.json holds, `runbook` what runbook.json holds but for its pages, `None` where
+/// Writes the page. `report` is an outline of report.json, `runbook` what runbook.json holds but for its pages, `None` where
 /// it did not run. The page of one alert at a time becomes a value, which takes many times its text.
 ///
 /// # Errors
