@@ -3,7 +3,8 @@
 use jiff::Timestamp;
 
 use crate::rule::{
-    Condition, Logic, Pack, Path, Piece, Quantifier, Rule, RuleMatch, Step, Suppression, Template, Value, View, same,
+    Condition, Interest, Logic, Pack, Path, Piece, Quantifier, Rule, RuleMatch, Step, Suppression, Template, Value,
+    View, same,
 };
 
 /// What the rules say of an event, in rule order.
@@ -12,11 +13,10 @@ pub fn evaluate(pack: &Pack, view: &View<'_>, time: Option<Timestamp>) -> Vec<Ru
     pack.rules.iter().filter_map(|rule| matches(rule, pack, view, time)).collect()
 }
 
-/// The names of the interests that an event meets.
+/// The interests that an event meets.
 #[must_use]
-pub fn interests(pack: &Pack, view: &View<'_>) -> Vec<String> {
-    let met = pack.interests.iter().filter(|interest| holds(&interest.condition, Scope::Event(view)));
-    met.map(|interest| interest.name.clone()).collect()
+pub fn interests<'p>(pack: &'p Pack, view: &View<'_>) -> Vec<&'p Interest> {
+    pack.interests.iter().filter(|interest| holds(&interest.condition, Scope::Event(view))).collect()
 }
 
 fn matches(rule: &Rule, pack: &Pack, view: &View<'_>, time: Option<Timestamp>) -> Option<RuleMatch> {

@@ -171,6 +171,19 @@ pub struct AuditEvent<'a> {
 }
 
 impl AuditEvent<'_> {
+    /// Whether its copies can be told by its id and the time at which it was received.
+    #[must_use]
+    pub fn is_identified(&self) -> bool {
+        self.identity.id.is_some() && self.request_received.is_some()
+    }
+
+    /// Whether a controller updates the status of an object, as the cronjob-controller does at every schedule: most of all
+    /// records on CronJobs.
+    #[must_use]
+    pub fn is_status_of_controller(&self) -> bool {
+        is_status_of_controller(self.object_ref.subresource.as_deref(), self.user.username.as_deref())
+    }
+
     /// A field of a wrong type without which most rules cannot tell what the request was. One that tells how it ended is
     /// none: its outcome is unknown then, which rules decide on.
     #[must_use]
@@ -184,6 +197,12 @@ impl AuditEvent<'_> {
         let is_one = |field: &&&str| decide.iter().any(|(name, is_lost)| *is_lost && name.starts_with(**field));
         self.malformed_fields.iter().find(is_one).copied()
     }
+}
+
+/// The same of what a record tells.
+pub(crate) fn is_status_of_controller(subresource: Option<&str>, username: Option<&str>) -> bool {
+    let writers = ["system:serviceaccount:kube-system:cronjob-controller", "system:kube-controller-manager"];
+    subresource == Some("status") && username.is_some_and(|user| writers.contains(&user))
 }
 
 /// The parts that all copies of one request share, beside the time it was received.

@@ -1,6 +1,7 @@
 //! What the bodies of a request tell of an object, reduced to what the runbook compares.
 
 use std::borrow::Cow;
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -31,20 +32,35 @@ pub struct Body {
     pub note: Option<String>,
 }
 
-/// The bodies of a request, parsed.
-pub(super) struct Objects {
-    pub request: Option<serde_json::Result<Value>>,
-    pub response: Option<serde_json::Result<Value>>,
+/// The bodies of a request, each parsed when it is first asked for.
+pub(super) struct Objects<'e> {
+    pub request: Object<'e>,
+    pub response: Object<'e>,
 }
 
-impl Objects {
-    pub(super) fn of(event: &AuditEvent<'_>) -> Self {
+impl<'e> Objects<'e> {
+    pub(super) fn of(event: &'e AuditEvent<'_>) -> Self {
+        let object = |text: &'e Option<Cow<'_, [u8]>>| Object { text: text.as_deref(), parsed: OnceCell::new() };
+        Objects { request: object(&event.request_object), response: object(&event.response_object) }
+    }
+}
+
+/// A body.
+pub(super) struct Object<'e> {
+    text: Option<&'e [u8]>,
+    parsed: OnceCell<Option<serde_json::Result<Value>>>,
+}
+
+impl Object<'_> {
+    pub(super) fn get(&self) -> Option<&serde_json::Result<Value>> {
         // One that the short way does not understand may still be JSON.
-        let parse = |text: &Option<Cow<'_, [u8]>>| {
-            let text = text.as_deref()?;
-            Some(pruned(text).or_else(|_| serde_json::from_slice(text)))
-        };
-        Objects { request: parse(&event.request_object), response: parse(&event.response_object) }
+        let parse = |text| pruned(text).or_else(|_| serde_json::from_slice(text));
+        self.parsed.get_or_init(|| self.text.map(parse)).as_ref()
+    }
+
+    fn take(self) -> Option<Value> {
+        self.get();
+        self.parsed.into_inner()??.ok()
     }
 }
 
@@ -125,9 +141,8 @@ const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 ///
 /// What the pod of a Job is made of stands in its request: the response has the volumes that admission added, under
 /// names that differ from pod to pod.
-pub(super) fn read(event: &AuditEvent<'_>, objects: Objects, texts: &mut Interner) -> Option<Box<Body>> {
-    let request = objects.request.and_then(Result::ok);
-    let response = objects.response.and_then(Result::ok);
+pub(super) fn read(event: &AuditEvent<'_>, objects: Objects<'_>, texts: &mut Interner) -> Option<Box<Body>> {
+    let Objects { request, response } = objects;
     let mut body = Body::default();
     match event.object_ref.resource.as_deref() {
         Some("cronjobs") => {
@@ -144,30 +159,29 @@ pub(super) fn read(event: &AuditEvent<'_>, objects: Objects, texts: &mut Interne
             workload(&mut body, [request, response], texts, "/spec", to);
         }
         Some("configmaps") => {
-            body.state = response.or(request).map(|object| texts.keep(&json!({"data": object["data"]})));
+            body.state =
+                response.take().or_else(|| request.take()).map(|object| texts.keep(&json!({"data": object["data"]})));
         }
-        _ => body.note = request.or(response).and_then(|object| binding(&object)),
+        _ => body.note = request.take().or_else(|| response.take()).and_then(|object| binding(&object)),
     }
     (body != Body::default()).then(|| Box::new(body))
 }
 
-fn cronjob(
-    body: &mut Body,
-    mut request: Option<Value>,
-    mut response: Option<Value>,
-    is_patch: bool,
-    texts: &mut Interner,
-) {
-    let is_whole = |object: &mut Value| {
-        object.pointer("/spec/jobTemplate").is_some() && object.pointer("/spec/schedule").is_some()
-    };
-    let sources = [("responseObject", &mut response), ("requestObject", &mut request)];
-    let whole = sources.into_iter().find_map(|(source, object)| Some((source, object.take_if(is_whole)?)));
-    if let Some((source, object)) = whole {
+fn cronjob(body: &mut Body, request: Object<'_>, response: Object<'_>, is_patch: bool, texts: &mut Interner) {
+    let is_whole =
+        |object: &Value| object.pointer("/spec/jobTemplate").is_some() && object.pointer("/spec/schedule").is_some();
+    if let Some(object) = response.take().filter(is_whole) {
         body.state = Some(texts.keep(&reduced(object)));
-        body.source = Some(source.to_owned());
-    } else if let Some(patch) = request.filter(|patch| is_patch && (patch.is_array() || patch.is_object())) {
-        body.patch = Some(texts.keep(&patch));
+        body.source = Some("responseObject".to_owned());
+        return;
+    }
+    match request.take() {
+        Some(object) if is_whole(&object) => {
+            body.state = Some(texts.keep(&reduced(object)));
+            body.source = Some("requestObject".to_owned());
+        }
+        Some(patch) if is_patch && (patch.is_array() || patch.is_object()) => body.patch = Some(texts.keep(&patch)),
+        _ => {}
     }
 }
 
@@ -196,15 +210,22 @@ fn within<const N: usize>(keys: [&str; N], value: Value) -> Value {
 /// A Job or Pod as the CronJob that it would come from.
 fn workload<const N: usize>(
     body: &mut Body,
-    sources: [Option<Value>; 2],
+    sources: [Object<'_>; 2],
     texts: &mut Interner,
     from: &str,
     to: [&str; N],
 ) {
-    body.owner = sources.iter().flatten().find_map(owner);
-    let object = sources.into_iter().flatten().find(|object| object.get("spec").is_some());
-    let spec = object.and_then(|mut object| object.pointer_mut(from).map(Value::take));
-    body.state = spec.map(|spec| texts.keep(&within(to, spec)));
+    let mut has_spec = false;
+    for mut object in sources.into_iter().filter_map(Object::take) {
+        body.owner = body.owner.take().or_else(|| owner(&object));
+        if !has_spec && object.get("spec").is_some() {
+            has_spec = true;
+            body.state = object.pointer_mut(from).map(|spec| texts.keep(&within(to, spec.take())));
+        }
+        if has_spec && body.owner.is_some() {
+            break;
+        }
+    }
 }
 
 fn owner(object: &Value) -> Option<(String, String)> {

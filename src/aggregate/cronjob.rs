@@ -40,10 +40,10 @@ pub(super) struct Bodies {
 }
 
 /// Reads the bodies, the response first: it is the state after the change.
-pub(super) fn read(objects: &Objects) -> Bodies {
+pub(super) fn read(objects: &Objects<'_>) -> Bodies {
     let mut bodies = Bodies::default();
     for (field, object) in [("responseObject", &objects.response), ("requestObject", &objects.request)] {
-        match object {
+        match object.get() {
             Some(Ok(body)) => bodies.take(body, field),
             Some(Err(_)) => bodies.malformed.push(field),
             None => {}

@@ -13,10 +13,11 @@ use super::copies;
 use super::coverage::{Coverage, Day};
 use super::finding::Finding;
 use super::ledger::{Input, Totals};
-use super::observation::{Observation, Record};
+use super::observation::{Observation, Record, SHORT_TEXTS};
 use super::summary::{self, Group};
 use super::{Evidence, Extent, HELD, Tally};
 use crate::discover::Window;
+use crate::event::is_status_of_controller;
 use crate::rule::{Pack, Rule, RuleMatch, Severity, Suppression};
 use crate::spill::{Packed, Sorted, Sorter};
 
@@ -108,7 +109,7 @@ impl Packed for Hit {
     fn weight(&self) -> usize {
         let texts = [&self.title, &self.dedup_key].map(|text| text.as_ref().map_or(0, String::len));
         let indicators = self.indicators.iter().map(Finding::weight);
-        size_of::<Self>() + self.record.weight() + texts.iter().sum::<usize>() + indicators.sum::<usize>()
+        size_of::<Self>() + self.record.weight(SHORT_TEXTS) + texts.iter().sum::<usize>() + indicators.sum::<usize>()
     }
 }
 
@@ -297,14 +298,8 @@ fn unlisted(below: &Sorted<Hit>, listed: [&Sorted<Hit>; 2], give: &mut dyn FnMut
 
 /// Requests on CronJobs; the controllers' status updates are left out.
 fn is_activity(record: &Record) -> bool {
-    record.resource.as_deref() == Some("cronjobs") && !is_controller_noise(record)
-}
-
-/// The cronjob-controller writes `cronjobs/status` at every schedule, most of all records on CronJobs.
-fn is_controller_noise(record: &Record) -> bool {
-    let writers = ["system:serviceaccount:kube-system:cronjob-controller", "system:kube-controller-manager"];
-    record.subresource.as_deref() == Some("status")
-        && record.username.as_deref().is_some_and(|user| writers.contains(&user))
+    record.resource.as_deref() == Some("cronjobs")
+        && !is_status_of_controller(record.subresource.as_deref(), record.username.as_deref())
 }
 
 /// What only `finish` knows of inputs.

@@ -11,7 +11,7 @@ use super::cronjob::{self, CronJob};
 use crate::event::{AuditEvent, Change, Origin, Outcome, Platform, Text};
 use crate::json::{self, Fields};
 use crate::normalize::TimeSource;
-use crate::rule::{Class, RuleMatch, classify};
+use crate::rule::{Class, Interest, Keeps, RuleMatch, classify};
 use crate::spill::Packed;
 
 /// Where the bytes are that prove a record.
@@ -129,13 +129,13 @@ impl Record {
         matches!(self.response_code, Some(401 | 403 | 7 | 16))
     }
 
-    /// Roughly the bytes that it holds in memory: its own, and the texts that a log may make long.
-    pub(super) fn weight(&self) -> usize {
+    /// Roughly the bytes that it holds in memory: its own, those of short texts, and the texts that a log may make long.
+    pub(super) fn weight(&self, short_texts: usize) -> usize {
         let texts =
             [&self.username, &self.name, &self.namespace, &self.request_uri, &self.response_message, &self.user_agent];
         let cronjob = self.cronjob.as_ref().map_or(&[][..], |cronjob| &cronjob.commands);
         let lists = [&self.groups, &self.source_ips, cronjob].map(|list| list.iter().map(String::len).sum::<usize>());
-        SMALL_TEXTS
+        short_texts
             + size_of::<Self>()
             + texts.map(|text| text.as_ref().map_or(0, String::len)).iter().sum::<usize>()
             + lists.iter().sum::<usize>()
@@ -143,7 +143,9 @@ impl Record {
 }
 
 /// What the short texts of a record take.
-const SMALL_TEXTS: usize = 1024;
+pub(super) const SHORT_TEXTS: usize = 1024;
+/// The same of an outline.
+const OUTLINE_TEXTS: usize = 384;
 
 /// What all copies of one request share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -152,12 +154,13 @@ pub(super) struct CopyKey {
     pub request: (String, String, String),
     /// `requestReceivedTimestamp`.
     pub received: Option<Timestamp>,
-    /// Digest of the record's members.
+    /// Digest of the record's members; empty where the two above tell copies.
     pub digest: String,
 }
 
 /// A record that a sweep keeps; it becomes a hit, a suppressed hit or activity only in `finish`.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[expect(clippy::struct_excessive_bools, reason = "each says something else of a record")]
 pub struct Observation {
     pub(super) key: CopyKey,
     /// Whether envelope or options tell the platform.
@@ -172,6 +175,9 @@ pub struct Observation {
     /// Whether one of them made it a hit; known in `finish`.
     #[serde(default)]
     pub is_hit: bool,
+    /// Whether only an outline is kept: what it shows of an object, not who asked for it and how.
+    #[serde(default)]
+    pub(super) is_outline: bool,
     /// The interests that it meets.
     pub interests: Vec<String>,
     /// What its bodies tell.
@@ -191,12 +197,24 @@ pub struct Seen<'a> {
     pub category: Option<&'a str>,
     /// Where it lies.
     pub evidence: Evidence,
-    /// Digest of its members.
+    /// Digest of its members; empty where [`AuditEvent::is_identified`].
     pub digest: String,
     /// What the rules say.
     pub matches: Vec<RuleMatch>,
     /// The interests that it meets.
-    pub interests: Vec<String>,
+    pub interests: Vec<&'a Interest>,
+}
+
+impl Seen<'_> {
+    /// Whether nobody asks for more of it than an outline.
+    fn is_outline(&self, event: &AuditEvent<'_>) -> bool {
+        let suffices = |interest: &&Interest| match interest.keeps {
+            Keeps::Whole => false,
+            Keeps::OutlineOfStatus => event.is_status_of_controller(),
+            Keeps::Outline => true,
+        };
+        self.matches.is_empty() && !self.interests.is_empty() && self.interests.iter().all(suffices)
+    }
 }
 
 impl Observation {
@@ -204,46 +222,59 @@ impl Observation {
     #[must_use]
     pub fn new(event: &AuditEvent<'_>, seen: Seen<'_>, texts: &mut Interner) -> Self {
         let objects = Objects::of(event);
-        let bodies = cronjob::read(&objects);
-        let has_bodies = event.request_object.is_some() || event.response_object.is_some();
-        let mut record = record(event, &seen);
-        record.name = record.name.or(bodies.name);
-        record.cronjob = bodies.cronjob;
-        record.malformed_fields.extend(bodies.malformed.iter().map(|&field| field.to_owned()));
-        record.evidence = seen.evidence;
+        let is_outline = seen.is_outline(event);
+        let mut record = if is_outline { outline(event, &seen) } else { record(event, &seen) };
+        if !is_outline || record.name.is_none() {
+            let bodies = cronjob::read(&objects);
+            record.name = record.name.or(bodies.name);
+            record.cronjob = bodies.cronjob.filter(|_| !is_outline);
+            record.malformed_fields.extend(bodies.malformed.iter().map(|&field| field.to_owned()));
+        }
         let known = seen.category.is_none_or(|category| matches!(category, "kube-audit" | "kube-audit-admin"));
         Observation {
             key: copy_key(event, seen.digest),
             platform_known: seen.origin.platform.is_some(),
-            has_bodies,
+            has_bodies: event.request_object.is_some() || event.response_object.is_some(),
             part: event.identity.part,
             leaked_category: seen.category.filter(|_| !known).map(str::to_owned),
             matches: seen.matches,
             is_hit: false,
+            is_outline,
             body: if seen.interests.is_empty() { None } else { body::read(event, objects, texts) },
-            interests: seen.interests,
+            interests: seen.interests.iter().map(|interest| interest.name.clone()).collect(),
             record: Arc::new(record),
         }
     }
 
     /// The same object at the same time and place, without what tells who asked for it and how.
     #[must_use]
-    pub fn outline(&self) -> Self {
-        let record = Record {
-            account: None,
-            region: None,
-            response_message: None,
-            request_uri: None,
-            uid: None,
-            groups: Vec::new(),
-            actor: None,
-            source_ips: Vec::new(),
-            trusted_ip: None,
-            user_agent: None,
-            cronjob: None,
-            ..Record::clone(&self.record)
-        };
-        Observation { record: Arc::new(record), ..self.clone() }
+    pub fn into_outline(mut self) -> Self {
+        if !self.is_outline {
+            let record = Arc::unwrap_or_clone(self.record);
+            self.record = Arc::new(Record {
+                account: None,
+                region: None,
+                response_message: None,
+                request_uri: None,
+                uid: None,
+                groups: Vec::new(),
+                actor: None,
+                source_ips: Vec::new(),
+                trusted_ip: None,
+                user_agent: None,
+                cronjob: None,
+                ..record
+            });
+            self.is_outline = true;
+        }
+        self
+    }
+
+    /// Lets go of the state that it shows.
+    pub fn forget_state(&mut self) {
+        if let Some(body) = &mut self.body {
+            body.state = None;
+        }
     }
 
     /// Where it lies.
@@ -276,7 +307,10 @@ impl Observation {
     }
 
     /// Takes in what a second pass saw in the same record.
-    pub(super) fn seen_again(&mut self, other: Self) {
+    pub(super) fn seen_again(&mut self, mut other: Self) {
+        if self.is_outline && !other.is_outline {
+            std::mem::swap(self, &mut other);
+        }
         self.matches.extend(other.matches);
         self.interests.extend(other.interests);
         self.body = self.body.take().or(other.body);
@@ -307,7 +341,8 @@ impl Observation {
             Some("Panic") => 2,
             _ => 3,
         };
-        (stage, !self.record.truncated, self.has_bodies, Reverse(self.part), Reverse(&self.record.evidence))
+        let record = &self.record;
+        (stage, !record.truncated, self.has_bodies, !self.is_outline, Reverse(self.part), Reverse(&record.evidence))
     }
 }
 
@@ -315,7 +350,8 @@ impl Packed for Observation {
     fn weight(&self) -> usize {
         let texts = |body: &Body| [&body.state, &body.patch].map(|text| text.as_ref().map_or(0, |text| text.len()));
         let body = self.body.as_ref().map_or(0, |body| texts(body).iter().sum::<usize>());
-        size_of::<Self>() + self.record.weight() + body
+        let short_texts = if self.is_outline { OUTLINE_TEXTS } else { SHORT_TEXTS };
+        size_of::<Self>() + self.record.weight(short_texts) + body
     }
 }
 
@@ -329,48 +365,75 @@ fn copy_key(event: &AuditEvent<'_>, digest: String) -> CopyKey {
     CopyKey { request, received: event.request_received, digest }
 }
 
-fn record(event: &AuditEvent<'_>, seen: &Seen<'_>) -> Record {
+/// What it shows of an object.
+fn outline(event: &AuditEvent<'_>, seen: &Seen<'_>) -> Record {
     let owned = |text: &Option<Text<'_>>| text.as_deref().map(str::to_owned);
-    let list = |texts: &[Text<'_>]| texts.iter().map(|text| text.clone().into_owned()).collect();
-    let (object, status, origin) = (&event.object_ref, &event.response_status, &seen.origin);
+    let (object, origin) = (&event.object_ref, &seen.origin);
     Record {
         time: seen.time.map(|(time, _)| time),
         time_source: seen.time.map(|(_, source)| source),
         platform: origin.platform.unwrap_or(Platform::Kubernetes),
         cluster: owned(&origin.cluster),
-        account: owned(&origin.account),
-        region: owned(&origin.region),
-        audit_id: owned(&event.audit_id),
+        account: None,
+        region: None,
+        audit_id: None,
         stage: owned(&event.stage),
-        level: owned(&event.level),
+        level: None,
         outcome: Outcome::of(event),
-        response_code: status.code,
-        response_reason: owned(&status.reason),
-        response_message: owned(&status.message),
+        response_code: event.response_status.code,
+        response_reason: None,
+        response_message: None,
         change: Change::of(event),
         verb: owned(&event.verb),
-        api_group: owned(&object.api_group),
-        api_version: owned(&object.api_version),
+        api_group: None,
+        api_version: None,
         resource: owned(&object.resource),
         subresource: owned(&object.subresource),
         namespace: owned(&object.namespace),
         name: owned(&object.name).filter(|_| !object.name_is_namespace),
-        request_uri: owned(&event.request_uri),
+        request_uri: None,
         username: owned(&event.user.username),
+        uid: None,
+        groups: Vec::new(),
+        actor: None,
+        impersonated_user: None,
+        principal_class: classify(&event.user),
+        source_ips: Vec::new(),
+        trusted_ip: None,
+        user_agent: None,
+        cronjob: None,
+        truncated: event.truncated,
+        damaged: false,
+        malformed_fields: Vec::new(),
+        copies: 1,
+        evidence: seen.evidence.clone(),
+    }
+}
+
+/// All that reports print.
+fn record(event: &AuditEvent<'_>, seen: &Seen<'_>) -> Record {
+    let owned = |text: &Option<Text<'_>>| text.as_deref().map(str::to_owned);
+    let list = |texts: &[Text<'_>]| texts.iter().map(|text| text.clone().into_owned()).collect();
+    let (object, status, origin) = (&event.object_ref, &event.response_status, &seen.origin);
+    Record {
+        account: owned(&origin.account),
+        region: owned(&origin.region),
+        audit_id: owned(&event.audit_id),
+        level: owned(&event.level),
+        response_reason: owned(&status.reason),
+        response_message: owned(&status.message),
+        api_group: owned(&object.api_group),
+        api_version: owned(&object.api_version),
+        request_uri: owned(&event.request_uri),
         uid: owned(&event.user.uid),
         groups: list(&event.user.groups),
         actor: event.user.extra.and_then(Fields::read).and_then(|extra| actor(&extra)),
         impersonated_user: event.impersonated_user.as_ref().and_then(|user| owned(&user.username)),
-        principal_class: classify(&event.user),
         source_ips: list(&event.source_ips),
         trusted_ip: event.source_ips.last().map(|ip| ip.clone().into_owned()),
         user_agent: owned(&event.user_agent),
-        cronjob: None,
-        truncated: event.truncated,
-        damaged: false,
         malformed_fields: event.malformed_fields.iter().map(|&field| field.to_owned()).collect(),
-        copies: 1,
-        evidence: seen.evidence.clone(),
+        ..outline(event, seen)
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which events are wanted, as a condition that the prefilter understands.
 
-use crate::rule::{Condition, FIELDS, Interest, Operand, Path, Step, ValueTest, is_cidr};
+use crate::rule::{Condition, FIELDS, Interest, Keeps, Operand, Path, Step, ValueTest, is_cidr};
 
 /// What was asked for: of each kind any, of all kinds each. `*` stands for any text.
 #[derive(Debug, Clone, Default)]
@@ -39,7 +39,7 @@ impl Filter {
         if conditions.is_empty() {
             conditions.push(Condition::AlwaysTrue);
         }
-        Interest { name: "events".to_owned(), condition: Condition::All(conditions) }
+        Interest { name: "events".to_owned(), condition: Condition::All(conditions), keeps: Keeps::Whole }
     }
 
     /// Whether anything was asked for.

@@ -10,6 +10,19 @@ pub struct Interest {
     pub name: String,
     /// When a record is kept.
     pub condition: Condition,
+    /// How much of it is kept.
+    pub keeps: Keeps,
+}
+
+/// How much is kept of a record that meets an interest, and that no rule matches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keeps {
+    /// All that reports print.
+    Whole,
+    /// The same, but for status updates of the controllers an outline.
+    OutlineOfStatus,
+    /// An outline: what it shows of an object, not who asked for it and how.
+    Outline,
 }
 
 /// Compiles a file of interests: names, each with match expressions as rules have them.
@@ -21,7 +34,7 @@ pub fn compile(file: &str, text: &str) -> Result<Vec<Interest>, RuleError> {
     for document in yaml::documents(text).map_err(|problem| problem.in_file(file))? {
         for member in document.map().map_err(|problem| problem.in_file(file))? {
             let condition = condition::compile(&member.value).map_err(|problem| problem.in_file(file))?;
-            interests.push(Interest { name: member.key.clone(), condition });
+            interests.push(Interest { name: member.key.clone(), condition, keeps: Keeps::Whole });
         }
     }
     Ok(interests)

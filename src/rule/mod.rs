@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use condition::{Condition, Quantifier};
 pub use field::{FIELDS, Field, Path, Step};
-pub use interest::{Interest, compile as compile_interests};
+pub use interest::{Interest, Keeps, compile as compile_interests};
 pub use literals::{Prefilter, literals_of, literals_of_interest};
 pub use pack::{Pack, load};
 pub use principal::{Class, classify};

@@ -2,15 +2,17 @@
 //!
 //! Most records on CronJobs are status updates of their controller, and most others the Jobs and Pods that it makes: one
 //! a minute and CronJob. Of what shows a CronJob without writing it, the last before each write is kept, and the first of
-//! one that is never written; of Jobs and Pods the first behind each write, and of all the time.
+//! one that is never written; of Jobs and Pods the first behind each write, or of all where there is none, and of all the
+//! time.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::timeline::{Object, cronjob_of_job, cronjob_of_pod, object};
+use super::timeline::{Object, cronjob_of_job, cronjob_of_pod, made, object};
 use crate::aggregate::Observation;
 use crate::event::Change;
 use crate::spill::Sorted;
@@ -39,6 +41,8 @@ struct Trail {
     /// Whether a Job has shown its spec.
     job: bool,
     pod: bool,
+    /// The first of its Jobs, else of their Pods, until it is created or changed.
+    children: Vec<Observation>,
 }
 
 impl Memory {
@@ -49,68 +53,56 @@ impl Memory {
             memory.add(event?);
         }
         for trail in std::mem::take(&mut memory.trails).into_values() {
-            memory.events.extend(trail.first);
+            memory.events.extend(trail.first.into_iter().chain(trail.children));
         }
         memory.events.sort_by(Observation::time_order);
         Ok(memory)
     }
 
     fn add(&mut self, event: Cow<'_, Observation>) {
-        let is_kept = if event.meets("cronjob") {
-            self.request(&event)
-        } else if event.meets("job_of_cronjob") {
-            return self.child(&event, cronjob_of_job(&event), |memory| &mut memory.jobs, |trail| &mut trail.job);
-        } else if event.meets("pod_of_job") {
-            return self.child(&event, cronjob_of_pod(&event), |memory| &mut memory.pods, |trail| &mut trail.pod);
+        if event.meets("cronjob") {
+            self.request(event);
+        } else if made(&event, "job_of_cronjob") {
+            let Some(owner) = cronjob_of_job(&event) else { return };
+            self.jobs.entry(owner.clone()).or_default().push(event.record.time);
+            let told = self.trails.entry(owner).or_default().job(event);
+            self.events.extend(told);
+        } else if made(&event, "pod_of_job") {
+            let Some(owner) = cronjob_of_pod(&event) else { return };
+            self.pods.entry(owner.clone()).or_default().push(event.record.time);
+            let told = self.trails.entry(owner).or_default().pod(event);
+            self.events.extend(told);
         } else {
-            true
-        };
-        if is_kept {
             self.events.push(event.into_owned());
         }
     }
 
-    /// Whether it is kept as it is.
-    fn request(&mut self, event: &Observation) -> bool {
+    /// A request on a CronJob.
+    fn request(&mut self, event: Cow<'_, Observation>) {
         let trail = self.trails.entry(object(&event.record)).or_default();
         match event.record.change {
             None if event.is_hit => {}
-            None => {
-                trail.show(event);
-                return false;
-            }
+            None => return trail.show(event),
             Some(change) => self.events.extend(trail.write(change)),
         }
-        true
-    }
-
-    /// A Job or Pod: it says what its CronJob runs, not who wrote that.
-    fn child(
-        &mut self,
-        event: &Observation,
-        owner: Option<Object>,
-        times: fn(&mut Self) -> &mut Times,
-        told: fn(&mut Trail) -> &mut bool,
-    ) {
-        let Some(owner) = owner else { return };
-        let told = told(self.trails.entry(owner.clone()).or_default());
-        let is_new = !*told;
-        *told |= event.body.as_ref().is_some_and(|body| body.state.is_some());
-        times(self).entry(owner).or_default().push(event.record.time);
-        if is_new {
-            self.events.push(event.outline());
-        }
+        self.events.push(event.into_owned());
     }
 }
 
 impl Trail {
     /// Takes in what a request shows that writes nothing.
-    fn show(&mut self, event: &Observation) {
-        let state = |event: &Observation| event.body.as_ref().and_then(|body| body.state.clone());
+    fn show(&mut self, event: Cow<'_, Observation>) {
         let shown = self.last.as_ref().or(self.first.as_ref()).and_then(state);
-        if state(event).is_some_and(|state| shown.as_ref() != Some(&state)) {
-            let is_first = !self.is_written && self.first.is_none() && self.last.is_none();
-            *(if is_first { &mut self.first } else { &mut self.last }) = Some(event.outline());
+        if state(&event).is_none_or(|state| shown == Some(state)) {
+            return;
+        }
+        let event = event.into_owned().into_outline();
+        if !self.is_written && self.first.is_none() && self.last.is_none() {
+            // It says more than they do.
+            self.children.iter_mut().for_each(Observation::forget_state);
+            self.first = Some(event);
+        } else {
+            self.last = Some(event);
         }
     }
 
@@ -121,7 +113,38 @@ impl Trail {
         if change != Change::Deleted {
             self.is_written = true;
             self.first = None;
+            self.children.clear();
         }
         shown
     }
+
+    /// A Job: it says what its CronJob runs, not who wrote that. Gives what is to be remembered of it.
+    fn job(&mut self, event: Cow<'_, Observation>) -> Option<Observation> {
+        let is_new = !self.job;
+        self.job |= state(&event).is_some();
+        if is_new { self.child(event) } else { None }
+    }
+
+    /// The same of a Pod, where no Job has said it.
+    fn pod(&mut self, event: Cow<'_, Observation>) -> Option<Observation> {
+        let is_new = !self.pod && (self.is_written || !self.job);
+        self.pod |= state(&event).is_some();
+        if is_new { self.child(event) } else { None }
+    }
+
+    fn child(&mut self, event: Cow<'_, Observation>) -> Option<Observation> {
+        let mut event = event.into_owned().into_outline();
+        if self.is_written {
+            return Some(event);
+        }
+        if self.first.is_some() {
+            event.forget_state();
+        }
+        self.children.push(event);
+        None
+    }
+}
+
+fn state(event: &Observation) -> Option<&Arc<str>> {
+    event.body.as_ref()?.state.as_ref()
 }

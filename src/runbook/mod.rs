@@ -41,7 +41,7 @@ use self::timeline::{Object, Timeline};
 use crate::aggregate::{Coverage, CronJob, Finished, Hit, Observation, Record};
 use crate::decode::digest;
 use crate::error::Error;
-use crate::rule::{Condition, Interest, RuleError, compile_interests};
+use crate::rule::{Condition, Interest, Keeps, RuleError, compile_interests};
 use crate::spill::{Sorted, Sorter};
 
 /// How much is kept beside the matches of rules.
@@ -59,6 +59,9 @@ pub enum Scope {
 /// None that a test would not have found: the file is embedded.
 pub fn interests(scope: Scope) -> Result<Vec<Interest>, RuleError> {
     let mut interests = compile_interests("interests.yml", include_str!("interests.yml"))?;
+    for interest in &mut interests {
+        interest.keeps = if interest.name == "cronjob" { Keeps::OutlineOfStatus } else { Keeps::Outline };
+    }
     if scope == Scope::Hits {
         interests.truncate(1);
     }

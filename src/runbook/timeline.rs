@@ -65,11 +65,11 @@ impl<'t> Timeline<'t> {
                 self.writes.entry(Actor::of(record)).or_default().push(at);
                 self.act(at, record);
             }
-        } else if event.meets("job_of_cronjob") {
+        } else if made(event, "job_of_cronjob") {
             if let Some(owner) = cronjob_of_job(event) {
                 self.jobs.entry(owner).or_default().push(at);
             }
-        } else if event.meets("pod_of_job") {
+        } else if made(event, "pod_of_job") {
             if let Some(owner) = cronjob_of_pod(event) {
                 self.pods.entry(owner).or_default().push(at);
             }
@@ -193,6 +193,11 @@ pub(super) fn took_effect(record: &Record) -> bool {
 /// The object of a request.
 pub(super) fn object(record: &Record) -> Object {
     (record.cluster.clone(), record.namespace.clone(), record.name.clone())
+}
+
+/// Whether it is a Job or Pod of a CronJob. One that was refused is nothing but an act of its user.
+pub(super) fn made(event: &Observation, interest: &str) -> bool {
+    event.meets(interest) && !event.meets("refused")
 }
 
 /// By owner reference; where bodies are not logged, by the name that the controller gives: CronJob and minutes.

@@ -253,7 +253,9 @@ impl Recorder<'_> {
         self.told.matches += u64::from(!matches.is_empty());
         self.last_offset = Some(place.offset.unwrap_or(0));
         let category = envelope.category.as_deref();
-        let seen = Seen { time, origin, category, evidence, digest: leaf.digest(), matches, interests };
+        // It tells copies apart where nothing else does, and costs as much as reading the record.
+        let digest = if event.is_identified() { String::new() } else { leaf.digest() };
+        let seen = Seen { time, origin, category, evidence, digest, matches, interests };
         self.tally.observations.push(Observation::new(event, seen, &mut self.texts));
     }
 

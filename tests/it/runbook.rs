@@ -206,6 +206,24 @@ fn precursors_are_looked_for_only_when_asked() {
     assert!(acts.iter().any(|act| act.contains("cluster-admin for eve")), "{acts:?}");
 }
 
+/// The first pass keeps no more than an outline of requests for Jobs of a CronJob; the second needs them whole.
+#[test]
+fn refused_jobs_are_precursors() {
+    let mut text = line("C", &event(&json!({"user": "eve", "verb": "create", "namespace": "n", "name": "x"}), "hit"));
+    for minutes in [-3000, -5, -4, -3, -2, -1] {
+        let words = json!({"user": "eve", "verb": "create", "resource": "jobs", "namespace": "n",
+            "name": "x-29384715", "minutes": minutes, "code": 403});
+        let mut refused = event(&words, &format!("refused-{minutes}"));
+        refused["requestObject"] = json!({"metadata": {"ownerReferences": [{"kind": "CronJob", "name": "x"}]}});
+        text.push_str(&line("C", &refused));
+    }
+    let (_directory, file) = dump(&text);
+    let book = runbook(&[file], &["--deep"]);
+    let alert = &book["alerts"][0];
+    assert_eq!(alert["before"]["precursor_list"].as_array().unwrap().len(), 5, "{alert:#}");
+    assert_eq!(alert["who"]["source_new"], false, "{alert:#}");
+}
+
 /// Where the answer does not hold the object: a patch on the state before, the annotation, the Job, the Pod.
 #[test]
 fn specs_come_from_the_best_source() {
