@@ -19,6 +19,27 @@ pub fn interests<'p>(pack: &'p Pack, view: &View<'_>) -> Vec<&'p Interest> {
     pack.interests.iter().filter(|interest| holds(&interest.condition, Scope::Event(view))).collect()
 }
 
+/// Whether a rule may match an event, or an interest want it, of which only what stands in front of the bodies is known.
+#[must_use]
+pub fn may_match(pack: &Pack, view: &View<'_>) -> bool {
+    let by_logic = |logic: &Logic| match logic {
+        Logic::Panther { detection } => may_hold(detection, view),
+        Logic::Sigma(_) => true,
+    };
+    // The options of a delete stand in its body, and say whether it is one.
+    view.event.verb.as_deref().is_none_or(|verb| verb.starts_with("delete"))
+        || pack.rules.iter().any(|rule| looks_at(rule, view.event.stage.as_deref()) && by_logic(&rule.logic))
+        || pack.interests.iter().any(|interest| may_hold(&interest.condition, view))
+}
+
+fn may_hold(condition: &Condition, view: &View<'_>) -> bool {
+    match condition {
+        Condition::All(inside) => inside.iter().all(|condition| may_hold(condition, view)),
+        Condition::Any(inside) => inside.iter().any(|condition| may_hold(condition, view)),
+        other => !other.is_of_head() || holds(other, Scope::Event(view)),
+    }
+}
+
 fn matches(rule: &Rule, pack: &Pack, view: &View<'_>, time: Option<Timestamp>) -> Option<RuleMatch> {
     if !looks_at(rule, view.event.stage.as_deref()) || !logic_holds(&rule.logic, view) {
         return None;

@@ -59,7 +59,7 @@ fn text(field: &str, value: &str) -> Condition {
 }
 
 fn test(field: &str, steps: Vec<Step>, test: ValueTest, value: &str) -> Condition {
-    let path = Path { field: FIELDS.iter().find(|known| known.name == field), steps };
+    let path = Path::new(FIELDS.iter().find(|known| known.name == field), steps);
     Condition::Test { path, test, negated: false, operand: Operand::One(value.into()), fold: false }
 }
 

@@ -9,6 +9,7 @@ mod uri;
 use jiff::Timestamp;
 
 use crate::event::AuditEvent;
+use crate::json::Fields;
 use crate::time;
 use crate::unwrap::{Envelope, Leaf};
 
@@ -36,6 +37,11 @@ pub fn normalize<T>(leaf: &Leaf<'_>, then: impl FnOnce(Normalized<'_>) -> T) -> 
         Leaf::Broken(_) => then(Normalized::Malformed("no whole JSON, and too little of it left to decide")),
         Leaf::TooLong => then(Normalized::Malformed("larger than --max-record")),
     }
+}
+
+/// Reads an event of audit.k8s.io of which only the first members are there.
+pub fn normalize_head<T>(fields: &Fields<'_>, then: impl FnOnce(Normalized<'_>) -> T) -> T {
+    then(native::event(fields, true))
 }
 
 /// Which clock gave the time of an event.

@@ -209,7 +209,7 @@ fn expression(node: &Node, scope: Scope) -> Parsed<Condition> {
         }
         None if scope == Scope::Element && two_keys(node).is_none() => {
             let operand = operand(node, word, *test)?;
-            let path = Path { field: None, steps: Vec::new() };
+            let path = Path::new(None, Vec::new());
             Ok(Condition::Test { path, test: *test, negated: *negated, operand, fold: *fold })
         }
         None => same(node, word, *test, (*negated, *fold), scope),
@@ -234,7 +234,7 @@ fn address(
     negated: bool,
     scope: Scope,
 ) -> Parsed<Condition> {
-    let path = path(node, scope)?.unwrap_or(Path { field: None, steps: Vec::new() });
+    let path = path(node, scope)?.unwrap_or_else(|| Path::new(None, Vec::new()));
     if path.field.is_none() && scope == Scope::Event {
         return Err(Problem::new(node.line, "name a field with Key, DeepKey or KeyPath"));
     }
@@ -268,7 +268,7 @@ fn path(node: &Node, scope: Scope) -> Parsed<Option<Path>> {
         [_, (_, second), ..] => return Err(Problem::new(second.line, "write one of Key, DeepKey and KeyPath")),
     };
     let line = given[0].1.line;
-    if scope == Scope::Element { Ok(Some(Path { field: None, steps })) } else { Path::of_event(line, &steps).map(Some) }
+    if scope == Scope::Element { Ok(Some(Path::new(None, steps))) } else { Path::of_event(line, &steps).map(Some) }
 }
 
 fn deep_step(node: &Node) -> Parsed<Step> {
@@ -359,6 +359,18 @@ impl Condition {
                 of_resource && operand.all().iter().all(|value| value == "cronjobs")
             }
             _ => false,
+        }
+    }
+
+    /// Whether what stands in front of the bodies of an event decides it.
+    pub(crate) fn is_of_head(&self) -> bool {
+        match self {
+            Condition::All(inside) | Condition::Any(inside) | Condition::OnlyOne(inside) | Condition::None(inside) => {
+                inside.iter().all(Condition::is_of_head)
+            }
+            Condition::Test { path, .. } | Condition::Elements { path, .. } => path.of_head,
+            Condition::Same { left, right, .. } => left.of_head && right.of_head,
+            Condition::AlwaysTrue => true,
         }
     }
 }

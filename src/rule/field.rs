@@ -98,6 +98,45 @@ fields! {
     "responseStatus.message", true, "message of a failure", |view| view.event.response_status.message.as_deref().into();
 }
 
+/// Fields that an event tells in front of its bodies, but for deletes, whose options are in the body.
+const OF_HEAD: [&str; 35] = [
+    "verb",
+    "resource",
+    "subresource",
+    "namespace",
+    "name",
+    "apiGroup",
+    "apiVersion",
+    "username",
+    "uid",
+    "groups",
+    "impersonated_user",
+    "sourceIPs",
+    "trusted_ip",
+    "userAgent",
+    "requestURI",
+    "stage",
+    "level",
+    "response_code",
+    "outcome",
+    "change",
+    "change_word",
+    "principal_class",
+    "resource_class",
+    "is_system_namespace",
+    "is_system_principal",
+    "request.dry_run",
+    "user.username",
+    "user.groups",
+    "objectRef.resource",
+    "objectRef.subresource",
+    "objectRef.namespace",
+    "objectRef.name",
+    "objectRef.apiGroup",
+    "responseStatus.code",
+    "responseStatus.reason",
+];
+
 fn resource_class(resource: &str) -> &'static str {
     match resource {
         "roles" | "rolebindings" | "clusterroles" | "clusterrolebindings" => "rbac",
@@ -160,6 +199,8 @@ pub struct Path {
     pub field: Option<&'static Field>,
     /// Steps from there.
     pub steps: Vec<Step>,
+    /// Whether what stands in front of the bodies of an event tells all that it leads to.
+    pub(super) of_head: bool,
 }
 
 /// One step of a path.
@@ -189,6 +230,12 @@ impl std::fmt::Display for Path {
 }
 
 impl Path {
+    /// A field and the way into it.
+    #[must_use]
+    pub fn new(field: Option<&'static Field>, steps: Vec<Step>) -> Self {
+        Path { field, steps, of_head: field.is_some_and(|field| OF_HEAD.contains(&field.name)) }
+    }
+
     /// A path of an event: the longest known field that it starts with, then steps.
     pub(super) fn of_event(line: usize, steps: &[Step]) -> yaml::Parsed<Path> {
         let names: Vec<&str> =
@@ -196,7 +243,7 @@ impl Path {
         for taken in (1..=names.len().min(2)).rev() {
             let name = names[..taken].join(".");
             if let Some(field) = FIELDS.iter().find(|field| field.name == name) {
-                return Ok(Path { field: Some(field), steps: steps[taken..].to_vec() });
+                return Ok(Path::new(Some(field), steps[taken..].to_vec()));
             }
         }
         if names.is_empty() {

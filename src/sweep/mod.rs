@@ -1,5 +1,6 @@
 //! All sources, in parallel, into one tally. It alone decides on threads.
 
+mod head;
 mod listen;
 mod member;
 mod queue;

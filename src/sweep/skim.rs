@@ -8,6 +8,7 @@ use std::borrow::Cow;
 use jiff::Timestamp;
 use memchr::memmem::{Finder, FinderRev};
 
+use super::head::Start;
 use crate::json::{self, Fields};
 use crate::paths::azure_cluster;
 
@@ -91,6 +92,23 @@ impl Skimmer {
             _ if text.starts_with(br#"{"messageType":"DATA_MESSAGE""#) => self.subscription(text),
             _ if text.starts_with(br#"{"insertId":"#) => self.entry(text),
             _ => self.azure(text),
+        }
+    }
+
+    /// Where the event of a line or document begins, or of an element of a payload; `None` where it is none of a form that
+    /// begins with its event, or may be none.
+    pub(super) fn start(&self, text: &[u8]) -> Option<Start> {
+        match text {
+            _ if text.starts_with(EVENT) => Some(Start::Plain(0)),
+            [b'0'..=b'9', ..] if is_export(text) => Some(Start::Plain(25)),
+            _ if text.starts_with(br#"{"insertId":"#) => None,
+            _ => {
+                let quote = self.inner_event.find(head(text))?;
+                let before = text[..quote].trim_ascii_end();
+                let is_value =
+                    quote == 0 || [&br#""log":"#[..], br#""message":"#].iter().any(|key| before.ends_with(key));
+                is_value.then_some(Start::InString(quote))
+            }
         }
     }
 

@@ -5,6 +5,7 @@ use std::cell::Cell;
 use jiff::Timestamp;
 
 use super::Job;
+use super::head::Heads;
 use super::listen::{Listener, Originals, Passing, Tap};
 use super::skim::{Hour, Look, Skimmer};
 use super::source::Stretch;
@@ -23,6 +24,7 @@ use crate::unwrap::{Envelope, Leaf, Place, Unwrapper};
 pub(super) struct TextStream<'j> {
     unwrapper: Unwrapper,
     skimmer: Skimmer,
+    heads: Heads,
     listener: Option<&'j dyn Listener>,
     stats: Option<&'j Stats>,
     /// Whether a stop ended it: what is left is the beginning of a record, which says nothing.
@@ -48,6 +50,7 @@ impl<'j> TextStream<'j> {
         TextStream {
             unwrapper: Unwrapper::new(job.limits),
             skimmer: Skimmer::new(),
+            heads: Heads::new(),
             listener,
             stats,
             ended,
@@ -72,6 +75,12 @@ impl TextStream<'_> {
         let job = self.recorder.job;
         job.pack.prefilter.as_ref().filter(|_| !job.validate && !self.unwrapper.is_waiting())
     }
+
+    /// Whether a record must be parsed, as far as its text and what stands in front of its bodies tell.
+    fn may_match(&self, prefilter: &Prefilter, record: &[u8]) -> bool {
+        let refuted = |start| self.heads.refute(&self.recorder.job.pack, record, start);
+        prefilter.may_match(record) && !self.skimmer.start(record).is_some_and(refuted)
+    }
 }
 
 impl Sink for TextStream<'_> {
@@ -81,7 +90,7 @@ impl Sink for TextStream<'_> {
         }
         if let (Some(element), Body::Json(text)) = (document.element, document.body)
             && let Some(prefilter) = self.prefilter()
-            && !prefilter.may_match(text)
+            && !self.may_match(prefilter, text)
             && let Some(look) = self.skimmer.log_event(text, element.around)
         {
             return self.recorder.skimmed(&look);
@@ -105,11 +114,11 @@ impl Sink for TextStream<'_> {
     fn skim(&mut self, offer: Offer<'_>) -> Option<usize> {
         let prefilter = self.prefilter()?;
         let (text, may_match) = match offer {
-            Offer::Line(line) => (line, prefilter.may_match(line)),
+            Offer::Line(line) => (line, self.may_match(prefilter, line)),
             Offer::Payload(text) => {
                 let text = &text[..self.skimmer.payload_end(text)?];
                 // Asked one by one, its events do not lend each other what they lack.
-                (text, self.skimmer.payload_events(text).any(|event| prefilter.may_match(event)))
+                (text, self.skimmer.payload_events(text).any(|event| self.may_match(prefilter, event)))
             }
         };
         if text.len() > self.recorder.job.limits.max_record || may_match {

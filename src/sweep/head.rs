@@ -1,0 +1,111 @@
+//! A second look at records that the prefilter passes: the fields in front of their bodies refute most of them.
+//!
+//! The API server writes verb, user, objectRef and responseStatus in front of the bodies (k8s.io/apiserver,
+//! `pkg/apis/audit/v1/types.go`), which are most of a record. A field that stands behind them once more would count, so a
+//! record in which such a key is found there is parsed.
+
+use std::borrow::Cow;
+
+use aho_corasick::packed::{Config, MatchKind, Searcher};
+use memchr::memmem::Finder;
+
+use crate::evaluate::may_match;
+use crate::event::Origin;
+use crate::json::{self, Fields};
+use crate::normalize::{Normalized, normalize_head};
+use crate::rule::{Pack, Prefilter, View};
+
+/// Keys behind what is read: bodies, or a time where there are none.
+const BEHIND: [&str; 3] = ["requestObject", "responseObject", "requestReceivedTimestamp"];
+/// Keys of what is read.
+const READ: [&str; 11] = [
+    "level",
+    "auditID",
+    "stage",
+    "requestURI",
+    "verb",
+    "user",
+    "impersonatedUser",
+    "sourceIPs",
+    "userAgent",
+    "objectRef",
+    "responseStatus",
+];
+
+/// Where the event of a record begins.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Start {
+    /// JSON, from here on.
+    Plain(usize),
+    /// JSON in the JSON string whose quote stands here.
+    InString(usize),
+}
+
+/// What is searched for in a record before its head is read.
+#[derive(Debug)]
+pub(super) struct Heads {
+    plain: Keys,
+    in_string: Keys,
+    /// Passes what is not whole, and what an escape may hide.
+    odd: Option<Prefilter>,
+}
+
+impl Heads {
+    pub(super) fn new() -> Self {
+        Heads { plain: Keys::new("\""), in_string: Keys::new("\\\""), odd: Prefilter::new(&[], &[]) }
+    }
+
+    /// Whether no rule matches a record, and no interest wants it, whatever its bodies say.
+    pub(super) fn refute(&self, pack: &Pack, record: &[u8], start: Start) -> bool {
+        let is_odd = self.odd.as_ref().is_none_or(|odd| odd.may_match(record));
+        let head = if is_odd { None } else { self.head(record, start) };
+        let fields = head.as_ref().and_then(|head| Fields::read(head));
+        fields.is_some_and(|fields| {
+            normalize_head(&fields, |normalized| match normalized {
+                Normalized::Event(event) if event.malformed_fields.is_empty() => {
+                    !may_match(pack, &View::new(&event, &Origin::default(), None))
+                }
+                _ => false,
+            })
+        })
+    }
+
+    /// The fields in front of the bodies, as JSON that ends behind one of them.
+    fn head<'r>(&self, record: &'r [u8], start: Start) -> Option<Cow<'r, [u8]>> {
+        match start {
+            Start::Plain(start) => Some(record[start..start + self.plain.end(&record[start..])?].into()),
+            Start::InString(quote) => {
+                // The comma stands where the closing quote would.
+                let end = quote + self.in_string.end(&record[quote..])?;
+                Some(match json::decode(&record[quote..=end]).text {
+                    Cow::Borrowed(text) => text.as_bytes().into(),
+                    Cow::Owned(text) => text.into_bytes().into(),
+                })
+            }
+        }
+    }
+}
+
+/// Keys as one form of record writes them.
+#[derive(Debug)]
+struct Keys {
+    behind: Vec<Finder<'static>>,
+    read: Option<Searcher>,
+}
+
+impl Keys {
+    fn new(quote: &str) -> Self {
+        let behind = BEHIND.map(|key| Finder::new(&format!(",{quote}{key}{quote}:")).into_owned());
+        let config = Config::new().match_kind(MatchKind::LeftmostFirst).only_teddy(true).clone();
+        let read = config.builder().extend(READ.map(|key| format!("{quote}{key}{quote}"))).build();
+        Keys { behind: behind.into(), read }
+    }
+
+    /// Where the fields that are read end, at a comma; `None` where nothing ends them, or one stands behind.
+    fn end(&self, event: &[u8]) -> Option<usize> {
+        let earlier = |end: usize, key: &Finder<'_>| key.find(&event[..end]).unwrap_or(end);
+        let end = self.behind.iter().fold(event.len(), earlier);
+        let behind = event.get(end + 1..)?;
+        self.read.as_ref()?.find(behind).is_none().then_some(end)
+    }
+}
