@@ -1,4 +1,4 @@
-//! A second look at records that the prefilter passes: the fields in front of their bodies refute most of them.
+//! A second look at records that the prefilter passes: what stands outside their bodies refutes most of them.
 //!
 //! The API server writes verb, user, objectRef and responseStatus in front of the bodies (k8s.io/apiserver,
 //! `pkg/apis/audit/v1/types.go`), which are most of a record. A field that stands behind them once more would count, so a
@@ -12,8 +12,9 @@ use memchr::memmem::Finder;
 use crate::evaluate::may_match;
 use crate::event::Origin;
 use crate::json::{self, Fields};
-use crate::normalize::{Normalized, normalize_head};
+use crate::normalize::{Normalized, normalize, normalize_head};
 use crate::rule::{Pack, Prefilter, View};
+use crate::unwrap::Leaf;
 
 /// Keys behind what is read: bodies, or a time where there are none.
 const BEHIND: [&str; 3] = ["requestObject", "responseObject", "requestReceivedTimestamp"];
@@ -39,6 +40,8 @@ pub(super) enum Start {
     Plain(usize),
     /// JSON in the JSON string whose quote stands here.
     InString(usize),
+    /// A LogEntry of GKE, whose bodies stand between its other members: it is read to its end.
+    Entry,
 }
 
 /// What is searched for in a record before its head is read.
@@ -57,22 +60,26 @@ impl Heads {
 
     /// Whether no rule matches a record, and no interest wants it, whatever its bodies say.
     pub(super) fn refute(&self, pack: &Pack, record: &[u8], start: Start) -> bool {
-        let is_odd = self.odd.as_ref().is_none_or(|odd| odd.may_match(record));
-        let head = if is_odd { None } else { self.head(record, start) };
-        let fields = head.as_ref().and_then(|head| Fields::read(head));
-        fields.is_some_and(|fields| {
-            normalize_head(&fields, |normalized| match normalized {
-                Normalized::Event(event) if event.malformed_fields.is_empty() => {
-                    !may_match(pack, &View::new(&event, &Origin::default(), None))
-                }
-                _ => false,
-            })
+        if self.odd.as_ref().is_none_or(|odd| odd.may_match(record)) {
+            return false;
+        }
+        let is_refuted = |normalized: Normalized<'_>| match normalized {
+            Normalized::Event(event) if event.malformed_fields.is_empty() => {
+                !may_match(pack, &View::new(&event, &Origin::default(), None))
+            }
+            _ => false,
+        };
+        let Some(head) = self.head(record, start) else { return false };
+        Fields::read(&head).is_some_and(|fields| match start {
+            Start::Entry => normalize(&Leaf::LogEntry(fields), is_refuted),
+            _ => normalize_head(&fields, is_refuted),
         })
     }
 
     /// The fields in front of the bodies, as JSON that ends behind one of them.
     fn head<'r>(&self, record: &'r [u8], start: Start) -> Option<Cow<'r, [u8]>> {
         match start {
+            Start::Entry => Some(record.into()),
             Start::Plain(start) => Some(record[start..start + self.plain.end(&record[start..])?].into()),
             Start::InString(quote) => {
                 // The comma stands where the closing quote would.

@@ -101,7 +101,7 @@ impl Skimmer {
         match text {
             _ if text.starts_with(EVENT) => Some(Start::Plain(0)),
             [b'0'..=b'9', ..] if is_export(text) => Some(Start::Plain(25)),
-            _ if text.starts_with(br#"{"insertId":"#) => None,
+            _ if text.starts_with(br#"{"insertId":"#) => Some(Start::Entry),
             _ => {
                 let quote = self.inner_event.find(head(text))?;
                 let before = text[..quote].trim_ascii_end();
