@@ -137,26 +137,31 @@ impl Refuted {
 
 /// A search for several texts: by vectors where it can be, since an automaton walks bytes at a thirtieth of the speed.
 #[derive(Debug, Clone)]
-enum Searcher {
+pub(crate) struct Searcher(Search);
+
+#[derive(Debug, Clone)]
+enum Search {
     Packed(packed::Searcher),
     Automaton(AhoCorasick),
 }
 
 impl Searcher {
-    fn new(patterns: &[String]) -> Option<Self> {
+    /// `None` where there are too many, or one is too long.
+    pub(crate) fn new(patterns: &[String]) -> Option<Self> {
         let config = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).only_teddy(true).clone();
         let packed = config.builder().extend(patterns).build();
-        packed.map(Searcher::Packed).or_else(|| {
+        let search = packed.map(Search::Packed).or_else(|| {
             let automaton = AhoCorasick::builder().match_kind(MatchKind::LeftmostFirst).build(patterns);
-            automaton.ok().map(Searcher::Automaton)
-        })
+            automaton.ok().map(Search::Automaton)
+        });
+        search.map(Searcher)
     }
 
     /// The first find that starts at `from` or behind it: number of the pattern, and where it starts.
-    fn find(&self, raw: &[u8], from: usize) -> Option<(usize, usize)> {
-        let found = match self {
-            Searcher::Packed(packed) => packed.find_in(raw, (from..raw.len()).into()),
-            Searcher::Automaton(automaton) => automaton.find(Input::new(raw).range(from..)),
+    pub(crate) fn find(&self, raw: &[u8], from: usize) -> Option<(usize, usize)> {
+        let found = match &self.0 {
+            Search::Packed(packed) => packed.find_in(raw, (from..raw.len()).into()),
+            Search::Automaton(automaton) => automaton.find(Input::new(raw).range(from..)),
         };
         found.map(|found| (found.pattern().as_usize(), found.start()))
     }

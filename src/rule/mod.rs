@@ -25,6 +25,7 @@ use serde::{Deserialize, Serialize};
 pub use condition::{Condition, Quantifier};
 pub use field::{FIELDS, Field, Path, Step};
 pub use interest::{Interest, Keeps, compile as compile_interests};
+pub(crate) use literals::Searcher;
 pub use literals::{Prefilter, literals_of, literals_of_interest};
 pub use pack::{Pack, load};
 pub use principal::{Class, classify};

@@ -6,14 +6,13 @@
 
 use std::borrow::Cow;
 
-use aho_corasick::packed::{Config, MatchKind, Searcher};
 use memchr::memmem::Finder;
 
 use crate::evaluate::may_match;
 use crate::event::Origin;
 use crate::json::{self, Fields};
 use crate::normalize::{Normalized, normalize, normalize_head};
-use crate::rule::{Pack, Prefilter, View};
+use crate::rule::{Pack, Prefilter, Searcher, View};
 use crate::unwrap::Leaf;
 
 /// Keys behind what is read: bodies, or a time where there are none.
@@ -82,7 +81,7 @@ impl Heads {
             Start::Entry => Some(record.into()),
             Start::Plain(start) => Some(record[start..start + self.plain.end(&record[start..])?].into()),
             Start::InString(quote) => {
-                // The comma stands where the closing quote would.
+                // The backslash behind the comma stands where the closing quote would.
                 let end = quote + self.in_string.end(&record[quote..])?;
                 Some(match json::decode(&record[quote..=end]).text {
                     Cow::Borrowed(text) => text.as_bytes().into(),
@@ -103,16 +102,15 @@ struct Keys {
 impl Keys {
     fn new(quote: &str) -> Self {
         let behind = BEHIND.map(|key| Finder::new(&format!(",{quote}{key}{quote}:")).into_owned());
-        let config = Config::new().match_kind(MatchKind::LeftmostFirst).only_teddy(true).clone();
-        let read = config.builder().extend(READ.map(|key| format!("{quote}{key}{quote}"))).build();
+        let read = Searcher::new(&READ.map(|key| format!("{quote}{key}{quote}")));
         Keys { behind: behind.into(), read }
     }
 
-    /// Where the fields that are read end, at a comma; `None` where nothing ends them, or one stands behind.
+    /// Where the fields that are read end, behind a comma; `None` where nothing ends them, or one stands behind.
     fn end(&self, event: &[u8]) -> Option<usize> {
         let earlier = |end: usize, key: &Finder<'_>| key.find(&event[..end]).unwrap_or(end);
         let end = self.behind.iter().fold(event.len(), earlier);
-        let behind = event.get(end + 1..)?;
-        self.read.as_ref()?.find(behind).is_none().then_some(end)
+        let is_last = end < event.len() && self.read.as_ref()?.find(event, end).is_none();
+        is_last.then_some(end + 1)
     }
 }

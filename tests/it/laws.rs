@@ -421,7 +421,9 @@ static RULES: LazyLock<Vec<(Rule, Vec<Value>)>> = LazyLock::new(|| {
     let constant = [("kind", "Event"), ("apiVersion", "audit.k8s.io/v1"), ("level", "Metadata"), ("auditID", "id")];
     let event = |log: &str| {
         let mut event: Value = serde_json::from_str(log).unwrap();
-        constant.iter().for_each(|(key, value)| event[*key] = json!(value));
+        for (key, value) in constant {
+            event[key] = json!(value);
+        }
         event.get("verb").is_some().then_some(event)
     };
     let rules = load(&["builtin:all".to_owned()]).unwrap().into_iter();
