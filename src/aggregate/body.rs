@@ -8,9 +8,10 @@ use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 
 use crate::event::AuditEvent;
+use crate::json::{self, Fields, Raw};
 
 /// Bodies as the runbook needs them. Texts are JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -56,11 +57,6 @@ impl Object<'_> {
         // One that the short way does not understand may still be JSON.
         let parse = |text| pruned(text).or_else(|_| serde_json::from_slice(text));
         self.parsed.get_or_init(|| self.text.map(parse)).as_ref()
-    }
-
-    fn take(self) -> Option<Value> {
-        self.get();
-        self.parsed.into_inner()??.ok()
     }
 }
 
@@ -120,8 +116,7 @@ pub struct Interner {
 const REMEMBERED: usize = 1 << 20;
 
 impl Interner {
-    fn keep(&mut self, value: &Value) -> Arc<str> {
-        let text = value.to_string();
+    fn keep(&mut self, text: String) -> Arc<str> {
         if let Some(known) = self.texts.get(text.as_str()) {
             return Arc::clone(known);
         }
@@ -135,14 +130,15 @@ impl Interner {
     }
 }
 
+/// Where kubectl leaves what it applied.
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Reads both bodies, the response first: it is the state after the change.
 ///
 /// What the pod of a Job is made of stands in its request: the response has the volumes that admission added, under
 /// names that differ from pod to pod.
-pub(super) fn read(event: &AuditEvent<'_>, objects: Objects<'_>, texts: &mut Interner) -> Option<Box<Body>> {
-    let Objects { request, response } = objects;
+pub(super) fn read(event: &AuditEvent<'_>, texts: &mut Interner) -> Option<Box<Body>> {
+    let (request, response) = (event.request_object.as_deref(), event.response_object.as_deref());
     let mut body = Body::default();
     match event.object_ref.resource.as_deref() {
         Some("cronjobs") => {
@@ -152,75 +148,115 @@ pub(super) fn read(event: &AuditEvent<'_>, objects: Objects<'_>, texts: &mut Int
         }
         Some("jobs") => {
             let to = ["spec", "jobTemplate", "spec", "template"];
-            workload(&mut body, [response, request], texts, "/spec/template", to);
+            workload(&mut body, [response, request], texts, &["spec", "template"], to);
         }
         Some("pods") => {
             let to = ["spec", "jobTemplate", "spec", "template", "spec"];
-            workload(&mut body, [request, response], texts, "/spec", to);
+            workload(&mut body, [request, response], texts, &["spec"], to);
         }
         Some("configmaps") => {
-            body.state =
-                response.take().or_else(|| request.take()).map(|object| texts.keep(&json!({"data": object["data"]})));
+            let object = response.and_then(whole).or_else(|| request.and_then(whole));
+            body.state = object.map(|object| {
+                let data = object.get("data").and_then(compact).unwrap_or(Cow::Borrowed("null"));
+                texts.keep(within(["data"], &data))
+            });
         }
-        _ => body.note = request.take().or_else(|| response.take()).and_then(|object| binding(&object)),
+        _ => {
+            body.note = request.and_then(whole).or_else(|| response.and_then(whole)).and_then(|object| binding(&object))
+        }
     }
     (body != Body::default()).then(|| Box::new(body))
 }
 
-fn cronjob(body: &mut Body, request: Object<'_>, response: Object<'_>, is_patch: bool, texts: &mut Interner) {
-    let is_whole =
-        |object: &Value| object.pointer("/spec/jobTemplate").is_some() && object.pointer("/spec/schedule").is_some();
-    if let Some(object) = response.take().filter(is_whole) {
-        body.state = Some(texts.keep(&reduced(object)));
-        body.source = Some("responseObject".to_owned());
-        return;
-    }
-    match request.take() {
-        Some(object) if is_whole(&object) => {
-            body.state = Some(texts.keep(&reduced(object)));
-            body.source = Some("requestObject".to_owned());
-        }
-        Some(patch) if is_patch && (patch.is_array() || patch.is_object()) => body.patch = Some(texts.keep(&patch)),
-        _ => {}
+/// The members of an object that is not cut.
+fn whole(raw: Raw<'_>) -> Option<Fields<'_>> {
+    Fields::read(raw).filter(Fields::is_whole)
+}
+
+/// A value as serde_json prints it; `None` where it is no JSON. Most are written like that, and need no parsing.
+fn compact(raw: Raw<'_>) -> Option<Cow<'_, str>> {
+    let plain = if is_plain(raw) { std::str::from_utf8(raw).ok() } else { None };
+    match plain.filter(|text| serde_json::from_str::<IgnoredAny>(text).is_ok()) {
+        Some(text) => Some(Cow::Borrowed(text)),
+        None => Some(serde_json::from_slice::<Value>(raw).ok()?.to_string().into()),
     }
 }
 
-/// Takes apart what it is given: a spec is too large to be copied for every record.
-fn reduced(mut object: Value) -> Value {
-    let mut metadata = Map::new();
-    for key in ["name", "namespace", "labels"] {
-        if let Some(value) = object.pointer_mut(&format!("/metadata/{key}")) {
-            metadata.insert(key.to_owned(), value.take());
+/// Whether nothing in a value could be printed in another way, or be refused: no escape, no white space between tokens,
+/// no deep nesting, no number with an exponent or of many digits. What only may be such a thing is not plain either.
+fn is_plain(raw: Raw<'_>) -> bool {
+    let (mut before, mut opened, mut digits) = (b'{', 0, 0);
+    for (at, &byte) in raw.iter().enumerate() {
+        opened += usize::from(matches!(byte, b'{' | b'['));
+        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
+        let next = || raw.get(at + 1).copied().unwrap_or(b'}');
+        let is_odd = match byte {
+            b'\\' | 0..0x20 => true,
+            b' ' => matches!(before, b'{' | b'[' | b',' | b':') || matches!(next(), b'}' | b']' | b',' | b':'),
+            b'e' | b'E' => before.is_ascii_digit() && matches!(next(), b'+' | b'-' | b'0'..=b'9'),
+            _ => digits > MAX_DIGITS,
+        };
+        if is_odd || opened > MAX_NESTING {
+            return false;
+        }
+        before = byte;
+    }
+    true
+}
+
+/// Integers of fewer digits are integers of 64 bits.
+const MAX_DIGITS: usize = 18;
+/// Less than what serde_json reads, by what is put around a value.
+const MAX_NESTING: usize = 100;
+
+fn cronjob(body: &mut Body, request: Option<Raw<'_>>, response: Option<Raw<'_>>, is_patch: bool, texts: &mut Interner) {
+    for (raw, source) in [(response, "responseObject"), (request, "requestObject")] {
+        if let Some(state) = raw.and_then(whole).and_then(|object| reduced(&object)) {
+            body.state = Some(texts.keep(state));
+            body.source = Some(source.to_owned());
+            return;
         }
     }
-    if let Some(annotations) = object.pointer_mut("/metadata/annotations")
-        && let Some(applied) = annotations.get_mut(LAST_APPLIED)
-    {
-        metadata.insert("annotations".to_owned(), within([LAST_APPLIED], applied.take()));
-    }
-    let spec = object.get_mut("spec").map_or(Value::Null, Value::take);
-    Value::Object(Map::from_iter([("metadata".to_owned(), metadata.into()), ("spec".to_owned(), spec)]))
+    let patch = request.filter(|raw| is_patch && matches!(raw.first(), Some(b'{' | b'[')));
+    body.patch = patch.and_then(compact).map(|patch| texts.keep(patch.into_owned()));
+}
+
+/// A whole CronJob without what changes at every write.
+fn reduced(object: &Fields<'_>) -> Option<String> {
+    let spec = object.get("spec")?;
+    Fields::read(spec).filter(|spec| spec.get("jobTemplate").is_some() && spec.get("schedule").is_some())?;
+    let metadata = object.object("metadata");
+    let member = |key: &str, raw: Option<Raw<'_>>| raw.and_then(compact).map(|value| format!("\"{key}\":{value}"));
+    let of_metadata = |key: &str| metadata.as_ref()?.get(key);
+    let kept = ["name", "namespace", "labels"].map(|key| member(key, of_metadata(key)));
+    let applied =
+        of_metadata("annotations").and_then(Fields::read).and_then(|annotations| annotations.get(LAST_APPLIED));
+    let applied = applied.and_then(compact).map(|value| format!("\"annotations\":{}", within([LAST_APPLIED], &value)));
+    let metadata: Vec<_> = kept.into_iter().chain([applied]).flatten().collect();
+    Some(format!("{{\"metadata\":{{{}}},\"spec\":{}}}", metadata.join(","), compact(spec)?))
 }
 
 /// The value behind so many keys.
-fn within<const N: usize>(keys: [&str; N], value: Value) -> Value {
-    keys.iter().rev().fold(value, |value, key| Value::Object(Map::from_iter([((*key).to_owned(), value)])))
+fn within<const N: usize>(keys: [&str; N], value: &str) -> String {
+    let open: String = keys.iter().map(|key| format!("{{\"{key}\":")).collect();
+    format!("{open}{value}{}", "}".repeat(N))
 }
 
 /// A Job or Pod as the CronJob that it would come from.
 fn workload<const N: usize>(
     body: &mut Body,
-    sources: [Object<'_>; 2],
+    sources: [Option<Raw<'_>>; 2],
     texts: &mut Interner,
-    from: &str,
+    from: &[&str],
     to: [&str; N],
 ) {
     let mut has_spec = false;
-    for mut object in sources.into_iter().filter_map(Object::take) {
+    for object in sources.into_iter().flatten().filter_map(whole) {
         body.owner = body.owner.take().or_else(|| owner(&object));
         if !has_spec && object.get("spec").is_some() {
             has_spec = true;
-            body.state = object.pointer_mut(from).map(|spec| texts.keep(&within(to, spec.take())));
+            let spec = inside(&object, from).and_then(compact);
+            body.state = spec.map(|spec| texts.keep(within(to, &spec)));
         }
         if has_spec && body.owner.is_some() {
             break;
@@ -228,16 +264,24 @@ fn workload<const N: usize>(
     }
 }
 
-fn owner(object: &Value) -> Option<(String, String)> {
-    let owners = object.pointer("/metadata/ownerReferences")?.as_array()?;
-    let owner = owners.iter().find(|owner| owner["controller"] == true).or_else(|| owners.first())?;
-    Some((owner["kind"].as_str()?.to_owned(), owner["name"].as_str()?.to_owned()))
+/// The value behind some keys.
+fn inside<'a>(object: &Fields<'a>, keys: &[&str]) -> Option<Raw<'a>> {
+    let (key, rest) = keys.split_first()?;
+    let value = object.get(key)?;
+    if rest.is_empty() { Some(value) } else { inside(&Fields::read(value)?, rest) }
+}
+
+fn owner(object: &Fields<'_>) -> Option<(String, String)> {
+    let owners: Vec<_> = json::elements(inside(object, &["metadata", "ownerReferences"])?).map(Fields::read).collect();
+    let is_controller = |owner: &&Fields<'_>| owner.get("controller") == Some(b"true");
+    let owner = owners.iter().flatten().find(is_controller).or_else(|| owners.first()?.as_ref())?;
+    Some((owner.text("kind")?.into_owned(), owner.text("name")?.into_owned()))
 }
 
 /// `cluster-admin for eve`.
-fn binding(object: &Value) -> Option<String> {
-    let role = object.pointer("/roleRef/name")?.as_str()?;
-    let subjects = object.get("subjects").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
-    let names: Vec<_> = subjects.iter().filter_map(|subject| subject["name"].as_str()).collect();
+fn binding(object: &Fields<'_>) -> Option<String> {
+    let role = json::string(inside(object, &["roleRef", "name"])?)?;
+    let subjects = json::elements(object.get("subjects").unwrap_or_default()).filter_map(Fields::read);
+    let names: Vec<_> = subjects.filter_map(|subject| subject.text("name")).collect();
     Some(format!("{role} for {}", names.join(", ")))
 }

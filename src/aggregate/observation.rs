@@ -221,11 +221,10 @@ impl Observation {
     /// Keeps an event; its bodies only where an interest asks for them.
     #[must_use]
     pub fn new(event: &AuditEvent<'_>, seen: Seen<'_>, texts: &mut Interner) -> Self {
-        let objects = Objects::of(event);
         let is_outline = seen.is_outline(event);
         let mut record = if is_outline { outline(event, &seen) } else { record(event, &seen) };
         if !is_outline || record.name.is_none() {
-            let bodies = cronjob::read(&objects);
+            let bodies = cronjob::read(&Objects::of(event));
             record.name = record.name.or(bodies.name);
             record.cronjob = bodies.cronjob.filter(|_| !is_outline);
             record.malformed_fields.extend(bodies.malformed.iter().map(|&field| field.to_owned()));
@@ -240,7 +239,7 @@ impl Observation {
             matches: seen.matches,
             is_hit: false,
             is_outline,
-            body: if seen.interests.is_empty() { None } else { body::read(event, objects, texts) },
+            body: if seen.interests.is_empty() { None } else { body::read(event, texts) },
             interests: seen.interests.iter().map(|interest| interest.name.clone()).collect(),
             record: Arc::new(record),
         }
