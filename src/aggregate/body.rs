@@ -168,6 +168,14 @@ pub(super) fn read(event: &AuditEvent<'_>, texts: &mut Interner) -> Option<Box<B
     (body != Body::default()).then(|| Box::new(body))
 }
 
+/// The name that an object was given, where objectRef has none: the server makes it up behind a `generateName`.
+pub(super) fn name(event: &AuditEvent<'_>) -> Option<String> {
+    let bodies = [&event.response_object, &event.request_object].into_iter().filter_map(Option::as_deref);
+    let objects = bodies.filter_map(whole).filter(|object| object.text("kind").as_deref() != Some("Status"));
+    let mut names = objects.filter_map(|object| object.object("metadata")?.text("name"));
+    names.find(|name| !name.is_empty()).map(Cow::into_owned)
+}
+
 /// The members of an object that is not cut.
 fn whole(raw: Raw<'_>) -> Option<Fields<'_>> {
     Fields::read(raw).filter(Fields::is_whole)

@@ -223,10 +223,12 @@ impl Observation {
     pub fn new(event: &AuditEvent<'_>, seen: Seen<'_>, texts: &mut Interner) -> Self {
         let is_outline = seen.is_outline(event);
         let mut record = if is_outline { outline(event, &seen) } else { record(event, &seen) };
-        if !is_outline || record.name.is_none() {
+        if is_outline {
+            record.name = record.name.or_else(|| body::name(event));
+        } else {
             let bodies = cronjob::read(&Objects::of(event));
             record.name = record.name.or(bodies.name);
-            record.cronjob = bodies.cronjob.filter(|_| !is_outline);
+            record.cronjob = bodies.cronjob;
             record.malformed_fields.extend(bodies.malformed.iter().map(|&field| field.to_owned()));
         }
         let known = seen.category.is_none_or(|category| matches!(category, "kube-audit" | "kube-audit-admin"));

@@ -59,35 +59,41 @@ impl Heads {
 
     /// Whether no rule matches a record, and no interest wants it, whatever its bodies say.
     pub(super) fn refute(&self, pack: &Pack, record: &[u8], start: Start) -> bool {
-        if self.odd.as_ref().is_none_or(|odd| odd.may_match(record)) {
-            return false;
-        }
+        let keys = if let Start::InString(_) = start { &self.in_string } else { &self.plain };
+        let Some((head, end)) = head(keys, record, start) else { return false };
         let is_refuted = |normalized: Normalized<'_>| match normalized {
             Normalized::Event(event) if event.malformed_fields.is_empty() => {
                 !may_match(pack, &View::new(&event, &Origin::default(), None))
             }
             _ => false,
         };
-        let Some(head) = self.head(record, start) else { return false };
-        Fields::read(&head).is_some_and(|fields| match start {
+        let is_refuted = Fields::read(&head).is_some_and(|fields| match start {
             Start::Entry => normalize(&Leaf::LogEntry(fields), is_refuted),
             _ => normalize_head(&fields, is_refuted),
-        })
+        });
+        // What costs most comes last.
+        is_refuted
+            && keys.read.as_ref().is_some_and(|read| read.find(record, end).is_none())
+            && self.odd.as_ref().is_some_and(|odd| !odd.may_match(record))
     }
+}
 
-    /// The fields in front of the bodies, as JSON that ends behind one of them.
-    fn head<'r>(&self, record: &'r [u8], start: Start) -> Option<Cow<'r, [u8]>> {
-        match start {
-            Start::Entry => Some(record.into()),
-            Start::Plain(start) => Some(record[start..start + self.plain.end(&record[start..])?].into()),
-            Start::InString(quote) => {
-                // The backslash behind the comma stands where the closing quote would.
-                let end = quote + self.in_string.end(&record[quote..])?;
-                Some(match json::decode(&record[quote..=end]).text {
-                    Cow::Borrowed(text) => text.as_bytes().into(),
-                    Cow::Owned(text) => text.into_bytes().into(),
-                })
-            }
+/// The fields in front of the bodies, as JSON that ends behind the comma after one of them, and where that stands.
+fn head<'r>(keys: &Keys, record: &'r [u8], start: Start) -> Option<(Cow<'r, [u8]>, usize)> {
+    match start {
+        Start::Entry => Some((record.into(), record.len())),
+        Start::Plain(start) => {
+            let end = start + keys.end(&record[start..])?;
+            Some((record[start..end].into(), end))
+        }
+        Start::InString(quote) => {
+            // The backslash behind the comma stands where the closing quote would.
+            let end = quote + keys.end(&record[quote..])?;
+            let text = match json::decode(&record[quote..=end]).text {
+                Cow::Borrowed(text) => text.as_bytes().into(),
+                Cow::Owned(text) => text.into_bytes().into(),
+            };
+            Some((text, end))
         }
     }
 }
@@ -96,21 +102,21 @@ impl Heads {
 #[derive(Debug)]
 struct Keys {
     behind: Vec<Finder<'static>>,
+    /// With the quote behind them alone: it tells as much, and vectors look at the first bytes.
     read: Option<Searcher>,
 }
 
 impl Keys {
     fn new(quote: &str) -> Self {
         let behind = BEHIND.map(|key| Finder::new(&format!(",{quote}{key}{quote}:")).into_owned());
-        let read = Searcher::new(&READ.map(|key| format!("{quote}{key}{quote}")));
+        let read = Searcher::new(&READ.map(|key| format!("{key}{quote}")));
         Keys { behind: behind.into(), read }
     }
 
-    /// Where the fields that are read end, behind a comma; `None` where nothing ends them, or one stands behind.
+    /// Where the fields in front of the bodies end, behind a comma.
     fn end(&self, event: &[u8]) -> Option<usize> {
         let earlier = |end: usize, key: &Finder<'_>| key.find(&event[..end]).unwrap_or(end);
         let end = self.behind.iter().fold(event.len(), earlier);
-        let is_last = end < event.len() && self.read.as_ref()?.find(event, end).is_none();
-        is_last.then_some(end + 1)
+        (end < event.len()).then_some(end + 1)
     }
 }
