@@ -1,0 +1,172 @@
+//! The members of an object, and the elements of an array.
+
+use std::borrow::Cow;
+
+use super::Raw;
+use super::skip::{Skip, skip_lenient, skip_string};
+use super::strings::{decode, string};
+
+/// The members of one object, in document order, duplicates kept.
+#[derive(Debug, Clone)]
+pub struct Fields<'a> {
+    entries: Vec<(Cow<'a, str>, Raw<'a>)>,
+    /// The member whose string value has no closing quote, because the text ends in it.
+    cut: Option<(Cow<'a, str>, Raw<'a>)>,
+    whole: bool,
+}
+
+impl<'a> Fields<'a> {
+    /// Reads the members of the object that `text` starts with; `None` where it starts with anything else.
+    ///
+    /// Where the text ends inside a member, the members before it are kept, and so is a cut array or object
+    /// (its own whole members can be read); a cut string, number or literal is left out, since what is left of
+    /// it would be another value.
+    #[must_use]
+    pub fn read(text: &'a [u8]) -> Option<Self> {
+        let text = text.trim_ascii_start();
+        if text.first() != Some(&b'{') {
+            return None;
+        }
+        let mut fields = Fields { entries: Vec::with_capacity(16), cut: None, whole: false };
+        let mut at = 1;
+        loop {
+            at = skip_blank(text, at, b',');
+            match text.get(at) {
+                Some(b'}') => {
+                    fields.whole = true;
+                    return Some(fields);
+                }
+                Some(b'"') => {}
+                _ => return Some(fields),
+            }
+            let Skip::End(key_end) = skip_string(text, at, false) else { return Some(fields) };
+            let key = decode(&text[at..key_end]).text;
+            at = skip_blank(text, key_end, b':');
+            let Skip::End(end) = skip_lenient(text, at) else {
+                match text.get(at) {
+                    Some(b'{' | b'[') => fields.entries.push((key, &text[at..])),
+                    Some(b'"') => fields.cut = Some((key, &text[at..])),
+                    _ => {}
+                }
+                return Some(fields);
+            };
+            fields.entries.push((key, &text[at..end]));
+            at = end;
+        }
+    }
+
+    /// Members made from other sources, a CSV row for instance.
+    #[must_use]
+    pub fn from_entries(entries: Vec<(Cow<'a, str>, Raw<'a>)>) -> Self {
+        Fields { entries, cut: None, whole: true }
+    }
+
+    /// Whether the closing brace was reached.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// The members in document order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Raw<'a>)> {
+        self.entries.iter().map(|(key, value)| (key.as_ref(), *value))
+    }
+
+    /// The last member of exactly this key.
+    #[must_use]
+    pub fn get(&self, key: &str) -> Option<Raw<'a>> {
+        self.entries.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value)
+    }
+
+    /// The member of exactly this key, else the first whose key is equal ignoring case (and of that spelling the last).
+    #[must_use]
+    pub fn get_folded(&self, key: &str) -> Option<Raw<'a>> {
+        self.get(key).or_else(|| {
+            let spelling = self.entries.iter().map(|(name, _)| name).find(|name| equal_folded(name, key))?;
+            self.get(spelling)
+        })
+    }
+
+    /// The member of this key (ignoring case), even where it is a string that is cut: an envelope may have been
+    /// cut inside the record that it holds.
+    #[must_use]
+    pub fn get_even_cut(&self, key: &str) -> Option<Raw<'a>> {
+        let cut = || self.cut.as_ref().filter(|(name, _)| equal_folded(name, key)).map(|(_, value)| *value);
+        self.get_folded(key).or_else(cut)
+    }
+
+    /// The key as it is written here, of the member that [`get_even_cut`](Self::get_even_cut) gives.
+    #[must_use]
+    pub fn spelling(&self, key: &str) -> Option<String> {
+        let names = || self.entries.iter().map(|(name, _)| name).chain(self.cut.iter().map(|(name, _)| name));
+        let exact = names().find(|name| *name == key);
+        exact.or_else(|| names().find(|name| equal_folded(name, key))).map(|name| name.clone().into_owned())
+    }
+
+    /// The string member of this key, decoded; `None` for any other type.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {
+        self.get(key).and_then(string)
+    }
+
+    /// The members of the object member of this key.
+    #[must_use]
+    pub fn object(&self, key: &str) -> Option<Fields<'a>> {
+        self.get(key).and_then(Fields::read)
+    }
+}
+
+/// Whether two keys are equal ignoring case.
+#[must_use]
+pub fn equal_folded(left: &str, right: &str) -> bool {
+    left.eq_ignore_ascii_case(right) || (!left.is_ascii() && left.to_lowercase() == right.to_lowercase())
+}
+
+fn skip_blank(text: &[u8], mut at: usize, also: u8) -> usize {
+    while text.get(at).is_some_and(|byte| byte.is_ascii_whitespace() || *byte == also) {
+        at += 1;
+    }
+    at
+}
+
+/// The elements of the array that `text` starts with; a cut last element is kept where it is an array or object.
+pub fn elements(text: Raw<'_>) -> impl Iterator<Item = Raw<'_>> {
+    let mut at = usize::from(text.first() == Some(&b'['));
+    let array = at == 1;
+    std::iter::from_fn(move || {
+        if !array {
+            return None;
+        }
+        at = skip_blank(text, at, b',');
+        let start = at;
+        match skip_lenient(text, at) {
+            Skip::End(end) => {
+                at = end;
+                Some(&text[start..end])
+            }
+            Skip::Incomplete if matches!(text.get(at), Some(b'{' | b'[')) => {
+                at = text.len();
+                Some(&text[start..])
+            }
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cut_objects_keep_what_is_certain() {
+        let read = |text: &'static str| {
+            let fields = Fields::read(text.as_bytes()).unwrap();
+            let names: Vec<String> = fields.iter().map(|(name, _)| name.to_owned()).collect();
+            (names.join(","), fields.is_whole())
+        };
+        assert_eq!(read(r#"{"a":1,"b":"cu"#), ("a".to_owned(), false));
+        assert_eq!(read(r#"{"a":1,"b":20"#), ("a".to_owned(), false));
+        assert_eq!(read(r#"{"a":1,"b":{"c":2,"d":"#), ("a,b".to_owned(), false));
+        assert_eq!(read(r#"{"a":NaN,"b":1}"#), ("a,b".to_owned(), true));
+    }
+}
