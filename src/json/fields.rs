@@ -39,7 +39,7 @@ impl<'a> Fields<'a> {
                 Some(b'"') => {}
                 _ => return Some(fields),
             }
-            let Skip::End(key_end) = skip_string(text, at, false) else { return Some(fields) };
+            let Skip::End(key_end) = skip_string::<false>(text, at) else { return Some(fields) };
             let key = decode(&text[at..key_end]).text;
             at = skip_blank(text, key_end, b':');
             let Skip::End(end) = skip_lenient(text, at) else {

@@ -4,6 +4,7 @@
 //! the body. This reader delimits values by quotes and brackets alone, so those fields survive. Bodies are
 //! handed on as raw text; whoever needs their inside parses it with serde_json.
 
+mod block;
 mod fields;
 mod skip;
 mod strings;
