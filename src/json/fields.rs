@@ -3,17 +3,20 @@
 use std::borrow::Cow;
 
 use super::Raw;
-use super::skip::{Skip, skip_lenient, skip_string};
+use super::skip::{Skip, skip_lenient, skip_plain_key, skip_string};
 use super::strings::{decode, string};
 
 /// The members of one object, in document order, duplicates kept.
 #[derive(Debug, Clone)]
 pub struct Fields<'a> {
-    entries: Vec<(Cow<'a, str>, Raw<'a>)>,
+    entries: Vec<(Key<'a>, Raw<'a>)>,
     /// The member whose string value has no closing quote, because the text ends in it.
-    cut: Option<(Cow<'a, str>, Raw<'a>)>,
+    cut: Option<(Key<'a>, Raw<'a>)>,
     whole: bool,
 }
+
+/// A decoded key, in UTF-8; a borrowed one is in ASCII.
+type Key<'a> = Cow<'a, [u8]>;
 
 impl<'a> Fields<'a> {
     /// Reads the members of the object that `text` starts with; `None` where it starts with anything else.
@@ -27,7 +30,7 @@ impl<'a> Fields<'a> {
         if text.first() != Some(&b'{') {
             return None;
         }
-        let mut fields = Fields { entries: Vec::with_capacity(16), cut: None, whole: false };
+        let mut fields = Fields { entries: Vec::with_capacity(capacity(text)), cut: None, whole: false };
         let mut at = 1;
         loop {
             at = skip_blank(text, at, b',');
@@ -39,8 +42,7 @@ impl<'a> Fields<'a> {
                 Some(b'"') => {}
                 _ => return Some(fields),
             }
-            let Skip::End(key_end) = skip_string::<false>(text, at) else { return Some(fields) };
-            let key = decode(&text[at..key_end]).text;
+            let Some((key, key_end)) = key(text, at) else { return Some(fields) };
             at = skip_blank(text, key_end, b':');
             let Skip::End(end) = skip_lenient(text, at) else {
                 match text.get(at) {
@@ -58,6 +60,7 @@ impl<'a> Fields<'a> {
     /// Members made from other sources, a CSV row for instance.
     #[must_use]
     pub fn from_entries(entries: Vec<(Cow<'a, str>, Raw<'a>)>) -> Self {
+        let entries = entries.into_iter().map(|(key, value)| (into_key(key), value)).collect();
         Fields { entries, cut: None, whole: true }
     }
 
@@ -69,21 +72,22 @@ impl<'a> Fields<'a> {
 
     /// The members in document order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, Raw<'a>)> {
-        self.entries.iter().map(|(key, value)| (key.as_ref(), *value))
+        self.entries.iter().map(|(key, value)| (text_of(key), *value))
     }
 
     /// The last member of exactly this key.
     #[must_use]
+    #[inline]
     pub fn get(&self, key: &str) -> Option<Raw<'a>> {
-        self.entries.iter().rev().find(|(name, _)| name == key).map(|(_, value)| *value)
+        self.entries.iter().rev().find(|(name, _)| **name == *key.as_bytes()).map(|(_, value)| *value)
     }
 
     /// The member of exactly this key, else the first whose key is equal ignoring case (and of that spelling the last).
     #[must_use]
     pub fn get_folded(&self, key: &str) -> Option<Raw<'a>> {
         self.get(key).or_else(|| {
-            let spelling = self.entries.iter().map(|(name, _)| name).find(|name| equal_folded(name, key))?;
-            self.get(spelling)
+            let spelling = self.entries.iter().map(|(name, _)| name).find(|name| is_folded(name, key))?;
+            self.get(text_of(spelling))
         })
     }
 
@@ -91,16 +95,16 @@ impl<'a> Fields<'a> {
     /// cut inside the record that it holds.
     #[must_use]
     pub fn get_even_cut(&self, key: &str) -> Option<Raw<'a>> {
-        let cut = || self.cut.as_ref().filter(|(name, _)| equal_folded(name, key)).map(|(_, value)| *value);
+        let cut = || self.cut.as_ref().filter(|(name, _)| is_folded(name, key)).map(|(_, value)| *value);
         self.get_folded(key).or_else(cut)
     }
 
     /// The key as it is written here, of the member that [`get_even_cut`](Self::get_even_cut) gives.
     #[must_use]
-    pub fn spelling(&self, key: &str) -> Option<String> {
+    pub fn spelling(&self, key: &str) -> Option<&str> {
         let names = || self.entries.iter().map(|(name, _)| name).chain(self.cut.iter().map(|(name, _)| name));
-        let exact = names().find(|name| *name == key);
-        exact.or_else(|| names().find(|name| equal_folded(name, key))).map(|name| name.clone().into_owned())
+        let exact = names().find(|name| ***name == *key.as_bytes());
+        exact.or_else(|| names().find(|name| is_folded(name, key))).map(text_of)
     }
 
     /// The string member of this key, decoded; `None` for any other type.
@@ -113,6 +117,40 @@ impl<'a> Fields<'a> {
     #[must_use]
     pub fn object(&self, key: &str) -> Option<Fields<'a>> {
         self.get(key).and_then(Fields::read)
+    }
+}
+
+/// Room for the members of most objects of this length, so that it need not grow.
+fn capacity(text: &[u8]) -> usize {
+    (text.len() / 24).clamp(4, 24)
+}
+
+/// The key that opens at `at`, and where it ends.
+#[inline]
+fn key(text: &[u8], at: usize) -> Option<(Key<'_>, usize)> {
+    if let Some(end) = skip_plain_key(text, at) {
+        return Some((Cow::Borrowed(&text[at + 1..end - 1]), end));
+    }
+    let Skip::End(end) = skip_string::<false>(text, at) else { return None };
+    Some((into_key(decode(&text[at..end]).text), end))
+}
+
+fn into_key(key: Cow<'_, str>) -> Key<'_> {
+    match key {
+        Cow::Borrowed(key) if key.is_ascii() => Cow::Borrowed(key.as_bytes()),
+        key => Cow::Owned(key.into_owned().into_bytes()),
+    }
+}
+
+fn text_of<'k>(key: &'k Key<'_>) -> &'k str {
+    std::str::from_utf8(key).unwrap_or_default()
+}
+
+/// Whether a key is equal to another ignoring case.
+fn is_folded(name: &Key<'_>, key: &str) -> bool {
+    match name {
+        Cow::Borrowed(name) => name.eq_ignore_ascii_case(key.as_bytes()),
+        Cow::Owned(_) => equal_folded(text_of(name), key),
     }
 }
 

@@ -61,6 +61,17 @@ pub(super) fn skip_string<const STRICT: bool>(text: &[u8], at: usize) -> Skip {
     Skip::Incomplete
 }
 
+/// Finds the end of the key that opens at `at`, if it is short, in ASCII, and written without escapes.
+#[inline]
+pub(super) fn skip_plain_key(text: &[u8], at: usize) -> Option<usize> {
+    let block = Block::at(text, at + 1);
+    let quotes = block.equal(b'"');
+    let before_quote = (quotes & quotes.wrapping_neg()).checked_sub(1)?;
+    let is_plain = (block.equal(b'\\') | !block.at_most(0x7F)) & before_quote == 0;
+    let end = at + 1 + quotes.trailing_zeros() as usize + 1;
+    (is_plain && end <= text.len()).then_some(end)
+}
+
 /// Tells from block to block which bytes are escaped.
 #[derive(Default)]
 struct Escapes {
@@ -269,6 +280,7 @@ fn walk<const STRICT: bool>(text: &[u8], mut at: usize) -> Skip {
     Skip::Incomplete
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is a test of iterators")]
 fn is_blank(byte: &u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
 }

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::Raw;
+use super::block::{self, Block};
 
 /// A decoded JSON string.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,44 +55,91 @@ pub fn decode(raw: Raw<'_>) -> Decoded<'_> {
     Decoded { text, replaced }
 }
 
-fn unescape(mut rest: &[u8]) -> Decoded<'static> {
-    let mut out = Vec::with_capacity(rest.len());
-    let mut replaced = false;
-    while let Some(slash) = memchr::memchr(b'\\', rest) {
-        out.extend_from_slice(&rest[..slash]);
-        let plain = match rest.get(slash + 1) {
+fn unescape(text: &[u8]) -> Decoded<'static> {
+    let mut out = Unescaped { bytes: vec![0; text.len() + RUN], length: 0, replaced: false };
+    let mut done = 0;
+    for start in (0..text.len()).step_by(block::SIZE) {
+        let mut slashes = Block::at(text, start).equal(b'\\');
+        while slashes != 0 {
+            let slash = start + slashes.trailing_zeros() as usize;
+            slashes &= slashes - 1;
+            // A backslash may have been escaped by the one before.
+            if slash >= done {
+                out.plain(&text[done..], slash - done);
+                done = slash + out.escape(&text[slash..]);
+            }
+        }
+    }
+    out.plain(&text[done..], text.len() - done);
+    out.finish()
+}
+
+/// Most runs between two escapes are shorter, and copying a fixed number of bytes is faster than counting.
+const RUN: usize = 32;
+
+/// Text being unescaped, in a buffer that is longer.
+struct Unescaped {
+    bytes: Vec<u8>,
+    length: usize,
+    replaced: bool,
+}
+
+impl Unescaped {
+    /// Takes over the first `count` bytes of `text`.
+    #[inline]
+    fn plain(&mut self, text: &[u8], count: usize) {
+        let room = &mut self.bytes[self.length..];
+        match (text.first_chunk::<RUN>(), room.first_chunk_mut()) {
+            (Some(run), Some(room)) if count <= RUN => *room = *run,
+            _ => room[..count].copy_from_slice(&text[..count]),
+        }
+        self.length += count;
+    }
+
+    /// Takes over what the escape means with which `text` starts; gives its length.
+    #[inline]
+    fn escape(&mut self, text: &[u8]) -> usize {
+        let byte = match text.get(1) {
+            Some(&byte @ (b'"' | b'\\' | b'/')) => byte,
             Some(b'n') => b'\n',
             Some(b't') => b'\t',
             Some(b'r') => b'\r',
             Some(b'b') => 8,
             Some(b'f') => 12,
-            Some(b'"') => b'"',
-            Some(b'\\') => b'\\',
-            Some(b'/') => b'/',
             Some(b'u') => {
-                let (character, taken) = unicode_escape(&rest[slash..]);
-                replaced |= character.is_none();
-                let character = character.unwrap_or(char::REPLACEMENT_CHARACTER);
-                out.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
-                rest = &rest[slash + taken..];
-                continue;
+                let (character, taken) = unicode_escape(text);
+                self.character(character);
+                return taken;
             }
             _ => {
-                replaced = true;
-                out.extend_from_slice("\u{FFFD}".as_bytes());
-                rest = &rest[slash + 1..];
-                continue;
+                self.character(None);
+                return 1;
             }
         };
-        out.push(plain);
-        rest = &rest[slash + 2..];
+        self.bytes[self.length] = byte;
+        self.length += 1;
+        2
     }
-    out.extend_from_slice(rest);
-    let text = String::from_utf8(out).unwrap_or_else(|error| {
-        replaced = true;
-        String::from_utf8_lossy(error.as_bytes()).into_owned()
-    });
-    Decoded { text: Cow::Owned(text), replaced }
+
+    fn character(&mut self, character: Option<char>) {
+        self.replaced |= character.is_none();
+        let mut bytes = [0; 4];
+        let bytes = character.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf8(&mut bytes).as_bytes();
+        // What stands for an unknown escape is longer than the escape.
+        self.bytes.resize(self.bytes.len() + bytes.len(), 0);
+        self.bytes[self.length..][..bytes.len()].copy_from_slice(bytes);
+        self.length += bytes.len();
+    }
+
+    fn finish(mut self) -> Decoded<'static> {
+        self.bytes.truncate(self.length);
+        let mut replaced = self.replaced;
+        let text = String::from_utf8(self.bytes).unwrap_or_else(|error| {
+            replaced = true;
+            String::from_utf8_lossy(error.as_bytes()).into_owned()
+        });
+        Decoded { text: Cow::Owned(text), replaced }
+    }
 }
 
 /// The character of the `\uXXXX` that `text` starts with (surrogate pairs joined) and the bytes it takes.
