@@ -34,6 +34,12 @@ impl Block {
         (self.0 | u8x64::splat(0x20)).simd_eq(byte).to_bitmask()
     }
 
+    /// Whether any byte is this one or less.
+    #[inline]
+    pub(super) fn any_at_most(self, byte: u8) -> bool {
+        self.0.min(u8x64::splat(byte)).simd_eq(self.0).any()
+    }
+
     /// Which bytes are this one or less.
     #[inline]
     pub(super) fn at_most(self, byte: u8) -> u64 {
@@ -57,6 +63,7 @@ mod tests {
                 assert_eq!(block.equal(byte), bits(&|other| other == byte), "{start} {byte}");
                 assert_eq!(block.equal_with_0x20(byte), bits(&|other| other | 0x20 == byte), "{start} {byte}");
                 assert_eq!(block.at_most(byte), bits(&|other| other <= byte), "{start} {byte}");
+                assert_eq!(block.any_at_most(byte), bits(&|other| other <= byte) != 0, "{start} {byte}");
             }
         }
     }

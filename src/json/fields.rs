@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::Raw;
-use super::skip::{Skip, skip_lenient, skip_plain_key, skip_string};
+use super::skip::{Skip, is_blank, skip_lenient, skip_plain_key, skip_strict, skip_string};
 use super::strings::{decode, string};
 
 /// The members of one object, in document order, duplicates kept.
@@ -34,15 +34,11 @@ impl<'a> Fields<'a> {
         let mut at = 1;
         loop {
             at = skip_blank(text, at, b',');
-            match text.get(at) {
-                Some(b'}') => {
-                    fields.whole = true;
-                    return Some(fields);
-                }
-                Some(b'"') => {}
-                _ => return Some(fields),
+            if text.get(at) == Some(&b'}') {
+                fields.whole = true;
+                return Some(fields);
             }
-            let Some((key, key_end)) = key(text, at) else { return Some(fields) };
+            let Some((key, key_end)) = key::<false>(text, at) else { return Some(fields) };
             at = skip_blank(text, key_end, b':');
             let Skip::End(end) = skip_lenient(text, at) else {
                 match text.get(at) {
@@ -55,6 +51,29 @@ impl<'a> Fields<'a> {
             fields.entries.push((key, &text[at..end]));
             at = end;
         }
+    }
+
+    /// Reads the object that all of `text` is, if [`skip_strict`] finds it sound and it is written as encoders write;
+    /// `None` says nothing.
+    #[must_use]
+    pub fn read_sound(text: &'a [u8]) -> Option<Self> {
+        let blanks = |at: usize| at + text[at..].iter().take_while(|byte| is_blank(byte)).count();
+        let next = |at: usize, byte: u8| (text.get(at) == Some(&byte)).then(|| blanks(at + 1));
+        let mut fields = Fields { entries: Vec::with_capacity(capacity(text)), cut: None, whole: true };
+        let mut at = next(0, b'{')?;
+        while text.get(at) != Some(&b'}') {
+            let (key, key_end) = key::<true>(text, at)?;
+            at = next(blanks(key_end), b':')?;
+            let Skip::End(end) = skip_strict(text, at) else { return None };
+            fields.entries.push((key, &text[at..end]));
+            at = blanks(end);
+            if let Some(behind) = next(at, b',') {
+                at = behind;
+                // A comma asks for another member.
+                text.get(at).filter(|byte| **byte == b'"')?;
+            }
+        }
+        (at + 1 == text.len()).then_some(fields)
     }
 
     /// Members made from other sources, a CSV row for instance.
@@ -125,13 +144,16 @@ fn capacity(text: &[u8]) -> usize {
     (text.len() / 24).clamp(4, 24)
 }
 
-/// The key that opens at `at`, and where it ends.
+/// The key that opens at `at`, if one does, and where it ends.
 #[inline]
-fn key(text: &[u8], at: usize) -> Option<(Key<'_>, usize)> {
+fn key<const STRICT: bool>(text: &[u8], at: usize) -> Option<(Key<'_>, usize)> {
+    if text.get(at) != Some(&b'"') {
+        return None;
+    }
     if let Some(end) = skip_plain_key(text, at) {
         return Some((Cow::Borrowed(&text[at + 1..end - 1]), end));
     }
-    let Skip::End(end) = skip_string::<false>(text, at) else { return None };
+    let Skip::End(end) = skip_string::<STRICT>(text, at) else { return None };
     Some((into_key(decode(&text[at..end]).text), end))
 }
 
@@ -193,7 +215,29 @@ pub fn elements(text: Raw<'_>) -> impl Iterator<Item = Raw<'_>> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
+    use super::super::skip::tests::nearly_sound;
     use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn sound_objects_are_read_as_all_are(text in nearly_sound()) {
+            let text = text.as_bytes();
+            if let Some(fields) = Fields::read_sound(text) {
+                prop_assert_eq!(skip_strict(text, 0), Skip::End(text.len()));
+                let all = Fields::read(text).unwrap();
+                prop_assert!(all.is_whole() && fields.is_whole());
+                prop_assert!(fields.iter().eq(all.iter()));
+            } else {
+                // Else nothing would be gained.
+                let is_sound = serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
+                prop_assert!(!is_sound || !text.starts_with(b"{"), "sound: {:?}", text);
+            }
+        }
+    }
 
     #[test]
     fn cut_objects_keep_what_is_certain() {

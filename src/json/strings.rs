@@ -50,23 +50,31 @@ pub fn decode(raw: Raw<'_>) -> Decoded<'_> {
     if memchr::memchr(b'\\', inner).is_some() {
         return unescape(inner);
     }
-    let text = String::from_utf8_lossy(inner);
-    let replaced = matches!(text, Cow::Owned(_));
-    Decoded { text, replaced }
+    match std::str::from_utf8(inner) {
+        Ok(text) => Decoded { text: Cow::Borrowed(text), replaced: false },
+        Err(_) => Decoded { text: String::from_utf8_lossy(inner), replaced: true },
+    }
 }
 
 fn unescape(text: &[u8]) -> Decoded<'static> {
     let mut out = Unescaped { bytes: vec![0; text.len() + RUN], length: 0, replaced: false };
-    let mut done = 0;
+    let (mut done, mut escaped) = (0, 0);
     for start in (0..text.len()).step_by(block::SIZE) {
         let mut slashes = Block::at(text, start).equal(b'\\');
         while slashes != 0 {
             let slash = start + slashes.trailing_zeros() as usize;
             slashes &= slashes - 1;
             // A backslash may have been escaped by the one before.
-            if slash >= done {
-                out.plain(&text[done..], slash - done);
+            if slash < escaped {
+                continue;
+            }
+            out.plain(&text[done..], slash - done);
+            if matches!(text.get(slash + 1), Some(b'"' | b'\\' | b'/')) {
+                // It stands for itself, and begins the next run.
+                (done, escaped) = (slash + 1, slash + 2);
+            } else {
                 done = slash + out.escape(&text[slash..]);
+                escaped = done;
             }
         }
     }
@@ -97,10 +105,8 @@ impl Unescaped {
     }
 
     /// Takes over what the escape means with which `text` starts; gives its length.
-    #[inline]
     fn escape(&mut self, text: &[u8]) -> usize {
         let byte = match text.get(1) {
-            Some(&byte @ (b'"' | b'\\' | b'/')) => byte,
             Some(b'n') => b'\n',
             Some(b't') => b'\t',
             Some(b'r') => b'\r',

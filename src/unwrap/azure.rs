@@ -95,8 +95,8 @@ fn log_text<'a>(key: Step, log: Raw<'a>, around: &Fields<'_>, told: &Envelope<'a
             _ => walk.inside(key, |walk| walk.value(log, told)),
         };
     };
-    if let Some(object) = walk.undivided(&text) {
-        return walk.inside(key, |walk| walk.value(object, told));
+    if let Some((raw, fields)) = walk.undivided(&text) {
+        return walk.inside(key, |walk| walk.read(raw, &fields, told));
     }
     let source = ["containerID", "containerID_s", "pod", "pod_s"]
         .iter()

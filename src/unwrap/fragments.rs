@@ -89,10 +89,10 @@ impl Pending {
 
 impl Walk<'_, '_> {
     /// The object that a line is by itself, where no other line waits for its rest: then it is no fragment.
-    pub(super) fn undivided<'t>(&self, line: &'t str) -> Option<Raw<'t>> {
+    pub(super) fn undivided<'t>(&self, line: &'t str) -> Option<(Raw<'t>, Fields<'t>)> {
         let text = line.trim_ascii().as_bytes();
-        let is_object = || text.starts_with(b"{") && json::skip_strict(text, 0) == Skip::End(text.len());
-        (self.unwrapper.fragments.is_empty() && is_object()).then_some(text)
+        let fields = || Fields::read_sound(text);
+        self.unwrapper.fragments.is_empty().then(fields)?.map(|fields| (text, fields))
     }
 
     /// Opens a line that may be the beginning, the middle or the end of a record.

@@ -308,6 +308,16 @@ impl<'w, 's> Walk<'w, 's> {
         self.depth -= 1;
     }
 
+    /// Opens an object that was read.
+    fn read<'a>(&mut self, raw: Raw<'a>, fields: &Fields<'a>, envelope: &Envelope<'a>) {
+        if self.depth >= MAX_DEPTH {
+            return self.leaf(Leaf::Broken(raw), envelope);
+        }
+        self.depth += 1;
+        self.object(raw, fields, envelope);
+        self.depth -= 1;
+    }
+
     fn array<'a>(&mut self, raw: Raw<'a>, envelope: &Envelope<'a>) {
         if let Some(row) = table::insights_row(raw) {
             return table::open_insights(&row, envelope, self);
@@ -390,6 +400,9 @@ impl<'w, 's> Walk<'w, 's> {
     fn text(&mut self, text: &str, envelope: &Envelope<'_>) {
         let trimmed = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\0');
         let bytes = trimmed.as_bytes();
+        if let Some(fields) = Fields::read_sound(bytes) {
+            return self.read(bytes, &fields, envelope);
+        }
         match bytes.first() {
             Some(b'{' | b'[') => match json::skip_strict(bytes, 0) {
                 Skip::End(end) if end == bytes.len() => self.value(bytes, envelope),
@@ -411,12 +424,8 @@ impl<'w, 's> Walk<'w, 's> {
     fn broken(&mut self, text: &[u8], envelope: &Envelope<'_>) {
         let around = std::mem::replace(&mut self.broken, true);
         match Fields::read(text) {
-            Some(fields) if self.depth < MAX_DEPTH => {
-                self.depth += 1;
-                self.object(text, &fields, envelope);
-                self.depth -= 1;
-            }
-            _ => self.leaf(Leaf::Broken(text), envelope),
+            Some(fields) => self.read(text, &fields, envelope),
+            None => self.leaf(Leaf::Broken(text), envelope),
         }
         self.broken = around;
     }
