@@ -9,14 +9,12 @@ use super::native::{is_dry_delete, is_true};
 use super::reader::{Reader, present};
 use crate::event::{AuditEvent, Identity, ObjectRef, ResponseStatus, Text, User};
 use crate::json::{self, Fields, Raw};
-use crate::unwrap::gcp_payload;
 
 /// What Panther's rule prints where an entry names nobody.
 const UNKNOWN_USER: &str = "<UNKNOWN ACTOR USER>";
 
-/// Reads an entry of service k8s.io, whole or cut.
-pub(super) fn event<'a>(fields: &Fields<'a>) -> Normalized<'a> {
-    let Some(payload) = gcp_payload(fields) else { return Normalized::NotAudit };
+/// Reads an entry of service k8s.io, whole or cut; `payload` is the audit log in it.
+pub(super) fn event<'a>(fields: &Fields<'a>, payload: &Fields<'a>) -> Normalized<'a> {
     let mut read = Reader::default();
     let method = read.text(payload.get_folded("methodName"), "verb");
     let target = read.text(payload.get_folded("resourceName"), "objectRef");
@@ -38,13 +36,13 @@ pub(super) fn event<'a>(fields: &Fields<'a>) -> Normalized<'a> {
     let event = AuditEvent {
         audit_id: audit_id.clone(),
         verb: method.clone().and_then(last_segment),
-        user: User { username: Some(user(&mut read, &payload)), ..User::default() },
+        user: User { username: Some(user(&mut read, payload)), ..User::default() },
         source_ips: caller.into_iter().collect(),
         user_agent,
         object_ref: target.as_ref().map(object_ref).unwrap_or_default(),
         response_status: response_status(&mut read, payload.get("status")),
-        request_object: body(&mut read, &payload, ["request", "requestJson"], "requestObject"),
-        response_object: body(&mut read, &payload, ["response", "responseJson"], "responseObject"),
+        request_object: body(&mut read, payload, ["request", "requestJson"], "requestObject"),
+        response_object: body(&mut read, payload, ["response", "responseJson"], "responseObject"),
         annotations: present(labels),
         request_received: read.time(fields.get_folded("timestamp"), "requestReceivedTimestamp"),
         stage_timestamp: read.time(fields.get_folded("receiveTimestamp"), "stageTimestamp"),

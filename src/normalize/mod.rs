@@ -29,7 +29,7 @@ pub enum Normalized<'a> {
 pub fn normalize<T>(leaf: &Leaf<'_>, then: impl FnOnce(Normalized<'_>) -> T) -> T {
     match leaf {
         Leaf::Event(fields) => then(native::event(fields, fields.is_whole())),
-        Leaf::LogEntry(fields) => then(gke::event(fields)),
+        Leaf::LogEntry(fields, payload) => then(gke::event(fields, payload)),
         Leaf::Row(fields) => rewrite::then(&rewrite::row(fields), fields.is_whole(), then),
         Leaf::Ocsf(fields) => rewrite::then(&rewrite::ocsf(fields).to_string(), fields.is_whole(), then),
         Leaf::Legacy(line) => rewrite::then(&rewrite::legacy(line).to_string(), true, then),

@@ -80,8 +80,10 @@ fn diagnostics_row<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
 }
 
 /// The first of these members, under the name it has here.
-fn first<'a>(fields: &Fields<'a>, keys: &[&str]) -> Option<(Step, Raw<'a>)> {
-    keys.iter().find_map(|key| Some((Step::Name(fields.spelling(key)?), fields.get_even_cut(key)?)))
+fn first<'a>(fields: &Fields<'a>, keys: &[&'static str]) -> Option<(Step, Raw<'a>)> {
+    keys.iter().find_map(|key| Some((fields.spelling(key)?, *key, fields.get_even_cut(key)?))).map(
+        |(spelling, key, raw)| (if spelling == key { Step::Key(key) } else { Step::Name(spelling.to_owned()) }, raw),
+    )
 }
 
 /// The log text, joined with its continuation where a container runtime has split it (Azure/AKS issue 4635).
@@ -93,6 +95,9 @@ fn log_text<'a>(key: Step, log: Raw<'a>, around: &Fields<'_>, told: &Envelope<'a
             _ => walk.inside(key, |walk| walk.value(log, told)),
         };
     };
+    if let Some((raw, fields)) = walk.undivided(&text) {
+        return walk.inside(key, |walk| walk.read(raw, &fields, told));
+    }
     let source = ["containerID", "containerID_s", "pod", "pod_s"]
         .iter()
         .map(|key| around.text(key).unwrap_or(Cow::Borrowed("")));

@@ -2,7 +2,7 @@
 
 use super::{Envelope, Leaf, OnLeaf, Place, Pointer, Walk};
 use crate::event::{Origin, Text};
-use crate::json::{self, Fields, Skip};
+use crate::json::{self, Fields, Raw, Skip};
 
 /// The least length at which a known limit may have cut a line: containerd and AKS cut at 16 KiB (Azure/AKS issue
 /// 4635), Log Analytics at 32,766 bytes (issue 3316). A shorter line that is cut is damage of another kind.
@@ -76,16 +76,25 @@ impl Pending {
     pub(super) fn give_up(self, on_leaf: &mut OnLeaf<'_>) {
         let place = Place { record: self.record, last: self.last, offset: self.offset, pointer: &self.pointer };
         let text = self.text.trim().as_bytes();
-        let leaf = match Fields::read(text) {
-            Some(fields) if text.len() >= LEAST_LIMIT => super::native(&fields).unwrap_or(Leaf::Broken(text)),
-            Some(_) => Leaf::Broken(text),
-            None => Leaf::Other,
+        let fields = Fields::read(text);
+        let shape = fields.as_ref().filter(|_| text.len() >= LEAST_LIMIT).and_then(super::native);
+        let leaf = match (&fields, &shape) {
+            (Some(fields), Some(shape)) => shape.leaf(fields),
+            (Some(_), None) => Leaf::Broken(text),
+            (None, _) => Leaf::Other,
         };
         on_leaf(leaf, &self.envelope(), place);
     }
 }
 
 impl Walk<'_, '_> {
+    /// The object that a line is by itself, where no other line waits for its rest: then it is no fragment.
+    pub(super) fn undivided<'t>(&self, line: &'t str) -> Option<(Raw<'t>, Fields<'t>)> {
+        let text = line.trim_ascii().as_bytes();
+        let fields = || Fields::read_sound(text);
+        self.unwrapper.fragments.is_empty().then(fields)?.map(|fields| (text, fields))
+    }
+
     /// Opens a line that may be the beginning, the middle or the end of a record.
     pub(super) fn fragment(&mut self, fragment: &Fragment<'_>, envelope: &Envelope<'_>) {
         if let Some(pending) = self.unwrapper.fragments.take(fragment.source) {

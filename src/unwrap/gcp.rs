@@ -3,13 +3,13 @@
 use super::{Envelope, Fields, Platform, Step, Walk, filled};
 use crate::json::{self, Raw};
 
-/// Whether this is the entry of an audit log of service k8s.io. Looked up ignoring case, as Panther's rule does.
-pub(super) fn is_entry(fields: &Fields<'_>) -> bool {
-    payload(fields).is_some_and(|payload| payload.get_folded("serviceName").is_some_and(|name| name == b"\"k8s.io\""))
+/// The audit log of an entry of service k8s.io. Looked up ignoring case, as Panther's rule does.
+pub(super) fn audit_log<'a>(fields: &Fields<'a>) -> Option<Fields<'a>> {
+    payload(fields).filter(|payload| payload.get_folded("serviceName").is_some_and(|name| name == b"\"k8s.io\""))
 }
 
 /// The audit log of an entry: `protoPayload`, or BigQuery's `protopayload_auditlog`.
-pub(crate) fn payload<'a>(fields: &Fields<'a>) -> Option<Fields<'a>> {
+fn payload<'a>(fields: &Fields<'a>) -> Option<Fields<'a>> {
     ["protoPayload", "protopayload_auditlog"].iter().find_map(|key| Fields::read(fields.get_folded(key)?))
 }
 
@@ -39,13 +39,13 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
 
 /// A message as pulled (`{"ackId","message":{"data"}}`), as pushed, or as an Avro or BigQuery row of messages.
 fn pubsub<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    let told = envelope.named("pubsub", Some(Platform::Gke));
+    let told = || envelope.named("pubsub", Some(Platform::Gke));
     if let Some(data) = fields.object("message").and_then(|message| message.get("data")) {
-        walk.inside(Step::Key("message"), |walk| walk.base64("data", data, &told));
+        walk.inside(Step::Key("message"), |walk| walk.base64("data", data, &told()));
         return true;
     }
     let wrapped = ["attributes", "messageId", "message_id", "publishTime"].iter().any(|key| fields.get(key).is_some());
     let Some(data) = fields.get("data").filter(|data: &Raw<'_>| wrapped && json::is_string(data)) else { return false };
-    walk.base64("data", data, &told);
+    walk.base64("data", data, &told());
     true
 }

@@ -21,7 +21,6 @@ use crate::event::{Origin, Platform, Text};
 use crate::frame::{self, Body, Document, Framing};
 use crate::json::{self, Fields, Raw, Skip};
 use fragments::Fragments;
-pub(crate) use gcp::payload as gcp_payload;
 use shape::{is_legacy, is_tail, leaf_tells, native, panther};
 
 /// Payloads inside payloads, at most: base64 and gzip inside JSON.
@@ -64,13 +63,13 @@ impl Envelope<'_> {
 #[derive(Debug)]
 pub enum Leaf<'a> {
     /// An event of audit.k8s.io.
-    Event(Fields<'a>),
-    /// A GCP LogEntry of service k8s.io.
-    LogEntry(Fields<'a>),
+    Event(&'a Fields<'a>),
+    /// A GCP LogEntry of service k8s.io, and the audit log in it.
+    LogEntry(&'a Fields<'a>, &'a Fields<'a>),
     /// A row of Azure's AKSAudit tables, or of Sentinel's AWSEKSLogs.
-    Row(Fields<'a>),
+    Row(&'a Fields<'a>),
     /// An OCSF API Activity of EKS.
-    Ocsf(Fields<'a>),
+    Ocsf(&'a Fields<'a>),
     /// A line of the API server's `legacy` log format.
     Legacy(&'a str),
     /// A record of something else.
@@ -87,7 +86,7 @@ impl Leaf<'_> {
     pub fn format(&self) -> Option<&'static str> {
         match self {
             Leaf::Event(_) => Some("audit-log"),
-            Leaf::LogEntry(_) => Some("gke-logentry"),
+            Leaf::LogEntry(..) => Some("gke-logentry"),
             Leaf::Row(_) => Some("aks-audit"),
             Leaf::Ocsf(_) => Some("ocsf"),
             Leaf::Legacy(_) => Some("legacy"),
@@ -108,7 +107,7 @@ impl Leaf<'_> {
     #[must_use]
     pub fn digest(&self) -> String {
         match self {
-            Leaf::Event(fields) | Leaf::LogEntry(fields) | Leaf::Row(fields) | Leaf::Ocsf(fields) => {
+            Leaf::Event(fields) | Leaf::LogEntry(fields, _) | Leaf::Row(fields) | Leaf::Ocsf(fields) => {
                 let members = fields.iter().flat_map(|(key, raw)| [key.as_bytes(), b"\0", raw, b"\0"]);
                 decode::sha256_of_parts(members)
             }
@@ -309,6 +308,16 @@ impl<'w, 's> Walk<'w, 's> {
         self.depth -= 1;
     }
 
+    /// Opens an object that was read.
+    fn read<'a>(&mut self, raw: Raw<'a>, fields: &Fields<'a>, envelope: &Envelope<'a>) {
+        if self.depth >= MAX_DEPTH {
+            return self.leaf(Leaf::Broken(raw), envelope);
+        }
+        self.depth += 1;
+        self.object(raw, fields, envelope);
+        self.depth -= 1;
+    }
+
     fn array<'a>(&mut self, raw: Raw<'a>, envelope: &Envelope<'a>) {
         if let Some(row) = table::insights_row(raw) {
             return table::open_insights(&row, envelope, self);
@@ -341,10 +350,12 @@ impl<'w, 's> Walk<'w, 's> {
     }
 
     fn members<'a>(&mut self, raw: Raw<'_>, fields: &Fields<'a>, envelope: &Envelope<'a>) {
-        let envelope = &panther(fields, envelope);
-        if let Some(leaf) = native(fields) {
-            let envelope = leaf_tells(&leaf, envelope);
-            return self.leaf(leaf, &envelope);
+        let told = panther(fields, envelope);
+        let envelope = told.as_ref().unwrap_or(envelope);
+        if let Some(shape) = native(fields) {
+            let leaf = shape.leaf(fields);
+            let told = leaf_tells(&leaf, envelope);
+            return self.leaf(leaf, told.as_ref().unwrap_or(envelope));
         }
         let before = self.leaves;
         let may_open = !envelope.closed && !siem::is_kubernetes_object(fields);
@@ -389,6 +400,9 @@ impl<'w, 's> Walk<'w, 's> {
     fn text(&mut self, text: &str, envelope: &Envelope<'_>) {
         let trimmed = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\0');
         let bytes = trimmed.as_bytes();
+        if let Some(fields) = Fields::read_sound(bytes) {
+            return self.read(bytes, &fields, envelope);
+        }
         match bytes.first() {
             Some(b'{' | b'[') => match json::skip_strict(bytes, 0) {
                 Skip::End(end) if end == bytes.len() => self.value(bytes, envelope),
@@ -410,12 +424,8 @@ impl<'w, 's> Walk<'w, 's> {
     fn broken(&mut self, text: &[u8], envelope: &Envelope<'_>) {
         let around = std::mem::replace(&mut self.broken, true);
         match Fields::read(text) {
-            Some(fields) if self.depth < MAX_DEPTH => {
-                self.depth += 1;
-                self.object(text, &fields, envelope);
-                self.depth -= 1;
-            }
-            _ => self.leaf(Leaf::Broken(text), envelope),
+            Some(fields) => self.read(text, &fields, envelope),
+            None => self.leaf(Leaf::Broken(text), envelope),
         }
         self.broken = around;
     }

@@ -2,40 +2,61 @@
 
 use super::{Envelope, Fields, Leaf, Platform, aws, azure, gcp};
 
-/// The leaf that an object is by itself, as opposed to an envelope.
-pub(super) fn native<'a>(fields: &Fields<'a>) -> Option<Leaf<'a>> {
+/// The shapes of records that are objects.
+pub(super) enum Shape<'a> {
+    Event,
+    /// With the audit log in the entry.
+    LogEntry(Fields<'a>),
+    Row,
+    Ocsf,
+}
+
+impl Shape<'_> {
+    /// The leaf of this shape, where `fields` are those that have it.
+    pub(super) fn leaf<'f>(&'f self, fields: &'f Fields<'f>) -> Leaf<'f> {
+        match self {
+            Shape::Event => Leaf::Event(fields),
+            Shape::LogEntry(payload) => Leaf::LogEntry(fields, payload),
+            Shape::Row => Leaf::Row(fields),
+            Shape::Ocsf => Leaf::Ocsf(fields),
+        }
+    }
+}
+
+/// The record that an object is by itself, as opposed to an envelope.
+pub(super) fn native<'a>(fields: &Fields<'a>) -> Option<Shape<'a>> {
     let is_text = |key: &str| fields.get(key).is_some_and(|raw| raw.first() == Some(&b'"'));
     let any = |keys: &[&str]| keys.iter().any(|key| fields.get(key).is_some());
     let audit_api = || fields.text("apiVersion").is_some_and(|version| version.starts_with("audit.k8s.io/"));
     let event_kind = fields.get("kind") == Some(b"\"Event\"");
     if event_kind && audit_api() || is_text("verb") && any(&["auditID", "stage", "objectRef", "requestURI"]) {
-        return Some(Leaf::Event(fields.clone()));
+        return Some(Shape::Event);
     }
     if any(&["auditID"]) && any(&["objectRef", "requestURI", "responseStatus", "requestReceivedTimestamp"]) {
-        return Some(Leaf::Event(fields.clone()));
+        return Some(Shape::Event);
     }
-    if gcp::is_entry(fields) {
-        return Some(Leaf::LogEntry(fields.clone()));
+    if let Some(payload) = gcp::audit_log(fields) {
+        return Some(Shape::LogEntry(payload));
     }
     if azure::is_row(fields) {
-        return Some(Leaf::Row(fields.clone()));
+        return Some(Shape::Row);
     }
-    aws::is_ocsf(fields).then(|| Leaf::Ocsf(fields.clone()))
+    aws::is_ocsf(fields).then_some(Shape::Ocsf)
 }
 
-/// What a record that is its own envelope tells of its origin.
-pub(super) fn leaf_tells<'a>(leaf: &Leaf<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
+/// What a record that is its own envelope tells of its origin; `None` where it is none.
+pub(super) fn leaf_tells<'a>(leaf: &Leaf<'a>, envelope: &Envelope<'a>) -> Option<Envelope<'a>> {
     match leaf {
-        Leaf::LogEntry(fields) => gcp::told(fields, envelope),
-        Leaf::Row(fields) => azure::told_by_row(fields, envelope),
-        Leaf::Ocsf(fields) => aws::told_by_ocsf(fields, envelope),
-        _ => envelope.clone(),
+        Leaf::LogEntry(fields, _) => Some(gcp::told(fields, envelope)),
+        Leaf::Row(fields) => Some(azure::told_by_row(fields, envelope)),
+        Leaf::Ocsf(fields) => Some(aws::told_by_ocsf(fields, envelope)),
+        _ => None,
     }
 }
 
-/// What Panther's row columns tell beside the event.
-pub(super) fn panther<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
-    let Some(log_type) = fields.text("p_log_type") else { return envelope.clone() };
+/// What Panther's row columns tell beside the event; `None` where there are none.
+pub(super) fn panther<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Option<Envelope<'a>> {
+    let log_type = fields.text("p_log_type")?;
     let platform = match log_type.as_ref() {
         "Amazon.EKS.Audit" => Some(Platform::Eks),
         "Azure.MonitorActivity" => Some(Platform::Aks),
@@ -45,7 +66,7 @@ pub(super) fn panther<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envel
     let mut told = envelope.named("panther", platform);
     told.time = told.time.or_else(|| fields.get("p_event_time"));
     told.source_label = fields.text("p_source_label").filter(|label| !label.is_empty());
-    told
+    Some(told)
 }
 
 /// `AUDIT: id="…"` with a time before it, as `--audit-log-format=legacy` writes.

@@ -45,13 +45,13 @@ fn elastic_hits<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Wal
 
 /// Elastic's own parsing: the event as an object in `kubernetes.audit` (elastic/integrations, audit_logs).
 fn elastic_field<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    let told = envelope.named("elastic", None);
+    let told = || envelope.named("elastic", None);
     if let Some(audit) = fields.get("kubernetes.audit") {
-        walk.member("kubernetes.audit", audit, &told);
+        walk.member("kubernetes.audit", audit, &told());
         return true;
     }
     let Some(audit) = fields.object("kubernetes").and_then(|kubernetes| kubernetes.get("audit")) else { return false };
-    walk.inside(Step::Key("kubernetes"), |walk| walk.member("audit", audit, &told));
+    walk.inside(Step::Key("kubernetes"), |walk| walk.member("audit", audit, &told()));
     true
 }
 

@@ -29,7 +29,7 @@ const FLOW: [&str; 19] = [
 ];
 
 /// Crates that live in one file or folder, or in some.
-const HOMES: [(&str, &str); 22] = [
+const HOMES: [(&str, &str); 23] = [
     ("aho_corasick", "rule/literals"),
     ("rusqlite", "case"),
     ("minijinja", "report/html"),
@@ -52,6 +52,7 @@ const HOMES: [(&str, &str); 22] = [
     ("encoding_rs", "decode"),
     ("tempfile", "spill partial"),
     ("signal_hook", "cli/interrupt"),
+    ("wide", "json/block"),
 ];
 
 #[test]

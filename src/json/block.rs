@@ -1,0 +1,70 @@
+//! 64 bytes of text at once: questions about every byte, answered in one word of bits, the first byte in the lowest.
+
+use wide::u8x64;
+
+/// Bytes of a block.
+pub(super) const SIZE: usize = 64;
+
+/// Part of a text as vectors.
+#[derive(Clone, Copy)]
+pub(super) struct Block(u8x64);
+
+impl Block {
+    /// The text from `at` on, filled up with blanks where it ends.
+    #[inline]
+    pub(super) fn at(text: &[u8], at: usize) -> Self {
+        let rest = text.get(at..).unwrap_or_default();
+        if let Some(bytes) = rest.first_chunk::<SIZE>() {
+            return Block(u8x64::new(*bytes));
+        }
+        let mut bytes = [b' '; SIZE];
+        bytes[..rest.len()].copy_from_slice(rest);
+        Block(u8x64::new(bytes))
+    }
+
+    /// Which bytes are this one.
+    #[inline]
+    pub(super) fn equal(self, byte: u8) -> u64 {
+        self.0.simd_eq(byte).to_bitmask()
+    }
+
+    /// Which bytes are this one when their bit 0x20 is set: `[` becomes `{`, and `]` becomes `}`.
+    #[inline]
+    pub(super) fn equal_with_0x20(self, byte: u8) -> u64 {
+        (self.0 | u8x64::splat(0x20)).simd_eq(byte).to_bitmask()
+    }
+
+    /// Whether any byte is this one or less.
+    #[inline]
+    pub(super) fn any_at_most(self, byte: u8) -> bool {
+        self.0.min(u8x64::splat(byte)).simd_eq(self.0).any()
+    }
+
+    /// Which bytes are this one or less.
+    #[inline]
+    pub(super) fn at_most(self, byte: u8) -> u64 {
+        self.0.min(u8x64::splat(byte)).simd_eq(self.0).to_bitmask()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bits_stand_for_bytes() {
+        let all: Vec<u8> = (0..=u8::MAX).collect();
+        for start in 0..all.len() {
+            let block = Block::at(&all, start);
+            let bytes: Vec<u8> = all[start..].iter().chain(&[b' '; SIZE]).take(SIZE).copied().collect();
+            let bits =
+                |test: &dyn Fn(u8) -> bool| bytes.iter().rev().fold(0, |bits, &byte| bits << 1 | u64::from(test(byte)));
+            for byte in [b'"', b'\\', b'{', b'}', b',', b':', b' ', b'\n', 0x1F, 0x7F, 0xFF] {
+                assert_eq!(block.equal(byte), bits(&|other| other == byte), "{start} {byte}");
+                assert_eq!(block.equal_with_0x20(byte), bits(&|other| other | 0x20 == byte), "{start} {byte}");
+                assert_eq!(block.at_most(byte), bits(&|other| other <= byte), "{start} {byte}");
+                assert_eq!(block.any_at_most(byte), bits(&|other| other <= byte) != 0, "{start} {byte}");
+            }
+        }
+    }
+}

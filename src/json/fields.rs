@@ -1,0 +1,254 @@
+//! The members of an object, and the elements of an array.
+
+use std::borrow::Cow;
+
+use super::Raw;
+use super::skip::{Skip, is_blank, skip_lenient, skip_plain_key, skip_strict, skip_string};
+use super::strings::{decode, string};
+
+/// The members of one object, in document order, duplicates kept.
+#[derive(Debug, Clone)]
+pub struct Fields<'a> {
+    entries: Vec<(Key<'a>, Raw<'a>)>,
+    /// The member whose string value has no closing quote, because the text ends in it.
+    cut: Option<(Key<'a>, Raw<'a>)>,
+    whole: bool,
+}
+
+/// A decoded key, in UTF-8; a borrowed one is in ASCII.
+type Key<'a> = Cow<'a, [u8]>;
+
+impl<'a> Fields<'a> {
+    /// Reads the members of the object that `text` starts with; `None` where it starts with anything else.
+    ///
+    /// Where the text ends inside a member, the members before it are kept, and so is a cut array or object
+    /// (its own whole members can be read); a cut string, number or literal is left out, since what is left of
+    /// it would be another value.
+    #[must_use]
+    pub fn read(text: &'a [u8]) -> Option<Self> {
+        let text = text.trim_ascii_start();
+        if text.first() != Some(&b'{') {
+            return None;
+        }
+        let mut fields = Fields { entries: Vec::with_capacity(capacity(text)), cut: None, whole: false };
+        let mut at = 1;
+        loop {
+            at = skip_blank(text, at, b',');
+            if text.get(at) == Some(&b'}') {
+                fields.whole = true;
+                return Some(fields);
+            }
+            let Some((key, key_end)) = key::<false>(text, at) else { return Some(fields) };
+            at = skip_blank(text, key_end, b':');
+            let Skip::End(end) = skip_lenient(text, at) else {
+                match text.get(at) {
+                    Some(b'{' | b'[') => fields.entries.push((key, &text[at..])),
+                    Some(b'"') => fields.cut = Some((key, &text[at..])),
+                    _ => {}
+                }
+                return Some(fields);
+            };
+            fields.entries.push((key, &text[at..end]));
+            at = end;
+        }
+    }
+
+    /// Reads the object that all of `text` is, if [`skip_strict`] finds it sound and it is written as encoders write;
+    /// `None` says nothing.
+    #[must_use]
+    pub fn read_sound(text: &'a [u8]) -> Option<Self> {
+        let blanks = |at: usize| at + text[at..].iter().take_while(|byte| is_blank(byte)).count();
+        let next = |at: usize, byte: u8| (text.get(at) == Some(&byte)).then(|| blanks(at + 1));
+        let mut fields = Fields { entries: Vec::with_capacity(capacity(text)), cut: None, whole: true };
+        let mut at = next(0, b'{')?;
+        while text.get(at) != Some(&b'}') {
+            let (key, key_end) = key::<true>(text, at)?;
+            at = next(blanks(key_end), b':')?;
+            let Skip::End(end) = skip_strict(text, at) else { return None };
+            fields.entries.push((key, &text[at..end]));
+            at = blanks(end);
+            if let Some(behind) = next(at, b',') {
+                at = behind;
+                // A comma asks for another member.
+                text.get(at).filter(|byte| **byte == b'"')?;
+            }
+        }
+        (at + 1 == text.len()).then_some(fields)
+    }
+
+    /// Members made from other sources, a CSV row for instance.
+    #[must_use]
+    pub fn from_entries(entries: Vec<(Cow<'a, str>, Raw<'a>)>) -> Self {
+        let entries = entries.into_iter().map(|(key, value)| (into_key(key), value)).collect();
+        Fields { entries, cut: None, whole: true }
+    }
+
+    /// Whether the closing brace was reached.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.whole
+    }
+
+    /// The members in document order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Raw<'a>)> {
+        self.entries.iter().map(|(key, value)| (text_of(key), *value))
+    }
+
+    /// The last member of exactly this key.
+    #[must_use]
+    #[inline]
+    pub fn get(&self, key: &str) -> Option<Raw<'a>> {
+        self.entries.iter().rev().find(|(name, _)| **name == *key.as_bytes()).map(|(_, value)| *value)
+    }
+
+    /// The member of exactly this key, else the first whose key is equal ignoring case (and of that spelling the last).
+    #[must_use]
+    pub fn get_folded(&self, key: &str) -> Option<Raw<'a>> {
+        self.get(key).or_else(|| {
+            let spelling = self.entries.iter().map(|(name, _)| name).find(|name| is_folded(name, key))?;
+            self.get(text_of(spelling))
+        })
+    }
+
+    /// The member of this key (ignoring case), even where it is a string that is cut: an envelope may have been
+    /// cut inside the record that it holds.
+    #[must_use]
+    pub fn get_even_cut(&self, key: &str) -> Option<Raw<'a>> {
+        let cut = || self.cut.as_ref().filter(|(name, _)| is_folded(name, key)).map(|(_, value)| *value);
+        self.get_folded(key).or_else(cut)
+    }
+
+    /// The key as it is written here, of the member that [`get_even_cut`](Self::get_even_cut) gives.
+    #[must_use]
+    pub fn spelling(&self, key: &str) -> Option<&str> {
+        let names = || self.entries.iter().map(|(name, _)| name).chain(self.cut.iter().map(|(name, _)| name));
+        let exact = names().find(|name| ***name == *key.as_bytes());
+        exact.or_else(|| names().find(|name| is_folded(name, key))).map(text_of)
+    }
+
+    /// The string member of this key, decoded; `None` for any other type.
+    #[must_use]
+    pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {
+        self.get(key).and_then(string)
+    }
+
+    /// The members of the object member of this key.
+    #[must_use]
+    pub fn object(&self, key: &str) -> Option<Fields<'a>> {
+        self.get(key).and_then(Fields::read)
+    }
+}
+
+/// Room for the members of most objects of this length, so that it need not grow.
+fn capacity(text: &[u8]) -> usize {
+    (text.len() / 24).clamp(4, 24)
+}
+
+/// The key that opens at `at`, if one does, and where it ends.
+#[inline]
+fn key<const STRICT: bool>(text: &[u8], at: usize) -> Option<(Key<'_>, usize)> {
+    if text.get(at) != Some(&b'"') {
+        return None;
+    }
+    if let Some(end) = skip_plain_key(text, at) {
+        return Some((Cow::Borrowed(&text[at + 1..end - 1]), end));
+    }
+    let Skip::End(end) = skip_string::<STRICT>(text, at) else { return None };
+    Some((into_key(decode(&text[at..end]).text), end))
+}
+
+fn into_key(key: Cow<'_, str>) -> Key<'_> {
+    match key {
+        Cow::Borrowed(key) if key.is_ascii() => Cow::Borrowed(key.as_bytes()),
+        key => Cow::Owned(key.into_owned().into_bytes()),
+    }
+}
+
+fn text_of<'k>(key: &'k Key<'_>) -> &'k str {
+    std::str::from_utf8(key).unwrap_or_default()
+}
+
+/// Whether a key is equal to another ignoring case.
+fn is_folded(name: &Key<'_>, key: &str) -> bool {
+    match name {
+        Cow::Borrowed(name) => name.eq_ignore_ascii_case(key.as_bytes()),
+        Cow::Owned(_) => equal_folded(text_of(name), key),
+    }
+}
+
+/// Whether two keys are equal ignoring case.
+#[must_use]
+pub fn equal_folded(left: &str, right: &str) -> bool {
+    left.eq_ignore_ascii_case(right) || (!left.is_ascii() && left.to_lowercase() == right.to_lowercase())
+}
+
+fn skip_blank(text: &[u8], mut at: usize, also: u8) -> usize {
+    while text.get(at).is_some_and(|byte| byte.is_ascii_whitespace() || *byte == also) {
+        at += 1;
+    }
+    at
+}
+
+/// The elements of the array that `text` starts with; a cut last element is kept where it is an array or object.
+pub fn elements(text: Raw<'_>) -> impl Iterator<Item = Raw<'_>> {
+    let mut at = usize::from(text.first() == Some(&b'['));
+    let array = at == 1;
+    std::iter::from_fn(move || {
+        if !array {
+            return None;
+        }
+        at = skip_blank(text, at, b',');
+        let start = at;
+        match skip_lenient(text, at) {
+            Skip::End(end) => {
+                at = end;
+                Some(&text[start..end])
+            }
+            Skip::Incomplete if matches!(text.get(at), Some(b'{' | b'[')) => {
+                at = text.len();
+                Some(&text[start..])
+            }
+            _ => None,
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::super::skip::tests::nearly_sound;
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn sound_objects_are_read_as_all_are(text in nearly_sound()) {
+            let text = text.as_bytes();
+            if let Some(fields) = Fields::read_sound(text) {
+                prop_assert_eq!(skip_strict(text, 0), Skip::End(text.len()));
+                let all = Fields::read(text).unwrap();
+                prop_assert!(all.is_whole() && fields.is_whole());
+                prop_assert!(fields.iter().eq(all.iter()));
+            } else {
+                // Else nothing would be gained.
+                let is_sound = serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
+                prop_assert!(!is_sound || !text.starts_with(b"{"), "sound: {:?}", text);
+            }
+        }
+    }
+
+    #[test]
+    fn cut_objects_keep_what_is_certain() {
+        let read = |text: &'static str| {
+            let fields = Fields::read(text.as_bytes()).unwrap();
+            let names: Vec<String> = fields.iter().map(|(name, _)| name.to_owned()).collect();
+            (names.join(","), fields.is_whole())
+        };
+        assert_eq!(read(r#"{"a":1,"b":"cu"#), ("a".to_owned(), false));
+        assert_eq!(read(r#"{"a":1,"b":20"#), ("a".to_owned(), false));
+        assert_eq!(read(r#"{"a":1,"b":{"c":2,"d":"#), ("a,b".to_owned(), false));
+        assert_eq!(read(r#"{"a":NaN,"b":1}"#), ("a,b".to_owned(), true));
+    }
+}

@@ -1,0 +1,420 @@
+//! Where a JSON value ends.
+//!
+//! Two ways lead to the same answers. [`walk`] goes from token to token and knows every case. [`blocks`] asks of 64 bytes
+//! at once which of them open and close strings, arrays and objects, which is what simdjson does (Langdale and Lemire,
+//! "Parsing Gigabytes of JSON per Second"), and leaves to the other whatever is rare: what is no JSON, and what is not
+//! written as encoders write it.
+
+use super::block::{Block, SIZE};
+
+/// Where a value ends, as far as the text at hand tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Skip {
+    /// The value is whole; the index is that of the first byte behind it.
+    End(usize),
+    /// The text stops inside the value.
+    Incomplete,
+    /// The text cannot be JSON at this index.
+    Broken(usize),
+}
+
+/// Finds the end of the value at `at` and checks on the way that tokens follow each other as RFC 8259 says.
+///
+/// Brackets are counted, not matched: `[}` passes. A raw newline in a string is [`Skip::Broken`], since it is
+/// how a line that was cut shows.
+#[must_use]
+pub fn skip_strict(text: &[u8], at: usize) -> Skip {
+    skip::<true>(text, at)
+}
+
+/// Finds the end of the value at `at` by quotes and brackets alone.
+#[must_use]
+pub fn skip_lenient(text: &[u8], at: usize) -> Skip {
+    skip::<false>(text, at)
+}
+
+fn skip<const STRICT: bool>(text: &[u8], mut at: usize) -> Skip {
+    while text.get(at).is_some_and(is_blank) {
+        at += 1;
+    }
+    match text.get(at) {
+        Some(b'"') => skip_string::<STRICT>(text, at),
+        Some(b'{' | b'[') => blocks::<STRICT>(text, at).unwrap_or_else(|| walk::<STRICT>(text, at)),
+        _ => walk::<STRICT>(text, at),
+    }
+}
+
+/// Finds the end of the string that opens at `at`.
+pub(super) fn skip_string<const STRICT: bool>(text: &[u8], at: usize) -> Skip {
+    let mut from = at + 1;
+    let mut escapes = Escapes::default();
+    while from < text.len() {
+        let block = Block::at(text, from);
+        let newlines = if STRICT { block.equal(b'\n') } else { 0 };
+        let ends = (block.equal(b'"') | newlines) & !escapes.next(block.equal(b'\\'));
+        if ends != 0 {
+            let end = from + ends.trailing_zeros() as usize;
+            return if text[end] == b'"' { Skip::End(end + 1) } else { Skip::Broken(end) };
+        }
+        from += SIZE;
+    }
+    Skip::Incomplete
+}
+
+/// Finds the end of the key that opens at `at`, if it is short, in ASCII, and without escapes and control bytes.
+#[inline]
+pub(super) fn skip_plain_key(text: &[u8], at: usize) -> Option<usize> {
+    let block = Block::at(text, at + 1);
+    let quotes = block.equal(b'"');
+    let before_quote = (quotes & quotes.wrapping_neg()).checked_sub(1)?;
+    let is_plain = (block.equal(b'\\') | !block.at_most(0x7F) | block.at_most(0x1F)) & before_quote == 0;
+    let end = at + 1 + quotes.trailing_zeros() as usize + 1;
+    (is_plain && end <= text.len()).then_some(end)
+}
+
+/// Tells from block to block which bytes are escaped.
+#[derive(Default)]
+struct Escapes {
+    /// 1 where the first byte of the next block is.
+    next: u64,
+}
+
+impl Escapes {
+    /// The bytes behind a backslash that is not escaped itself, where `slashes` are the backslashes of a block.
+    ///
+    /// Subtracting a run of backslashes from the odd bits, carries run through it; what differs then at its end tells
+    /// whether its length is odd (simdjson, `json_escape_scanner`).
+    #[inline]
+    fn next(&mut self, slashes: u64) -> u64 {
+        const ODD: u64 = 0xAAAA_AAAA_AAAA_AAAA;
+        if slashes == 0 {
+            return std::mem::take(&mut self.next);
+        }
+        let starts = slashes & !self.next;
+        let escaped_and_escaping = ((starts << 1 | ODD).wrapping_sub(starts)) ^ ODD;
+        let escaped = escaped_and_escaping ^ (slashes | self.next);
+        self.next = (escaped_and_escaping & slashes) >> 63;
+        escaped
+    }
+}
+
+/// Finds the end of the array or object that opens at `start`; `None` where [`walk`] has to decide.
+fn blocks<const STRICT: bool>(text: &[u8], start: usize) -> Option<Skip> {
+    let (mut strings, mut order, mut depth) = (Strings::default(), Order::default(), 0);
+    for at in (start..text.len()).step_by(SIZE) {
+        let block = Block::at(text, at);
+        let (quotes, inside, slashes) = strings.next(block);
+        if quotes == 0 && inside == u64::MAX && !(STRICT && block.any_at_most(0x1F)) {
+            order = Order::default();
+            continue;
+        }
+        let outside = !(inside | quotes);
+        let brackets =
+            Brackets { opening: block.equal_with_0x20(b'{') & outside, closing: block.equal_with_0x20(b'}') & outside };
+        let mut odd = slashes & outside;
+        if STRICT {
+            odd |= order.misfits(block, quotes, inside, &brackets) | odd_controls(block, text, at, inside);
+        }
+        match brackets.close(&mut depth) {
+            Some(bit) if odd & (bit | (bit - 1)) == 0 => {
+                return Some(Skip::End(at + bit.trailing_zeros() as usize + 1));
+            }
+            None if odd == 0 => {}
+            _ => return None,
+        }
+    }
+    Some(Skip::Incomplete)
+}
+
+/// Tells from block to block which bytes belong to strings.
+#[derive(Default)]
+struct Strings {
+    escapes: Escapes,
+    /// All bits where the next block begins inside a string.
+    inside: u64,
+}
+
+impl Strings {
+    /// The quotes that open and close strings; the bytes of strings from the opening quote up to the closing one; and the
+    /// backslashes.
+    #[inline]
+    fn next(&mut self, block: Block) -> (u64, u64, u64) {
+        let slashes = block.equal(b'\\');
+        let quotes = block.equal(b'"') & !self.escapes.next(slashes);
+        // Each bit becomes the parity of the quotes up to it.
+        let inside = [1, 2, 4, 8, 16, 32].iter().fold(quotes, |bits, shift| bits ^ bits << shift) ^ self.inside;
+        self.inside = (inside.cast_signed() >> 63).cast_unsigned();
+        (quotes, inside, slashes)
+    }
+}
+
+/// The brackets of a block that are not in strings, of either kind.
+struct Brackets {
+    opening: u64,
+    closing: u64,
+}
+
+impl Brackets {
+    /// Counts the depth on; gives the bit of the bracket with which it comes back to 0.
+    #[inline]
+    fn close(&self, depth: &mut usize) -> Option<u64> {
+        let (opening, closing) = (self.opening.count_ones() as usize, self.closing.count_ones() as usize);
+        if closing < *depth {
+            *depth = *depth + opening - closing;
+            return None;
+        }
+        let mut left = self.opening | self.closing;
+        while left != 0 {
+            let bit = left & left.wrapping_neg();
+            *depth = if self.opening & bit == 0 { *depth - 1 } else { *depth + 1 };
+            if *depth == 0 {
+                return Some(bit);
+            }
+            left ^= bit;
+        }
+        None
+    }
+}
+
+/// Control bytes that are no blanks between tokens.
+#[inline]
+fn odd_controls(block: Block, text: &[u8], at: usize, inside: u64) -> u64 {
+    if !block.any_at_most(0x1F) {
+        return 0;
+    }
+    let controls = block.at_most(0x1F);
+    let mut odd = controls & inside;
+    let mut left = controls & !inside;
+    while left != 0 {
+        let bit = left & left.wrapping_neg();
+        if !is_blank(&text[at + bit.trailing_zeros() as usize]) {
+            odd |= bit;
+        }
+        left ^= bit;
+    }
+    odd
+}
+
+/// Tells from block to block which tokens do not fit behind the one before them.
+#[derive(Default)]
+struct Order {
+    /// 1 where the block before ended in a number or literal.
+    atom: u64,
+    text: Behind,
+    other: Behind,
+    separator: Behind,
+}
+
+impl Order {
+    /// The same as [`fits`] says of each, for all tokens of a block.
+    #[inline]
+    fn misfits(&mut self, block: Block, quotes: u64, inside: u64, brackets: &Brackets) -> u64 {
+        let outside = !(inside | quotes);
+        let (commas, colons) = (block.equal(b',') & outside, block.equal(b':') & outside);
+        let blanks = block.at_most(b' ') & outside;
+        let atoms = outside & !(brackets.opening | brackets.closing | commas | colons | blanks);
+        let beginning = atoms & !(atoms << 1 | self.atom);
+        self.atom = atoms >> 63;
+        let after_text = self.text.next(quotes & !inside, blanks);
+        let after_value = after_text | self.other.next(brackets.closing | atoms, blanks);
+        let after_separator = self.separator.next(commas | colons, blanks);
+        let values = quotes & inside | brackets.opening | beginning;
+        values & after_value | brackets.closing & after_separator | commas & !after_value | colons & !after_text
+    }
+}
+
+/// Tells from block to block what stands behind tokens of a kind.
+#[derive(Default)]
+struct Behind {
+    /// 1 where the next block begins behind one, or behind blanks behind one.
+    next: u64,
+}
+
+impl Behind {
+    /// The first bytes behind those of `tokens` that are not blank.
+    #[inline]
+    fn next(&mut self, tokens: u64, blanks: u64) -> u64 {
+        let next = tokens << 1 | self.next;
+        if next & blanks == 0 {
+            self.next = tokens >> 63;
+            return next;
+        }
+        // Added to the first bit of a run of blanks, the carry comes out behind the run.
+        let (sum, carry) = blanks.overflowing_add(next & blanks);
+        self.next = tokens >> 63 | u64::from(carry);
+        (next | sum) & !blanks
+    }
+}
+
+/// What stood before the current token.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Before {
+    Start,
+    Open,
+    Separator,
+    Text,
+    Other,
+}
+
+/// Finds the end of the value at `at`, token by token.
+fn walk<const STRICT: bool>(text: &[u8], mut at: usize) -> Skip {
+    let mut depth = 0_usize;
+    let mut before = Before::Start;
+    while let Some(&byte) = text.get(at) {
+        if is_blank(&byte) {
+            at += 1;
+            continue;
+        }
+        let separates = matches!(byte, b',' | b':');
+        let closes = matches!(byte, b'}' | b']');
+        if STRICT && !fits(before, byte) || depth == 0 && (separates || closes) {
+            return Skip::Broken(at);
+        }
+        let next = match byte {
+            b'"' => skip_string::<STRICT>(text, at),
+            b'{' | b'[' | b'}' | b']' | b',' | b':' => Skip::End(at + 1),
+            _ => skip_atom(text, at),
+        };
+        let Skip::End(end) = next else { return next };
+        at = end;
+        before = match byte {
+            b'{' | b'[' => Before::Open,
+            b',' | b':' => Before::Separator,
+            b'"' => Before::Text,
+            _ => Before::Other,
+        };
+        depth = depth + usize::from(before == Before::Open) - usize::from(closes);
+        if depth == 0 {
+            return Skip::End(at);
+        }
+    }
+    Skip::Incomplete
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "it is a test of iterators")]
+pub(super) fn is_blank(byte: &u8) -> bool {
+    matches!(byte, b' ' | b'\t' | b'\r' | b'\n')
+}
+
+/// Whether a token that starts with this byte may stand here.
+fn fits(before: Before, byte: u8) -> bool {
+    let value_ended = matches!(before, Before::Text | Before::Other);
+    match byte {
+        b'}' | b']' => before != Before::Separator,
+        b',' => value_ended,
+        b':' => before == Before::Text,
+        _ => !value_ended,
+    }
+}
+
+/// Finds the end of a number or literal; the text must go on behind it, or it may be cut.
+fn skip_atom(text: &[u8], at: usize) -> Skip {
+    let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b':' | b'"' | b'{' | b'[') || byte.is_ascii_whitespace();
+    // The first byte is taken whatever it is, so that a caller always moves forward.
+    text[at + 1..].iter().position(ends).map_or(Skip::Incomplete, |n| Skip::End(at + 1 + n))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+
+    use super::*;
+
+    #[test]
+    fn skip_ends_behind_the_value() {
+        for (text, end) in
+            [(r#"{"a":1} x"#, 7), (r#"[{"a":"}"}]"#, 11), (r#""a\"b","#, 6), (r#"{"a":{},"b":[]}"#, 15), ("12,", 2)]
+        {
+            assert_eq!(skip_strict(text.as_bytes(), 0), Skip::End(end), "{text}");
+            assert_eq!(skip_lenient(text.as_bytes(), 0), Skip::End(end), "{text}");
+        }
+    }
+
+    #[test]
+    fn strict_breaks_where_tokens_do_not_fit() {
+        for (text, at) in [
+            ("{\"a\":1}", None),
+            ("{\"a\":{\"b\":1}\n{\"c\":2}", Some(13)),
+            ("{\"a\":\"cut\n{\"b\":1}", Some(9)),
+            ("{\"a\" \"b\"}", Some(5)),
+            ("{\"a\":1,}", Some(7)),
+        ] {
+            let expected = at.map_or(Skip::End(text.len()), Skip::Broken);
+            assert_eq!(skip_strict(text.as_bytes(), 0), expected, "{text}");
+        }
+    }
+
+    /// The same as [`skip_string`], byte by byte.
+    fn plain_string(text: &[u8], at: usize, newline_breaks: bool) -> Skip {
+        let mut at = at + 1;
+        loop {
+            match text.get(at) {
+                None => return Skip::Incomplete,
+                Some(b'"') => return Skip::End(at + 1),
+                Some(b'\n') if newline_breaks => return Skip::Broken(at),
+                Some(b'\\') => at += 2,
+                Some(_) => at += 1,
+            }
+        }
+    }
+
+    fn pieces() -> impl Strategy<Value = String> {
+        let tokens =
+            r#"{ } [ ] , : " \ \" \\ \\" 1 true "a" "a\"b" "a": "": {"a":1} {} []"#.split(' ').map(str::to_owned);
+        let blanks = [" ", "\n", "\t", "\r", "\u{c}", "\u{1}", "\u{e9}"].map(str::to_owned);
+        let long =
+            [r"\".repeat(63), r"\".repeat(64), " ".repeat(64), "[".repeat(70), format!("\"{}\"", "x".repeat(62))];
+        let all: Vec<String> = tokens.chain(blanks).chain(long).collect();
+        proptest::collection::vec(proptest::sample::select(all), 0..60).prop_map(|pieces| pieces.concat())
+    }
+
+    /// Objects that are sound but, mostly, for one byte.
+    pub(in crate::json) fn nearly_sound() -> impl Strategy<Value = String> {
+        let leaf = select(vec!["1", "true", "\"\"", r#""a\\\"b""#, "{}", "[]", "-1.5e3 "]).prop_map(str::to_owned);
+        let value = leaf.prop_recursive(4, 48, 6, |inner| {
+            let (key, blank) =
+                (select(vec!["a", "b\\\\", "long key with {[,:]} in it"]), select(vec!["", " ", "\n", "  \t"]));
+            let member = (key, blank, inner.clone())
+                .prop_map(|(key, blank, value)| format!("{blank}\"{key}\"{blank}:{blank}{value}"));
+            prop_oneof![
+                proptest::collection::vec(member, 1..6).prop_map(|all| format!("{{{}}}", all.join(","))),
+                proptest::collection::vec(inner, 1..6).prop_map(|all| format!("[{}]", all.join(" ,"))),
+            ]
+        });
+        (value, any::<prop::sample::Index>(), select(vec!["", "", ",", ":", "\"", "}", "1", "\n", "\\"])).prop_map(
+            |(text, at, change)| {
+                let at = at.index(text.len());
+                format!("{}{change}{}", &text[..at], &text[at..])
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn blocks_answer_as_tokens_do(text in prop_oneof![pieces(), nearly_sound()]) {
+            let text = text.as_bytes();
+            for at in 0..text.len().min(80) {
+                if matches!(text[at], b'{' | b'[') {
+                    let (lenient, strict) = (walk::<false>(text, at), walk::<true>(text, at));
+                    prop_assert_eq!(blocks::<false>(text, at).unwrap_or(lenient), lenient, "lenient, {}", at);
+                    prop_assert_eq!(blocks::<true>(text, at).unwrap_or(strict), strict, "strict, {}", at);
+                }
+                prop_assert_eq!(skip_string::<false>(text, at), plain_string(text, at, false), "lenient, {}", at);
+                prop_assert_eq!(skip_string::<true>(text, at), plain_string(text, at, true), "strict, {}", at);
+            }
+        }
+
+        /// Else nothing would be gained.
+        #[test]
+        fn blocks_decide_what_is_sound(text in nearly_sound()) {
+            let text = text.as_bytes();
+            let is_sound = serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
+            if is_sound && matches!(text[0], b'{' | b'[') {
+                prop_assert_eq!(blocks::<true>(text, 0), Some(walk::<true>(text, 0)));
+            }
+        }
+    }
+}
