@@ -13,7 +13,7 @@ use crate::decode::Damage;
 use crate::discover::{Window, origin_of_path};
 use crate::evaluate::{evaluate, interests};
 use crate::event::{AuditEvent, Origin};
-use crate::frame::{Body, Document, Offer, Sink};
+use crate::frame::{Body, Document, Sink};
 use crate::normalize::{Normalized, normalize, time_of};
 use crate::rule::{Prefilter, View};
 use crate::stats::{Stage, Stats, enter};
@@ -66,9 +66,9 @@ impl<'j> TextStream<'j> {
     }
 }
 
-impl TextStream<'_> {
+impl<'j> TextStream<'j> {
     /// What tells the records that need not be parsed, where there may be any.
-    fn prefilter(&self) -> Option<&Prefilter> {
+    fn prefilter(&self) -> Option<&'j Prefilter> {
         let job = self.recorder.job;
         job.pack.prefilter.as_ref().filter(|_| !job.validate && !self.unwrapper.is_waiting())
     }
@@ -81,8 +81,7 @@ impl Sink for TextStream<'_> {
         }
         if let (Some(element), Body::Json(text)) = (document.element, document.body)
             && let Some(prefilter) = self.prefilter()
-            && !prefilter.may_match(text)
-            && let Some(look) = self.skimmer.log_event(text, element.around)
+            && let Some(look) = self.skimmer.log_event(text, element.around, prefilter)
         {
             return self.recorder.skimmed(&look);
         }
@@ -102,21 +101,12 @@ impl Sink for TextStream<'_> {
         self.recorder.originals.is_some()
     }
 
-    fn skim(&mut self, offer: Offer<'_>) -> Option<usize> {
-        let prefilter = self.prefilter()?;
-        let (text, may_match) = match offer {
-            Offer::Line(line) => (line, prefilter.may_match(line)),
-            Offer::Payload(text) => {
-                let text = &text[..self.skimmer.payload_end(text)?];
-                // Asked one by one, its events do not lend each other what they lack.
-                (text, self.skimmer.payload_events(text).any(|event| prefilter.may_match(event)))
-            }
-        };
-        if text.len() > self.recorder.job.limits.max_record || may_match {
-            return None;
+    fn skim(&mut self, line: &[u8]) -> bool {
+        if line.len() > self.recorder.job.limits.max_record {
+            return false;
         }
-        self.recorder.skimmed(&self.skimmer.look(text)?);
-        Some(text.len())
+        let look = self.prefilter().and_then(|prefilter| self.skimmer.line(line, prefilter));
+        look.map(|look| self.recorder.skimmed(&look)).is_some()
     }
 
     fn damage(&mut self, damage: Damage) {
@@ -188,20 +178,18 @@ impl Recorder<'_> {
         self.told.input.format.extend(envelope.format.or_else(|| leaf.format()).map(Into::into));
     }
 
-    /// Counts the events of a record that was not parsed.
+    /// Counts the event of a record that was not parsed.
     fn skimmed(&mut self, look: &Look<'_>) {
-        let count = look.times.len() as u64;
-        self.told.input.records += count;
-        self.told.input.events += count;
-        self.told.input.format.insert(look.format.into());
-        for time in &look.times {
-            if self.job.window != Window::default() {
-                let time = std::str::from_utf8(time).ok().and_then(crate::time::parse);
-                self.told.input.outside += u64::from(time.is_some_and(|time| !self.job.window.contains(time)));
-            }
-            let span = self.hour.add(look.cluster.as_deref(), time);
-            self.span(span);
+        let input = &mut self.told.input;
+        input.records += 1;
+        input.events += 1;
+        input.format.insert(look.format.into());
+        if self.job.window != Window::default() {
+            let time = std::str::from_utf8(look.time).ok().and_then(crate::time::parse);
+            input.outside += u64::from(time.is_some_and(|time| !self.job.window.contains(time)));
         }
+        let span = self.hour.add(look.cluster, look.time);
+        self.span(span);
     }
 
     /// Takes in when the records that were skimmed were made.
