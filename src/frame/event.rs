@@ -2,6 +2,8 @@
 
 /// Bytes that are looked at together.
 const BLOCK: usize = 64;
+/// Bytes in front of each that tell whether it is escaped.
+const BEFORE: usize = 4;
 
 /// The end of the element that `text` starts with, where it is an id, a time and a message as CloudWatch Logs writes
 /// them, and nothing else: what reading it token by token would give. `None` where only that can tell.
@@ -25,7 +27,7 @@ fn digits(text: &[u8], at: usize) -> usize {
 /// The closing quote of the string whose inside starts at `from`; `None` where it holds a newline or has no end.
 fn string_end(text: &[u8], from: usize) -> Option<usize> {
     let mut at = from;
-    while let Some(block) = text.get(at - 2..).and_then(|text| text.first_chunk()) {
+    while let Some(block) = text.get(at - BEFORE..).and_then(|text| text.first_chunk()) {
         if holds_odd_quote(block)
             && let Some(found) = (at..at + BLOCK).find(|at| ends_string(text, *at))
         {
@@ -36,16 +38,17 @@ fn string_end(text: &[u8], from: usize) -> Option<usize> {
     (at..text.len()).find(|at| ends_string(text, *at)).filter(|found| text[*found] == b'"')
 }
 
-/// Whether in a block, which two bytes stand in front of, there is a newline, or a quote with another number of
-/// backslashes in front of it than one. Written without branches, so that it becomes vector instructions.
-fn holds_odd_quote(block: &[u8; BLOCK + 2]) -> bool {
-    let mut found = 0;
-    for at in 0..BLOCK {
-        let (second, first, byte) = (block[at], block[at + 1], block[at + 2]);
-        let is_escaped = u8::from(first == b'\\') & u8::from(second != b'\\');
-        found |= u8::from(byte == b'\n') | u8::from(byte == b'"') & (is_escaped ^ 1);
+/// Whether a block, behind the bytes in front of it, holds a newline, or a quote that is not escaped by one backslash or
+/// three, as quotes in JSON in a string are.
+#[expect(clippy::needless_bitwise_bool, reason = "without branches it becomes vector instructions")]
+fn holds_odd_quote(block: &[u8; BEFORE + BLOCK]) -> bool {
+    let mut found = false;
+    for at in BEFORE..BEFORE + BLOCK {
+        let slash = |back: usize| block[at - back] == b'\\';
+        let is_escaped = slash(1) & (!slash(2) | slash(3) & !slash(4));
+        found |= (block[at] == b'\n') | (block[at] == b'"') & !is_escaped;
     }
-    found != 0
+    found
 }
 
 /// Whether a newline stands here, or a quote that no backslash escapes.

@@ -46,6 +46,8 @@ const CLUSTER_NAME: &[u8] = br#""cluster_name":"#;
 const TIMESTAMP: &[u8] = br#","timestamp":""#;
 /// How far from a record's end its time stands: annotations follow it.
 const TAIL: usize = 1024;
+/// How far from it that mostly is.
+const NEAR: usize = 512;
 /// `2026-11-24T03:16:43.101000Z`, the one way in which Kubernetes writes a time.
 const TIME_LENGTH: usize = 27;
 
@@ -95,7 +97,7 @@ impl Skimmer {
     }
 
     fn plain<'a>(&self, event: &'a [u8], format: &'static str, prefilter: &Prefilter) -> Option<Look<'a>> {
-        let time = last_time(tail(event), &self.time)?;
+        let (time, _) = time(event, &self.time)?;
         (!prefilter.may_match(event)).then_some(Look { format, cluster: None, time })
     }
 
@@ -105,12 +107,11 @@ impl Skimmer {
         if !text[..event].trim_ascii_end().ends_with(br#""log":"#) || prefilter.may_match(text) {
             return None;
         }
-        let tail = tail(text);
-        let time = last_time(tail, &self.inner_time)?;
-        let is_whole = self.log_end.find(tail).is_some();
-        let id =
-            self.resource_id.find(tail).map(|at| (tail, at)).or_else(|| Some((text, self.resource_id.find(text)?)))?;
-        let id = value_at(id.0, id.1 + RESOURCE_ID.len()).filter(|_| is_whole)?;
+        let (time, at) = time(text, &self.inner_time)?;
+        let log_end = at + self.log_end.find(&text[at..])?;
+        let behind = self.resource_id.find(&text[log_end..]).map(|id| log_end + id);
+        let id = behind.or_else(|| self.resource_id.find(text))? + RESOURCE_ID.len();
+        let id = value_at(text, id)?;
         let cluster = self.of_resource.tell(id, |id| Some(azure_cluster(&json::string(id)?)?.to_owned()))?;
         Some(Look { format: "azure-diagnostic", cluster: Some(cluster), time })
     }
@@ -129,7 +130,7 @@ impl Skimmer {
         if !element[start..].starts_with(INNER_EVENT) || prefilter.may_match(element) {
             return None;
         }
-        let time = last_time(tail(element), &self.inner_time)?;
+        let (time, _) = time(element, &self.inner_time)?;
         let cluster = self.of_payload.tell(around, |around| {
             let group = Fields::read(around)?.text("logGroup")?;
             Some(group.strip_prefix("/aws/eks/")?.split('/').next()?.to_owned())
@@ -142,22 +143,20 @@ impl Skimmer {
         if prefilter.may_match(text) {
             return None;
         }
-        let end = tail(text);
-        let name = last(end, &self.cluster_name)? + CLUSTER_NAME.len();
-        let name = value_at(end, name)?;
-        let at = last(end, &self.timestamp)? + TIMESTAMP.len();
-        let length = memchr::memchr(b'"', &end[at..])?;
+        let name = value_at(text, near_end(text, &self.cluster_name)? + CLUSTER_NAME.len())?;
+        let at = near_end(text, &self.timestamp)? + TIMESTAMP.len();
+        let length = memchr::memchr(b'"', &text[at..])?;
         // What a container logs has the same ends, and may hold the rest: there its own payload stands in front.
         let payload = self.proto_payload.find(text)?;
         let is_logged = self.json_payload.find(&text[..payload]).is_some();
         let behind = &text[payload..];
         // It stands near the end, behind request and response.
-        let of_service = self.service.find(tail(behind)).or_else(|| self.service.find(behind));
-        if is_logged || of_service.is_none() || self.split.find(end).is_some() {
+        let of_service = near_end(behind, &self.service).or_else(|| self.service.find(behind));
+        if is_logged || of_service.is_none() || self.split.find(tail(text, TAIL)).is_some() {
             return None;
         }
         let cluster = self.of_label.tell(name, |name| json::string(name).map(Into::into))?;
-        Some(Look { format: "gke-logentry", cluster: Some(cluster), time: &end[at..at + length] })
+        Some(Look { format: "gke-logentry", cluster: Some(cluster), time: &text[at..at + length] })
     }
 }
 
@@ -187,19 +186,23 @@ fn head(text: &[u8]) -> &[u8] {
     &text[..text.len().min(TAIL)]
 }
 
-fn tail(text: &[u8]) -> &[u8] {
-    &text[text.len().saturating_sub(TAIL)..]
+fn tail(text: &[u8], size: usize) -> &[u8] {
+    &text[text.len().saturating_sub(size)..]
 }
 
-/// Where the last find begins. Searching on from the front is faster here than searching from the back, which no
-/// vectors are used for.
-fn last(text: &[u8], finder: &Finder<'_>) -> Option<usize> {
-    finder.find_iter(text).last()
+/// Where the last find near the end begins. Found from the front, since searching from the back uses no vectors.
+fn near_end(text: &[u8], finder: &Finder<'_>) -> Option<usize> {
+    [NEAR, TAIL].into_iter().find_map(|size| {
+        let tail = tail(text, size);
+        finder.find_iter(tail).last().map(|at| text.len() - tail.len() + at)
+    })
 }
 
-fn last_time<'a>(tail: &'a [u8], key: &Finder<'_>) -> Option<&'a [u8]> {
-    let at = last(tail, key)? + key.needle().len();
-    tail.get(at..at + TIME_LENGTH).filter(|time| time[TIME_LENGTH - 1] == b'Z' && time[19] == b'.')
+/// The time behind a key near the end, and where it stands.
+fn time<'a>(text: &'a [u8], key: &Finder<'_>) -> Option<(&'a [u8], usize)> {
+    let at = near_end(text, key)? + key.needle().len();
+    let time = text.get(at..at + TIME_LENGTH)?;
+    (time[TIME_LENGTH - 1] == b'Z' && time[19] == b'.').then_some((time, at))
 }
 
 fn value_at(text: &[u8], at: usize) -> Option<&[u8]> {
