@@ -71,23 +71,25 @@ impl fmt::Display for Mark {
     }
 }
 
-/// How escapes of characters below U+0100 begin.
-const ESCAPE: &str = r"\u00";
+/// How escapes of characters below U+1000 begin: of three bytes, since the search compares so many of each pattern as
+/// the shortest has, and a fourth costs it a third of its speed.
+const ESCAPE: &str = r"\u0";
 
 fn escape_stands_at(raw: &[u8], at: usize) -> bool {
-    match raw.get(at + 4..at + 6) {
-        Some([b'2', digit]) => digit.eq_ignore_ascii_case(&b'd'),
-        Some([b'3', digit]) => digit.is_ascii_digit(),
-        Some([b'4'..=b'7', _]) => true,
+    match raw.get(at + 3..at + 6) {
+        Some([b'0', b'2', digit]) => digit.eq_ignore_ascii_case(&b'd'),
+        Some([b'0', b'3', digit]) => digit.is_ascii_digit(),
+        Some([b'0', b'4'..=b'7', _]) => true,
         _ => false,
     }
 }
 
-/// The API group of audit events, which the same text spells in JSON and in JSON strings.
-const GROUP: &str = "audit.k8s.io";
+/// The part of the API group of audit events that is rare in what is around it, as names of audit logs are not.
+const GROUP: &str = "t.k8s.io";
 
-/// What stands in front of it, as every API server begins an event.
-const EVENT_STARTS: [&[u8]; 2] = [br#"{"kind":"Event","apiVersion":""#, br#"{\"kind\":\"Event\",\"apiVersion\":\""#];
+/// What stands in front of it where an event begins as every API server begins it; in a JSON string as well.
+const EVENT_STARTS: [&[u8]; 2] =
+    [br#"{"kind":"Event","apiVersion":"audi"#, br#"{\"kind\":\"Event\",\"apiVersion\":\"audi"#];
 
 fn event_stands_at(raw: &[u8], at: usize) -> bool {
     raw[at..].starts_with(GROUP.as_bytes()) && EVENT_STARTS.iter().any(|start| raw[..at].ends_with(start))
