@@ -186,9 +186,24 @@ mod tests {
             (r#"{"log":"\u005cu0063ronjobs"}"#, true),
             (r#"{"user":"job\u002Dcontroller"}"#, true),
             (r#"{"uri":"a\u0026b\u003cc"}"#, false),
+            (r#"{"name":"k\u0131r \u0161"}"#, false),
             (r#"{"resource":"pods"}"#, false),
         ] {
             assert_eq!(prefilter.may_match(raw.as_bytes()), passes, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_second_event_passes() {
+        let prefilter = prefilter("jobs: {Key: resource, Condition: Equals, Value: jobs}");
+        let event = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1"}"#;
+        let quoted = serde_json::Value::from(event).to_string();
+        let inner = format!(r#"{{"log":{quoted}}}"#);
+        for one in [event, &inner, &inner.replace('/', r"\/"), &format!("{event} of kube-audit.k8s.io")] {
+            assert!(!prefilter.may_match(one.as_bytes()), "{one}");
+            for other in [event, &quoted, quoted.trim_matches('"')] {
+                assert!(prefilter.may_match(format!("{one}{other}").as_bytes()), "{one}{other}");
+            }
         }
     }
 
