@@ -6,7 +6,7 @@ use memchr::memmem;
 use super::prefix::{self, EVENT_START, MAX_PREFIX};
 use super::resync::{self, Next};
 use super::scan::{Passed, Scan, scan};
-use super::{Body, Document, Element, Framing, Input, More, Sink, event};
+use super::{Body, Document, Element, Framing, Input, More, Sink};
 use crate::decode::Damage;
 use crate::json::{self, Skip};
 
@@ -285,8 +285,7 @@ impl<'r, 's> Documents<'r, 's> {
     /// One element; false where the array ends with it.
     fn element(&mut self, head: &Head, around: &Around) -> bool {
         loop {
-            let text = self.input.available();
-            match event::end(text).map_or_else(|| json::skip_strict(text, 0), Skip::End) {
+            match json::skip_strict(self.input.available(), 0) {
                 Skip::End(end) => {
                     let reached = self.give(head, Some(around), end);
                     if reached {

@@ -3,7 +3,6 @@
 mod avro;
 mod blocks;
 mod csv;
-mod event;
 mod json;
 mod prefix;
 mod resync;
