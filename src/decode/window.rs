@@ -107,6 +107,13 @@ impl<R: Read> Window<R> {
 
 impl<R: Read> Read for Window<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        // Nobody looks back at what would only be copied.
+        if self.start == self.end && self.keep == 0 && out.len() >= CHUNK && self.stopped.is_none() {
+            let count = self.inner.read(out)?;
+            self.base = self.offset() + count as u64;
+            (self.start, self.end) = (0, 0);
+            return Ok(count);
+        }
         let count = self.fill_buf()?.read(out)?;
         self.consume(count);
         Ok(count)
@@ -123,5 +130,29 @@ impl<R: Read> BufRead for Window<R> {
 
     fn consume(&mut self, count: usize) {
         self.start = (self.start + count).min(self.end);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reads_of_any_size_give_the_stream() {
+        let stream: Vec<u8> = (0..=250).cycle().take(40 * CHUNK).collect();
+        for keep in [0, 1000] {
+            let mut window = Window::keeping(stream.as_slice(), keep);
+            let mut out = vec![0; 2 * CHUNK];
+            for size in [10, 2 * CHUNK, CHUNK, 2 * CHUNK, CHUNK - 1, CHUNK].repeat(3) {
+                let (at, count) = (window.offset(), window.read(&mut out[..size]).unwrap());
+                let at = usize::try_from(at).unwrap();
+                assert!(count > 0 && out[..count] == stream[at..at + count], "{size} at {at}");
+                assert_eq!(window.offset(), (at + count) as u64);
+                window.rewind(0);
+                let back = usize::try_from(window.offset()).unwrap();
+                assert!(stream[back..].starts_with(window.available()), "{size} at {back}");
+                window.consume(at + count - back);
+            }
+        }
     }
 }

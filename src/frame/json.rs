@@ -6,7 +6,7 @@ use memchr::memmem;
 use super::prefix::{self, EVENT_START, MAX_PREFIX};
 use super::resync::{self, Next};
 use super::scan::{Passed, Scan, scan};
-use super::{Body, Document, Element, Framing, Input, More, Offer, Sink};
+use super::{Body, Document, Element, Framing, Input, More, Sink};
 use crate::decode::Damage;
 use crate::json::{self, Skip};
 
@@ -18,7 +18,7 @@ const MAX_WASTED: u64 = 256 << 20;
 const PAYLOAD: &[u8] = br#"{"messageType":"DATA_MESSAGE""#;
 /// Its keys that tell where its events come from.
 const TELLING: [&[u8]; 2] = [br#""owner":"#, br#""logGroup":"#];
-/// Longer lines and payloads are not offered for skimming.
+/// Longer lines are not offered for skimming.
 const MAX_SKIMMED: usize = 256 * 1024;
 /// Bytes that are looked at first behind a broken document, then twice as many, and so on.
 const FIRST_LOOK: usize = 4096;
@@ -98,19 +98,15 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    /// Offers the line or payload at hand to the sink; true where it took it.
+    /// Offers the line at hand to the sink; true where it took it.
     fn skim(&mut self) -> bool {
         let bytes = self.input.available();
-        let taken = if bytes.starts_with(PAYLOAD) {
-            while self.input.available().len() < MAX_SKIMMED && self.input.grow() == More::Text {}
-            let bytes = self.input.available();
-            self.sink.skim(Offer::Payload(&bytes[..bytes.len().min(MAX_SKIMMED)]))
-        } else if self.line_start && matches!(bytes[0], b'{' | b'0'..=b'9') {
-            self.line_at_hand().and_then(|end| self.sink.skim(Offer::Line(&self.input.available()[..end])))
-        } else {
-            None
+        if !self.line_start || !matches!(bytes[0], b'{' | b'0'..=b'9') || bytes.starts_with(PAYLOAD) {
+            return false;
+        }
+        let Some(end) = self.line_at_hand().filter(|end| self.sink.skim(&self.input.available()[..*end])) else {
+            return false;
         };
-        let Some(end) = taken else { return false };
         self.record += 1;
         self.line_start = false;
         self.consume(end);

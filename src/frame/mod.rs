@@ -94,24 +94,14 @@ pub(crate) fn cri_content(line: &str) -> Option<&str> {
     line.get(cri.content..)
 }
 
-/// What [`Sink::skim`] is offered.
-#[derive(Debug, Clone, Copy)]
-pub enum Offer<'a> {
-    /// A line, without its newline.
-    Line(&'a [u8]),
-    /// Text from the start of a payload on.
-    Payload(&'a [u8]),
-}
-
 /// Takes what [`frame`] finds.
 pub trait Sink {
     /// The next document, in order.
     fn document(&mut self, document: Document<'_>);
-    /// Offers a line, or text that starts with a CloudWatch Logs payload, before it is looked into: gives the bytes to
-    /// pass where it is whole records that need no look. The offer may end anywhere.
-    fn skim(&mut self, offer: Offer<'_>) -> Option<usize> {
-        let _ = offer;
-        None
+    /// Offers a line, without its newline, before it is looked into: true where it is a record that needs no look.
+    fn skim(&mut self, line: &[u8]) -> bool {
+        let _ = line;
+        false
     }
     /// Whether [`Document::original`] is wanted in full, which costs a copy of every line with a prefix.
     fn keeps_originals(&self) -> bool {

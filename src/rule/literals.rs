@@ -45,7 +45,7 @@ impl Prefilter {
         needs.extend(interests.iter().map(|interest| Need::of(&interest.condition)));
         let split = |need| if let Need::Any(inside) = need { inside } else { vec![need] };
         let odd = ODD.map(|text| Mark::Text(Box::new(Text::new(text, false, false))));
-        let odd = odd.into_iter().chain([Mark::Escape]).map(Need::Mark);
+        let odd = odd.into_iter().chain([Mark::Escape, Mark::Event]).map(Need::Mark);
         let needs: Vec<Need> = needs.into_iter().flat_map(split).chain(odd).collect();
         let mut anchors = Vec::new();
         for (rest, need) in needs.iter().enumerate() {
@@ -57,15 +57,20 @@ impl Prefilter {
     }
 
     /// Whether this raw record, an event of audit.k8s.io or a LogEntry of GKE, as JSON or as JSON in JSON strings, must
-    /// be parsed; false only where no rule can match it and nothing says that it is not whole.
+    /// be parsed; false only where no rule can match it, no second event starts in it, and nothing says that it is not
+    /// whole.
     #[must_use]
     pub fn may_match(&self, raw: &[u8]) -> bool {
         let mut refuted = Refuted::default();
+        let mut in_event = false;
         let mut from = 0;
         while let Some((pattern, at)) = self.searcher.find(raw, from) {
             for anchor in &self.finds[pattern] {
                 let stands = || at >= anchor.offset && anchor.mark.stands_at(raw, at - anchor.offset);
                 if !refuted.contains(anchor.rest) && stands() {
+                    if matches!(anchor.mark, Mark::Event) && !std::mem::replace(&mut in_event, true) {
+                        continue;
+                    }
                     if self.rests[anchor.rest].is_in(raw) {
                         return true;
                     }
@@ -186,9 +191,24 @@ mod tests {
             (r#"{"log":"\u005cu0063ronjobs"}"#, true),
             (r#"{"user":"job\u002Dcontroller"}"#, true),
             (r#"{"uri":"a\u0026b\u003cc"}"#, false),
+            (r#"{"name":"k\u0131r \u0161"}"#, false),
             (r#"{"resource":"pods"}"#, false),
         ] {
             assert_eq!(prefilter.may_match(raw.as_bytes()), passes, "{raw}");
+        }
+    }
+
+    #[test]
+    fn a_second_event_passes() {
+        let prefilter = prefilter("jobs: {Key: resource, Condition: Equals, Value: jobs}");
+        let event = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1"}"#;
+        let quoted = serde_json::Value::from(event).to_string();
+        let inner = format!(r#"{{"log":{quoted}}}"#);
+        for one in [event, &inner, &inner.replace('/', r"\/"), &format!("{event} of kube-audit.k8s.io")] {
+            assert!(!prefilter.may_match(one.as_bytes()), "{one}");
+            for other in [event, &quoted, quoted.trim_matches('"')] {
+                assert!(prefilter.may_match(format!("{one}{other}").as_bytes()), "{one}{other}");
+            }
         }
     }
 

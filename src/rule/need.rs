@@ -89,7 +89,7 @@ impl Need {
 fn weight(mark: &Mark) -> (bool, usize, &str) {
     match mark {
         Mark::Text(text) => (COMMON.contains(&text.text()), text.text().len(), text.text()),
-        Mark::Code(_) | Mark::Escape => (true, 0, ""),
+        Mark::Code(_) | Mark::Escape | Mark::Event => (true, 0, ""),
     }
 }
 

@@ -35,12 +35,27 @@ const READ: [&str; 11] = [
 /// Where the event of a record begins.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Start {
-    /// JSON, from here on.
-    Plain(usize),
+    /// JSON, with the record.
+    Plain,
     /// JSON in the JSON string whose quote stands here.
     InString(usize),
     /// A LogEntry of GKE, whose bodies stand between its other members: it is read to its end.
     Entry,
+}
+
+/// What a record must pass to be parsed.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Gate<'g> {
+    pub prefilter: &'g Prefilter,
+    pub heads: &'g Heads,
+    pub pack: &'g Pack,
+}
+
+impl Gate<'_> {
+    /// Whether a record must be parsed, as far as its text and what stands outside its bodies tell.
+    pub(super) fn passes(&self, record: &[u8], start: Start) -> bool {
+        self.prefilter.may_match(record) && !self.heads.refute(self.pack, record, start)
+    }
 }
 
 /// What is searched for in a record before its head is read.
@@ -68,7 +83,9 @@ impl Heads {
             _ => false,
         };
         let is_refuted = Fields::read(&head).is_some_and(|fields| match start {
-            Start::Entry => normalize(&Leaf::LogEntry(fields), is_refuted),
+            Start::Entry => fields
+                .object("protoPayload")
+                .is_some_and(|payload| normalize(&Leaf::LogEntry(&fields, &payload), is_refuted)),
             _ => normalize_head(&fields, is_refuted),
         });
         // What costs most comes last.
@@ -82,9 +99,9 @@ impl Heads {
 fn head<'r>(keys: &Keys, record: &'r [u8], start: Start) -> Option<(Cow<'r, [u8]>, usize)> {
     match start {
         Start::Entry => Some((record.into(), record.len())),
-        Start::Plain(start) => {
-            let end = start + keys.end(&record[start..])?;
-            Some((record[start..end].into(), end))
+        Start::Plain => {
+            let end = keys.end(record)?;
+            Some((record[..end].into(), end))
         }
         Start::InString(quote) => {
             // The backslash behind the comma stands where the closing quote would.

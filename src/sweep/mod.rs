@@ -24,6 +24,7 @@ use crate::event::Platform;
 use crate::rule::Pack;
 use crate::stats::Stats;
 
+use head::Heads;
 use queue::Queue;
 
 pub use listen::{Listener, Passing, Tap};
@@ -66,8 +67,8 @@ pub trait Observer: Sync {
 #[must_use]
 pub fn sweep(found: &Found, job: &Job, observer: &dyn Observer) -> Tally {
     let queue = Queue::largest_first(&found.sources.iter().map(|source| source.bytes).collect::<Vec<_>>());
-    let keep = &|_: &Source, tally| tally;
-    let watch = |ahead| Watch { observer, ahead, members: &found.members, keep };
+    let (keep, heads) = (&|_: &Source, tally| tally, &Heads::new());
+    let watch = |ahead| Watch { observer, ahead, heads, members: &found.members, keep };
     let read = |number: usize, ahead| isolated(&found.sources[number], job, watch(ahead), None);
     queue.run(read, || false).merge(unread(found))
 }
@@ -80,6 +81,7 @@ pub fn sweep_into(case: &Case, found: &Found, job: &Job, observer: &dyn Observer
     let looks: Vec<_> = found.sources.par_iter().with_max_len(1).map(|source| case.look(source)).collect();
     let known = case.settle(&found.sources, &looks)?;
     let size = |(source, known): (&Source, &Option<Input>)| if known.is_some() { 0 } else { source.bytes };
+    let heads = &Heads::new();
     let queue = Queue::largest_first(&found.sources.iter().zip(&known).map(size).collect::<Vec<_>>());
     let read = |number: usize, ahead| {
         let (source, look) = (&found.sources[number], &looks[number]);
@@ -90,7 +92,7 @@ pub fn sweep_into(case: &Case, found: &Found, job: &Job, observer: &dyn Observer
                     Some(_) => case.keep(read, look, tally),
                     None => case.keep(read, &case.look(read), tally),
                 };
-                isolated(source, job, Watch { observer, ahead, members: &found.members, keep }, None)
+                isolated(source, job, Watch { observer, ahead, heads, members: &found.members, keep }, None)
             }
             Some(input) => {
                 observer.read(source.bytes);
@@ -108,8 +110,8 @@ pub fn sweep_into(case: &Case, found: &Found, job: &Job, observer: &dyn Observer
 #[must_use]
 pub fn stream(found: &Found, job: &Job, observer: &dyn Observer, listener: &dyn Listener) -> Tally {
     let queue = Queue::in_order(&found.sources.iter().map(|source| source.bytes).collect::<Vec<_>>());
-    let keep = &|_: &Source, tally| tally;
-    let watch = |ahead| Watch { observer, ahead, members: &found.members, keep };
+    let (keep, heads) = (&|_: &Source, tally| tally, &Heads::new());
+    let watch = |ahead| Watch { observer, ahead, heads, members: &found.members, keep };
     let read = |number: usize, ahead| isolated(&found.sources[number], job, watch(ahead), Some((listener, number)));
     queue.run(read, || listener.has_enough()).merge(unread(found))
 }
@@ -149,6 +151,7 @@ struct Watch<'o> {
     observer: &'o dyn Observer,
     /// Whether threads of their own read and decompress, ahead of the one that looks.
     ahead: bool,
+    heads: &'o Heads,
     /// For the members of a tar on standard input.
     members: &'o Members,
     /// Takes what was read of a file, a stream, or a member of a stream, and gives what is left to count.

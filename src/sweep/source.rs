@@ -6,6 +6,7 @@ use std::io::{self, Read};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
+use super::head::Heads;
 use super::listen::{Listener, Tap};
 use super::member::Piped;
 use super::stdin::standard_input;
@@ -27,8 +28,9 @@ pub(super) fn sweep(source: &Source, job: &Job, watch: Watch<'_>, listening: Lis
     let stats = observer.stats();
     let (tally, damaged, cut) = (Tally::default(), Vec::new(), &Cut::by(&job.stop));
     let piped = source.path.is_none().then(|| Piped::new(watch));
-    let name = source.name.clone();
-    let mut reading = Reading { name, job, tally, damaged, matches: 0, listener, tap, stats, piped, records: 0, cut };
+    let (name, heads) = (source.name.clone(), watch.heads);
+    let mut reading =
+        Reading { name, job, heads, tally, damaged, matches: 0, listener, tap, stats, piped, records: 0, cut };
     if cut.is_due() {
         reading.unread(source.bytes, Status::Skipped, INTERRUPTED);
     } else {
@@ -57,6 +59,7 @@ fn open<'c>(source: &Source, cut: &'c Cut<'_>) -> io::Result<(Box<dyn Read + Sen
 pub(super) struct Reading<'j> {
     pub name: Arc<str>,
     job: &'j Job,
+    heads: &'j Heads,
     pub tally: Tally,
     /// Parts of the text whose checksum is wrong.
     damaged: Vec<Stretch>,
@@ -155,7 +158,8 @@ impl Reading<'_> {
                 let tap = self.tap.as_mut().map(|tap| &mut **tap as &mut dyn Tap);
                 let ended = Cell::new(false);
                 let (listener, stats, ended) = (self.listener, self.stats, &ended);
-                let mut text = TextStream::new(self.job, &mut self.tally, input, listener, tap, stats, ended);
+                let mut text =
+                    TextStream::new(self.job, self.heads, &mut self.tally, input, listener, tap, stats, ended);
                 let reader = Timed { inner: reader, stats, stage: Stage::Decompress };
                 let mut reader = Ending::new(reader, self.cut, ended);
                 let _frame = enter(self.stats, Stage::Frame);
@@ -320,12 +324,13 @@ mod tests {
         let pack = Pack::new(load(&["builtin:all".to_owned()]).unwrap(), Tuning::default(), Vec::new());
         let (window, stop) = (Window::default(), Stop::default());
         let job = &Job { pack, limits, window, validate: false, cluster: None, platform: None, stop };
-        let (members, keep) = (&Members::default(), &|_: &Source, tally| tally);
-        let piped = Some(Piped::new(Watch { observer: &Blind, ahead: false, members, keep }));
+        let (members, heads, keep) = (&Members::default(), &Heads::new(), &|_: &Source, tally| tally);
+        let piped = Some(Piped::new(Watch { observer: &Blind, ahead: false, heads, members, keep }));
         let (name, tally, damaged, cut) = ("-".into(), Tally::default(), Vec::new(), &Cut::by(&job.stop));
         let (listener, tap, stats) = (None, Some(Box::new(Fails) as Box<dyn Tap>), None);
         let (matches, records) = (0, 0);
-        let mut reading = Reading { name, job, tally, damaged, matches, listener, tap, stats, piped, records, cut };
+        let mut reading =
+            Reading { name, job, heads, tally, damaged, matches, listener, tap, stats, piped, records, cut };
         decode::walk(&mut tar.into_inner().unwrap().as_slice(), None, limits, &mut reading);
         let rows = reading.piped.unwrap().finish().inputs;
         let told: Vec<_> = rows.iter().map(|row| (&*row.path, row.status)).collect();

@@ -5,7 +5,7 @@ use std::cell::Cell;
 use jiff::Timestamp;
 
 use super::Job;
-use super::head::Heads;
+use super::head::{Gate, Heads};
 use super::listen::{Listener, Originals, Passing, Tap};
 use super::skim::{Hour, Look, Skimmer};
 use super::source::Stretch;
@@ -14,9 +14,9 @@ use crate::decode::Damage;
 use crate::discover::{Window, origin_of_path};
 use crate::evaluate::{evaluate, interests};
 use crate::event::{AuditEvent, Origin};
-use crate::frame::{Body, Document, Offer, Sink};
+use crate::frame::{Body, Document, Sink};
 use crate::normalize::{Normalized, normalize, time_of};
-use crate::rule::{Prefilter, View};
+use crate::rule::View;
 use crate::stats::{Stage, Stats, enter};
 use crate::unwrap::{Envelope, Leaf, Place, Unwrapper};
 
@@ -24,7 +24,7 @@ use crate::unwrap::{Envelope, Leaf, Place, Unwrapper};
 pub(super) struct TextStream<'j> {
     unwrapper: Unwrapper,
     skimmer: Skimmer,
-    heads: Heads,
+    heads: &'j Heads,
     listener: Option<&'j dyn Listener>,
     stats: Option<&'j Stats>,
     /// Whether a stop ended it: what is left is the beginning of a record, which says nothing.
@@ -35,6 +35,7 @@ pub(super) struct TextStream<'j> {
 impl<'j> TextStream<'j> {
     pub(super) fn new(
         job: &'j Job,
+        heads: &'j Heads,
         tally: &'j mut Tally,
         input: Input,
         listener: Option<&'j dyn Listener>,
@@ -50,7 +51,7 @@ impl<'j> TextStream<'j> {
         TextStream {
             unwrapper: Unwrapper::new(job.limits),
             skimmer: Skimmer::new(),
-            heads: Heads::new(),
+            heads,
             listener,
             stats,
             ended,
@@ -69,17 +70,12 @@ impl<'j> TextStream<'j> {
     }
 }
 
-impl TextStream<'_> {
+impl<'j> TextStream<'j> {
     /// What tells the records that need not be parsed, where there may be any.
-    fn prefilter(&self) -> Option<&Prefilter> {
-        let job = self.recorder.job;
-        job.pack.prefilter.as_ref().filter(|_| !job.validate && !self.unwrapper.is_waiting())
-    }
-
-    /// Whether a record must be parsed, as far as its text and what stands in front of its bodies tell.
-    fn may_match(&self, prefilter: &Prefilter, record: &[u8]) -> bool {
-        let refuted = |start| self.heads.refute(&self.recorder.job.pack, record, start);
-        prefilter.may_match(record) && !self.skimmer.start(record).is_some_and(refuted)
+    fn gate(&self) -> Option<Gate<'j>> {
+        let (job, heads) = (self.recorder.job, self.heads);
+        let prefilter = job.pack.prefilter.as_ref().filter(|_| !job.validate && !self.unwrapper.is_waiting())?;
+        Some(Gate { prefilter, heads, pack: &job.pack })
     }
 }
 
@@ -89,9 +85,8 @@ impl Sink for TextStream<'_> {
             return;
         }
         if let (Some(element), Body::Json(text)) = (document.element, document.body)
-            && let Some(prefilter) = self.prefilter()
-            && !self.may_match(prefilter, text)
-            && let Some(look) = self.skimmer.log_event(text, element.around)
+            && let Some(gate) = self.gate()
+            && let Some(look) = self.skimmer.log_event(text, element.around, &gate)
         {
             return self.recorder.skimmed(&look);
         }
@@ -111,21 +106,12 @@ impl Sink for TextStream<'_> {
         self.recorder.originals.is_some()
     }
 
-    fn skim(&mut self, offer: Offer<'_>) -> Option<usize> {
-        let prefilter = self.prefilter()?;
-        let (text, may_match) = match offer {
-            Offer::Line(line) => (line, self.may_match(prefilter, line)),
-            Offer::Payload(text) => {
-                let text = &text[..self.skimmer.payload_end(text)?];
-                // Asked one by one, its events do not lend each other what they lack.
-                (text, self.skimmer.payload_events(text).any(|event| self.may_match(prefilter, event)))
-            }
-        };
-        if text.len() > self.recorder.job.limits.max_record || may_match {
-            return None;
+    fn skim(&mut self, line: &[u8]) -> bool {
+        if line.len() > self.recorder.job.limits.max_record {
+            return false;
         }
-        self.recorder.skimmed(&self.skimmer.look(text)?);
-        Some(text.len())
+        let look = self.gate().and_then(|gate| self.skimmer.line(line, &gate));
+        look.map(|look| self.recorder.skimmed(&look)).is_some()
     }
 
     fn damage(&mut self, damage: Damage) {
@@ -197,20 +183,18 @@ impl Recorder<'_> {
         self.told.input.format.extend(envelope.format.or_else(|| leaf.format()).map(Into::into));
     }
 
-    /// Counts the events of a record that was not parsed.
+    /// Counts the event of a record that was not parsed.
     fn skimmed(&mut self, look: &Look<'_>) {
-        let count = look.times.len() as u64;
-        self.told.input.records += count;
-        self.told.input.events += count;
-        self.told.input.format.insert(look.format.into());
-        for time in &look.times {
-            if self.job.window != Window::default() {
-                let time = std::str::from_utf8(time).ok().and_then(crate::time::parse);
-                self.told.input.outside += u64::from(time.is_some_and(|time| !self.job.window.contains(time)));
-            }
-            let span = self.hour.add(look.cluster.as_deref(), time);
-            self.span(span);
+        let input = &mut self.told.input;
+        input.records += 1;
+        input.events += 1;
+        input.format.insert(look.format.into());
+        if self.job.window != Window::default() {
+            let time = std::str::from_utf8(look.time).ok().and_then(crate::time::parse);
+            input.outside += u64::from(time.is_some_and(|time| !self.job.window.contains(time)));
         }
+        let span = self.hour.add(look.cluster, look.time);
+        self.span(span);
     }
 
     /// Takes in when the records that were skimmed were made.

@@ -54,6 +54,50 @@ fn the_fast_path_gives_what_its_slow_twin_gives() {
     }
 }
 
+/// Envelopes change from record to record, some are broken inside, and some run into the next.
+#[test]
+fn the_fast_path_tells_neighbours_apart() {
+    let event = |hour: usize| {
+        let time = format!("2026-11-24T{hour:02}:00:00.000000Z");
+        format!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"{hour}","stage":"ResponseComplete","requestURI":"/api","verb":"get","user":{{"username":"u"}},"responseStatus":{{"code":200}},"requestReceivedTimestamp":"{time}"}}"#
+        )
+    };
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let log_event = |message: &str| format!(r#"{{"id":"1","timestamp":2,"message":{message}}}"#);
+    let payload = |cluster: &str, events: &[String]| {
+        let front = r#"{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"/aws/eks/"#;
+        format!(r#"{front}{cluster}/cluster","logStream":"s","logEvents":[{}]}}"#, events.join(","))
+    };
+    let azure = |cluster: &str, log: &str| {
+        let id = format!(
+            "/SUBSCRIPTIONS/S/RESOURCEGROUPS/G/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/az-{cluster}"
+        );
+        format!(r#"{{"category":"kube-audit","properties":{{"log":{log},"stream":"stdout"}},"resourceId":"{id}"}}"#)
+    };
+    let mut text = String::new();
+    for (number, cluster) in ["a", "b", "a", "c"].into_iter().enumerate() {
+        let event = event(number);
+        let message = quoted(&event);
+        let cut = &event[..100 + number];
+        text += &format!("{}\n", azure(cluster, &quoted(&format!("{event}\n"))));
+        text += &format!("{}\n", azure(cluster, &quoted(&format!("{cut}{event}\n"))));
+        text += &format!("{event}\n{cut}{event}\n2026-11-24T03:00:00.000Z {cut}{event}\n");
+        let broken = log_event(&message.replace("ResponseComplete", "Response\nComplete"));
+        let other = log_event(&quoted(&format!("{cut}{event}")));
+        text += &payload(cluster, &[log_event(&message), broken, log_event(&message), other, log_event(&message)]);
+        text += &format!("{}\n", payload(cluster, &[log_event(&message)]));
+    }
+    let here = tempfile::tempdir().unwrap();
+    let dump = here.path().join("dump.log");
+    fs::write(&dump, text).unwrap();
+    let (_fast, fast, _) = crate::scan(std::slice::from_ref(&dump), &[]);
+    let (_slow, slow, _) = crate::scan(&[dump], &["--validate"]);
+    equal(&fast, &slow, "neighbours");
+    let clusters: Vec<_> = rows(&fast.join("coverage.csv")).iter().map(|row| row["cluster"].clone()).collect();
+    assert_eq!(clusters, ["", "a", "az-a", "az-b", "az-c", "b", "c"].map(str::to_owned));
+}
+
 fn equal(one: &Path, other: &Path, what: &str) {
     let names = reports(one);
     assert!(names.len() >= 9, "{what} left {names:?}");
