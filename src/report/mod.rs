@@ -15,7 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::str::FromStr;
 
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 pub use directory::{Directory, MARK};
 pub use json::inspection as inspection_json;
@@ -25,7 +26,7 @@ pub use terminal::{closing, closing_events, closing_partial, escape, inspection}
 pub use timesketch::line as timesketch_line;
 
 use crate::aggregate::Finished;
-use crate::runbook::Runbook;
+use crate::runbook::{About, Runbook};
 
 /// What reports print.
 #[derive(Debug, Clone, Copy)]
@@ -81,7 +82,15 @@ fn pages_of(report: &Report<'_>, wanted: &BTreeSet<&str>) -> io::Result<BTreeMap
 fn pages(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let Some(runbook) = report.runbook else { return Ok(()) };
     let mut pages = runbook.alerts.read()?.map(|page| page?.value());
-    markdown::runbook(&json!(runbook.about), &mut pages, out)
+    let About { users, controller_only, suppressed, settings, verdicts, coverage_note, .. } = &runbook.about;
+    let about = json!({"settings": settings, "verdicts": verdicts, "coverage_note": coverage_note});
+    let lists = [rows(users), rows(controller_only), rows(suppressed)];
+    markdown::runbook(&about, lists, &mut pages, out)
+}
+
+/// Values that are made one at a time.
+fn rows<T: Serialize>(items: &[T]) -> Box<dyn Iterator<Item = Value> + '_> {
+    Box::new(items.iter().map(|item| json!(item)))
 }
 
 /// Hits to standard output, in report order.
