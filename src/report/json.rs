@@ -25,13 +25,12 @@ pub(super) fn report(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()>
     pretty(&whole(report), out)
 }
 
-/// Of the same what a page shows: neither the summary, nor the inputs that were read whole.
+/// Of the same what a page shows: neither the summary, nor the inputs that were read whole. Its alerts it takes by itself.
 pub(super) fn outline(report: &Report<'_>) -> Value {
     let finished = report.finished;
     json!({
         "complete": finished.extent.is_whole(),
         "totals": totals(finished),
-        "alerts": finished.alerts,
         "coverage": finished.coverage,
         "inputs": finished.inputs.iter().filter(|input| input.status >= Status::Partial).collect::<Vec<_>>(),
     })

@@ -59,10 +59,15 @@ pub const FILES: [(&str, Writer); 10] = [
 /// The files of a runbook.
 pub const RUNBOOK_FILES: [(&str, Writer); 2] = [("runbook.json", json::runbook), ("runbook.md", pages)];
 
-/// The page is made of an outline of report.json, and of runbook.json; of the runbook's pages it asks for those it shows.
+/// The page is made of what the JSON reports hold; of the runbook's pages it asks for those it shows.
 fn page(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
-    let about = report.runbook.map(|runbook| serde_json::to_value(&runbook.about)).transpose()?;
-    html::page(&json::outline(report), about.as_ref(), &|wanted| pages_of(report, wanted), out)
+    let settings = report.runbook.map(|runbook| json!(runbook.about.settings)).unwrap_or_default();
+    let runbook = report.runbook.map(|runbook| html::Runbook {
+        settings: &settings,
+        controller_only: runbook.about.controller_only.as_slice(),
+    });
+    let pages = |wanted: &BTreeSet<&str>| pages_of(report, wanted);
+    html::page(&json::outline(report), &report.finished.alerts, runbook, &pages, out)
 }
 
 /// The pages of some alerts.
