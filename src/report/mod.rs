@@ -67,7 +67,7 @@ fn page(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
         controller_only: runbook.about.controller_only.as_slice(),
     });
     let pages = |wanted: &BTreeSet<&str>| pages_of(report, wanted);
-    html::page(&json::outline(report), &report.finished.alerts, runbook, &pages, out)
+    html::page(&json::outline(report), &report.finished.alerts, runbook.as_ref(), &pages, out)
 }
 
 /// The pages of some alerts.

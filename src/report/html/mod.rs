@@ -49,7 +49,7 @@ pub(super) struct Runbook<'r, C> {
 pub(super) fn page<A: Serialize, C: Serialize>(
     report: &Value,
     all: &[A],
-    runbook: Option<Runbook<'_, C>>,
+    runbook: Option<&Runbook<'_, C>>,
     pages: &Pages<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
@@ -58,9 +58,9 @@ pub(super) fn page<A: Serialize, C: Serialize>(
     let template = environment.get_template("page.html").map_err(io::Error::other)?;
     let (style, script) = (unix_lines(include_str!("page.css")), unix_lines(include_str!("page.js")));
     let axis = Axis::new(report, &alerts);
-    let mut pages = pages(&alerts.all.iter().take(ALERTS).map(|alert| alert.alert_id.as_str()).collect())?;
+    let mut pages = pages(&alerts.all.iter().take(ALERTS).map(|alert| alert.id.as_str()).collect())?;
     let shown = alerts.all.iter().take(ALERTS).enumerate();
-    let rows = shown.map(|(at, alert)| (row(at, alert, json!(all[alert.number])), pages.remove(&alert.alert_id)));
+    let rows = shown.map(|(at, alert)| (row(at, alert, json!(all[alert.number])), pages.remove(&alert.id)));
     let rows = rows.collect();
     let context = context! {
         style_hash => Cell::from_safe_string(hash(&style)),
@@ -70,7 +70,7 @@ pub(super) fn page<A: Serialize, C: Serialize>(
         chart => axis.map(|axis| chart(&axis, &alerts)),
         coverage => axis.map(|axis| coverage(&axis, report)),
         alerts => alert_cells(rows),
-        d => json_cell(content(report, runbook.as_ref(), &alerts)),
+        d => json_cell(content(report, runbook, &alerts)),
     };
     template.render_captured_to(context, out).map(|_| ()).map_err(io::Error::other)
 }
@@ -245,7 +245,7 @@ mod tests {
             settings: &runbook["settings"],
             controller_only: list(runbook, "controller_only"),
         });
-        page(report, list(report, "alerts"), runbook, &find, &mut out).unwrap();
+        page(report, list(report, "alerts"), runbook.as_ref(), &find, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -53,7 +53,7 @@ pub(super) const SEVERITIES: [Class; 6] = [
 pub(super) struct Alert {
     /// Its place among the alerts of the report.
     pub(super) number: usize,
-    pub(super) alert_id: String,
+    pub(super) id: String,
     pub(super) username: String,
     pub(super) cluster: String,
     pub(super) namespace: String,
@@ -99,7 +99,7 @@ impl Alerts {
             let first_seen = text("first_seen");
             Alert {
                 number,
-                alert_id: text("alert_id"),
+                id: text("alert_id"),
                 username: text("username"),
                 cluster: text("cluster"),
                 namespace: text("namespace"),
@@ -114,7 +114,7 @@ impl Alerts {
         let mut all: Vec<_> = alerts.iter().enumerate().map(alert).collect();
         let key = |alert: &Alert| (alert.class, alert.severity, alert.time);
         all.sort_by(|left, right| {
-            let texts = (&left.first_seen, &left.alert_id).cmp(&(&right.first_seen, &right.alert_id));
+            let texts = (&left.first_seen, &left.id).cmp(&(&right.first_seen, &right.id));
             key(left).cmp(&key(right)).then(texts)
         });
         Alerts { all, classes: if is_judged { &VERDICTS } else { &SEVERITIES } }

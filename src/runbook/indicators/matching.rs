@@ -33,7 +33,9 @@ impl Indicator {
             Place::Paths(paths) => {
                 let mut findings = Vec::new();
                 let mut visit = |trail: &Trail<'_>, value| findings.extend(self.in_value(trail, value));
-                paths.iter().for_each(|path| path.visit(subject, &mut visit));
+                for path in paths {
+                    path.visit(subject, &mut visit);
+                }
                 findings
             }
         }
