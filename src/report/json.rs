@@ -195,3 +195,18 @@ fn group(row: &Group, keys: &[String]) -> Value {
     value.insert("alerts".to_owned(), row.alerts.len().into());
     Value::Object(value)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_laid_out_as_serde_json_lays_them_out() {
+        let odd = json!({"a": [], "b": {}, "c": [1, {"d": null}], "\"e\\": "\\\"{[,:]}\u{7f}\n\\", "f": -1.5e300, "": true});
+        for value in [json!({}), json!([[[]], [{}]]), json!("]"), odd] {
+            let mut out = Vec::new();
+            indent(value.to_string().as_bytes(), 0, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string_pretty(&value).unwrap());
+        }
+    }
+}
