@@ -10,6 +10,9 @@ use crate::error::Error;
 /// The file that is removed first and written last: a directory without it is incomplete.
 pub const MARK: &str = "run.json";
 
+/// Bytes that are written at once.
+const WRITTEN: usize = 64 << 10;
+
 /// A directory that reports are being written to.
 #[derive(Debug)]
 pub struct Directory {
@@ -83,7 +86,7 @@ impl Directory {
 }
 
 fn write_file(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-    let mut out = BufWriter::new(create_file(path)?);
+    let mut out = BufWriter::with_capacity(WRITTEN, create_file(path)?);
     content(&mut out)?;
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
 }

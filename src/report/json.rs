@@ -1,22 +1,23 @@
 //! The JSON reports.
 
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Write};
 
-use serde::ser::{Error, Serialize, SerializeSeq, Serializer};
+use serde::ser::{Serialize, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::Report;
 use super::plain::Plain;
 use crate::aggregate::{Alert, Day, Finished, Group, Hit, Input, Status};
 use crate::rule::Severity;
-use crate::runbook::{About, Printed};
 use crate::spill::{Sorted, write_json};
 
 /// Raised when a member of report.json changes its meaning.
 const SCHEMA_VERSION: u32 = 1;
 
 pub(super) fn lines(hits: &Sorted<Hit>, out: &mut dyn Write) -> io::Result<()> {
-    hits.read()?.try_for_each(|hit| write_json(&hit?, &mut Plain::new(&mut *out)))
+    let mut out = BufWriter::new(Plain::new(out));
+    hits.read()?.try_for_each(|hit| write_json(&hit?, &mut out))?;
+    out.flush()
 }
 
 /// Everything but the hits.
@@ -24,13 +25,12 @@ pub(super) fn report(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()>
     pretty(&whole(report), out)
 }
 
-/// Of the same what a page shows: neither the summary, nor the inputs that were read whole.
+/// Of the same what a page shows: neither the summary, nor the inputs that were read whole. Its alerts it takes by itself.
 pub(super) fn outline(report: &Report<'_>) -> Value {
     let finished = report.finished;
     json!({
         "complete": finished.extent.is_whole(),
         "totals": totals(finished),
-        "alerts": finished.alerts,
         "coverage": finished.coverage,
         "inputs": finished.inputs.iter().filter(|input| input.status >= Status::Partial).collect::<Vec<_>>(),
     })
@@ -72,34 +72,84 @@ impl<F: Fn() -> I, I: Iterator<Item = Value>> Serialize for Rows<F> {
     }
 }
 
-/// The runbook; `null` where there is none.
+/// The runbook; `null` where there is none. Its pages are indented one at a time, and never read as JSON.
 pub(super) fn runbook(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
-    /// The pages are read one at a time.
-    #[derive(serde::Serialize)]
-    struct Members<'r> {
-        #[serde(flatten)]
-        about: &'r About,
-        alerts: Pages<'r>,
+    let Some(runbook) = report.runbook else { return pretty(&(), out) };
+    let mut out = BufWriter::new(Plain::new(out));
+    let about = serde_json::to_vec_pretty(&runbook.about)?;
+    out.write_all(about.strip_suffix(b"\n}").unwrap_or(&about))?;
+    out.write_all(b",\n  \"alerts\": [")?;
+    let (mut page_text, mut separator) = (Vec::new(), "\n    ");
+    for page in runbook.alerts.read()? {
+        page_text.clear();
+        indent(page?.text.as_bytes(), 2, &mut page_text);
+        out.write_all(separator.as_bytes())?;
+        out.write_all(&page_text)?;
+        separator = ",\n    ";
     }
-    let members = report.runbook.map(|runbook| Members { about: &runbook.about, alerts: Pages(&runbook.alerts) });
-    pretty(&members, out)
+    out.write_all(if runbook.alerts.is_empty() { b"]\n}\n" } else { b"\n  ]\n}\n" })?;
+    out.flush()
 }
 
-struct Pages<'r>(&'r Sorted<Printed>);
-
-impl Serialize for Pages<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut pages = serializer.serialize_seq(None)?;
-        for page in self.0.read().map_err(S::Error::custom)? {
-            pages.serialize_element(&page.and_then(|page| page.value()).map_err(S::Error::custom)?)?;
+/// Lays out JSON without spaces as serde_json's pretty printer does, at some depth.
+fn indent(json: &[u8], mut depth: usize, out: &mut Vec<u8>) {
+    let line = |depth: usize, out: &mut Vec<u8>| {
+        out.push(b'\n');
+        out.extend(std::iter::repeat_n(b"  ", depth).flatten());
+    };
+    let mut rest = json;
+    while let [byte, after @ ..] = rest {
+        rest = after;
+        match byte {
+            b'"' => {
+                let (string, after) = rest.split_at(string_end(rest));
+                out.push(b'"');
+                out.extend_from_slice(string);
+                rest = after;
+            }
+            b'{' | b'[' => {
+                out.push(*byte);
+                if let [b'}' | b']', ..] = rest {
+                    out.push(rest[0]);
+                    rest = &rest[1..];
+                } else {
+                    depth += 1;
+                    line(depth, out);
+                }
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                line(depth, out);
+                out.push(*byte);
+            }
+            b',' => {
+                out.push(b',');
+                line(depth, out);
+            }
+            b':' => out.extend_from_slice(b": "),
+            byte => out.push(*byte),
         }
-        pages.end()
     }
 }
 
-fn pretty(value: &impl serde::Serialize, out: &mut dyn Write) -> io::Result<()> {
-    serde_json::to_writer_pretty(Plain::new(&mut *out), value)?;
-    out.write_all(b"\n")
+/// Where a string ends whose quote was read: behind the other quote.
+fn string_end(text: &[u8]) -> usize {
+    let mut at = 0;
+    while let Some(found) = memchr::memchr2(b'"', b'\\', &text[at..]) {
+        at += found + 1;
+        match text[at - 1] {
+            b'"' => return at,
+            _ => at = text.len().min(at + 1),
+        }
+    }
+    text.len()
+}
+
+fn pretty(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
+    let mut out = BufWriter::new(Plain::new(out));
+    serde_json::to_writer_pretty(&mut out, value)?;
+    out.write_all(b"\n")?;
+    out.flush()
 }
 
 /// What `inspect` says: everything about the dump, nothing about rules.
@@ -144,4 +194,19 @@ fn group(row: &Group, keys: &[String]) -> Value {
     }
     value.insert("alerts".to_owned(), row.alerts.len().into());
     Value::Object(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_are_laid_out_as_serde_json_lays_them_out() {
+        let odd = json!({"a": [], "b": {}, "c": [1, {"d": null}], "\"e\\": "\\\"{[,:]}\u{7f}\n\\", "f": -1.5e300, "": true});
+        for value in [json!({}), json!([[[]], [{}]]), json!("]"), odd] {
+            let mut out = Vec::new();
+            indent(value.to_string().as_bytes(), 0, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string_pretty(&value).unwrap());
+        }
+    }
 }

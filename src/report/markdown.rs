@@ -1,6 +1,7 @@
 //! The runbook as a page for people: Markdown that also reads as plain text. What logs say is hostile, so it stands
 //! in code spans that it cannot close, or bare where it holds nothing that Markdown, HTML or a terminal would act on.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use serde_json::Value;
@@ -15,9 +16,9 @@ const LISTED: usize = 40;
 const PADDED: usize = 40;
 
 /// Beside letters and digits of ASCII, what Markdown leaves alone inside a line.
-const BARE: &str = " ,.;:()/-?+='\"%";
+const BARE: &[u8] = b" ,.;:()/-?+='\"%";
 /// Where a link would begin that is made of bare text.
-const LINKS: [&str; 2] = ["//", "www."];
+const LINKS: [&[u8]; 2] = [b"//", b"www."];
 
 /// Names of platforms as people write them.
 const PLATFORMS: [(&str, &str); 4] = [("eks", "EKS"), ("aks", "AKS"), ("gke", "GKE"), ("kubernetes", "Kubernetes")];
@@ -42,8 +43,12 @@ type Field = (&'static str, &'static str, Show, &'static str, &'static [Mark]);
 type Part = (String, Vec<String>);
 /// A label, the setting that names it better, and what is said of an alert there.
 type Row = (&'static str, &'static str, fn(&Value) -> Vec<Part>);
-/// A heading, the key of a list, and its lines.
-type Section = (&'static str, &'static str, fn(&[Value]) -> Vec<String>);
+/// Takes lines.
+type Print<'p> = dyn FnMut(&[String]) -> io::Result<()> + 'p;
+/// Rows of a list, each made when it is printed.
+type Rows<'r> = Box<dyn Iterator<Item = Value> + 'r>;
+/// A heading, and what prints the rows of its list.
+type Section = (&'static str, fn(Rows<'_>, &mut Print<'_>) -> io::Result<()>);
 
 const NO_MARKS: &[Mark] = &[];
 const PLACE: [Field; 2] = [("", "namespace", code, "", &[]), ("", "name", code, "", &[])];
@@ -139,18 +144,25 @@ const PAGE: [Row; 9] = [
 
 /// What follows the alerts.
 const SECTIONS: [Section; 3] = [
-    ("Who", "users", users),
-    ("CronJobs seen only through their controllers", "controller_only", |all| all.iter().flat_map(seen).collect()),
-    ("Suppressed", "suppressed", |all| all.iter().map(suppressed).collect()),
+    ("Who", |rows, print| print(&users(rows))),
+    ("CronJobs seen only through their controllers", |mut rows, print| rows.try_for_each(|row| print(&seen(&row)))),
+    ("Suppressed", |mut rows, print| rows.try_for_each(|row| print(&[suppressed(&row)]))),
 ];
 
-/// Writes runbook.md: what is said of the whole, and a page for each alert. Pages are made one at a time.
+/// Writes runbook.md: what is said of the whole, a page for each alert, and `lists`, the rows of what follows. Pages and
+/// rows are made one at a time.
 pub(super) fn runbook(
     about: &Value,
+    lists: [Rows<'_>; SECTIONS.len()],
     alerts: &mut dyn Iterator<Item = io::Result<Value>>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let mut print = |lines: &[String]| lines.iter().try_for_each(|line| writeln!(out, "{}", line.trim_end()));
+    let mut print = |lines: &[String]| {
+        lines.iter().try_for_each(|line| {
+            out.write_all(line.trim_end().as_bytes())?;
+            out.write_all(b"\n")
+        })
+    };
     let mut alerts = alerts.peekable();
     print(&head(about, alerts.peek().is_none()))?;
     for alert in alerts {
@@ -158,10 +170,13 @@ pub(super) fn runbook(
         print(&[String::new(), heading(&alert), String::new()])?;
         print(&page(&alert, &about["settings"]))?;
     }
-    for (heading, key, lines) in SECTIONS {
+    for ((heading, section), rows) in SECTIONS.iter().zip(lists) {
         print(&[String::new(), format!("## {heading}"), String::new()])?;
-        let lines = lines(list(about, key));
-        print(&if lines.is_empty() { vec!["None.".to_owned()] } else { lines })?;
+        let mut rows = rows.peekable();
+        match rows.peek() {
+            Some(_) => section(Box::new(rows), &mut print)?,
+            None => print(&["None.".to_owned()])?,
+        }
     }
     Ok(())
 }
@@ -340,7 +355,7 @@ fn history(history: &Value) -> Part {
 fn summary(of: &Value, extras: &[(&str, &str)]) -> Vec<String> {
     let text = raw(&of["text"]);
     let unsaid = extras.iter().map(|(before, key)| (before, raw(&of[*key])));
-    let unsaid = unsaid.filter(|(_, said)| !said.is_empty() && !text.contains(said.as_str()));
+    let unsaid = unsaid.filter(|(_, said)| !said.is_empty() && !text.contains(&**said));
     let unsaid: Vec<String> = unsaid.map(|(before, said)| format!("{before}{}", prose(&said))).collect();
     told(of, &TEXT).into_iter().chain(unsaid).collect()
 }
@@ -355,18 +370,15 @@ fn command(text: &str) -> String {
 }
 
 /// A table, padded for those who read it as text.
-fn users(all: &[Value]) -> Vec<String> {
+fn users(all: Rows<'_>) -> Vec<String> {
     let titles = std::iter::once("#").chain(USER.iter().map(|(title, ..)| *title)).map(str::to_owned).collect();
-    let rows = all.iter().enumerate().map(|(at, user)| {
+    let rows = all.enumerate().map(|(at, user)| {
         let cells = USER
             .iter()
             .map(|(_, key, show)| shown(&user[*key], *show).map_or_else(|| "-".to_owned(), |text| cell(&text)));
         std::iter::once((at + 1).to_string()).chain(cells).collect()
     });
     let mut rows: Vec<Vec<String>> = std::iter::once(titles).chain(rows).collect();
-    if rows.len() == 1 {
-        return Vec::new();
-    }
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0).min(PADDED);
     let widths: Vec<usize> = (0..=USER.len()).map(width).collect();
     rows.insert(1, widths.iter().map(|&width| "-".repeat(width.max(3))).collect());
@@ -437,13 +449,13 @@ fn list<'v>(of: &'v Value, key: &str) -> &'v [Value] {
 }
 
 /// The text of a value, as hostile as the log.
-fn raw(value: &Value) -> String {
+fn raw(value: &Value) -> Cow<'_, str> {
     match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        Value::Array(all) => all.iter().map(raw).collect::<Vec<_>>().join(", "),
-        Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string(),
-        other => other.to_string(),
+        Value::Null => "".into(),
+        Value::String(text) => text.into(),
+        Value::Array(all) => all.iter().map(raw).collect::<Vec<_>>().join(", ").into(),
+        Value::Number(number) if number.is_f64() => number.as_f64().unwrap_or_default().to_string().into(),
+        other => other.to_string().into(),
     }
 }
 
@@ -465,16 +477,30 @@ fn name(text: &str) -> String {
 /// Bare where nothing in it could be Markdown, HTML or a link, else code.
 fn prose(text: &str) -> String {
     let (whole, text) = (text, text.trim_matches(' '));
-    let is_bare = |c: char| c.is_ascii_alphanumeric() || BARE.contains(c);
+    if text.len() <= LIMIT && text.bytes().all(is_bare) && !has_link(text) && !is_list(text) {
+        text.to_owned()
+    } else {
+        code(whole)
+    }
+}
+
+fn is_bare(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || BARE.contains(&byte)
+}
+
+fn has_link(text: &str) -> bool {
     // A dot before a letter may be a domain, which some renderers make a link of.
     let is_domain = text.as_bytes().windows(2).any(|pair| pair[0] == b'.' && pair[1].is_ascii_alphabetic());
-    let is_link = is_domain || LINKS.iter().any(|link| text.to_ascii_lowercase().contains(link));
+    let is_at = |link: &[u8]| text.as_bytes().windows(link.len()).any(|part| part.eq_ignore_ascii_case(link));
+    is_domain || LINKS.iter().any(|link| is_at(link))
+}
+
+/// Whether Markdown would begin a list with it, or with anything but a word.
+fn is_list(text: &str) -> bool {
     let numbered = text.trim_start_matches(|c: char| c.is_ascii_digit());
     let is_numbered =
         numbered.len() < text.len() && [".", ")"].contains(&numbered.split(' ').next().unwrap_or_default());
-    let is_list = is_numbered || !text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '(');
-    let is_plain = text.len() <= LIMIT && text.chars().all(is_bare) && !is_link && !is_list;
-    if is_plain { text.to_owned() } else { code(whole) }
+    is_numbered || !text.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '(')
 }
 
 /// Text from the log in a code span.
@@ -499,24 +525,29 @@ fn cell(text: &str) -> String {
 
 /// Text that cannot control a terminal, break a line or hide, cut where it is long.
 fn clean(text: &str) -> String {
+    if text.len() <= LIMIT && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+        return text.to_owned();
+    }
     let (mut out, mut length) = (String::new(), 0);
     for c in text.chars() {
-        let shown = visible(c);
-        length += shown.chars().count();
+        let from = out.len();
+        show(c, &mut out);
+        length += out[from..].chars().count();
         if length > LIMIT {
+            out.truncate(from);
             out.push('…');
             break;
         }
-        out.push_str(&shown);
     }
     out
 }
 
-fn visible(c: char) -> String {
+/// Adds a character, or what stands for one that cannot be seen.
+fn show(c: char, out: &mut String) {
     match c {
-        '\n' => "\\n".to_owned(),
-        c if is_hidden(c) => c.escape_unicode().to_string(),
-        c => c.to_string(),
+        '\n' => out.push_str("\\n"),
+        c if is_hidden(c) => out.extend(c.escape_unicode()),
+        c => out.push(c),
     }
 }
 
@@ -632,8 +663,9 @@ None.
 
     fn written(value: &Value) -> String {
         let mut out = Vec::new();
-        let alerts: Vec<Value> = list(value, "alerts").to_vec();
-        runbook(value, &mut alerts.into_iter().map(Ok), &mut out).unwrap();
+        let rows = |key: &str| -> Rows<'_> { Box::new(list(value, key).iter().cloned()) };
+        let lists = ["users", "controller_only", "suppressed"].map(rows);
+        runbook(value, lists, &mut rows("alerts").map(Ok), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -679,7 +711,7 @@ None.
             let page = written(&filled(&example, hostile));
             // No line is added by a value. (Of two settings, labels; of a verdict, a meaning: none here.)
             assert_eq!(page.lines().count(), shape, "{page}");
-            assert!(!page.chars().any(|c| c != '\n' && visible(c) != c.to_string()), "{page:?}");
+            assert!(!page.chars().any(|c| c != '\n' && is_hidden(c)), "{page:?}");
             for line in page.lines() {
                 let (bare, spans) = parted(line);
                 assert!(!bare.contains(['<', '[', ']', '_', '~', '&', '$', '@', '!']), "{line}");

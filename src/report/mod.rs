@@ -15,7 +15,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::str::FromStr;
 
-use serde_json::json;
+use serde::Serialize;
+use serde_json::{Value, json};
 
 pub use directory::{Directory, MARK};
 pub use json::inspection as inspection_json;
@@ -25,7 +26,7 @@ pub use terminal::{closing, closing_events, closing_partial, escape, inspection}
 pub use timesketch::line as timesketch_line;
 
 use crate::aggregate::Finished;
-use crate::runbook::Runbook;
+use crate::runbook::{About, Runbook};
 
 /// What reports print.
 #[derive(Debug, Clone, Copy)]
@@ -58,10 +59,15 @@ pub const FILES: [(&str, Writer); 10] = [
 /// The files of a runbook.
 pub const RUNBOOK_FILES: [(&str, Writer); 2] = [("runbook.json", json::runbook), ("runbook.md", pages)];
 
-/// The page is made of an outline of report.json, and of runbook.json; of the runbook's pages it asks for those it shows.
+/// The page is made of what the JSON reports hold; of the runbook's pages it asks for those it shows.
 fn page(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
-    let about = report.runbook.map(|runbook| serde_json::to_value(&runbook.about)).transpose()?;
-    html::page(&json::outline(report), about.as_ref(), &|wanted| pages_of(report, wanted), out)
+    let settings = report.runbook.map(|runbook| json!(runbook.about.settings)).unwrap_or_default();
+    let runbook = report.runbook.map(|runbook| html::Runbook {
+        settings: &settings,
+        controller_only: runbook.about.controller_only.as_slice(),
+    });
+    let pages = |wanted: &BTreeSet<&str>| pages_of(report, wanted);
+    html::page(&json::outline(report), &report.finished.alerts, runbook.as_ref(), &pages, out)
 }
 
 /// The pages of some alerts.
@@ -81,7 +87,15 @@ fn pages_of(report: &Report<'_>, wanted: &BTreeSet<&str>) -> io::Result<BTreeMap
 fn pages(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let Some(runbook) = report.runbook else { return Ok(()) };
     let mut pages = runbook.alerts.read()?.map(|page| page?.value());
-    markdown::runbook(&json!(runbook.about), &mut pages, out)
+    let About { users, controller_only, suppressed, settings, verdicts, coverage_note, .. } = &runbook.about;
+    let about = json!({"settings": settings, "verdicts": verdicts, "coverage_note": coverage_note});
+    let lists = [rows(users), rows(controller_only), rows(suppressed)];
+    markdown::runbook(&about, lists, &mut pages, out)
+}
+
+/// Values that are made one at a time.
+fn rows<T: Serialize>(items: &[T]) -> Box<dyn Iterator<Item = Value> + '_> {
+    Box::new(items.iter().map(|item| json!(item)))
 }
 
 /// Hits to standard output, in report order.

@@ -9,7 +9,7 @@ use super::Judge;
 use super::actor::{Actor, is_public_address, tool};
 use super::before::precursors;
 use super::history::{Key, Known, Window};
-use super::spec::{State, Step, runs};
+use super::spec::runs;
 use super::timeline::{after, ahead, object, took_effect};
 use crate::aggregate::{Category, Finding, Record};
 use crate::event::{Change, Outcome, Platform};
@@ -20,7 +20,12 @@ pub(super) struct Facts<'f, 't> {
     pub judge: &'f Judge<'t>,
     pub at: usize,
     pub record: &'f Record,
-    pub step: &'f Step,
+    /// The CronJob that the request found.
+    pub before: Option<&'f Value>,
+    /// The CronJob that it left.
+    pub after: Option<&'f Value>,
+    /// Whether the latter is more than the part that a patch names.
+    pub whole: bool,
     pub known: Known,
 }
 
@@ -116,9 +121,8 @@ fn person_in_system_namespace(facts: &Facts<'_, '_>) -> Option<Found> {
 }
 
 fn suspend_toggled(facts: &Facts<'_, '_>) -> Option<Found> {
-    let read = |state: &State| state.object().pointer("/spec/suspend").and_then(Value::as_bool);
-    let before = read(facts.step.before.as_ref()?).unwrap_or(false);
-    let after = read(facts.step.after.as_ref().filter(|state| !state.partial)?).unwrap_or(false);
+    let read = |object: &Value| object.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false);
+    let (before, after) = (read(facts.before?), read(facts.after.filter(|_| facts.whole)?));
     let name = facts.record.name.as_deref().unwrap_or_default().to_lowercase();
     let guards = ["backup", "snapshot", "scan", "audit", "falco", "trivy", "velero", "archive", "security"];
     let grave = after && guards.iter().any(|word| name.contains(word));
@@ -145,7 +149,7 @@ fn hijacked(facts: &Facts<'_, '_>) -> Option<Found> {
     if !is_change || matches!(record.principal_class, Class::Gitops | Class::Controller) {
         return None;
     }
-    let (before, after) = (runs(&facts.step.before.as_ref()?.object()), runs(&facts.step.after.as_ref()?.object()));
+    let (before, after) = (runs(facts.before?), runs(facts.after?));
     // Whoever set what runs last: a write that leaves it as it was is no claim to it.
     let setters = facts.judge.setters.get(&object(record)).map(Vec::as_slice).unwrap_or_default();
     let writer = facts.judge.timeline.record(*ahead(setters, facts.at).last()?);
@@ -247,8 +251,7 @@ const BY_HAND: [&str; 12] = [
 ];
 
 fn label_disagrees(facts: &Facts<'_, '_>) -> Option<Found> {
-    let after = facts.step.after.as_ref()?.object();
-    let label = after["metadata"]["labels"]["app.kubernetes.io/managed-by"].as_str()?.to_owned();
+    let label = facts.after?["metadata"]["labels"]["app.kubernetes.io/managed-by"].as_str()?.to_owned();
     let tool = tool(facts.record.user_agent.as_deref())?;
     let disagree = BY_HAND.contains(&tool) && !tool.to_lowercase().starts_with(&label.to_lowercase());
     disagree.then(|| ("metadata.labels", format!("managed-by {label}, written with {tool}"), None))

@@ -11,7 +11,7 @@ use super::history::History;
 use super::indicators::{Context, Level};
 use super::page::Reason;
 use super::script;
-use super::spec::Step;
+use super::spec::{State, Step};
 use super::timeline::{Object, object, took_effect};
 use super::verdict::{red_flags, verdict};
 use crate::aggregate::{Finding, Record, Verdict};
@@ -43,15 +43,18 @@ pub(super) fn judged_request(judge: &Judge<'_>, at: usize, history: History) -> 
     let record = judge.timeline.record(at);
     let nothing = Step::default();
     let step = judge.steps.get(&at).unwrap_or(&nothing);
+    let object = |state: &Option<State>| state.as_ref().map(State::object);
+    let (before, after) = (object(&step.before), object(&step.after));
     let mut findings = Vec::new();
     let mut level = None;
-    if let Some(state) = &step.after {
-        let object = state.object();
-        findings = of_spec(judge, &object, record);
-        findings.extend(script::findings(judge, record, &object));
+    if let Some((state, object)) = step.after.as_ref().zip(after.as_ref()) {
+        findings = of_spec(judge, object, record);
+        findings.extend(script::findings(judge, record, object));
         level = Some(judge.catalogue.level(&findings)).filter(|level| !state.partial || *level > Level::S0);
     }
-    findings.extend(behaviour::findings(&Facts { judge, at, record, step, known: history.known }));
+    let whole = step.after.as_ref().is_some_and(|state| !state.partial);
+    let (before, after) = (before.as_ref(), after.as_ref());
+    findings.extend(behaviour::findings(&Facts { judge, at, record, before, after, whole, known: history.known }));
     findings.sort_by_key(|finding| Reverse(finding.severity));
     let flags = red_flags(&findings, record.principal_class);
     let (verdict, rule) = verdict(level, history.known, &flags);

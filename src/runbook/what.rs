@@ -25,7 +25,7 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged) -> What 
     let schedule = text("/spec/schedule");
     let parsed = schedule.as_deref().and_then(|text| Schedule::parse(text).ok());
     let zone = text("/spec/timeZone");
-    let pod = object.pointer("/spec/jobTemplate/spec/template/spec").cloned().unwrap_or_default();
+    let pod = object.pointer("/spec/jobTemplate/spec/template/spec").unwrap_or(&Value::Null);
     let (diff, diff_note) = diff(record, step, &object);
     What {
         namespace: record.namespace.clone(),
@@ -42,9 +42,9 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged) -> What 
         time_zone: zone.unwrap_or_else(|| "UTC".to_owned()),
         suspend: object.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false),
         service_account: pod["serviceAccountName"].as_str().map(str::to_owned),
-        containers: containers(&pod),
+        containers: containers(pod),
         volumes: pod["volumes"].as_array().map(|list| list.iter().map(volume).collect()).unwrap_or_default(),
-        pod_security: pod_security(&pod),
+        pod_security: pod_security(pod),
         decoded: decoded(&object).into_iter().map(|(place, text)| Decoded { place, text }).collect(),
         scripts: script::notes(judge, record, &object),
         indicators: judged.findings.clone(),

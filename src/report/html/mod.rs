@@ -15,6 +15,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use minijinja::value::Serde;
 use minijinja::{AutoEscape, Environment, Output, State, UndefinedBehavior, Value as Cell, context};
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::decode::digest;
@@ -33,20 +34,34 @@ const TEXT: usize = 2000;
 /// Gives the runbook's pages of some alerts, JSON, by the ids of these.
 type Pages<'p> = dyn Fn(&BTreeSet<&str>) -> io::Result<BTreeMap<String, String>> + 'p;
 
-/// Writes the page. `report` is an outline of report.json, `runbook` what runbook.json holds but for its pages, `None` where
-/// it did not run. The page of one alert at a time becomes a value, which takes many times its text.
+/// Of a runbook what the page shows beside the pages of alerts.
+#[derive(Debug)]
+pub(super) struct Runbook<'r, C> {
+    pub(super) settings: &'r Value,
+    pub(super) controller_only: &'r [C],
+}
+
+/// Writes the page. `report` is an outline of report.json without its alerts, `runbook` is `None` where it did not run. One
+/// alert and the page of one alert at a time become values, which take many times their text.
 ///
 /// # Errors
 /// The page cannot be written.
-pub(super) fn page(report: &Value, runbook: Option<&Value>, pages: &Pages<'_>, out: &mut dyn Write) -> io::Result<()> {
-    let alerts = Alerts::new(report, runbook.is_some());
+pub(super) fn page<A: Serialize, C: Serialize>(
+    report: &Value,
+    all: &[A],
+    runbook: Option<&Runbook<'_, C>>,
+    pages: &Pages<'_>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let alerts = Alerts::new(all, runbook.is_some());
     let environment = environment().map_err(io::Error::other)?;
     let template = environment.get_template("page.html").map_err(io::Error::other)?;
     let (style, script) = (unix_lines(include_str!("page.css")), unix_lines(include_str!("page.js")));
     let axis = Axis::new(report, &alerts);
-    let mut pages = pages(&alerts.all.iter().take(ALERTS).map(|alert| alert.text("alert_id")).collect())?;
+    let mut pages = pages(&alerts.all.iter().take(ALERTS).map(|alert| alert.id.as_str()).collect())?;
     let shown = alerts.all.iter().take(ALERTS).enumerate();
-    let rows = shown.map(|(at, alert)| (row(at, alert), pages.remove(alert.text("alert_id")))).collect();
+    let rows = shown.map(|(at, alert)| (row(at, alert, json!(all[alert.number])), pages.remove(&alert.id)));
+    let rows = rows.collect();
     let context = context! {
         style_hash => Cell::from_safe_string(hash(&style)),
         script_hash => Cell::from_safe_string(hash(&script)),
@@ -132,18 +147,16 @@ fn coverage(axis: &Axis, report: &Value) -> Cell {
 }
 
 /// What the template prints beside the charts.
-fn content(report: &Value, runbook: Option<&Value>, alerts: &Alerts) -> Value {
-    let none = Value::Null;
-    let runbook = runbook.unwrap_or(&none);
+fn content<C: Serialize>(report: &Value, runbook: Option<&Runbook<'_, C>>, alerts: &Alerts) -> Value {
     let actors = alerts.actors();
-    let ghosts = list(runbook, "controller_only");
+    let ghosts = runbook.map(|runbook| runbook.controller_only).unwrap_or_default();
     let damaged =
         list(report, "inputs").iter().filter(|input| matches!(input["status"].as_str(), Some("partial" | "failed")));
     let damaged: Vec<_> = damaged.collect();
     json!({
-        "judged": !runbook.is_null(),
+        "judged": runbook.is_some(),
         "incomplete": report["complete"] == false,
-        "settings": bounded(&runbook["settings"]),
+        "settings": runbook.map(|runbook| bounded(runbook.settings.clone())),
         "totals": report["totals"],
         "span": span(report),
         "tiles": alerts.tiles(),
@@ -155,11 +168,11 @@ fn content(report: &Value, runbook: Option<&Value>, alerts: &Alerts) -> Value {
         "shown": alerts.all.len().min(ALERTS),
         "most": ALERTS,
         "alert_count": alerts.all.len(),
-        "actors": actors.iter().take(ROWS).map(bounded).collect::<Vec<_>>(),
         "actor_count": actors.len(),
-        "ghosts": ghosts.iter().take(ROWS).map(bounded).collect::<Vec<_>>(),
+        "actors": actors.into_iter().take(ROWS).map(bounded).collect::<Vec<_>>(),
+        "ghosts": ghosts.iter().take(ROWS).map(|ghost| bounded(json!(ghost))).collect::<Vec<_>>(),
         "ghost_count": ghosts.len(),
-        "damaged": damaged.iter().take(ROWS).map(|input| bounded(input)).collect::<Vec<_>>(),
+        "damaged": damaged.iter().take(ROWS).map(|input| bounded((*input).clone())).collect::<Vec<_>>(),
         "damaged_count": damaged.len(),
     })
 }
@@ -189,14 +202,14 @@ fn alert_cells(rows: Rows) -> Cell {
     Cell::make_object_iterable(rows, |rows: &Rows| {
         Box::new(rows.iter().map(|(row, page)| {
             let page = page.as_deref().and_then(|page| serde_json::from_str(page).ok());
-            context! { page => json_cell(bounded(&page.unwrap_or_default())), ..json_cell(row.clone()) }
+            context! { page => json_cell(bounded(page.unwrap_or_default())), ..json_cell(row.clone()) }
         }))
     })
 }
 
-fn row(at: usize, alert: &Alert) -> Value {
+fn row(at: usize, alert: &Alert, value: Value) -> Value {
     let (verdict, severity) = (&VERDICTS[alert.verdict], &SEVERITIES[alert.severity]);
-    let mut row = bounded(alert.value);
+    let mut row = bounded(value);
     row["at"] = (at + 1).into();
     row["verdict"] = json!({"name": verdict.name, "css": verdict.css, "note": verdict.note, "at": alert.verdict});
     row["severity"] = json!({"name": severity.name, "css": severity.css, "at": alert.severity});
@@ -204,13 +217,16 @@ fn row(at: usize, alert: &Alert) -> Value {
     row
 }
 
-/// A copy whose texts have an end.
-fn bounded(value: &Value) -> Value {
+/// The same with texts and lists that have an end.
+fn bounded(value: Value) -> Value {
     match value {
-        Value::String(string) => text::clip(string, TEXT).into(),
-        Value::Array(items) => items.iter().take(ROWS).map(bounded).collect(),
-        Value::Object(members) => members.iter().map(|(key, value)| (key.clone(), bounded(value))).collect(),
-        other => other.clone(),
+        Value::String(string) if string.len() > TEXT => text::clip(&string, TEXT).into(),
+        Value::Array(items) => items.into_iter().take(ROWS).map(bounded).collect(),
+        Value::Object(mut members) => {
+            members.values_mut().for_each(|member| *member = bounded(member.take()));
+            members.into()
+        }
+        other => other,
     }
 }
 
@@ -225,7 +241,11 @@ mod tests {
         let find = |wanted: &BTreeSet<&str>| {
             Ok(wanted.iter().filter_map(|id| Some(((*id).to_owned(), page_of(id)?))).collect())
         };
-        page(report, runbook, &find, &mut out).unwrap();
+        let runbook = runbook.map(|runbook| Runbook {
+            settings: &runbook["settings"],
+            controller_only: list(runbook, "controller_only"),
+        });
+        page(report, list(report, "alerts"), runbook.as_ref(), &find, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::text::plural;
@@ -49,27 +50,26 @@ pub(super) const SEVERITIES: [Class; 6] = [
 
 /// Of one alert, what the overview needs.
 #[derive(Debug)]
-pub(super) struct Alert<'a> {
-    pub(super) value: &'a Value,
+pub(super) struct Alert {
+    /// Its place among the alerts of the report.
+    pub(super) number: usize,
+    pub(super) id: String,
+    pub(super) username: String,
+    pub(super) cluster: String,
+    pub(super) namespace: String,
     pub(super) verdict: usize,
     pub(super) severity: usize,
-    pub(super) first_seen: &'a str,
+    first_seen: String,
     pub(super) time: Option<Timestamp>,
     pub(super) hits: u64,
     /// Index into the classes by which the page counts and colours.
     pub(super) class: usize,
 }
 
-impl<'a> Alert<'a> {
-    pub(super) fn text(&self, key: &str) -> &'a str {
-        string(self.value, key)
-    }
-}
-
 /// Alerts, worst first.
 #[derive(Debug)]
-pub(super) struct Alerts<'a> {
-    pub(super) all: Vec<Alert<'a>>,
+pub(super) struct Alerts {
+    pub(super) all: Vec<Alert>,
     /// Verdicts with a runbook, severities without.
     pub(super) classes: &'static [Class],
 }
@@ -88,24 +88,35 @@ fn rank(classes: &[Class], name: &str) -> usize {
     classes.iter().position(|class| class.name == name).unwrap_or(classes.len() - 1)
 }
 
-impl<'a> Alerts<'a> {
-    pub(super) fn new(report: &'a Value, is_judged: bool) -> Self {
-        let alert = |value: &'a Value| {
+impl Alerts {
+    /// Alerts as report.json has them, of which one at a time becomes a value.
+    pub(super) fn new(alerts: &[impl Serialize], is_judged: bool) -> Self {
+        let alert = |(number, alert)| {
+            let value = json!(alert);
+            let text = |key: &str| string(&value, key).to_owned();
             let verdict = value["verdict"].as_str().filter(|_| is_judged).unwrap_or_default();
-            let (verdict, severity) = (rank(&VERDICTS, verdict), rank(&SEVERITIES, string(value, "severity")));
-            let first_seen = string(value, "first_seen");
+            let (verdict, severity) = (rank(&VERDICTS, verdict), rank(&SEVERITIES, string(&value, "severity")));
+            let first_seen = text("first_seen");
             Alert {
-                value,
+                number,
+                id: text("alert_id"),
+                username: text("username"),
+                cluster: text("cluster"),
+                namespace: text("namespace"),
                 verdict,
                 severity,
-                first_seen,
                 time: first_seen.parse().ok(),
+                first_seen,
                 hits: value["hits"].as_u64().unwrap_or(1),
                 class: if is_judged { verdict } else { severity },
             }
         };
-        let mut all: Vec<_> = list(report, "alerts").iter().map(alert).collect();
-        all.sort_by_key(|alert| (alert.class, alert.severity, alert.time, alert.first_seen, alert.text("alert_id")));
+        let mut all: Vec<_> = alerts.iter().enumerate().map(alert).collect();
+        let key = |alert: &Alert| (alert.class, alert.severity, alert.time);
+        all.sort_by(|left, right| {
+            let texts = (&left.first_seen, &left.id).cmp(&(&right.first_seen, &right.id));
+            key(left).cmp(&key(right)).then(texts)
+        });
         Alerts { all, classes: if is_judged { &VERDICTS } else { &SEVERITIES } }
     }
 
@@ -127,8 +138,8 @@ impl<'a> Alerts<'a> {
     }
 
     /// Names of clusters, for the filter.
-    pub(super) fn clusters(&self, shown: usize) -> Vec<&'a str> {
-        let names: BTreeSet<_> = self.all.iter().take(shown).map(|alert| alert.text("cluster")).collect();
+    pub(super) fn clusters(&self, shown: usize) -> Vec<&str> {
+        let names: BTreeSet<_> = self.all.iter().take(shown).map(|alert| alert.cluster.as_str()).collect();
         names.into_iter().collect()
     }
 
@@ -136,12 +147,12 @@ impl<'a> Alerts<'a> {
     pub(super) fn actors(&self) -> Vec<Value> {
         let mut actors = BTreeMap::<(&str, &str), (usize, u64, u64, BTreeSet<&str>)>::new();
         for alert in &self.all {
-            let key = (alert.text("username"), alert.text("cluster"));
+            let key = (alert.username.as_str(), alert.cluster.as_str());
             let actor = actors.entry(key).or_insert((usize::MAX, 0, 0, BTreeSet::new()));
             actor.0 = actor.0.min(alert.class);
             actor.1 += 1;
             actor.2 += alert.hits;
-            actor.3.insert(alert.text("namespace"));
+            actor.3.insert(alert.namespace.as_str());
         }
         let mut ranked: Vec<_> = actors.into_iter().collect();
         ranked.sort_by_key(|(_, (worst, _, hits, _))| (*worst, Reverse(*hits)));
@@ -155,11 +166,11 @@ impl<'a> Alerts<'a> {
 
     /// Hits by username and namespace: the busiest of both, the rest summed.
     pub(super) fn heat(&self) -> Value {
-        let users = Busiest::new(self.all.iter().map(|alert| (alert.text("username"), alert.hits)));
-        let spaces = Busiest::new(self.all.iter().map(|alert| (alert.text("namespace"), alert.hits)));
+        let users = Busiest::new(self.all.iter().map(|alert| (alert.username.as_str(), alert.hits)));
+        let spaces = Busiest::new(self.all.iter().map(|alert| (alert.namespace.as_str(), alert.hits)));
         let mut cells = vec![vec![(0_u64, usize::MAX); spaces.columns()]; users.columns()];
         for alert in &self.all {
-            let cell = &mut cells[users.place(alert.text("username"))][spaces.place(alert.text("namespace"))];
+            let cell = &mut cells[users.place(alert.username.as_str())][spaces.place(alert.namespace.as_str())];
             *cell = (cell.0 + alert.hits, cell.1.min(alert.class));
         }
         let most = cells.iter().flatten().map(|cell| cell.0).max().unwrap_or(0);

@@ -30,14 +30,15 @@ pub(super) fn decode(text: &str) -> Vec<String> {
 /// Runs of an alphabet, with where they start. Lines of one blob are one run.
 fn runs<'t>(text: &'t str, alphabet: &'t Alphabet, extra: &'t [u8; 2]) -> impl Iterator<Item = (usize, String)> + 't {
     let bytes = text.as_bytes();
-    let within = move |byte: &u8| byte.is_ascii_alphanumeric() || extra.contains(byte);
+    let within = move |byte: u8| byte.is_ascii_alphanumeric() || extra.contains(&byte);
     let mut at = 0;
     std::iter::from_fn(move || {
         while at < bytes.len() {
             let start = at;
-            let lines = lines(bytes, start, &within);
-            at = lines.last().map_or(start, |line| line.1).max(start + 1);
-            if lines.first().is_some_and(|line| line.1 - line.0 >= LEAST) {
+            at += run(bytes, start, within).max(1);
+            if at - start >= LEAST {
+                let lines = lines(bytes, start, within);
+                at = lines.last().map_or(at, |line| line.1);
                 let Some(decoded) = decoded(bytes, &lines, alphabet) else { continue };
                 return Some((start, decoded));
             }
@@ -46,9 +47,14 @@ fn runs<'t>(text: &'t str, alphabet: &'t Alphabet, extra: &'t [u8; 2]) -> impl I
     })
 }
 
+/// How many bytes from here on are of an alphabet.
+fn run(bytes: &[u8], from: usize, within: impl Fn(u8) -> bool) -> usize {
+    bytes[from..].iter().take_while(|byte| within(**byte)).count()
+}
+
 /// The line of a blob that starts here, and those that continue it: full lines, then one that may be short.
-fn lines(bytes: &[u8], start: usize, within: &dyn Fn(&u8) -> bool) -> Vec<(usize, usize)> {
-    let run = |from: usize| from + bytes[from..].iter().take_while(|byte| within(byte)).count();
+fn lines(bytes: &[u8], start: usize, within: impl Fn(u8) -> bool + Copy) -> Vec<(usize, usize)> {
+    let run = |from: usize| from + run(bytes, from, within);
     let mut lines = vec![(start, run(start))];
     while let Some(&(from, to)) = lines.last().filter(|(from, to)| to - from >= LEAST) {
         let breaks = bytes[to..].iter().take_while(|byte| matches!(byte, b'\\' | b'\r' | b'\n')).count();

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::matching::print;
 use super::pattern::cut_to;
-use super::places::{self, Place, member, secrets};
+use super::places::{self, Place, Trail, member, secrets};
 use super::subject::{Container, JOB, POD, Subject, Text};
 use super::{Finding, Indicator};
 use crate::rule::is_public;
@@ -84,6 +84,14 @@ impl Function {
         NAMES.iter().map(|(name, _)| *name).chain(HISTORY)
     }
 
+    /// Whether nothing is found where the expression does not fit.
+    pub(super) fn needs_match(self) -> bool {
+        matches!(
+            self,
+            Function::UrlHostIsPublicIp | Function::GenericImageAndInlineShell | Function::SystemImageForeignRegistry
+        )
+    }
+
     pub(super) fn findings(self, indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
         match self {
             Function::RunsPerDay | Function::OneDate | Function::NeverFires => {
@@ -105,14 +113,14 @@ impl Function {
     fn of_schedule(self, indicator: &Indicator, subject: &Subject<'_>) -> Option<Finding> {
         let schedule = subject.schedule()?;
         let context = subject.context;
-        let fits = indicator.find(&schedule).is_some();
+        let fits = || indicator.find(&schedule).is_some();
         let holds = match self {
-            Function::RunsPerDay => context.runs_per_day.map_or(fits, |runs| {
+            Function::RunsPerDay => context.runs_per_day.map_or_else(fits, |runs| {
                 indicator.test.at_least.is_none_or(|least| runs >= least)
                     && indicator.test.below.is_none_or(|below| runs < below)
             }),
-            Function::OneDate => context.any_weekday && (context.one_date || (fits && !context.never_fires)),
-            _ => context.any_weekday && (context.never_fires || fits),
+            Function::OneDate => context.any_weekday && (context.one_date || (!context.never_fires && fits())),
+            _ => context.any_weekday && (context.never_fires || fits()),
         };
         holds.then(|| indicator.finding("spec.schedule".to_owned(), schedule.trim(), &schedule))
     }
@@ -210,8 +218,8 @@ fn control_plane(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
     all.into_iter().flatten().map(found).collect()
 }
 
-fn below<'a>(pod: &'a Value, path: &str) -> Vec<(String, &'a Value)> {
-    places::steps(path).map(|steps| places::walk(POD.to_owned(), pod, &steps)).unwrap_or_default()
+fn below<'a>(pod: &'a Value, steps: &str) -> Vec<(String, &'a Value)> {
+    places::walk(POD, pod, steps)
 }
 
 fn text<'a>(value: &'a Value, key: &str) -> &'a str {
@@ -237,12 +245,15 @@ fn selected<'a>(pod: &'a Value, aims: &dyn Fn(&str) -> bool) -> Vec<(String, &'a
     keys.filter(|(_, key)| aims(key)).collect()
 }
 
+/// Where affinities say which nodes.
+const AFFINITIES: [&str; 2] = [
+    ".affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[*].matchExpressions[*]",
+    ".affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[*].preference.matchExpressions[*]",
+];
+
 /// Affinities, but for those that keep away.
 fn preferred<'a>(pod: &'a Value, aims: &dyn Fn(&str) -> bool) -> Vec<(String, &'a str)> {
-    let required = ".requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[*].matchExpressions[*]";
-    let preferred = ".preferredDuringSchedulingIgnoredDuringExecution[*].preference.matchExpressions[*]";
-    let expressions =
-        [required, preferred].into_iter().flat_map(|path| below(pod, &format!(".affinity.nodeAffinity{path}")));
+    let expressions = AFFINITIES.iter().flat_map(|path| below(pod, path));
     let drawn = expressions.filter(|(_, expression)| !matches!(text(expression, "operator"), "DoesNotExist" | "NotIn"));
     let keys = drawn.map(|(place, expression)| (member(&place, "key"), text(expression, "key")));
     keys.filter(|(_, key)| aims(key)).collect()
@@ -317,11 +328,16 @@ fn imitates(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
         Place::Paths(paths) => Some(paths),
         _ => None,
     });
-    let values = paths.flatten().flat_map(|path| path.values(subject));
     let imitates =
         |name: &str| indicator.find(name).is_some() || indicator.test.names.iter().any(|known| is_near(name, known));
-    let names = values.filter_map(|(place, value)| Some((place, value.as_str()?)));
-    names.filter(|(_, name)| imitates(name)).map(|(place, name)| indicator.finding(place, name, name)).collect()
+    let mut findings = Vec::new();
+    let mut visit = |trail: &Trail<'_>, value: &Value| {
+        if let Some(name) = value.as_str().filter(|name| imitates(name)) {
+            findings.push(indicator.finding(trail.place(), name, name));
+        }
+    };
+    paths.flatten().for_each(|path| path.visit(subject, &mut visit));
+    findings
 }
 
 /// Written almost alike: one edit in seven letters or fewer, two in more.

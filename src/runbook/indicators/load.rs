@@ -1,9 +1,11 @@
 //! The data file of indicators, and files of users on top of it.
 
+use std::sync::OnceLock;
+
 use serde_json::Value;
 
 use super::functions::Function;
-use super::pattern::Pattern;
+use super::pattern::{Compile, Pattern};
 use super::places::{self, Place};
 use super::{Adjust, Catalogue, Category, Composite, Condition, Equals, Example, Indicator, Test};
 use crate::decode::sha256;
@@ -50,7 +52,7 @@ impl Catalogue {
     pub fn builtin() -> Catalogue {
         let mut catalogue = Catalogue::default();
         // A test proves that the built-in file is read.
-        let read = catalogue.add(BUILTIN);
+        let read = catalogue.add(BUILTIN, Pattern::own);
         debug_assert!(read.is_ok(), "{read:?}");
         catalogue.files.push(("builtin".to_owned(), sha256(BUILTIN.as_bytes())));
         catalogue
@@ -61,31 +63,32 @@ impl Catalogue {
     /// # Errors
     /// The file names something unknown, or misses something; with file and line.
     pub fn with_file(mut self, file: &str, text: &str) -> Result<Catalogue, RuleError> {
-        self.add(text).map_err(|problem| problem.in_file(file))?;
+        self.add(text, Pattern::new).map_err(|problem| problem.in_file(file))?;
         self.files.push((file.to_owned(), sha256(text.as_bytes())));
         Ok(self)
     }
 
-    fn add(&mut self, text: &str) -> Parsed<()> {
+    fn add(&mut self, text: &str, compile: Compile) -> Parsed<()> {
         for document in yaml::documents(text)?.iter().filter(|document| !document.is_null()) {
             for section in document.map()? {
                 let entries = section.value.list();
                 match section.key.as_str() {
-                    "indicators" => entries?.iter().try_for_each(|node| self.add_indicator(node))?,
+                    "indicators" => entries?.iter().try_for_each(|node| self.add_indicator(node, compile))?,
                     "composites" => entries?.iter().try_for_each(|node| self.add_composite(node))?,
                     other => return Err(unknown(section.line, "key", other, SECTIONS.into_iter())),
                 }
             }
         }
+        self.texts = OnceLock::new();
         self.check_ids()
     }
 
-    fn add_indicator(&mut self, node: &Node) -> Parsed<()> {
+    fn add_indicator(&mut self, node: &Node, compile: Compile) -> Parsed<()> {
         let id = id(node)?;
         let known = self.indicators.iter_mut().find(|indicator| indicator.id == id);
         match known {
-            Some(known) => *known = indicator(&merge(&known.node, node)?)?,
-            None => self.indicators.push(indicator(node)?),
+            Some(known) => *known = indicator(&merge(&known.node, node)?, compile)?,
+            None => self.indicators.push(indicator(node, compile)?),
         }
         Ok(())
     }
@@ -133,9 +136,10 @@ fn merge(known: &Node, changes: &Node) -> Parsed<Node> {
     Ok(Node { line: changes.line, value: Kind::Map(kept.chain(new).cloned().collect()) })
 }
 
-fn indicator(node: &Node) -> Parsed<Indicator> {
+fn indicator(node: &Node, compile: Compile) -> Parsed<Indicator> {
     let known = &KEYS[..OF_INDICATOR];
     check_keys(node, known)?;
+    let adjusts = node.get("adjust").map_or(Ok(&[][..]), Node::list)?;
     let indicator = Indicator {
         id: id(node)?.to_owned(),
         name: required(node, "name")?.text()?.to_owned(),
@@ -148,8 +152,8 @@ fn indicator(node: &Node) -> Parsed<Indicator> {
         positive: examples(node, "positive")?,
         negative: examples(node, "negative")?,
         at: one_or_more(required(node, "at")?).iter().map(place).collect::<Parsed<_>>()?,
-        test: test(node)?,
-        adjust: node.get("adjust").map_or(Ok(&[][..]), Node::list)?.iter().map(adjust).collect::<Parsed<_>>()?,
+        test: test(node, compile)?,
+        adjust: adjusts.iter().map(|node| adjust(node, compile)).collect::<Parsed<_>>()?,
         node: node.clone(),
     };
     let test = &indicator.test;
@@ -185,7 +189,8 @@ fn composite(node: &Node) -> Parsed<Composite> {
     Ok(composite)
 }
 
-fn test(node: &Node) -> Parsed<Test> {
+fn test(node: &Node, compile: Compile) -> Parsed<Test> {
+    let pattern = |node: &Node| pattern(node, compile);
     let optional = |key: &str| node.get(key).map(pattern).transpose();
     let number = |key: &str| node.get(key).map(number).transpose();
     Ok(Test {
@@ -207,7 +212,8 @@ fn test(node: &Node) -> Parsed<Test> {
     })
 }
 
-fn adjust(node: &Node) -> Parsed<Adjust> {
+fn adjust(node: &Node, compile: Compile) -> Parsed<Adjust> {
+    let pattern = |node: &Node| pattern(node, compile);
     let known = ["severity", "when", "unless", "with"];
     check_keys(node, &known)?;
     let conditions = [
@@ -264,8 +270,8 @@ fn function(node: &Node) -> Parsed<Function> {
     Function::parse(name).ok_or_else(|| unknown(node.line, "function", name, Function::names()))
 }
 
-fn pattern(node: &Node) -> Parsed<Pattern> {
-    Pattern::new(node.text()?).map_err(|problem| Problem::new(node.line, problem))
+fn pattern(node: &Node, compile: Compile) -> Parsed<Pattern> {
+    compile(node.text()?).map_err(|problem| Problem::new(node.line, problem))
 }
 
 fn number(node: &Node) -> Parsed<f64> {
@@ -279,8 +285,11 @@ fn number(node: &Node) -> Parsed<f64> {
 fn equals(node: &Node) -> Parsed<Equals> {
     let Kind::Map(members) = &node.value else { return Ok(Equals::Value(node.to_json())) };
     let member = |member: &Member| {
-        let problem = || Problem::new(member.line, format!("{} is no path", member.key));
-        Ok((places::steps(&format!(".{}", member.key)).ok_or_else(problem)?, member.value.to_json()))
+        let steps = format!(".{}", member.key);
+        if !places::are_steps(&steps) {
+            return Err(Problem::new(member.line, format!("{} is no path", member.key)));
+        }
+        Ok((steps, member.value.to_json()))
     };
     members.iter().map(member).collect::<Parsed<_>>().map(Equals::AnyMember)
 }

@@ -4,8 +4,9 @@ use std::ops::Range;
 
 use serde_json::Value;
 
+use super::functions::Function;
 use super::pattern::Pattern;
-use super::places::{self, Place};
+use super::places::{self, Place, Trail};
 use super::subject::{Container, Subject, Text};
 use super::{Adjust, Condition, Equals, Finding, Indicator, blobs};
 
@@ -30,10 +31,22 @@ impl Indicator {
                 subject.env_names().filter_map(|(place, name, value)| self.in_env(place, name, value)).collect()
             }
             Place::Paths(paths) => {
-                let values = paths.iter().flat_map(|path| path.values(subject));
-                values.flat_map(|(place, value)| self.in_value(&place, value)).collect()
+                let mut findings = Vec::new();
+                let mut visit = |trail: &Trail<'_>, value| findings.extend(self.in_value(trail, value));
+                for path in paths {
+                    path.visit(subject, &mut visit);
+                }
+                findings
             }
         }
+    }
+
+    /// Whether it finds nothing where its expression fits none of [`places::texts`].
+    pub(super) fn is_of_texts(&self) -> bool {
+        let test = &self.test;
+        let needs_match =
+            test.function.map_or(test.equals.is_none() && !test.exists, Function::needs_match) && test.re.is_some();
+        needs_match && self.at.iter().all(Place::is_searched)
     }
 
     /// The gravest finding in the commands of each container.
@@ -64,30 +77,34 @@ impl Indicator {
         (!excepted).then(|| self.finding(place, &name[range], &assignment))
     }
 
-    fn in_value(&self, place: &str, value: &Value) -> Vec<Finding> {
-        let mut findings = self.equal(place, value);
+    fn in_value(&self, trail: &Trail<'_>, value: &Value) -> Vec<Finding> {
+        let mut findings = self.equal(trail, value);
         if self.test.exists {
             let json = value.to_string();
-            findings.push(self.finding(place.to_owned(), &json, &json));
+            findings.push(self.finding(trail.place(), &json, &json));
         }
         let text = places::text(value);
         if let Some((text, range)) = text.as_deref().and_then(|text| Some((text, self.find(text)?))) {
-            findings.push(self.finding(place.to_owned(), &text[range], text));
+            findings.push(self.finding(trail.place(), &text[range], text));
         }
         findings
     }
 
-    fn equal(&self, place: &str, value: &Value) -> Vec<Finding> {
+    fn equal(&self, trail: &Trail<'_>, value: &Value) -> Vec<Finding> {
         let members = match &self.test.equals {
-            Some(Equals::Value(wanted)) if wanted == value => return vec![self.member(place.to_owned(), value)],
+            Some(Equals::Value(wanted)) if wanted == value => return vec![self.member(trail.place(), value)],
             Some(Equals::AnyMember(members)) => members.as_slice(),
             _ => &[],
         };
-        let equal = members.iter().flat_map(|(steps, wanted)| {
-            let values = places::walk(place.to_owned(), value, steps).into_iter();
-            values.filter(move |(_, value)| *value == wanted)
-        });
-        equal.map(|(place, value)| self.member(place, value)).collect()
+        let mut findings = Vec::new();
+        for (steps, wanted) in members {
+            places::down(trail, value, steps, &mut |trail, value| {
+                if value == wanted {
+                    findings.push(self.member(trail.place(), value));
+                }
+            });
+        }
+        findings
     }
 
     fn member(&self, place: String, value: &Value) -> Finding {

@@ -13,7 +13,9 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 
+use regex::bytes::RegexSet;
 use serde::Serialize;
 use serde_json::Value;
 
@@ -30,8 +32,17 @@ use crate::rule::yaml::Node;
 pub struct Catalogue {
     indicators: Vec<Indicator>,
     composites: Vec<Composite>,
+    texts: OnceLock<Option<Texts>>,
     /// Files that they were read from, with their SHA-256.
     pub files: Vec<(String, String)>,
+}
+
+/// The expressions on texts that every CronJob has, as one that is searched in one pass: few of them fit.
+#[derive(Debug, Clone)]
+struct Texts {
+    expressions: RegexSet,
+    /// Whose expression each of them is.
+    indicators: Vec<usize>,
 }
 
 /// Categories that an indicator may name.
@@ -108,7 +119,8 @@ struct Test {
 #[derive(Debug, Clone)]
 enum Equals {
     Value(Value),
-    AnyMember(Vec<(Vec<places::Step>, Value)>),
+    /// Steps to a member, and its value.
+    AnyMember(Vec<(String, Value)>),
 }
 
 /// Another severity.
@@ -223,8 +235,8 @@ impl Catalogue {
     #[must_use]
     pub fn examine(&self, object: &Value, context: &Context<'_>) -> Vec<Finding> {
         let subject = Subject::new(object, context);
-        let enabled = self.indicators.iter().filter(|indicator| indicator.enabled);
-        let mut findings: Vec<Finding> = enabled.flat_map(|indicator| indicator.examine(&subject)).collect();
+        let mut findings: Vec<Finding> =
+            self.that_may_find(&subject).flat_map(|indicator| indicator.examine(&subject)).collect();
         self.grade_together(&mut findings);
         let composites = self.composites.iter().filter(|composite| composite.enabled);
         let composites: Vec<Finding> = composites.filter_map(|composite| composite.finding(&findings)).collect();
@@ -235,6 +247,19 @@ impl Catalogue {
         });
         findings.dedup_by(|later, kept| later.id == kept.id && later.place == kept.place);
         findings
+    }
+
+    /// Indicators without those whose expression fits none of the texts that it is for.
+    fn that_may_find(&self, subject: &Subject<'_>) -> impl Iterator<Item = &Indicator> {
+        let mut may_find: Vec<bool> = self.indicators.iter().map(|indicator| indicator.enabled).collect();
+        if let Some(texts) = self.texts.get_or_init(|| Texts::new(&self.indicators)) {
+            texts.indicators.iter().for_each(|&at| may_find[at] = false);
+            for text in places::texts(subject) {
+                let fitting = texts.expressions.matches(text.as_bytes());
+                fitting.iter().for_each(|nth| may_find[texts.indicators[nth]] = true);
+            }
+        }
+        self.indicators.iter().zip(may_find).filter(|(_, may_find)| *may_find).map(|(indicator, _)| indicator)
     }
 
     /// Severities that depend on what else was found.
@@ -279,6 +304,17 @@ impl Catalogue {
 
     fn counts(&self, finding: &Finding) -> bool {
         finding.category != Category::Behaviour || self.get(&finding.id).is_some_and(Indicator::is_of_spec)
+    }
+}
+
+impl Texts {
+    /// `None` where the expressions cannot be compiled together; then each has to be tried.
+    fn new(indicators: &[Indicator]) -> Option<Self> {
+        let of_texts =
+            indicators.iter().enumerate().filter(|(_, indicator)| indicator.enabled && indicator.is_of_texts());
+        let (indicators, patterns): (Vec<usize>, Vec<&Pattern>) =
+            of_texts.filter_map(|(at, indicator)| Some((at, indicator.test.re.as_ref()?))).unzip();
+        pattern::together(&patterns).map(|expressions| Texts { expressions, indicators })
     }
 }
 

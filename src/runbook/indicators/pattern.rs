@@ -1,30 +1,46 @@
 //! Regular expressions over hostile text: ASCII classes, which run in linear time without a fallback; bounded input.
 
 use std::ops::Range;
+use std::sync::OnceLock;
 
-use regex::bytes::{Regex, RegexBuilder};
+use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
 /// Bytes of one text that are looked at.
 const MOST: usize = 1 << 20;
 
-/// A compiled regular expression.
+/// A regular expression, compiled when it is first tried: most are for places that few CronJobs have.
 #[derive(Debug, Clone)]
-pub(super) struct Pattern(Regex);
+pub(super) struct Pattern {
+    text: String,
+    compiled: OnceLock<Option<Regex>>,
+}
+
+/// Makes a pattern of a text.
+pub(super) type Compile = fn(&str) -> Result<Pattern, String>;
 
 impl Pattern {
-    /// Classes and word boundaries are ASCII, unless the expression cannot be read that way.
+    /// One of this program's own, which tests have compiled. One that cannot be would fit nothing.
+    #[expect(clippy::unnecessary_wraps, reason = "one of two ways to `Compile`")]
+    pub(super) fn own(text: &str) -> Result<Self, String> {
+        Ok(Pattern { text: text.to_owned(), compiled: OnceLock::new() })
+    }
+
+    /// One that is compiled now, so that its error is told.
     pub(super) fn new(text: &str) -> Result<Self, String> {
-        let build = |unicode| RegexBuilder::new(text).unicode(unicode).build();
-        let regex = build(false).or_else(|_| build(true)).map_err(|error| {
+        let regex = compile(text).map_err(|error| {
             let error = error.to_string();
             let last = error.lines().last().unwrap_or_default();
             format!("no regular expression: {}", last.trim_start_matches("error: "))
         })?;
-        Ok(Pattern(regex))
+        Ok(Pattern { text: text.to_owned(), compiled: Some(regex).into() })
+    }
+
+    fn regex(&self) -> Option<&Regex> {
+        self.compiled.get_or_init(|| compile(&self.text).ok()).as_ref()
     }
 
     pub(super) fn is_match(&self, text: &str) -> bool {
-        self.0.is_match(text.as_bytes())
+        self.regex().is_some_and(|regex| regex.is_match(text.as_bytes()))
     }
 
     pub(super) fn find(&self, text: &str) -> Option<Range<usize>> {
@@ -33,12 +49,23 @@ impl Pattern {
 
     pub(super) fn find_iter(&self, text: &str) -> impl Iterator<Item = Range<usize>> {
         // A match of bytes may end inside a character.
-        self.0.find_iter(text.as_bytes()).map(|found| {
+        self.regex().into_iter().flat_map(|regex| regex.find_iter(text.as_bytes())).map(|found| {
             let start = (0..=found.start()).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
             let end = (found.end()..text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
             start..end
         })
     }
+}
+
+/// Classes and word boundaries are ASCII, unless the expression cannot be read that way.
+fn compile(text: &str) -> Result<Regex, regex::Error> {
+    let build = |unicode| RegexBuilder::new(text).unicode(unicode).build();
+    build(false).or_else(|_| build(true))
+}
+
+/// Several patterns as one, which tells which of them fit; `None` where some can only be read as Unicode.
+pub(super) fn together(patterns: &[&Pattern]) -> Option<RegexSet> {
+    RegexSetBuilder::new(patterns.iter().map(|pattern| &pattern.text)).unicode(false).build().ok()
 }
 
 /// The part of a text that is looked at.

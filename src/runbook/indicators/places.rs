@@ -24,7 +24,8 @@ pub(super) enum Place {
 #[derive(Debug, Clone)]
 pub(super) struct Path {
     root: Root,
-    steps: Vec<Step>,
+    /// The steps below it, as text.
+    steps: String,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,9 +37,9 @@ enum Root {
 }
 
 /// A step down.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Step {
-    Key(String),
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Step<'p> {
+    Key(&'p str),
     Each,
 }
 
@@ -54,6 +55,9 @@ const NAMED: [(&str, &[&str]); 6] = [
     ("hostpath", &["pod.volumes[*].hostPath.path"]),
     ("service_account", &["pod.serviceAccountName", "pod.serviceAccount"]),
 ];
+
+/// Members whose texts are searched together with what is run.
+const SEARCHED: [&str; 3] = ["container.image", "container.env[*].value", "pod.volumes[*].hostPath.path"];
 
 /// Members that name a secret.
 const SECRETS: [&str; 4] = [
@@ -94,6 +98,16 @@ impl Place {
         }
     }
 
+    /// Whether all that stands there is among [`texts`].
+    pub(super) fn is_searched(&self) -> bool {
+        let is_searched = |path: &Path| SEARCHED.iter().any(|known| split(known) == Some((path.root, &path.steps)));
+        match self {
+            Place::Command | Place::EnvName => true,
+            Place::Paths(paths) => paths.iter().all(is_searched),
+            Place::Event(_) => false,
+        }
+    }
+
     /// All that have a name, and the roots of paths.
     pub(super) fn names() -> impl Iterator<Item = &'static str> {
         let named = NAMED.iter().map(|(name, _)| *name);
@@ -104,81 +118,132 @@ impl Place {
 
 impl Path {
     fn parse(text: &str) -> Option<Path> {
-        let end = text.find(['.', '[']).unwrap_or(text.len());
-        let root = ROOTS.iter().find(|(name, _)| *name == &text[..end])?.1;
-        Some(Path { root, steps: steps(&text[end..])? })
+        let (root, steps) = split(text)?;
+        are_steps(steps).then(|| Path { root, steps: steps.to_owned() })
     }
 
-    /// The values there, with their places.
-    pub(super) fn values<'a>(&self, subject: &Subject<'a>) -> Vec<(String, &'a Value)> {
-        let from = |place: &str, value: Option<&'a Value>| match value {
-            Some(value) => walk(place.to_owned(), value, &self.steps),
-            None => Vec::new(),
-        };
-        match self.root {
-            Root::Cronjob => from("", Some(subject.object)),
-            Root::Job => from(JOB, subject.job),
-            Root::Pod => from(POD, subject.pod),
-            Root::Container => {
-                subject.containers.iter().flat_map(|container| from(&container.place, Some(container.value))).collect()
-            }
-        }
+    /// Visits the values there.
+    pub(super) fn visit<'a>(&self, subject: &Subject<'a>, visit: &mut Visit<'_, 'a>) {
+        visit_below(self.root, &self.steps, subject, visit);
     }
 
     /// The root's name and the least value that holds this one.
     pub(super) fn wrap(&self, value: Value) -> (&'static str, Value) {
-        let wrapped = self.steps.iter().rev().fold(value, |inner, step| match step {
-            Step::Key(key) => Value::Object([(key.clone(), inner)].into_iter().collect()),
-            Step::Each => Value::Array(vec![inner]),
-        });
+        let wrapped = wrapped(&self.steps, value);
         let root = ROOTS.iter().find(|(_, root)| *root == self.root).map_or("", |(name, _)| *name);
         (root, wrapped)
     }
 }
 
-/// The values of members that name a secret.
-pub(super) fn secrets<'a>(subject: &Subject<'a>) -> Vec<(String, &'a Value)> {
-    SECRETS.iter().filter_map(|path| Path::parse(path)).flat_map(|path| path.values(subject)).collect()
+/// The root of a path, and the steps below it.
+fn split(path: &str) -> Option<(Root, &str)> {
+    let (root, steps) = path.split_at(path.find(['.', '[']).unwrap_or(path.len()));
+    ROOTS.iter().find(|(name, _)| *name == root).map(|(_, root)| (*root, steps))
 }
 
-/// `.a.b[*]["c.d"]`.
-pub(super) fn steps(text: &str) -> Option<Vec<Step>> {
-    let mut steps = Vec::new();
-    let mut rest = text;
-    while !rest.is_empty() {
-        if let Some(after) = rest.strip_prefix("[*]") {
-            steps.push(Step::Each);
-            rest = after;
-        } else if let Some(after) = rest.strip_prefix("[\"") {
-            let (key, after) = after.split_once("\"]")?;
-            steps.push(Step::Key(key.to_owned()));
-            rest = after;
-        } else {
-            let key = rest.strip_prefix('.')?;
-            let end = key.find(['.', '[']).unwrap_or(key.len());
-            steps.push(Step::Key(key.get(..end).filter(|key| !key.is_empty())?.to_owned()));
-            rest = &key[end..];
+fn visit_below<'a>(root: Root, steps: &str, subject: &Subject<'a>, visit: &mut Visit<'_, 'a>) {
+    let mut from = |place: &str, value: Option<&'a Value>| {
+        if let Some(value) = value {
+            down(&Trail::Root(place), value, steps, visit);
+        }
+    };
+    match root {
+        Root::Cronjob => from("", Some(subject.object)),
+        Root::Job => from(JOB, subject.job),
+        Root::Pod => from(POD, subject.pod),
+        Root::Container => {
+            subject.containers.iter().for_each(|container| from(&container.place, Some(container.value)));
         }
     }
-    Some(steps)
 }
 
-/// The values that steps lead to; null is no value.
-pub(super) fn walk<'a>(place: String, value: &'a Value, steps: &[Step]) -> Vec<(String, &'a Value)> {
-    let mut values = vec![(place, value)];
-    for step in steps {
-        values = values.into_iter().flat_map(|(place, value)| down(&place, value, step)).collect();
+/// What the containers run, names and values of their environment, their images, and paths of the host.
+pub(super) fn texts<'s>(subject: &'s Subject<'_>) -> Vec<Cow<'s, str>> {
+    let run = subject.containers.iter().flat_map(|container| &container.texts);
+    let mut texts: Vec<Cow<'_, str>> = run.map(|text| text.whole.as_str().into()).collect();
+    texts.extend(subject.env_names().map(|(_, name, _)| name.into()));
+    for (root, steps) in SEARCHED.iter().filter_map(|path| split(path)) {
+        visit_below(root, steps, subject, &mut |_, value| texts.extend(text(value)));
     }
-    values.retain(|(_, value)| !value.is_null());
-    values
+    texts
 }
 
-fn down<'a>(place: &str, value: &'a Value, step: &Step) -> Vec<(String, &'a Value)> {
-    match step {
-        Step::Key(key) => value.get(key).map(|value| (member(place, key), value)).into_iter().collect(),
-        Step::Each => {
+/// The values of members that name a secret, with their places.
+pub(super) fn secrets<'a>(subject: &Subject<'a>) -> Vec<(String, &'a Value)> {
+    let mut found = Vec::new();
+    for (root, steps) in SECRETS.iter().filter_map(|path| split(path)) {
+        visit_below(root, steps, subject, &mut |trail, value| found.push((trail.place(), value)));
+    }
+    found
+}
+
+/// Whether a text is steps: `.a.b[*]["c.d"]`.
+pub(super) fn are_steps(text: &str) -> bool {
+    text.is_empty() || next(text).is_some_and(|(_, rest)| are_steps(rest))
+}
+
+/// The first of some steps, and the rest.
+fn next(steps: &str) -> Option<(Step<'_>, &str)> {
+    if let Some(rest) = steps.strip_prefix("[*]") {
+        Some((Step::Each, rest))
+    } else if let Some(rest) = steps.strip_prefix("[\"") {
+        rest.split_once("\"]").map(|(key, rest)| (Step::Key(key), rest))
+    } else {
+        let rest = steps.strip_prefix('.')?;
+        let (key, rest) = rest.split_at(rest.find(['.', '[']).unwrap_or(rest.len()));
+        (!key.is_empty()).then_some((Step::Key(key), rest))
+    }
+}
+
+/// The least value that has another one where steps lead to.
+fn wrapped(steps: &str, value: Value) -> Value {
+    match next(steps) {
+        Some((Step::Key(key), rest)) => Value::Object([(key.to_owned(), wrapped(rest, value))].into_iter().collect()),
+        Some((Step::Each, rest)) => Value::Array(vec![wrapped(rest, value)]),
+        None => value,
+    }
+}
+
+/// The values that steps lead to, with their places; null is no value.
+pub(super) fn walk<'a>(place: &str, value: &'a Value, steps: &str) -> Vec<(String, &'a Value)> {
+    let mut found = Vec::new();
+    down(&Trail::Root(place), value, steps, &mut |trail, value| found.push((trail.place(), value)));
+    found
+}
+
+/// Called for each value that steps lead to, with the way to it.
+pub(super) type Visit<'v, 'a> = dyn FnMut(&Trail<'_>, &'a Value) + 'v;
+
+/// Visits the values that steps lead to; null is no value.
+pub(super) fn down<'a>(trail: &Trail<'_>, value: &'a Value, steps: &str, visit: &mut Visit<'_, 'a>) {
+    match next(steps) {
+        Some((Step::Key(key), rest)) => {
+            if let Some(value) = value.get(key) {
+                down(&Trail::Key(trail, key), value, rest, visit);
+            }
+        }
+        Some((Step::Each, rest)) => {
             let items = value.as_array().map(Vec::as_slice).unwrap_or_default();
-            items.iter().enumerate().map(|(index, value)| (format!("{place}[{index}]"), value)).collect()
+            items.iter().enumerate().for_each(|(at, value)| down(&Trail::Item(trail, at), value, rest, visit));
+        }
+        None if value.is_null() => {}
+        None => visit(trail, value),
+    }
+}
+
+/// The way to a value. It is spelled out where something is found there, and most often nothing is.
+pub(super) enum Trail<'t> {
+    Root(&'t str),
+    Key(&'t Trail<'t>, &'t str),
+    Item(&'t Trail<'t>, usize),
+}
+
+impl Trail<'_> {
+    pub(super) fn place(&self) -> String {
+        match self {
+            Trail::Root(place) => (*place).to_owned(),
+            Trail::Key(before, key) => member(&before.place(), key),
+            Trail::Item(before, at) => format!("{}[{at}]", before.place()),
         }
     }
 }

@@ -6,18 +6,19 @@ use serde_json::Value;
 
 use super::blobs;
 use super::pattern::cut;
+use super::places::Trail;
 use super::{Context, places};
 
 pub(super) const JOB: &str = "spec.jobTemplate.spec";
 pub(super) const POD: &str = "spec.jobTemplate.spec.template.spec";
 
 /// Commands besides that of the container itself.
-const HOOKS: [[&str; 2]; 5] = [
-    ["lifecycle", "postStart"],
-    ["lifecycle", "preStop"],
-    ["livenessProbe", ""],
-    ["readinessProbe", ""],
-    ["startupProbe", ""],
+const HOOKS: [&str; 5] = [
+    ".lifecycle.postStart.exec",
+    ".lifecycle.preStop.exec",
+    ".livenessProbe.exec",
+    ".readinessProbe.exec",
+    ".startupProbe.exec",
 ];
 
 /// One CronJob.
@@ -82,21 +83,19 @@ impl<'a> Subject<'a> {
 impl<'a> Container<'a> {
     fn new(place: String, value: &'a Value) -> Self {
         let mut texts = vec![Text::join([strings(&place, value, "command"), strings(&place, value, "args")].concat())];
-        for [first, second] in HOOKS {
-            let mut hook = (places::member(&place, first), value.get(first));
-            if !second.is_empty() {
-                hook = (places::member(&hook.0, second), hook.1.and_then(|hook| hook.get(second)));
-            }
-            if let (place, Some(exec)) = (format!("{}.exec", hook.0), hook.1.and_then(|hook| hook.get("exec"))) {
-                texts.push(Text::join(strings(&place, exec, "command")));
-            }
-        }
+        texts.extend(HOOKS.iter().filter_map(|steps| {
+            let (hook, exec) = places::walk(&place, value, steps).pop()?;
+            Some(Text::join(strings(&hook, exec, "command")))
+        }));
         texts.retain(|text| !text.whole.is_empty());
-        let mut encoded: Vec<(String, Cow<'_, str>)> = texts.iter().flat_map(Text::strings).collect();
-        let value_of = [places::Step::Key("env".into()), places::Step::Each, places::Step::Key("value".into())];
-        let env = places::walk(place.clone(), value, &value_of);
-        encoded.extend(env.into_iter().filter_map(|(place, value)| Some((place, places::text(value)?))));
-        let decoded: Vec<Text> = encoded.iter().flat_map(|(place, text)| Text::decoded(place, text)).collect();
+        let mut decoded = Vec::new();
+        for (place, text) in texts.iter().flat_map(Text::strings) {
+            decoded.extend(Text::decoded(text, || place.to_owned()));
+        }
+        places::down(&Trail::Root(&place), value, ".env[*].value", &mut |trail, value| {
+            let text = places::text(value).unwrap_or_default();
+            decoded.extend(Text::decoded(&text, || trail.place()));
+        });
         texts.extend(decoded);
         Container { place, value, texts }
     }
@@ -120,20 +119,22 @@ impl Text {
         joined
     }
 
-    /// The strings it was joined from.
-    fn strings(&self) -> impl Iterator<Item = (String, Cow<'_, str>)> {
+    /// The strings it was joined from, with their places.
+    fn strings(&self) -> impl Iterator<Item = (&str, &str)> {
         let ends = self.pieces.iter().skip(1).map(|(start, _)| start - 1).chain([self.whole.len()]);
         let pieces = self.pieces.iter().zip(ends);
         pieces.filter_map(|((start, place), end)| {
             let text = self.whole.get(*start..end.min(self.whole.len()))?;
-            Some((place.clone(), text.into()))
+            Some((place.as_str(), text))
         })
     }
 
-    fn decoded(place: &str, text: &str) -> Vec<Text> {
+    fn decoded(text: &str, place: impl Fn() -> String) -> impl Iterator<Item = Text> {
         let decoded = blobs::decode_twice(text).into_iter();
-        let place = format!("{place} (base64-decoded)");
-        decoded.map(|text| Text { whole: text, decoded: true, pieces: vec![(0, place.clone())] }).collect()
+        decoded.map(move |text| {
+            let place = format!("{} (base64-decoded)", place());
+            Text { whole: text, decoded: true, pieces: vec![(0, place)] }
+        })
     }
 
     /// The place of the string that an offset is in.

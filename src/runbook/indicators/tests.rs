@@ -187,6 +187,22 @@ fn files_add_change_and_switch_off() {
 }
 
 #[test]
+fn expressions_on_texts_are_searched_together_where_they_can_be() {
+    let together = |catalogue: &Catalogue| {
+        let found = catalogue.examine(&cronjob(&args(&["crontab - # été"])), &Context::default());
+        let ids: Vec<String> = found.into_iter().map(|finding| finding.id).collect();
+        (catalogue.texts.get().unwrap().as_ref().map(|texts| texts.indicators.len()), ids)
+    };
+    let ids = ["CJ-CMD-17", "CJ-IMG-04"];
+    let expected = |more: &[&str]| ids.iter().chain(more).map(|id| (*id).to_owned()).collect::<Vec<_>>();
+    assert_eq!(together(&Catalogue::builtin()), (Some(40), expected(&[])));
+    // The class is none of bytes.
+    let text = "indicators:\n- {id: ACME-01, name: a, category: command, severity: info, at: command, re: 't[é]$'}\n";
+    let unicode = Catalogue::builtin().with_file("own.yml", text).unwrap();
+    assert_eq!(together(&unicode), (None, expected(&["ACME-01"])));
+}
+
+#[test]
 fn errors_name_file_line_and_what_is_near() {
     let own = |rest: &str| {
         format!("indicators:\n- id: A\n  name: a\n  category: command\n  severity: low\n  at: command\n{rest}")
