@@ -95,7 +95,7 @@ pub(super) fn runbook(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()
 fn indent(json: &[u8], mut depth: usize, out: &mut Vec<u8>) {
     let line = |depth: usize, out: &mut Vec<u8>| {
         out.push(b'\n');
-        out.extend(std::iter::repeat_n(b"  ", depth).flatten());
+        out.resize(out.len() + 2 * depth, b' ');
     };
     let mut rest = json;
     while let [byte, after @ ..] = rest {
