@@ -202,7 +202,8 @@ mod tests {
 
     #[test]
     fn pages_are_laid_out_as_serde_json_lays_them_out() {
-        let odd = json!({"a": [], "b": {}, "c": [1, {"d": null}], "\"e\\": "\\\"{[,:]}\u{7f}\n\\", "f": -1.5e300, "": true});
+        let odd =
+            json!({"a": [], "b": {}, "c": [1, {"d": null}], "\"e\\": "\\\"{[,:]}\u{7f}\n\\", "f": -1.5e300, "": true});
         for value in [json!({}), json!([[[]], [{}]]), json!("]"), odd] {
             let mut out = Vec::new();
             indent(value.to_string().as_bytes(), 0, &mut out);
