@@ -26,5 +26,5 @@ const HIDDEN: [RangeInclusive<char>; 18] = [
 
 /// Whether a reader cannot see a character, or a terminal would act on it.
 pub(super) fn is_hidden(c: char) -> bool {
-    c.is_control() || HIDDEN.iter().any(|range| range.contains(&c))
+    c.is_control() || !c.is_ascii() && HIDDEN.iter().any(|range| range.contains(&c))
 }

@@ -95,7 +95,7 @@ pub(super) fn runbook(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()
 fn indent(json: &[u8], mut depth: usize, out: &mut Vec<u8>) {
     let line = |depth: usize, out: &mut Vec<u8>| {
         out.push(b'\n');
-        out.extend(std::iter::repeat_n(b"  ", depth).flatten());
+        out.resize(out.len() + 2 * depth, b' ');
     };
     let mut rest = json;
     while let [byte, after @ ..] = rest {
@@ -202,7 +202,8 @@ mod tests {
 
     #[test]
     fn pages_are_laid_out_as_serde_json_lays_them_out() {
-        let odd = json!({"a": [], "b": {}, "c": [1, {"d": null}], "\"e\\": "\\\"{[,:]}\u{7f}\n\\", "f": -1.5e300, "": true});
+        let odd =
+            json!({"a": [], "b": {}, "c": [1, {"d": null}], "\"e\\": "\\\"{[,:]}\u{7f}\n\\", "f": -1.5e300, "": true});
         for value in [json!({}), json!([[[]], [{}]]), json!("]"), odd] {
             let mut out = Vec::new();
             indent(value.to_string().as_bytes(), 0, &mut out);
