@@ -17,6 +17,7 @@ use kubesweep::discover::{Window, discover};
 use kubesweep::evaluate::{evaluate, interests};
 use kubesweep::event::Origin;
 use kubesweep::frame::{self, Document, Sink};
+use kubesweep::json::{Skip, skip_lenient, skip_strict};
 use kubesweep::normalize::{Normalized, normalize};
 use kubesweep::rule::{Pack, Tuning, View, load};
 use kubesweep::runbook::{self, Scope};
@@ -47,6 +48,28 @@ fn decode(bencher: Bencher<'_, '_>, form: &str) {
         let mut drain = Text(io::sink());
         decode::walk(&mut &gzip[..], None, LIMITS, &mut drain);
     });
+}
+
+/// Finding where documents end, alone.
+#[divan::bench(args = FORMS)]
+fn skip(bencher: Bencher<'_, '_>, form: &str) {
+    skipped(bencher, form, skip_lenient);
+}
+
+/// The same, with a check that tokens fit.
+#[divan::bench(args = FORMS)]
+fn check(bencher: Bencher<'_, '_>, form: &str) {
+    skipped(bencher, form, skip_strict);
+}
+
+fn skipped(bencher: Bencher<'_, '_>, form: &str, skip: fn(&[u8], usize) -> Skip) {
+    let text = text(form).expect("fixtures are read");
+    let mut documents = Documents(Vec::new());
+    frame::frame(Kind::Text, &mut &text[..], LIMITS, &mut documents);
+    let documents = documents.0;
+    bencher
+        .counter(BytesCount::new(documents.iter().map(Vec::len).sum::<usize>()))
+        .bench_local(|| documents.iter().filter(|document| matches!(skip(document, 0), Skip::End(_))).count());
 }
 
 /// What rules look for is taken out, so that all bytes are looked at.

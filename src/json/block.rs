@@ -34,16 +34,24 @@ impl Block {
         (self.0 | u8x64::splat(0x20)).simd_eq(byte).to_bitmask()
     }
 
-    /// Whether any byte is this one or less.
+    /// Which bytes are control bytes.
     #[inline]
-    pub(super) fn any_at_most(self, byte: u8) -> bool {
-        self.0.min(u8x64::splat(byte)).simd_eq(self.0).any()
+    pub(super) fn controls(self) -> u64 {
+        self.0.min(u8x64::splat(0x1F)).simd_eq(self.0).to_bitmask()
     }
 
-    /// Which bytes are this one or less.
+    /// Which bytes are blanks or control bytes.
     #[inline]
-    pub(super) fn at_most(self, byte: u8) -> u64 {
-        self.0.min(u8x64::splat(byte)).simd_eq(self.0).to_bitmask()
+    pub(super) fn blanks(self) -> u64 {
+        self.0.min(u8x64::splat(b' ')).simd_eq(self.0).to_bitmask()
+    }
+
+    /// Which bytes do not stand for themselves in a string: control bytes, backslashes, and what is no ASCII.
+    #[inline]
+    pub(super) fn not_plain(self) -> u64 {
+        // As signed numbers, bytes beyond ASCII are negative.
+        let outside = self.0.cast_signed().simd_lt(0x20).cast_unsigned();
+        (outside | self.0.simd_eq(b'\\')).to_bitmask()
     }
 }
 
@@ -54,16 +62,18 @@ mod tests {
     #[test]
     fn bits_stand_for_bytes() {
         let all: Vec<u8> = (0..=u8::MAX).collect();
-        for start in 0..all.len() {
-            let block = Block::at(&all, start);
-            let bytes: Vec<u8> = all[start..].iter().chain(&[b' '; SIZE]).take(SIZE).copied().collect();
+        let texts = (0..=all.len()).flat_map(|start| [(&all[..], start), (&all[start..], 0)]);
+        for (text, start) in texts {
+            let block = Block::at(text, start);
+            let bytes: Vec<u8> = text[start..].iter().chain(&[b' '; SIZE]).take(SIZE).copied().collect();
             let bits =
                 |test: &dyn Fn(u8) -> bool| bytes.iter().rev().fold(0, |bits, &byte| bits << 1 | u64::from(test(byte)));
-            for byte in [b'"', b'\\', b'{', b'}', b',', b':', b' ', b'\n', 0x1F, 0x7F, 0xFF] {
+            assert_eq!(block.controls(), bits(&|byte| byte < b' '), "{start}");
+            assert_eq!(block.blanks(), bits(&|byte| byte <= b' '), "{start}");
+            assert_eq!(block.not_plain(), bits(&|byte| byte < b' ' || byte == b'\\' || !byte.is_ascii()), "{start}");
+            for byte in [b'"', b'\\', b'{', b'}', b',', b':', b'\n', 0x7F, 0xFF] {
                 assert_eq!(block.equal(byte), bits(&|other| other == byte), "{start} {byte}");
                 assert_eq!(block.equal_with_0x20(byte), bits(&|other| other | 0x20 == byte), "{start} {byte}");
-                assert_eq!(block.at_most(byte), bits(&|other| other <= byte), "{start} {byte}");
-                assert_eq!(block.any_at_most(byte), bits(&|other| other <= byte) != 0, "{start} {byte}");
             }
         }
     }

@@ -67,7 +67,7 @@ pub(super) fn skip_plain_key(text: &[u8], at: usize) -> Option<usize> {
     let block = Block::at(text, at + 1);
     let quotes = block.equal(b'"');
     let before_quote = (quotes & quotes.wrapping_neg()).checked_sub(1)?;
-    let is_plain = (block.equal(b'\\') | !block.at_most(0x7F) | block.at_most(0x1F)) & before_quote == 0;
+    let is_plain = block.not_plain() & before_quote == 0;
     let end = at + 1 + quotes.trailing_zeros() as usize + 1;
     (is_plain && end <= text.len()).then_some(end)
 }
@@ -104,7 +104,7 @@ fn blocks<const STRICT: bool>(text: &[u8], start: usize) -> Option<Skip> {
     for at in (start..text.len()).step_by(SIZE) {
         let block = Block::at(text, at);
         let (quotes, inside, slashes) = strings.next(block);
-        if quotes == 0 && inside == u64::MAX && !(STRICT && block.any_at_most(0x1F)) {
+        if quotes == 0 && inside == u64::MAX && !(STRICT && block.controls() != 0) {
             order = Order::default();
             continue;
         }
@@ -179,10 +179,7 @@ impl Brackets {
 /// Control bytes that are no blanks between tokens.
 #[inline]
 fn odd_controls(block: Block, text: &[u8], at: usize, inside: u64) -> u64 {
-    if !block.any_at_most(0x1F) {
-        return 0;
-    }
-    let controls = block.at_most(0x1F);
+    let controls = block.controls();
     let mut odd = controls & inside;
     let mut left = controls & !inside;
     while left != 0 {
@@ -211,7 +208,7 @@ impl Order {
     fn misfits(&mut self, block: Block, quotes: u64, inside: u64, brackets: &Brackets) -> u64 {
         let outside = !(inside | quotes);
         let (commas, colons) = (block.equal(b',') & outside, block.equal(b':') & outside);
-        let blanks = block.at_most(b' ') & outside;
+        let blanks = block.blanks() & outside;
         let atoms = outside & !(brackets.opening | brackets.closing | commas | colons | blanks);
         let beginning = atoms & !(atoms << 1 | self.atom);
         self.atom = atoms >> 63;

@@ -57,94 +57,73 @@ pub fn decode(raw: Raw<'_>) -> Decoded<'_> {
 }
 
 fn unescape(text: &[u8]) -> Decoded<'static> {
-    let mut out = Unescaped { bytes: vec![0; text.len() + RUN], length: 0, replaced: false };
+    let mut out = vec![0; text.len() + RUN];
+    let (mut length, mut replaced) = (0, false);
+    // What is written, and what is read: a backslash may have been escaped by the one before.
     let (mut done, mut escaped) = (0, 0);
     for start in (0..text.len()).step_by(block::SIZE) {
         let mut slashes = Block::at(text, start).equal(b'\\');
         while slashes != 0 {
             let slash = start + slashes.trailing_zeros() as usize;
             slashes &= slashes - 1;
-            // A backslash may have been escaped by the one before.
             if slash < escaped {
                 continue;
             }
-            out.plain(&text[done..], slash - done);
+            length = copy(&text[done..], slash - done, &mut out, length);
             if matches!(text.get(slash + 1), Some(b'"' | b'\\' | b'/')) {
                 // It stands for itself, and begins the next run.
                 (done, escaped) = (slash + 1, slash + 2);
             } else {
-                done = slash + out.escape(&text[slash..]);
-                escaped = done;
+                let (character, taken) = escape(&text[slash..]);
+                replaced |= character.is_none();
+                length = write(character.unwrap_or(char::REPLACEMENT_CHARACTER), &mut out, length);
+                (done, escaped) = (slash + taken, slash + taken);
             }
         }
     }
-    out.plain(&text[done..], text.len() - done);
-    out.finish()
+    length = copy(&text[done..], text.len() - done, &mut out, length);
+    out.truncate(length);
+    let text = String::from_utf8(out).unwrap_or_else(|error| {
+        replaced = true;
+        String::from_utf8_lossy(error.as_bytes()).into_owned()
+    });
+    Decoded { text: Cow::Owned(text), replaced }
 }
 
 /// Most runs between two escapes are shorter, and copying a fixed number of bytes is faster than counting.
 const RUN: usize = 32;
 
-/// Text being unescaped, in a buffer that is longer.
-struct Unescaped {
-    bytes: Vec<u8>,
-    length: usize,
-    replaced: bool,
+/// Copies the first `count` bytes of `text` behind the first `length` of `out`, and gives the new length.
+#[inline]
+fn copy(text: &[u8], count: usize, out: &mut [u8], length: usize) -> usize {
+    let room = &mut out[length..];
+    match (text.first_chunk::<RUN>(), room.first_chunk_mut()) {
+        (Some(run), Some(room)) if count <= RUN => *room = *run,
+        _ => room[..count].copy_from_slice(&text[..count]),
+    }
+    length + count
 }
 
-impl Unescaped {
-    /// Takes over the first `count` bytes of `text`.
-    #[inline]
-    fn plain(&mut self, text: &[u8], count: usize) {
-        let room = &mut self.bytes[self.length..];
-        match (text.first_chunk::<RUN>(), room.first_chunk_mut()) {
-            (Some(run), Some(room)) if count <= RUN => *room = *run,
-            _ => room[..count].copy_from_slice(&text[..count]),
-        }
-        self.length += count;
-    }
+/// Puts a character behind the first `length` bytes of `out`, and gives the new length.
+fn write(character: char, out: &mut Vec<u8>, length: usize) -> usize {
+    let mut bytes = [0; 4];
+    let bytes = character.encode_utf8(&mut bytes).as_bytes();
+    // What stands for an unknown escape is longer than the escape.
+    out.resize(out.len() + bytes.len(), 0);
+    out[length..][..bytes.len()].copy_from_slice(bytes);
+    length + bytes.len()
+}
 
-    /// Takes over what the escape means with which `text` starts; gives its length.
-    fn escape(&mut self, text: &[u8]) -> usize {
-        let byte = match text.get(1) {
-            Some(b'n') => b'\n',
-            Some(b't') => b'\t',
-            Some(b'r') => b'\r',
-            Some(b'b') => 8,
-            Some(b'f') => 12,
-            Some(b'u') => {
-                let (character, taken) = unicode_escape(text);
-                self.character(character);
-                return taken;
-            }
-            _ => {
-                self.character(None);
-                return 1;
-            }
-        };
-        self.bytes[self.length] = byte;
-        self.length += 1;
-        2
-    }
-
-    fn character(&mut self, character: Option<char>) {
-        self.replaced |= character.is_none();
-        let mut bytes = [0; 4];
-        let bytes = character.unwrap_or(char::REPLACEMENT_CHARACTER).encode_utf8(&mut bytes).as_bytes();
-        // What stands for an unknown escape is longer than the escape.
-        self.bytes.resize(self.bytes.len() + bytes.len(), 0);
-        self.bytes[self.length..][..bytes.len()].copy_from_slice(bytes);
-        self.length += bytes.len();
-    }
-
-    fn finish(mut self) -> Decoded<'static> {
-        self.bytes.truncate(self.length);
-        let mut replaced = self.replaced;
-        let text = String::from_utf8(self.bytes).unwrap_or_else(|error| {
-            replaced = true;
-            String::from_utf8_lossy(error.as_bytes()).into_owned()
-        });
-        Decoded { text: Cow::Owned(text), replaced }
+/// The character of the escape that `text` starts with, unless it is unknown, and the bytes it takes.
+fn escape(text: &[u8]) -> (Option<char>, usize) {
+    match text.get(1) {
+        Some(b'n') => (Some('\n'), 2),
+        Some(b't') => (Some('\t'), 2),
+        Some(b'r') => (Some('\r'), 2),
+        Some(b'b') => (Some('\u{8}'), 2),
+        Some(b'f') => (Some('\u{c}'), 2),
+        Some(b'u') => unicode_escape(text),
+        _ => (None, 1),
     }
 }
 
@@ -166,7 +145,20 @@ fn unicode_escape(text: &[u8]) -> (Option<char>, usize) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        /// Escapes lie at every place of a block, and runs between them are short and long.
+        #[test]
+        fn strings_decode_as_serde_json_does(text in r#"([ab"/\\\n\t\u{1}\u{e9}\u{1F600}]{0,9}|x{0,70}){0,12}"#) {
+            let escaped = serde_json::to_string(&text).unwrap();
+            for raw in [escaped.replace('/', "\\/"), escaped] {
+                prop_assert_eq!(decode(raw.as_bytes()), Decoded { text: text.as_str().into(), replaced: false });
+            }
+        }
+    }
 
     #[test]
     fn strings_decode_leniently() {
@@ -174,6 +166,7 @@ mod tests {
             (r#""a\u00e9\ud83d\ude00\/""#, "a\u{e9}\u{1F600}/", false),
             (r#""\ud800x""#, "\u{FFFD}x", true),
             (r#""\q""#, "\u{FFFD}q", true),
+            (r#""\q\q\\\"\\\\x\q""#, "\u{FFFD}q\u{FFFD}q\\\"\\\\x\u{FFFD}q", true),
             (r#""\uZZ""#, "\u{FFFD}ZZ", true),
         ];
         for (raw, text, replaced) in cases {

@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use jiff::Timestamp;
+use jiff::tz::Offset;
+use jiff::{Timestamp, civil};
 
 use crate::event::Text;
 use crate::json::{self, Fields, Raw};
@@ -60,7 +61,7 @@ impl Reader {
     /// A time.
     pub(super) fn time(&mut self, raw: Option<Raw<'_>>, name: &'static str) -> Option<Timestamp> {
         let raw = present(raw)?;
-        let time = time::from_json(raw);
+        let time = api_server_time(raw).or_else(|| time::from_json(raw));
         if time.is_none() {
             self.malformed(name);
         }
@@ -92,7 +93,53 @@ impl Reader {
     }
 }
 
+/// Reads a time as API servers write it, which is what nearly every record has: `2026-11-24T03:16:43.101000Z`.
+fn api_server_time(raw: Raw<'_>) -> Option<Timestamp> {
+    let raw: &[u8; 29] = raw.try_into().ok()?;
+    let separators =
+        [(0, b'"'), (5, b'-'), (8, b'-'), (11, b'T'), (14, b':'), (17, b':'), (20, b'.'), (27, b'Z'), (28, b'"')];
+    let number = |from: usize, to: usize| {
+        raw[from..to]
+            .iter()
+            .try_fold(0_i32, |number, byte| byte.is_ascii_digit().then(|| number * 10 + i32::from(byte - b'0')))
+    };
+    let small = |from: usize| i8::try_from(number(from, from + 2)?).ok();
+    let is_one = separators.iter().all(|(at, byte)| raw[*at] == *byte);
+    let year = i16::try_from(number(1, 5).filter(|_| is_one)?).ok()?;
+    let nanoseconds = number(21, 27)? * 1000;
+    let time =
+        civil::DateTime::new(year, small(6)?, small(9)?, small(12)?, small(15)?, small(18)?, nanoseconds).ok()?;
+    Offset::UTC.to_timestamp(time).ok()
+}
+
 /// The value, unless it counts as missing.
 pub(super) fn present(raw: Option<Raw<'_>>) -> Option<Raw<'_>> {
     raw.filter(|raw| !json::is_empty(raw))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_the_same_either_way() {
+        let mut read = 0;
+        for month in ["00", "02", "11", "13", "1x"] {
+            for day in ["00", "24", "29", "30", "31", " 4"] {
+                for rest in [
+                    "T03:16:43.101000Z",
+                    "T24:00:00.000000Z",
+                    "T23:59:60.000000Z",
+                    "t03:16:43.101000z",
+                    "T03:16:43.10100Z",
+                ] {
+                    let raw = format!("\"2026-{month}-{day}{rest}\"");
+                    let (fast, slow) = (api_server_time(raw.as_bytes()), time::from_json(raw.as_bytes()));
+                    assert!(fast.is_none() || fast == slow, "{raw}");
+                    read += usize::from(fast.is_some());
+                }
+            }
+        }
+        assert_eq!(read, 4);
+    }
 }

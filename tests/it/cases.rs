@@ -65,7 +65,7 @@ fn the_fast_path_tells_neighbours_apart() {
     };
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let log_event = |message: &str| format!(r#"{{"id":"1","timestamp":2,"message":{message}}}"#);
-    let payload = |cluster: &str, events: &[String]| {
+    let payload = |cluster: &str, events: &[&str]| {
         let front = r#"{"messageType":"DATA_MESSAGE","owner":"1","logGroup":"/aws/eks/"#;
         format!(r#"{front}{cluster}/cluster","logStream":"s","logEvents":[{}]}}"#, events.join(","))
     };
@@ -75,22 +75,21 @@ fn the_fast_path_tells_neighbours_apart() {
         );
         format!(r#"{{"category":"kube-audit","properties":{{"log":{log},"stream":"stdout"}},"resourceId":"{id}"}}"#)
     };
-    let mut text = String::new();
+    let mut lines = Vec::new();
     for (number, cluster) in ["a", "b", "a", "c"].into_iter().enumerate() {
         let event = event(number);
-        let message = quoted(&event);
         let cut = &event[..100 + number];
-        text += &format!("{}\n", azure(cluster, &quoted(&format!("{event}\n"))));
-        text += &format!("{}\n", azure(cluster, &quoted(&format!("{cut}{event}\n"))));
-        text += &format!("{event}\n{cut}{event}\n2026-11-24T03:00:00.000Z {cut}{event}\n");
-        let broken = log_event(&message.replace("ResponseComplete", "Response\nComplete"));
-        let other = log_event(&quoted(&format!("{cut}{event}")));
-        text += &payload(cluster, &[log_event(&message), broken, log_event(&message), other, log_event(&message)]);
-        text += &format!("{}\n", payload(cluster, &[log_event(&message)]));
+        let glued = format!("{cut}{event}");
+        lines.extend([&event, &glued].map(|log| azure(cluster, &quoted(&format!("{log}\n")))));
+        lines.push(format!("{event}\n{glued}\n2026-11-24T03:00:00.000Z {glued}"));
+        let whole = log_event(&quoted(&event));
+        let broken = whole.replace("ResponseComplete", "Response\nComplete");
+        let glued = log_event(&quoted(&glued));
+        lines.push(payload(cluster, &[&whole, &broken, &whole, &glued, &whole]) + &payload(cluster, &[&whole]));
     }
     let here = tempfile::tempdir().unwrap();
     let dump = here.path().join("dump.log");
-    fs::write(&dump, text).unwrap();
+    fs::write(&dump, lines.join("\n")).unwrap();
     let (_fast, fast, _) = crate::scan(std::slice::from_ref(&dump), &[]);
     let (_slow, slow, _) = crate::scan(&[dump], &["--validate"]);
     equal(&fast, &slow, "neighbours");
