@@ -6,12 +6,11 @@ use std::io::{self, Read};
 use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use super::head::Heads;
 use super::listen::{Listener, Tap};
 use super::member::Piped;
 use super::stdin::standard_input;
 use super::stop::{Cut, Ending};
-use super::text::TextStream;
+use super::text::{Means, TextStream};
 use super::{Job, Listening, Observer, Watch};
 use crate::aggregate::{Evidence, Extent, INTERRUPTED, Input, Status, Tally};
 use crate::decode::{self, Content, Damage, Ended, Hashing, Stream, Visitor};
@@ -23,14 +22,13 @@ use crate::stats::{Stage, Stats, enter};
 pub(super) fn sweep(source: &Source, job: &Job, watch: Watch<'_>, listening: Listening<'_>) -> Tally {
     let observer = watch.observer;
     observer.opened(&source.name);
-    let listener = listening.map(|(listener, _)| listener);
+    let means = Means { job, heads: watch.heads, listener: listening.map(|(listener, _)| listener) };
     let tap = listening.map(|(listener, number)| listener.listen(number));
     let stats = observer.stats();
     let (tally, damaged, cut) = (Tally::default(), Vec::new(), &Cut::by(&job.stop));
     let piped = source.path.is_none().then(|| Piped::new(watch));
-    let (name, heads) = (source.name.clone(), watch.heads);
-    let mut reading =
-        Reading { name, job, heads, tally, damaged, matches: 0, listener, tap, stats, piped, records: 0, cut };
+    let name = source.name.clone();
+    let mut reading = Reading { name, means, tally, damaged, matches: 0, tap, stats, piped, records: 0, cut };
     if cut.is_due() {
         reading.unread(source.bytes, Status::Skipped, INTERRUPTED);
     } else {
@@ -58,14 +56,12 @@ fn open<'c>(source: &Source, cut: &'c Cut<'_>) -> io::Result<(Box<dyn Read + Sen
 /// A source being read.
 pub(super) struct Reading<'j> {
     pub name: Arc<str>,
-    job: &'j Job,
-    heads: &'j Heads,
+    means: Means<'j>,
     pub tally: Tally,
     /// Parts of the text whose checksum is wrong.
     damaged: Vec<Stretch>,
     /// Records that a rule matches.
     matches: u64,
-    listener: Option<&'j dyn Listener>,
     pub tap: Option<Box<dyn Tap + 'j>>,
     stats: Option<&'j Stats>,
     /// For standard input: what is known of the members of a tar.
@@ -123,8 +119,8 @@ impl Reading<'_> {
     }
 
     fn read(&mut self, reader: Box<dyn Read + Send + '_>, file: Option<File>, watch: Watch<'_>) {
-        let (limits, stats, cut) = (self.job.limits, self.stats, self.cut);
-        let (observer, listener) = (watch.observer, self.listener);
+        let (limits, stats, cut) = (self.means.job.limits, self.stats, self.cut);
+        let (observer, listener) = (watch.observer, self.means.listener);
         let mut hashed = Hashing::new(Watched { inner: reader, observer, listener, cut });
         let mut timed = Timed { inner: &mut hashed, stats, stage: Stage::Read };
         if watch.ahead {
@@ -157,13 +153,12 @@ impl Reading<'_> {
             Content::Data(kind, reader) => {
                 let tap = self.tap.as_mut().map(|tap| &mut **tap as &mut dyn Tap);
                 let ended = Cell::new(false);
-                let (listener, stats, ended) = (self.listener, self.stats, &ended);
-                let mut text =
-                    TextStream::new(self.job, self.heads, &mut self.tally, input, listener, tap, stats, ended);
+                let (means, stats, ended) = (self.means, self.stats, &ended);
+                let mut text = TextStream::new(means, &mut self.tally, input, tap, stats, ended);
                 let reader = Timed { inner: reader, stats, stage: Stage::Decompress };
                 let mut reader = Ending::new(reader, self.cut, ended);
                 let _frame = enter(self.stats, Stage::Frame);
-                frame::frame(kind, &mut reader, self.job.limits, &mut text);
+                frame::frame(kind, &mut reader, self.means.job.limits, &mut text);
                 let told = text.finish();
                 self.matches += told.matches;
                 if let Some(stats) = self.stats {
@@ -289,6 +284,7 @@ mod tests {
     use super::*;
     use crate::discover::{Members, Window};
     use crate::rule::{Pack, Tuning, load};
+    use crate::sweep::head::Heads;
     use crate::sweep::{Passing, Stop};
 
     const EVENT: &str = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","stage":"ResponseComplete","requestURI":"/apis/batch/v1/namespaces/n/cronjobs","verb":"create","user":{"username":"u"},"objectRef":{"resource":"cronjobs","namespace":"n","name":"x"},"responseStatus":{"code":201},"requestReceivedTimestamp":"2026-11-24T03:00:00Z"}"#;
@@ -327,10 +323,11 @@ mod tests {
         let (members, heads, keep) = (&Members::default(), &Heads::new(), &|_: &Source, tally| tally);
         let piped = Some(Piped::new(Watch { observer: &Blind, ahead: false, heads, members, keep }));
         let (name, tally, damaged, cut) = ("-".into(), Tally::default(), Vec::new(), &Cut::by(&job.stop));
-        let (listener, tap, stats) = (None, Some(Box::new(Fails) as Box<dyn Tap>), None);
+        let means = Means { job, heads, listener: None };
+        let (tap, stats) = (Some(Box::new(Fails) as Box<dyn Tap>), None);
         let (matches, records) = (0, 0);
         let mut reading =
-            Reading { name, job, heads, tally, damaged, matches, listener, tap, stats, piped, records, cut };
+            Reading { name, means, tally, damaged, matches, tap, stats, piped, records, cut };
         decode::walk(&mut tar.into_inner().unwrap().as_slice(), None, limits, &mut reading);
         let rows = reading.piped.unwrap().finish().inputs;
         let told: Vec<_> = rows.iter().map(|row| (&*row.path, row.status)).collect();

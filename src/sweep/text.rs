@@ -20,6 +20,14 @@ use crate::rule::View;
 use crate::stats::{Stage, Stats, enter};
 use crate::unwrap::{Envelope, Leaf, Place, Unwrapper};
 
+/// What all streams of a sweep are read with.
+#[derive(Clone, Copy)]
+pub(super) struct Means<'j> {
+    pub job: &'j Job,
+    pub heads: &'j Heads,
+    pub listener: Option<&'j dyn Listener>,
+}
+
 /// One stream of text being framed: a file, or a member of an archive.
 pub(super) struct TextStream<'j> {
     unwrapper: Unwrapper,
@@ -34,11 +42,9 @@ pub(super) struct TextStream<'j> {
 
 impl<'j> TextStream<'j> {
     pub(super) fn new(
-        job: &'j Job,
-        heads: &'j Heads,
+        Means { job, heads, listener }: Means<'j>,
         tally: &'j mut Tally,
         input: Input,
-        listener: Option<&'j dyn Listener>,
         tap: Option<&'j mut dyn Tap>,
         stats: Option<&'j Stats>,
         ended: &'j Cell<bool>,
