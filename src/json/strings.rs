@@ -150,6 +150,8 @@ mod tests {
     use super::*;
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         /// Escapes lie at every place of a block, and runs between them are short and long.
         #[test]
         fn strings_decode_as_serde_json_does(text in r#"([ab"/\\\n\t\u{1}\u{e9}\u{1F600}]{0,9}|x{0,70}){0,12}"#) {
