@@ -316,7 +316,8 @@ mod tests {
         let [request, response] = bodies.each_ref().map(value);
         let mut body = Body::default();
         if resource == "cronjobs" {
-            let is_whole = |object: &Value| ["jobTemplate", "schedule"].iter().all(|key| object["spec"].get(key).is_some());
+            let is_whole =
+                |object: &Value| ["jobTemplate", "schedule"].iter().all(|key| object["spec"].get(key).is_some());
             for (object, source) in [(response, "responseObject"), (request, "requestObject")] {
                 let Some(object) = object.filter(|object| body.state.is_none() && is_whole(object)) else { continue };
                 let mut metadata = Map::new();
@@ -332,9 +333,9 @@ mod tests {
             let is_job = resource == "jobs";
             let sources = if is_job { [response, request] } else { [request, response] };
             let spec = sources.iter().flatten().find_map(|object| object.get("spec"));
-            let state = |spec: &Value| match is_job {
-                true => Some(json!({"spec": {"jobTemplate": {"spec": {"template": spec.get("template")?}}}})),
-                false => Some(json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": spec}}}}})),
+            let state = |spec: &Value| {
+                let template = if is_job { spec.get("template")?.clone() } else { json!({"spec": spec}) };
+                Some(json!({"spec": {"jobTemplate": {"spec": {"template": template}}}}))
             };
             body.state = spec.and_then(state).map(|state| state.to_string().into());
             body.owner = sources.iter().flatten().find_map(|object| {

@@ -326,8 +326,7 @@ mod tests {
         let means = Means { job, heads, listener: None };
         let (tap, stats) = (Some(Box::new(Fails) as Box<dyn Tap>), None);
         let (matches, records) = (0, 0);
-        let mut reading =
-            Reading { name, means, tally, damaged, matches, tap, stats, piped, records, cut };
+        let mut reading = Reading { name, means, tally, damaged, matches, tap, stats, piped, records, cut };
         decode::walk(&mut tar.into_inner().unwrap().as_slice(), None, limits, &mut reading);
         let rows = reading.piped.unwrap().finish().inputs;
         let told: Vec<_> = rows.iter().map(|row| (&*row.path, row.status)).collect();
