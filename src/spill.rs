@@ -42,16 +42,28 @@ impl<T: Packed> Spill for T {
         Packed::weight(self)
     }
 
-    fn write(&self, mut out: &mut dyn Write) -> io::Result<()> {
-        rmp_serde::encode::write_named(&mut out, self).map_err(io::Error::other)
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        write_packed(self, out)
     }
 
     fn read(input: &mut dyn BufRead) -> io::Result<Option<Self>> {
-        if input.fill_buf()?.is_empty() {
-            return Ok(None);
-        }
-        rmp_serde::from_read(input).map(Some).map_err(io::Error::other)
+        if input.fill_buf()?.is_empty() { Ok(None) } else { read_packed(input).map(Some) }
     }
+}
+
+/// Writes MessagePack.
+pub fn write_packed(item: &impl Serialize, mut out: &mut dyn Write) -> io::Result<()> {
+    rmp_serde::encode::write_named(&mut out, item).map_err(io::Error::other)
+}
+
+/// The same with members in their order, without names: none may be left out.
+pub fn write_in_order(item: &impl Serialize, mut out: &mut dyn Write) -> io::Result<()> {
+    rmp_serde::encode::write(&mut out, item).map_err(io::Error::other)
+}
+
+/// Reads what either wrote.
+pub fn read_packed<T: DeserializeOwned>(input: &mut dyn BufRead) -> io::Result<T> {
+    rmp_serde::from_read(input).map_err(io::Error::other)
 }
 
 /// Writes a line of JSON.

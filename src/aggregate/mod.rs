@@ -9,6 +9,7 @@ mod finding;
 mod finish;
 mod ledger;
 mod observation;
+mod outline;
 mod summary;
 
 pub use alerts::Alert;
