@@ -415,8 +415,8 @@ impl Spill for Observation {
         input.take(1).read_to_end(&mut form)?;
         match form.as_slice() {
             [] => Ok(None),
-            OUTLINE => spill::read_packed::<Outline<'_>>(input).map(|outline| Some(outline.into())),
-            _ => spill::read_packed(input).map(Some),
+            OUTLINE => Ok(spill::read_packed::<Outline<'_>>(input)?.map(Observation::from)),
+            _ => spill::read_packed(input),
         }
     }
 }

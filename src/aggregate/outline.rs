@@ -97,7 +97,7 @@ impl<'o> Outline<'o> {
             key: Cow::Borrowed(&observation.key),
             flags: [observation.platform_known, observation.has_bodies, *truncated, *damaged],
             part: observation.part,
-            leaked_category: text(&observation.leaked_category),
+            leaked_category: text(observation.leaked_category.as_ref()),
             interests: Cow::Borrowed(&observation.interests),
             body: observation.body.as_deref().map(texts_of),
             time: time.map(|time| (time, *time_source)),
@@ -106,7 +106,8 @@ impl<'o> Outline<'o> {
             response_code: *response_code,
             change: *change,
             principal_class: *principal_class,
-            texts: [cluster, stage, verb, resource, subresource, namespace, name, username].map(text),
+            texts: [cluster, stage, verb, resource, subresource, namespace, name, username]
+                .map(|own| text(own.as_ref())),
             malformed_fields: Cow::Borrowed(malformed_fields),
             copies: *copies,
             path: Arc::clone(&evidence.path),
@@ -120,13 +121,13 @@ impl<'o> Outline<'o> {
 impl From<Outline<'_>> for Observation {
     fn from(outline: Outline<'_>) -> Self {
         let [platform_known, has_bodies, truncated, damaged] = outline.flags;
-        let owned = |text: Option<Text<'_>>| text.map(Cow::into_owned);
-        let [cluster, stage, verb, resource, subresource, namespace, name, username] = outline.texts.map(owned);
+        let alone = |text: Option<Text<'_>>| text.map(Cow::into_owned);
+        let [cluster, stage, verb, resource, subresource, namespace, name, username] = outline.texts.map(alone);
         let (record, offset) = outline.place;
         let (path, member, pointer) = (outline.path, outline.member, outline.pointer.into_owned());
         let (time, time_source) = outline.time.unzip();
         let body = outline.body.map(|(state, source, patch, owner, note)| {
-            let (source, owner, note) = (owned(source), owner.map(Cow::into_owned), owned(note));
+            let (source, owner, note) = (alone(source), owner.map(Cow::into_owned), alone(note));
             Box::new(Body { state, source, patch, owner, note })
         });
         let record = Record {
@@ -156,7 +157,7 @@ impl From<Outline<'_>> for Observation {
             platform_known,
             has_bodies,
             part: outline.part,
-            leaked_category: owned(outline.leaked_category),
+            leaked_category: alone(outline.leaked_category),
             matches: Vec::new(),
             is_hit: false,
             is_outline: true,
@@ -167,11 +168,61 @@ impl From<Outline<'_>> for Observation {
     }
 }
 
-fn text(text: &Option<String>) -> Option<Text<'_>> {
-    text.as_deref().map(Cow::Borrowed)
+fn text(text: Option<&String>) -> Option<Text<'_>> {
+    text.map(|text| Cow::Borrowed(text.as_str()))
 }
 
 fn texts_of(body: &Body) -> BodyTexts<'_> {
     let Body { state, source, patch, owner, note } = body;
-    (state.clone(), text(source), patch.clone(), owner.as_ref().map(Cow::Borrowed), text(note))
+    (state.clone(), text(source.as_ref()), patch.clone(), owner.as_ref().map(Cow::Borrowed), text(note.as_ref()))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::spill::Spill;
+
+    /// What is read of an observation that was spilled, and how long it was.
+    fn spilled(observation: &Value) -> (Value, usize) {
+        let observation: Observation = serde_json::from_value(observation.clone()).unwrap();
+        let mut written = Vec::new();
+        observation.write(&mut written).unwrap();
+        let mut rest = written.as_slice();
+        let read = json!(Observation::read(&mut rest).unwrap().unwrap());
+        assert!(Observation::read(&mut rest).unwrap().is_none());
+        (read, written.len())
+    }
+
+    #[test]
+    fn what_is_spilled_comes_back() {
+        let outline = json!({
+            "key": {"request": ["id", "create", "/x"], "received": "2026-11-24T03:00:00.5Z", "digest": "d"},
+            "platform_known": true, "has_bodies": true, "part": 2, "leaked_category": "kube-apiserver", "matches": [],
+            "is_hit": false, "is_outline": true, "interests": ["job_of_cronjob"],
+            "body": {"state": "{}", "source": "requestObject", "patch": "[]", "owner": ["Job", "j"], "note": "n"},
+            "record": {
+                "time": "2026-11-24T03:00:00.5Z", "time_source": "stage", "platform": "aks", "cluster": "c",
+                "stage": "ResponseComplete", "outcome": "failed", "response_code": 409, "change": "created",
+                "verb": "create", "resource": "jobs", "subresource": "status", "namespace": "n", "name": "j",
+                "username": "u", "principal_class": "controller", "truncated": true, "damaged": true,
+                "malformed_fields": ["user"], "copies": 3,
+                "evidence": {"path": "p", "member": "m", "record": 7, "offset": 9, "pointer": "/a/0"},
+            },
+        });
+        let (read, length) = spilled(&outline);
+        assert_eq!(read, outline);
+        // What no outline has makes it a whole one.
+        for (key, value) in [("account", json!("1")), ("groups", json!(["g"])), ("user_agent", json!("kubectl"))] {
+            let mut whole = outline.clone();
+            whole["record"][key] = value;
+            let (read, longer) = spilled(&whole);
+            assert_eq!(read, whole);
+            assert!(longer > 2 * length, "{longer} {length}");
+        }
+        let mut hit = outline;
+        hit["is_hit"] = json!(true);
+        assert_eq!(spilled(&hit).0, hit);
+    }
 }
