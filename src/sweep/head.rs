@@ -1,8 +1,8 @@
 //! A second look at records that the prefilter passes: what stands outside their bodies refutes most of them.
 //!
 //! The API server writes verb, user, objectRef and responseStatus in front of the bodies (k8s.io/apiserver,
-//! `pkg/apis/audit/v1/types.go`), which are most of a record. A field that stands behind them once more would count, so a
-//! record in which such a key is found there is parsed.
+//! `pkg/apis/audit/v1/types.go`), which are most of a record. A field that stands behind them once more would count, and so
+//! would another record behind this one: where there may be either, the record is parsed.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use memchr::memmem::Finder;
 
 use crate::evaluate::may_match;
 use crate::event::Origin;
-use crate::json::{self, Fields};
+use crate::json::{self, Fields, Skip};
 use crate::normalize::{Normalized, normalize, normalize_head};
 use crate::rule::{Pack, Prefilter, Searcher, View};
 use crate::unwrap::Leaf;
@@ -31,6 +31,9 @@ const READ: [&str; 11] = [
     "objectRef",
     "responseStatus",
 ];
+
+/// Keys whose string is the event of an envelope: a second one would count in place of the first.
+const HOLDERS: [&str; 3] = ["properties", "log", "message"];
 
 /// Where the event of a record begins.
 #[derive(Debug, Clone, Copy)]
@@ -58,82 +61,81 @@ impl Gate<'_> {
     }
 }
 
-/// What is searched for in a record before its head is read.
+/// What is searched for in a record that its head refutes.
 #[derive(Debug)]
 pub(super) struct Heads {
-    plain: Keys,
-    in_string: Keys,
+    /// Keys behind what is read, in the order in which they are looked for.
+    behind: Vec<Finder<'static>>,
+    /// Keys of what is read.
+    read: Option<Searcher>,
+    /// Keys of envelopes whose string holds an event.
+    holders: Option<Searcher>,
     /// Passes what is not whole, and what an escape may hide.
     odd: Option<Prefilter>,
 }
 
 impl Heads {
     pub(super) fn new() -> Self {
-        Heads { plain: Keys::new("\""), in_string: Keys::new("\\\""), odd: Prefilter::new(&[], &[]) }
+        Heads {
+            behind: BEHIND.map(|key| Finder::new(&format!(",\"{key}\":")).into_owned()).into(),
+            read: Searcher::new(&READ.map(|key| format!("{key}\""))),
+            holders: Searcher::new(&HOLDERS.map(|key| format!("\"{key}\""))),
+            odd: Prefilter::new(&[], &[]),
+        }
     }
 
     /// Whether no rule matches a record, and no interest wants it, whatever its bodies say.
     pub(super) fn refute(&self, pack: &Pack, record: &[u8], start: Start) -> bool {
-        let keys = if let Start::InString(_) = start { &self.in_string } else { &self.plain };
-        let Some((head, end)) = head(keys, record, start) else { return false };
-        let is_refuted = |normalized: Normalized<'_>| match normalized {
-            Normalized::Event(event) if event.malformed_fields.is_empty() => {
-                !may_match(pack, &View::new(&event, &Origin::default(), None))
-            }
-            _ => false,
+        let holds = |searcher: &Option<Searcher>, text: &[u8]| {
+            searcher.as_ref().is_none_or(|searcher| searcher.find(text, 0).is_some())
         };
-        let is_refuted = Fields::read(&head).is_some_and(|fields| match start {
-            Start::Entry => fields
-                .object("protoPayload")
-                .is_some_and(|payload| normalize(&Leaf::LogEntry(&fields, &payload), is_refuted)),
-            _ => normalize_head(&fields, is_refuted),
-        });
-        // What costs most comes last.
-        is_refuted
-            && keys.read.as_ref().is_some_and(|read| read.find(record, end).is_none())
+        let (event, rest) = match start {
+            Start::Plain | Start::Entry => (Cow::Borrowed(record), &record[record.len()..]),
+            Start::InString(quote) => {
+                let Some(held) = held(record, quote) else { return false };
+                held
+            }
+        };
+        let Some(end) = self.end(&event, start) else { return false };
+        // What costs most comes last: most of what is asked is kept, or whole.
+        is_refuted(pack, &event[..end], start)
+            && !holds(&self.read, &event[end..])
+            && !holds(&self.holders, rest)
+            && [&*event, record].iter().all(|text| json::skip_lenient(text, 0) == Skip::End(text.len()))
             && self.odd.as_ref().is_some_and(|odd| !odd.may_match(record))
     }
-}
 
-/// The fields in front of the bodies, as JSON that ends behind the comma after one of them, and where that stands.
-fn head<'r>(keys: &Keys, record: &'r [u8], start: Start) -> Option<(Cow<'r, [u8]>, usize)> {
-    match start {
-        Start::Entry => Some((record.into(), record.len())),
-        Start::Plain => {
-            let end = keys.end(record)?;
-            Some((record[..end].into(), end))
+    /// Where the fields that are read end, behind a comma.
+    fn end(&self, event: &[u8], start: Start) -> Option<usize> {
+        if let Start::Entry = start {
+            return Some(event.len());
         }
-        Start::InString(quote) => {
-            // The backslash behind the comma stands where the closing quote would.
-            let end = quote + keys.end(&record[quote..])?;
-            let text = match json::decode(&record[quote..=end]).text {
-                Cow::Borrowed(text) => text.as_bytes().into(),
-                Cow::Owned(text) => text.into_bytes().into(),
-            };
-            Some((text, end))
-        }
-    }
-}
-
-/// Keys as one form of record writes them.
-#[derive(Debug)]
-struct Keys {
-    behind: Vec<Finder<'static>>,
-    /// With the quote behind them alone: it tells as much, and vectors look at the first bytes.
-    read: Option<Searcher>,
-}
-
-impl Keys {
-    fn new(quote: &str) -> Self {
-        let behind = BEHIND.map(|key| Finder::new(&format!(",{quote}{key}{quote}:")).into_owned());
-        let read = Searcher::new(&READ.map(|key| format!("{key}{quote}")));
-        Keys { behind: behind.into(), read }
-    }
-
-    /// Where the fields in front of the bodies end, behind a comma.
-    fn end(&self, event: &[u8]) -> Option<usize> {
         let earlier = |end: usize, key: &Finder<'_>| key.find(&event[..end]).unwrap_or(end);
         let end = self.behind.iter().fold(event.len(), earlier);
         (end < event.len()).then_some(end + 1)
     }
+}
+
+/// The event in a string, and the record behind that string.
+fn held(record: &[u8], quote: usize) -> Option<(Cow<'_, [u8]>, &[u8])> {
+    let Skip::End(end) = json::skip_lenient(record, quote) else { return None };
+    let decoded = json::decode(&record[quote..end]);
+    let text = decoded.text.trim_end().as_bytes().to_vec();
+    (!decoded.replaced).then(|| (Cow::Owned(text), &record[end..]))
+}
+
+/// Whether no rule matches an event, of which the first members or all but the bodies are told, and no interest wants it.
+fn is_refuted(pack: &Pack, head: &[u8], start: Start) -> bool {
+    let is_refuted = |normalized: Normalized<'_>| match normalized {
+        Normalized::Event(event) if event.malformed_fields.is_empty() => {
+            !may_match(pack, &View::new(&event, &Origin::default(), None))
+        }
+        _ => false,
+    };
+    Fields::read(head).is_some_and(|fields| match start {
+        Start::Entry => fields
+            .object("protoPayload")
+            .is_some_and(|payload| normalize(&Leaf::LogEntry(&fields, &payload), is_refuted)),
+        _ => normalize_head(&fields, is_refuted),
+    })
 }

@@ -97,6 +97,22 @@ fn the_fast_path_tells_neighbours_apart() {
     assert_eq!(clusters, ["", "a", "az-a", "az-b", "az-c", "b", "c"].map(str::to_owned));
 }
 
+/// What stands in front of the bodies refutes a record and none with it: a lost newline, members and quotes that an API
+/// server does not write.
+#[test]
+fn a_head_refutes_no_more_than_its_record() {
+    let dumps: Vec<_> =
+        fs::read_dir(root().join("fixtures/glued")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert_eq!(dumps.len(), 4);
+    for dump in dumps {
+        let (_fast, fast, _) = crate::scan(std::slice::from_ref(&dump), &[]);
+        let (_slow, slow, _) = crate::scan(std::slice::from_ref(&dump), &["--validate"]);
+        equal(&fast, &slow, &dump.display().to_string());
+        let told = ["hits.csv", "activity.csv"].map(|report| rows(&fast.join(report)).len());
+        assert_eq!(told.iter().sum::<usize>(), 1, "{}", dump.display());
+    }
+}
+
 fn equal(one: &Path, other: &Path, what: &str) {
     let names = reports(one);
     assert!(names.len() >= 9, "{what} left {names:?}");
