@@ -17,8 +17,6 @@ use zstd::stream::{read::Decoder, write::Encoder};
 const FAN: usize = 32;
 /// Base-2 logarithm of the compressor's window: one is held for each run that is read.
 const WINDOW: u32 = 17;
-/// Bytes that most items have when they are written.
-const USUAL: usize = 4 << 10;
 /// Bytes read of a run at once.
 const CHUNK: usize = 64 << 10;
 
@@ -44,46 +42,16 @@ impl<T: Packed> Spill for T {
         Packed::weight(self)
     }
 
-    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        write_packed(self, out)
+    fn write(&self, mut out: &mut dyn Write) -> io::Result<()> {
+        rmp_serde::encode::write_named(&mut out, self).map_err(io::Error::other)
     }
 
     fn read(input: &mut dyn BufRead) -> io::Result<Option<Self>> {
-        read_packed(input)
+        if input.fill_buf()?.is_empty() {
+            return Ok(None);
+        }
+        rmp_serde::from_read(input).map(Some).map_err(io::Error::other)
     }
-}
-
-/// Writes MessagePack, its length in front.
-pub fn write_packed(item: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
-    let mut packed = Vec::with_capacity(USUAL);
-    rmp_serde::encode::write_named(&mut packed, item).map_err(io::Error::other)?;
-    write_measured(&packed, out)
-}
-
-/// The same with members in their order, without names: none may be left out.
-pub fn write_in_order(item: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
-    let mut packed = Vec::with_capacity(USUAL);
-    rmp_serde::encode::write(&mut packed, item).map_err(io::Error::other)?;
-    write_measured(&packed, out)
-}
-
-/// Reads what either wrote; `None` at the end. An item is read from memory: asking a stream for every text takes twice
-/// as long.
-pub fn read_packed<T: DeserializeOwned>(input: &mut dyn BufRead) -> io::Result<Option<T>> {
-    if input.fill_buf()?.is_empty() {
-        return Ok(None);
-    }
-    let mut length = [0; 4];
-    input.read_exact(&mut length)?;
-    let mut packed = vec![0; u32::from_le_bytes(length) as usize];
-    input.read_exact(&mut packed)?;
-    rmp_serde::from_slice(&packed).map(Some).map_err(io::Error::other)
-}
-
-fn write_measured(packed: &[u8], out: &mut dyn Write) -> io::Result<()> {
-    let length = u32::try_from(packed.len()).map_err(io::Error::other)?;
-    out.write_all(&length.to_le_bytes())?;
-    out.write_all(packed)
 }
 
 /// Writes a line of JSON.

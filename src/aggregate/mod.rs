@@ -9,7 +9,6 @@ mod finding;
 mod finish;
 mod ledger;
 mod observation;
-mod outline;
 mod summary;
 
 pub use alerts::Alert;

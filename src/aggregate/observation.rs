@@ -1,7 +1,6 @@
 //! One request that a report may need: what it was, where its bytes are, and what the rules say of it.
 
 use std::cmp::{Ordering, Reverse};
-use std::io::{self, BufRead, Read, Write};
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -9,12 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::body::{self, Body, Interner, Objects};
 use super::cronjob::{self, CronJob};
-use super::outline::Outline;
 use crate::event::{AuditEvent, Change, Origin, Outcome, Platform, Text};
 use crate::json::{self, Fields};
 use crate::normalize::TimeSource;
 use crate::rule::{Class, Interest, Keeps, RuleMatch, classify};
-use crate::spill::{self, Spill};
+use crate::spill::Packed;
 
 /// Where the bytes are that prove a record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -125,49 +123,6 @@ pub struct Record {
 }
 
 impl Record {
-    /// A record of which nothing is known but where it lies.
-    pub(super) fn at(evidence: Evidence) -> Self {
-        Record {
-            time: None,
-            time_source: None,
-            platform: Platform::Kubernetes,
-            cluster: None,
-            account: None,
-            region: None,
-            audit_id: None,
-            stage: None,
-            level: None,
-            outcome: Outcome::Unknown,
-            response_code: None,
-            response_reason: None,
-            response_message: None,
-            change: None,
-            verb: None,
-            api_group: None,
-            api_version: None,
-            resource: None,
-            subresource: None,
-            namespace: None,
-            name: None,
-            request_uri: None,
-            username: None,
-            uid: None,
-            groups: Vec::new(),
-            actor: None,
-            impersonated_user: None,
-            principal_class: Class::Human,
-            source_ips: Vec::new(),
-            trusted_ip: None,
-            user_agent: None,
-            cronjob: None,
-            truncated: false,
-            damaged: false,
-            malformed_fields: Vec::new(),
-            copies: 1,
-            evidence,
-        }
-    }
-
     /// Refused: 401 and 403, and what google.rpc calls PERMISSION_DENIED and UNAUTHENTICATED.
     #[must_use]
     pub fn is_denied(&self) -> bool {
@@ -392,38 +347,14 @@ impl Observation {
     }
 }
 
-impl Spill for Observation {
+impl Packed for Observation {
     fn weight(&self) -> usize {
         let texts = |body: &Body| [&body.state, &body.patch].map(|text| text.as_ref().map_or(0, |text| text.len()));
         let body = self.body.as_ref().map_or(0, |body| texts(body).iter().sum::<usize>());
         let short_texts = if self.is_outline { OUTLINE_TEXTS } else { SHORT_TEXTS };
         size_of::<Self>() + self.record.weight(short_texts) + body
     }
-
-    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
-        if let Some(outline) = Outline::of(self) {
-            out.write_all(OUTLINE)?;
-            spill::write_in_order(&outline, out)
-        } else {
-            out.write_all(WHOLE)?;
-            spill::write_packed(self, out)
-        }
-    }
-
-    fn read(input: &mut dyn BufRead) -> io::Result<Option<Self>> {
-        let mut form = Vec::new();
-        input.take(1).read_to_end(&mut form)?;
-        match form.as_slice() {
-            [] => Ok(None),
-            OUTLINE => Ok(spill::read_packed::<Outline<'_>>(input)?.map(Observation::from)),
-            _ => spill::read_packed(input),
-        }
-    }
 }
-
-/// What stands in front of an observation that is spilled.
-const OUTLINE: &[u8] = b"o";
-const WHOLE: &[u8] = b"w";
 
 fn copy_key(event: &AuditEvent<'_>, digest: String) -> CopyKey {
     let text = |text: &Option<Text<'_>>| text.as_deref().unwrap_or_default().to_owned();
@@ -444,19 +375,39 @@ fn outline(event: &AuditEvent<'_>, seen: &Seen<'_>) -> Record {
         time_source: seen.time.map(|(_, source)| source),
         platform: origin.platform.unwrap_or(Platform::Kubernetes),
         cluster: owned(&origin.cluster),
+        account: None,
+        region: None,
+        audit_id: None,
         stage: owned(&event.stage),
+        level: None,
         outcome: Outcome::of(event),
         response_code: event.response_status.code,
+        response_reason: None,
+        response_message: None,
         change: Change::of(event),
         verb: owned(&event.verb),
+        api_group: None,
+        api_version: None,
         resource: owned(&object.resource),
         subresource: owned(&object.subresource),
         namespace: owned(&object.namespace),
         name: owned(&object.name).filter(|_| !object.name_is_namespace),
+        request_uri: None,
         username: owned(&event.user.username),
+        uid: None,
+        groups: Vec::new(),
+        actor: None,
+        impersonated_user: None,
         principal_class: classify(&event.user),
+        source_ips: Vec::new(),
+        trusted_ip: None,
+        user_agent: None,
+        cronjob: None,
         truncated: event.truncated,
-        ..Record::at(seen.evidence.clone())
+        damaged: false,
+        malformed_fields: Vec::new(),
+        copies: 1,
+        evidence: seen.evidence.clone(),
     }
 }
 
