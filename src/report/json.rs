@@ -8,6 +8,7 @@ use serde_json::{Map, Value, json};
 use super::Report;
 use super::plain::Plain;
 use crate::aggregate::{Alert, Day, Finished, Group, Hit, Input, Status};
+use crate::json::{Skip, skip_lenient};
 use crate::rule::Severity;
 use crate::spill::{Sorted, write_json};
 
@@ -99,50 +100,36 @@ fn indent(json: &[u8], mut depth: usize, out: &mut Vec<u8>) {
     };
     let mut rest = json;
     while let [byte, after @ ..] = rest {
-        rest = after;
-        match byte {
-            b'"' => {
-                let (string, after) = rest.split_at(string_end(rest));
-                out.push(b'"');
-                out.extend_from_slice(string);
-                rest = after;
+        match (byte, after) {
+            (b'"', _) => {
+                let end = if let Skip::End(end) = skip_lenient(rest, 0) { end } else { rest.len() };
+                out.extend_from_slice(&rest[..end]);
+                rest = &rest[end..];
+                continue;
             }
-            b'{' | b'[' => {
-                out.push(*byte);
-                if let [b'}' | b']', ..] = rest {
-                    out.push(rest[0]);
-                    rest = &rest[1..];
-                } else {
-                    depth += 1;
-                    line(depth, out);
-                }
+            (b'{' | b'[', [b'}' | b']', ..]) => {
+                out.extend_from_slice(&rest[..2]);
+                rest = &rest[2..];
+                continue;
             }
-            b'}' | b']' => {
+            (b'}' | b']', _) => {
                 depth = depth.saturating_sub(1);
                 line(depth, out);
-                out.push(*byte);
             }
-            b',' => {
-                out.push(b',');
+            _ => {}
+        }
+        out.push(*byte);
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
                 line(depth, out);
             }
-            b':' => out.extend_from_slice(b": "),
-            byte => out.push(*byte),
+            b',' => line(depth, out),
+            b':' => out.push(b' '),
+            _ => {}
         }
+        rest = after;
     }
-}
-
-/// Where a string ends whose quote was read: behind the other quote.
-fn string_end(text: &[u8]) -> usize {
-    let mut at = 0;
-    while let Some(found) = memchr::memchr2(b'"', b'\\', &text[at..]) {
-        at += found + 1;
-        match text[at - 1] {
-            b'"' => return at,
-            _ => at = text.len().min(at + 1),
-        }
-    }
-    text.len()
 }
 
 fn pretty(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
