@@ -1,7 +1,6 @@
 //! What the bodies of a request tell of an object, reduced to what the runbook compares.
 
 use std::borrow::Cow;
-use std::cell::OnceCell;
 use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
@@ -33,31 +32,10 @@ pub struct Body {
     pub note: Option<String>,
 }
 
-/// The bodies of a request, each parsed when it is first asked for.
-pub(super) struct Objects<'e> {
-    pub request: Object<'e>,
-    pub response: Object<'e>,
-}
-
-impl<'e> Objects<'e> {
-    pub(super) fn of(event: &'e AuditEvent<'_>) -> Self {
-        let object = |text: &'e Option<Cow<'_, [u8]>>| Object { text: text.as_deref(), parsed: OnceCell::new() };
-        Objects { request: object(&event.request_object), response: object(&event.response_object) }
-    }
-}
-
-/// A body.
-pub(super) struct Object<'e> {
-    text: Option<&'e [u8]>,
-    parsed: OnceCell<Option<serde_json::Result<Value>>>,
-}
-
-impl Object<'_> {
-    pub(super) fn get(&self) -> Option<&serde_json::Result<Value>> {
-        // One that the short way does not understand may still be JSON.
-        let parse = |text| pruned(text).or_else(|_| serde_json::from_slice(text));
-        self.parsed.get_or_init(|| self.text.map(parse)).as_ref()
-    }
+/// The value of a body, without what changes at every write.
+pub(super) fn value(text: &[u8]) -> serde_json::Result<Value> {
+    // One that the short way does not understand may still be JSON.
+    pruned(text).or_else(|_| serde_json::from_slice(text))
 }
 
 /// Parses an object but for what changes at every write, most of its bytes: `status` and `metadata.managedFields`.

@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::body::Objects;
+use super::body;
+use crate::event::AuditEvent;
 use crate::schedule::Schedule;
 
 /// The parts of a CronJob that reports show.
@@ -40,11 +41,11 @@ pub(super) struct Bodies {
 }
 
 /// Reads the bodies, the response first: it is the state after the change.
-pub(super) fn read(objects: &Objects<'_>) -> Bodies {
+pub(super) fn read(event: &AuditEvent<'_>) -> Bodies {
     let mut bodies = Bodies::default();
-    for (field, object) in [("responseObject", &objects.response), ("requestObject", &objects.request)] {
-        match object.get() {
-            Some(Ok(body)) => bodies.take(body, field),
+    for (field, text) in [("responseObject", &event.response_object), ("requestObject", &event.request_object)] {
+        match text.as_deref().map(body::value) {
+            Some(Ok(body)) => bodies.take(&body, field),
             Some(Err(_)) => bodies.malformed.push(field),
             None => {}
         }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::body::{self, Body, Interner, Objects};
+use super::body::{self, Body, Interner};
 use super::cronjob::{self, CronJob};
 use crate::event::{AuditEvent, Change, Origin, Outcome, Platform, Text};
 use crate::json::{self, Fields};
@@ -226,7 +226,7 @@ impl Observation {
         if is_outline {
             record.name = record.name.or_else(|| body::name(event));
         } else {
-            let bodies = cronjob::read(&Objects::of(event));
+            let bodies = cronjob::read(event);
             record.name = record.name.or(bodies.name);
             record.cronjob = bodies.cronjob;
             record.malformed_fields.extend(bodies.malformed.iter().map(|&field| field.to_owned()));
