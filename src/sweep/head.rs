@@ -13,7 +13,7 @@ use crate::event::Origin;
 use crate::json::{self, Fields, Skip};
 use crate::normalize::{Normalized, normalize, normalize_head};
 use crate::rule::{Pack, Prefilter, Searcher, View};
-use crate::unwrap::Leaf;
+use crate::unwrap::{Leaf, gcp_audit_log};
 
 /// Keys behind what is read: bodies, or a time where there are none.
 const BEHIND: [&str; 3] = ["requestObject", "responseObject", "requestReceivedTimestamp"];
@@ -101,7 +101,8 @@ impl Heads {
         is_refuted(pack, &event[..end], start)
             && !holds(&self.read, &event[end..])
             && !holds(&self.holders, rest)
-            && [&*event, record].iter().all(|text| json::skip_lenient(text, 0) == Skip::End(text.len()))
+            && is_whole(record)
+            && (matches!(event, Cow::Borrowed(_)) || is_whole(&event))
             && self.odd.as_ref().is_some_and(|odd| !odd.may_match(record))
     }
 
@@ -120,8 +121,14 @@ impl Heads {
 fn held(record: &[u8], quote: usize) -> Option<(Cow<'_, [u8]>, &[u8])> {
     let Skip::End(end) = json::skip_lenient(record, quote) else { return None };
     let decoded = json::decode(&record[quote..end]);
-    let text = decoded.text.trim_end().as_bytes().to_vec();
-    (!decoded.replaced).then(|| (Cow::Owned(text), &record[end..]))
+    let mut text = decoded.text.into_owned();
+    text.truncate(text.trim_end().len());
+    (!decoded.replaced).then(|| (Cow::Owned(text.into_bytes()), &record[end..]))
+}
+
+/// Whether nothing stands behind the value that a text begins with.
+fn is_whole(text: &[u8]) -> bool {
+    json::skip_lenient(text, 0) == Skip::End(text.len())
 }
 
 /// Whether no rule matches an event, of which the first members or all but the bodies are told, and no interest wants it.
@@ -133,9 +140,9 @@ fn is_refuted(pack: &Pack, head: &[u8], start: Start) -> bool {
         _ => false,
     };
     Fields::read(head).is_some_and(|fields| match start {
-        Start::Entry => fields
-            .object("protoPayload")
-            .is_some_and(|payload| normalize(&Leaf::LogEntry(&fields, &payload), is_refuted)),
+        Start::Entry => {
+            gcp_audit_log(&fields).is_some_and(|payload| normalize(&Leaf::LogEntry(&fields, &payload), is_refuted))
+        }
         _ => normalize_head(&fields, is_refuted),
     })
 }

@@ -4,7 +4,7 @@ use super::{Envelope, Fields, Platform, Step, Walk, filled};
 use crate::json::{self, Raw};
 
 /// The audit log of an entry of service k8s.io. Looked up ignoring case, as Panther's rule does.
-pub(super) fn audit_log<'a>(fields: &Fields<'a>) -> Option<Fields<'a>> {
+pub(crate) fn audit_log<'a>(fields: &Fields<'a>) -> Option<Fields<'a>> {
     payload(fields).filter(|payload| payload.get_folded("serviceName").is_some_and(|name| name == b"\"k8s.io\""))
 }
 

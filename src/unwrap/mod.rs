@@ -21,6 +21,7 @@ use crate::event::{Origin, Platform, Text};
 use crate::frame::{self, Body, Document, Framing};
 use crate::json::{self, Fields, Raw, Skip};
 use fragments::Fragments;
+pub(crate) use gcp::audit_log as gcp_audit_log;
 use shape::{is_legacy, is_tail, leaf_tells, native, panther};
 
 /// Payloads inside payloads, at most: base64 and gzip inside JSON.
