@@ -78,7 +78,7 @@ impl Redactor {
         report.activity = self.hits(report.activity)?;
         report.alerts = self.all(&report.alerts)?;
         let group = |mut group: Group| {
-            group.keys.iter_mut().flatten().for_each(|key| *key = self.text(key));
+            group.keys.iter_mut().flatten().for_each(|key| *key = self.text(key).into());
             group
         };
         report.summary = self.all(&report.summary)?.into_iter().map(group).collect();

@@ -377,6 +377,13 @@ impl<T: Spill> Sorted<T> {
         Sorter { order: self.order, limit: self.limit, held, items, runs, count, problem: None }
     }
 
+    /// All of them; none is left.
+    #[must_use]
+    pub fn take(&mut self) -> Self {
+        let (items, runs) = (std::mem::take(&mut self.items), std::mem::take(&mut self.runs));
+        Sorted { order: self.order, limit: self.limit, items, runs, count: std::mem::take(&mut self.count) }
+    }
+
     /// Gives them away.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ pub struct Body {
     pub state: Option<Arc<str>>,
     /// The field that the state was read from: `responseObject` or `requestObject`.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source: Option<String>,
+    pub source: Option<Arc<str>>,
     /// A patch: an object that is no whole one, or a list of operations.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub patch: Option<Arc<str>>,
@@ -94,8 +94,9 @@ pub struct Interner {
 const REMEMBERED: usize = 1 << 20;
 
 impl Interner {
-    fn keep(&mut self, text: String) -> Arc<str> {
-        if let Some(known) = self.texts.get(text.as_str()) {
+    /// The text, shared with those before it.
+    pub(super) fn keep(&mut self, text: &str) -> Arc<str> {
+        if let Some(known) = self.texts.get(text) {
             return Arc::clone(known);
         }
         if self.bytes > REMEMBERED {
@@ -136,7 +137,7 @@ pub(super) fn read(event: &AuditEvent<'_>, texts: &mut Interner) -> Option<Box<B
             let object = response.and_then(whole).or_else(|| request.and_then(whole));
             body.state = object.map(|object| {
                 let data = object.get("data").and_then(compact).unwrap_or(Cow::Borrowed("null"));
-                texts.keep(within(["data"], &data))
+                texts.keep(&within(["data"], &data))
             });
         }
         _ => {
@@ -199,13 +200,13 @@ const MAX_NESTING: usize = 100;
 fn cronjob(body: &mut Body, request: Option<Raw<'_>>, response: Option<Raw<'_>>, is_patch: bool, texts: &mut Interner) {
     for (raw, source) in [(response, "responseObject"), (request, "requestObject")] {
         if let Some(state) = raw.and_then(whole).and_then(|object| reduced(&object)) {
-            body.state = Some(texts.keep(state));
-            body.source = Some(source.to_owned());
+            body.state = Some(texts.keep(&state));
+            body.source = Some(texts.keep(source));
             return;
         }
     }
     let patch = request.filter(|raw| is_patch && matches!(raw.first(), Some(b'{' | b'[')));
-    body.patch = patch.and_then(compact).map(|patch| texts.keep(patch.into_owned()));
+    body.patch = patch.and_then(compact).map(|patch| texts.keep(&patch));
 }
 
 /// A whole CronJob without what changes at every write.
@@ -242,7 +243,7 @@ fn workload<const N: usize>(
         if !has_spec && object.get("spec").is_some() {
             has_spec = true;
             let spec = inside(&object, from).and_then(compact);
-            body.state = spec.map(|spec| texts.keep(within(to, &spec)));
+            body.state = spec.map(|spec| texts.keep(&within(to, &spec)));
         }
         if has_spec && body.owner.is_some() {
             break;
@@ -305,7 +306,7 @@ mod tests {
                 let applied = object["metadata"]["annotations"].get(LAST_APPLIED);
                 metadata.extend(applied.map(|text| ("annotations".to_owned(), json!({LAST_APPLIED: text}))));
                 body.state = Some(json!({"metadata": metadata, "spec": object["spec"]}).to_string().into());
-                body.source = Some(source.to_owned());
+                body.source = Some(source.into());
             }
         } else {
             let is_job = resource == "jobs";

@@ -52,7 +52,7 @@ fn same_request(records: Vec<Observation>) -> Vec<Vec<Observation>> {
             None => untimed.push(record),
         }
     }
-    let mut by_cluster: BTreeMap<Option<String>, BTreeSet<Timestamp>> = BTreeMap::new();
+    let mut by_cluster: BTreeMap<Option<Arc<str>>, BTreeSet<Timestamp>> = BTreeMap::new();
     for (time, records) in &timed {
         for record in records {
             by_cluster.entry(record.record.cluster.clone()).or_default().insert(*time);

@@ -15,7 +15,7 @@ use super::finding::Finding;
 use super::ledger::{Input, Totals};
 use super::observation::{Observation, Record, SHORT_TEXTS};
 use super::summary::{self, Group};
-use super::{Evidence, Extent, HELD, Tally};
+use super::{Evidence, Extent, HELD, OBSERVED, Tally};
 use crate::discover::Window;
 use crate::event::is_status_of_controller;
 use crate::rule::{Pack, Rule, RuleMatch, Severity, Suppression};
@@ -137,7 +137,7 @@ pub struct Finished {
     pub alerts: Vec<Alert>,
     /// Groups, most hits first.
     pub summary: Vec<Group>,
-    /// Requests on CronJobs and whatever else the runbook asks for, history included, by time.
+    /// Requests on CronJobs and whatever else the runbook asks for, history included, by time; the runbook takes them.
     pub timeline: Sorted<Observation>,
     /// Days covered.
     pub coverage: Vec<Day>,
@@ -207,7 +207,7 @@ impl<'p> Sorting<'p> {
             hits: Sorter::new(Hit::alert_order, HELD),
             suppressed: Sorter::new(Hit::report_order, HELD),
             activity: Sorter::new(Hit::report_order, HELD),
-            timeline: Sorter::new(Observation::time_order, HELD),
+            timeline: Sorter::new(Observation::time_order, OBSERVED),
         }
     }
 

@@ -23,7 +23,9 @@ pub use summary::{GROUP_FIELDS, Group, is_group_field};
 
 use crate::spill::Sorter;
 
-/// Bytes that each list of hits or observations holds in memory; the rest goes to temporary files.
+/// Bytes of observations that are held in memory; the rest goes to temporary files.
+const OBSERVED: usize = 24 << 20;
+/// The same of each list of hits.
 const HELD: usize = 4 << 20;
 
 /// Everything that a sweep of some sources found. Merging is union, so neither order nor grouping matters.
@@ -61,7 +63,7 @@ impl Extent {
 
 impl Default for Tally {
     fn default() -> Self {
-        let observations = Sorter::new(Observation::copy_order, HELD);
+        let observations = Sorter::new(Observation::copy_order, OBSERVED);
         Tally { observations, coverage: Coverage::default(), inputs: Vec::new(), extent: Extent::Whole }
     }
 }

@@ -58,62 +58,62 @@ pub struct Record {
     pub time_source: Option<TimeSource>,
     pub platform: Platform,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<String>,
+    pub cluster: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub account: Option<String>,
+    pub account: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub region: Option<String>,
+    pub region: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub stage: Option<String>,
+    pub stage: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub level: Option<String>,
+    pub level: Option<Arc<str>>,
     pub outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_code: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub response_reason: Option<String>,
+    pub response_reason: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub verb: Option<String>,
+    pub verb: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub api_group: Option<String>,
+    pub api_group: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub api_version: Option<String>,
+    pub api_version: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub resource: Option<String>,
+    pub resource: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub subresource: Option<String>,
+    pub subresource: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
+    pub namespace: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_uri: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
+    pub username: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub groups: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub actor: Option<Actor>,
+    pub actor: Option<Box<Actor>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub impersonated_user: Option<String>,
+    pub impersonated_user: Option<Arc<str>>,
     pub principal_class: Class,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source_ips: Vec<String>,
     /// The last of `source_ips`: the one that the API server saw itself. Those before it are the client's word.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub trusted_ip: Option<String>,
+    pub trusted_ip: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<String>,
+    pub user_agent: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cronjob: Option<CronJob>,
+    pub cronjob: Option<Box<CronJob>>,
     pub truncated: bool,
     pub damaged: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -131,15 +131,17 @@ impl Record {
 
     /// Roughly the bytes that it holds in memory: its own, those of short texts, and the texts that a log may make long.
     pub(super) fn weight(&self, short_texts: usize) -> usize {
-        let texts =
-            [&self.username, &self.name, &self.namespace, &self.request_uri, &self.response_message, &self.user_agent];
-        let cronjob = self.cronjob.as_ref().map_or(&[][..], |cronjob| &cronjob.commands);
-        let lists = [&self.groups, &self.source_ips, cronjob].map(|list| list.iter().map(String::len).sum::<usize>());
-        short_texts
-            + size_of::<Self>()
-            + texts.map(|text| text.as_ref().map_or(0, String::len)).iter().sum::<usize>()
-            + lists.iter().sum::<usize>()
+        let kept = [&self.username, &self.name, &self.namespace, &self.user_agent].map(own);
+        let texts = [&self.request_uri, &self.response_message].map(|text| text.as_ref().map_or(0, String::len));
+        let commands = self.cronjob.as_ref().map_or(&[][..], |cronjob| &cronjob.commands);
+        let lists = [&self.groups, &self.source_ips, commands].map(|list| list.iter().map(String::len).sum::<usize>());
+        short_texts + size_of::<Self>() + kept.iter().chain(&texts).chain(&lists).sum::<usize>()
     }
+}
+
+/// The bytes of a text that is not shared. One that only the interner has beside its owner is not.
+fn own(text: &Option<Arc<str>>) -> usize {
+    text.as_ref().filter(|text| Arc::strong_count(text) <= 2).map_or(0, |text| text.len())
 }
 
 /// What the short texts of a record take.
@@ -179,7 +181,7 @@ pub struct Observation {
     #[serde(default)]
     pub(super) is_outline: bool,
     /// The interests that it meets.
-    pub interests: Vec<String>,
+    pub interests: Vec<Arc<str>>,
     /// What its bodies tell.
     pub body: Option<Box<Body>>,
     /// What reports print.
@@ -222,13 +224,13 @@ impl Observation {
     #[must_use]
     pub fn new(event: &AuditEvent<'_>, seen: Seen<'_>, texts: &mut Interner) -> Self {
         let is_outline = seen.is_outline(event);
-        let mut record = if is_outline { outline(event, &seen) } else { record(event, &seen) };
+        let mut record = if is_outline { outline(event, &seen, texts) } else { record(event, &seen, texts) };
         if is_outline {
-            record.name = record.name.or_else(|| body::name(event));
+            record.name = record.name.or_else(|| Some(body::name(event)?.into()));
         } else {
             let bodies = cronjob::read(event);
-            record.name = record.name.or(bodies.name);
-            record.cronjob = bodies.cronjob;
+            record.name = record.name.or_else(|| Some(bodies.name?.into()));
+            record.cronjob = bodies.cronjob.map(Box::new);
             record.malformed_fields.extend(bodies.malformed.iter().map(|&field| field.to_owned()));
         }
         let known = seen.category.is_none_or(|category| matches!(category, "kube-audit" | "kube-audit-admin"));
@@ -304,7 +306,7 @@ impl Observation {
     /// Whether it meets an interest.
     #[must_use]
     pub fn meets(&self, interest: &str) -> bool {
-        self.interests.iter().any(|met| met == interest)
+        self.interests.iter().any(|met| **met == *interest)
     }
 
     /// Takes in what a second pass saw in the same record.
@@ -349,8 +351,8 @@ impl Observation {
 
 impl Packed for Observation {
     fn weight(&self) -> usize {
-        let texts = |body: &Body| [&body.state, &body.patch].map(|text| text.as_ref().map_or(0, |text| text.len()));
-        let body = self.body.as_ref().map_or(0, |body| texts(body).iter().sum::<usize>());
+        let texts = |body: &Body| size_of::<Body>() + own(&body.state) + own(&body.patch);
+        let body = self.body.as_deref().map_or(0, texts);
         let short_texts = if self.is_outline { OUTLINE_TEXTS } else { SHORT_TEXTS };
         size_of::<Self>() + self.record.weight(short_texts) + body
     }
@@ -367,33 +369,33 @@ fn copy_key(event: &AuditEvent<'_>, digest: String) -> CopyKey {
 }
 
 /// What it shows of an object.
-fn outline(event: &AuditEvent<'_>, seen: &Seen<'_>) -> Record {
-    let owned = |text: &Option<Text<'_>>| text.as_deref().map(str::to_owned);
+fn outline(event: &AuditEvent<'_>, seen: &Seen<'_>, texts: &mut Interner) -> Record {
+    let mut kept = |text: &Option<Text<'_>>| text.as_deref().map(|text| texts.keep(text));
     let (object, origin) = (&event.object_ref, &seen.origin);
     Record {
         time: seen.time.map(|(time, _)| time),
         time_source: seen.time.map(|(_, source)| source),
         platform: origin.platform.unwrap_or(Platform::Kubernetes),
-        cluster: owned(&origin.cluster),
+        cluster: kept(&origin.cluster),
         account: None,
         region: None,
         audit_id: None,
-        stage: owned(&event.stage),
+        stage: kept(&event.stage),
         level: None,
         outcome: Outcome::of(event),
         response_code: event.response_status.code,
         response_reason: None,
         response_message: None,
         change: Change::of(event),
-        verb: owned(&event.verb),
+        verb: kept(&event.verb),
         api_group: None,
         api_version: None,
-        resource: owned(&object.resource),
-        subresource: owned(&object.subresource),
-        namespace: owned(&object.namespace),
-        name: owned(&object.name).filter(|_| !object.name_is_namespace),
+        resource: kept(&object.resource),
+        subresource: kept(&object.subresource),
+        namespace: kept(&object.namespace),
+        name: kept(&object.name).filter(|_| !object.name_is_namespace),
         request_uri: None,
-        username: owned(&event.user.username),
+        username: kept(&event.user.username),
         uid: None,
         groups: Vec::new(),
         actor: None,
@@ -412,34 +414,37 @@ fn outline(event: &AuditEvent<'_>, seen: &Seen<'_>) -> Record {
 }
 
 /// All that reports print.
-fn record(event: &AuditEvent<'_>, seen: &Seen<'_>) -> Record {
+fn record(event: &AuditEvent<'_>, seen: &Seen<'_>, texts: &mut Interner) -> Record {
+    let outline = outline(event, seen, texts);
+    let trusted_ip = event.source_ips.last().map(|ip| texts.keep(ip));
+    let mut kept = |text: &Option<Text<'_>>| text.as_deref().map(|text| texts.keep(text));
     let owned = |text: &Option<Text<'_>>| text.as_deref().map(str::to_owned);
     let list = |texts: &[Text<'_>]| texts.iter().map(|text| text.clone().into_owned()).collect();
     let (object, status, origin) = (&event.object_ref, &event.response_status, &seen.origin);
     Record {
-        account: owned(&origin.account),
-        region: owned(&origin.region),
+        account: kept(&origin.account),
+        region: kept(&origin.region),
         audit_id: owned(&event.audit_id),
-        level: owned(&event.level),
-        response_reason: owned(&status.reason),
+        level: kept(&event.level),
+        response_reason: kept(&status.reason),
         response_message: owned(&status.message),
-        api_group: owned(&object.api_group),
-        api_version: owned(&object.api_version),
+        api_group: kept(&object.api_group),
+        api_version: kept(&object.api_version),
         request_uri: owned(&event.request_uri),
         uid: owned(&event.user.uid),
         groups: list(&event.user.groups),
         actor: event.user.extra.and_then(Fields::read).and_then(|extra| actor(&extra)),
-        impersonated_user: event.impersonated_user.as_ref().and_then(|user| owned(&user.username)),
+        impersonated_user: event.impersonated_user.as_ref().and_then(|user| kept(&user.username)),
         source_ips: list(&event.source_ips),
-        trusted_ip: event.source_ips.last().map(|ip| ip.clone().into_owned()),
-        user_agent: owned(&event.user_agent),
+        trusted_ip,
+        user_agent: kept(&event.user_agent),
         malformed_fields: event.malformed_fields.iter().map(|&field| field.to_owned()).collect(),
-        ..outline(event, seen)
+        ..outline
     }
 }
 
 /// The values of `user.extra` are lists; the first is taken.
-fn actor(extra: &Fields<'_>) -> Option<Actor> {
+fn actor(extra: &Fields<'_>) -> Option<Box<Actor>> {
     let first = |key: &str| {
         let raw = extra.get(key)?;
         json::string(raw).or_else(|| json::elements(raw).next().and_then(json::string)).map(Text::into_owned)
@@ -451,5 +456,5 @@ fn actor(extra: &Fields<'_>) -> Option<Actor> {
         access_key_id: first("accessKeyId"),
         principal_id: first("principalId"),
     };
-    (actor != Actor::default()).then_some(actor)
+    (actor != Actor::default()).then(|| Box::new(actor))
 }

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -15,20 +16,20 @@ use crate::rule::{Pack, Rule, Severity};
 use crate::spill::Sorted;
 
 /// Reads a key of a group from a record.
-type Field = fn(&Hit) -> Option<String>;
+type Field = fn(&Hit) -> Option<Arc<str>>;
 
 /// Fields that `--group-by` takes.
 pub const GROUP_FIELDS: [(&str, Field); 13] = [
     ("namespace", |hit| hit.record.namespace.clone()),
     ("username", |hit| hit.record.username.clone()),
     ("cluster", |hit| hit.record.cluster.clone()),
-    ("platform", |hit| Some(hit.record.platform.to_string())),
+    ("platform", |hit| Some(hit.record.platform.to_string().into())),
     ("account", |hit| hit.record.account.clone()),
     ("region", |hit| hit.record.region.clone()),
     ("name", |hit| hit.record.name.clone()),
     ("verb", |hit| hit.record.verb.clone()),
-    ("rule_id", |hit| hit.rule_id.clone()),
-    ("severity", |hit| hit.severity.map(|severity| severity.to_string())),
+    ("rule_id", |hit| hit.rule_id.as_deref().map(Arc::from)),
+    ("severity", |hit| hit.severity.map(|severity| severity.to_string().into())),
     ("trusted_ip", |hit| hit.record.trusted_ip.clone()),
     ("user_agent", |hit| hit.record.user_agent.clone()),
     ("impersonated_user", |hit| hit.record.impersonated_user.clone()),
@@ -46,7 +47,7 @@ pub fn is_group_field(name: &str) -> bool {
 #[expect(missing_docs, reason = "the columns of summary.csv, documented in the README")]
 pub struct Group {
     /// Values of the keys, in the order they were asked for.
-    pub keys: Vec<Option<String>>,
+    pub keys: Vec<Option<Arc<str>>>,
     pub hits: u64,
     pub alerts: BTreeSet<String>,
     pub created: u64,
@@ -83,7 +84,7 @@ pub(super) fn groups(lists: [&Sorted<Hit>; 3], pack: &Pack, by: &[String]) -> io
         .map(|(_, field)| *field)
         .collect();
     let on_cronjobs = |hit: &Hit| hit.rule_id.as_deref().and_then(|id| pack.rule(id)).is_some_and(Rule::is_on_cronjobs);
-    let mut groups: BTreeMap<Vec<Option<String>>, Group> = BTreeMap::new();
+    let mut groups: BTreeMap<Vec<Option<Arc<str>>>, Group> = BTreeMap::new();
     let mut counted: Option<Evidence> = None;
     each_by_time(lists, &mut |list, hit| {
         if list == ACTIVITY && hit.record.change.is_none() && !hit.record.is_denied() {
@@ -159,10 +160,10 @@ impl Group {
             let place = [record.namespace.as_deref(), record.name.as_deref()];
             self.cronjobs.insert(place.into_iter().flatten().collect::<Vec<_>>().join("/"));
         }
-        self.clusters.extend(record.cluster.clone());
+        self.clusters.extend(record.cluster.as_deref().map(str::to_owned));
         self.platforms.insert(record.platform.to_string());
         self.source_ips.extend(record.source_ips.iter().cloned());
-        self.user_agents.extend(record.user_agent.clone());
+        self.user_agents.extend(record.user_agent.as_deref().map(str::to_owned));
         if let Some(cronjob) = &record.cronjob {
             self.images.extend(cronjob.images.iter().cloned());
             self.schedules.extend(cronjob.schedule.clone());

@@ -39,7 +39,7 @@ impl Filter {
         if conditions.is_empty() {
             conditions.push(Condition::AlwaysTrue);
         }
-        Interest { name: "events".to_owned(), condition: Condition::All(conditions), keeps: Keeps::Whole }
+        Interest { name: "events".into(), condition: Condition::All(conditions), keeps: Keeps::Whole }
     }
 
     /// Whether anything was asked for.

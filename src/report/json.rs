@@ -173,7 +173,7 @@ fn group(row: &Group, keys: &[String]) -> Value {
     let mut value = Map::new();
     for (name, key) in keys.iter().zip(&row.keys) {
         if let Some(key) = key {
-            value.insert(name.clone(), key.as_str().into());
+            value.insert(name.clone(), (**key).into());
         }
     }
     if let Ok(Value::Object(rest)) = serde_json::to_value(row) {

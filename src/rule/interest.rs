@@ -1,5 +1,7 @@
 //! Interests: records that are kept beside the matches of rules, for what they say about them.
 
+use std::sync::Arc;
+
 use super::condition::{self, Condition};
 use super::yaml::{self, RuleError};
 
@@ -7,7 +9,7 @@ use super::yaml::{self, RuleError};
 #[derive(Debug, Clone)]
 pub struct Interest {
     /// Its name, by which observations are found again.
-    pub name: String,
+    pub name: Arc<str>,
     /// When a record is kept.
     pub condition: Condition,
     /// How much of it is kept.
@@ -34,7 +36,7 @@ pub fn compile(file: &str, text: &str) -> Result<Vec<Interest>, RuleError> {
     for document in yaml::documents(text).map_err(|problem| problem.in_file(file))? {
         for member in document.map().map_err(|problem| problem.in_file(file))? {
             let condition = condition::compile(&member.value).map_err(|problem| problem.in_file(file))?;
-            interests.push(Interest { name: member.key.clone(), condition, keeps: Keeps::Whole });
+            interests.push(Interest { name: member.key.as_str().into(), condition, keeps: Keeps::Whole });
         }
     }
     Ok(interests)

@@ -1,5 +1,7 @@
 //! Who is behind a request, as far as its history can be told from that of others.
 
+use std::sync::Arc;
+
 use crate::aggregate::Record;
 use crate::rule::{Class, is_public};
 
@@ -7,10 +9,10 @@ use crate::rule::{Class, is_public};
 /// by address and client where they share a credential.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Actor {
-    cluster: Option<String>,
-    username: Option<String>,
+    cluster: Option<Arc<str>>,
+    username: Option<Arc<str>>,
     session: Option<String>,
-    client: Option<(Option<String>, Option<String>)>,
+    client: Option<(Option<Arc<str>>, Option<Arc<str>>)>,
 }
 
 impl Actor {

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
-use jiff::{SignedDuration, tz::TimeZone};
+use jiff::SignedDuration;
 use serde_json::Value;
 
 use super::Judge;
 use super::actor::{Actor, is_public_address, tool};
 use super::before::precursors;
-use super::history::{Key, Known, Window};
+use super::history::{History, Known, hour_of};
 use super::spec::runs;
 use super::timeline::{after, ahead, object, took_effect};
 use crate::aggregate::{Category, Finding, Record};
@@ -26,7 +26,7 @@ pub(super) struct Facts<'f, 't> {
     pub after: Option<&'f Value>,
     /// Whether the latter is more than the part that a patch names.
     pub whole: bool,
-    pub known: Known,
+    pub history: &'f History,
 }
 
 /// What a check found: the field, the text, and a severity where it is not the catalogue's.
@@ -95,10 +95,6 @@ pub(super) fn findings(facts: &Facts<'_, '_>) -> Vec<Finding> {
 }
 
 impl Facts<'_, '_> {
-    fn window(&self) -> Option<&Window> {
-        self.judge.windows.get(&Key::Actor(Actor::of(self.record)))
-    }
-
     /// Writes of the same actor within so many minutes on both sides.
     fn writes_around(&self, minutes: i64) -> impl Iterator<Item = usize> {
         let positions = self.judge.timeline.writes(&Actor::of(self.record));
@@ -109,7 +105,7 @@ impl Facts<'_, '_> {
 }
 
 fn impersonates(facts: &Facts<'_, '_>) -> Option<Found> {
-    Some(("impersonatedUser.username", facts.record.impersonated_user.clone()?, None))
+    Some(("impersonatedUser.username", facts.record.impersonated_user.as_deref()?.to_owned(), None))
 }
 
 /// A person, or whoever holds a credential that is handed around.
@@ -163,14 +159,14 @@ fn new_public_address(facts: &Facts<'_, '_>) -> Option<Found> {
     let record = facts.record;
     let address = record.trusted_ip.as_deref().filter(|address| is_public_address(address))?;
     // A shared credential's history is that of one address.
-    let is_new = facts.window().is_some_and(|window| !window.is_empty() && !window.knows_address(record));
+    let is_new = facts.history.new_address;
     let grave = matches!(record.principal_class, Class::WorkloadSa | Class::Gitops | Class::Controller);
     is_new.then(|| ("sourceIPs", address.to_owned(), grave.then_some(Severity::High)))
 }
 
 fn workload_account(facts: &Facts<'_, '_>) -> Option<Found> {
     let is_workload = facts.record.principal_class == Class::WorkloadSa;
-    is_workload.then(|| ("user.username", facts.record.username.clone().unwrap_or_default(), None))
+    is_workload.then(|| ("user.username", facts.record.username.as_deref().unwrap_or_default().to_owned(), None))
 }
 
 /// Known only after a second pass.
@@ -181,8 +177,8 @@ fn prepared(facts: &Facts<'_, '_>) -> Option<Found> {
 }
 
 fn first_write(facts: &Facts<'_, '_>) -> Option<Found> {
-    let user = || facts.record.username.clone().unwrap_or_default();
-    (facts.known == Known::Anomalous).then(|| ("history", user(), None))
+    let user = || facts.record.username.as_deref().unwrap_or_default().to_owned();
+    (facts.history.known == Known::Anomalous).then(|| ("history", user(), None))
 }
 
 fn refused_then_allowed(facts: &Facts<'_, '_>) -> Option<Found> {
@@ -261,7 +257,6 @@ fn label_disagrees(facts: &Facts<'_, '_>) -> Option<Found> {
 const ENOUGH: usize = 5;
 
 fn off_hours(facts: &Facts<'_, '_>) -> Option<Found> {
-    let hour = facts.record.time?.to_zoned_datetime(TimeZone::UTC).hour();
-    let (known, writes) = facts.window()?.knows_hour(hour);
-    (!known && writes >= ENOUGH).then(|| ("time", format!("{hour:02}:00 UTC"), None))
+    let (hour, history) = (hour_of(facts.record.time?), facts.history);
+    (!history.known_hour && history.writes >= ENOUGH).then(|| ("time", format!("{hour:02}:00 UTC"), None))
 }

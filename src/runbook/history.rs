@@ -2,6 +2,7 @@
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
@@ -71,17 +72,46 @@ pub struct History {
     pub others: Vec<String>,
     pub coverage: String,
     pub covered_days: f64,
+    /// Whether the actor was known by other source addresses.
+    #[serde(skip)]
+    pub new_address: bool,
+    /// Whether the actor wrote around this hour of the day before, where the request has a time.
+    #[serde(skip)]
+    pub known_hour: bool,
 }
 
-/// Looks at the window before `time`; times must come in order, for one actor as for one namespace.
-pub(super) fn history(judge: &mut Judge<'_>, record: &Record, time: Timestamp) -> History {
+/// Looks back from one alert after the other.
+#[derive(Default)]
+pub(super) struct Histories {
+    windows: BTreeMap<Key, Window>,
+}
+
+impl Histories {
+    /// What lies in the window before `time`; times must come in order, for one actor as for one namespace.
+    pub(super) fn of(&mut self, judge: &Judge<'_>, record: &Record, time: Timestamp) -> History {
+        let own = judge.resolved(record);
+        let others = self.slide(judge, Key::Namespace(own.cluster.clone(), own.namespace.clone()), time);
+        let others = [OBJECT_WRITER, WRITER].map(|facet| others.writers(facet, &own));
+        history(judge, &own, time, self.slide(judge, Key::Actor(Actor::of(record)), time), others)
+    }
+
+    /// The window of a key, moved on to end at a time.
+    fn slide(&mut self, judge: &Judge<'_>, key: Key, time: Timestamp) -> &Window {
+        let mut window = self.windows.remove(&key).unwrap_or_default();
+        window.slide(judge, judge.positions(&key), time);
+        self.windows.entry(key).or_insert(window)
+    }
+}
+
+fn history(
+    judge: &Judge<'_>,
+    own: &Record,
+    time: Timestamp,
+    window: &Window,
+    [same_object_by_others, others]: [Vec<String>; 2],
+) -> History {
     let lookback = judge.settings.lookback;
-    let (coverage, hours) =
-        (judge.coverage_text(record, time, lookback, "d"), judge.covered_hours(record, time, lookback));
-    let own = judge.resolved(record).into_owned();
-    let others = judge.slide(Key::Namespace(own.cluster.clone(), own.namespace.clone()), time);
-    let (same_object_by_others, others) = (others.writers(OBJECT_WRITER, &own), others.writers(WRITER, &own));
-    let window = judge.slide(Key::Actor(Actor::of(record)), time);
+    let (coverage, hours) = (judge.coverage_text(own, time, lookback, "d"), judge.covered_hours(own, time, lookback));
     let span = window.span();
     let mut history = History {
         class: "",
@@ -93,18 +123,25 @@ pub(super) fn history(judge: &mut Judge<'_>, record: &Record, time: Timestamp) -
         first_seen: span.map(|(first, _)| first),
         last_seen: span.map(|(_, last)| last),
         span_days: span.map_or(0.0, |(first, last)| rounded(last.duration_since(first).as_secs_f64() / 86400.0)),
-        novel: window.novel(&own),
-        same_object: window.knows(OBJECT, &own),
+        novel: window.novel(own),
+        same_object: window.knows(OBJECT, own),
         same_object_by_others,
         others,
         coverage,
         covered_days: rounded(hours / 24.0),
+        new_address: window.len() > 0 && !window.knows(NETWORK, own),
+        known_hour: own.time.is_none_or(|time| window.knows_hour(hour_of(time))),
     };
     let span_days = span.map_or(0.0, |(first, last)| last.duration_since(first).as_secs_f64() / 86400.0);
     history.known = known(judge, &history, span_days, hours / 24.0);
     history.class = history.known.names().1;
     history.text = text(&history);
     history
+}
+
+/// The hour of the day, in UTC.
+pub(super) fn hour_of(time: Timestamp) -> i8 {
+    time.to_zoned_datetime(TimeZone::UTC).hour()
 }
 
 /// To a tenth.
@@ -147,7 +184,7 @@ fn text(history: &History) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     Actor(Actor),
-    Namespace(Option<String>, Option<String>),
+    Namespace(Option<Arc<str>>, Option<Arc<str>>),
 }
 
 /// Reads one property of a request: distinct values.
@@ -155,7 +192,7 @@ type Read = fn(&Record) -> Vec<String>;
 
 /// What is counted of requests. All before `OBJECT` may be new to an actor.
 const FACETS: [(&str, Read); 12] = [
-    ("namespace", |record| one(record.namespace.clone())),
+    ("namespace", |record| one(record.namespace.as_deref().map(str::to_owned))),
     ("registry", |record| images(record, registry)),
     ("repository", |record| images(record, |image| repository(image).to_owned())),
     ("service account", |record| one(record.cronjob.as_ref().and_then(|cronjob| cronjob.service_account.clone()))),
@@ -164,10 +201,10 @@ const FACETS: [(&str, Read); 12] = [
     }),
     ("tool", |record| one(tool(record.user_agent.as_deref()).map(str::to_owned))),
     ("network", |record| one(network(record.trusted_ip.as_deref()))),
-    ("hour of day", |record| one(record.time.map(|time| time.to_zoned_datetime(TimeZone::UTC).hour().to_string()))),
+    ("hour of day", |record| one(record.time.map(|time| hour_of(time).to_string()))),
     ("object", |record| one(Some(format!("{:?}", object(record))))),
     ("day", |record| one(record.time.map(|time| time.to_zoned_datetime(TimeZone::UTC).date().to_string()))),
-    ("writer", |record| one(record.username.clone())),
+    ("writer", |record| one(record.username.as_deref().map(str::to_owned))),
     ("writer of an object", |record| one(record.username.as_ref().map(|user| format!("{:?}\0{user}", record.name)))),
 ];
 const NETWORK: usize = 6;
@@ -179,7 +216,7 @@ const OBJECT_WRITER: usize = 11;
 
 /// The writes of a moving window, counted by their properties, so that a million alerts cost one pass.
 #[derive(Debug, Default)]
-pub(super) struct Window {
+struct Window {
     /// Positions inside. Their properties take many times as much, and are read again when they leave.
     inside: VecDeque<(Option<Timestamp>, usize)>,
     /// How many of the key's positions were taken in.
@@ -189,7 +226,7 @@ pub(super) struct Window {
 
 impl Window {
     /// Moves on to [end - lookback, end).
-    pub(super) fn slide(&mut self, judge: &Judge<'_>, positions: &[usize], end: Timestamp) {
+    fn slide(&mut self, judge: &Judge<'_>, positions: &[usize], end: Timestamp) {
         let start = end.checked_sub(judge.settings.lookback).unwrap_or(Timestamp::MIN);
         while let Some(&at) = positions.get(self.taken)
             && judge.timeline.time(at).is_some_and(|time| time < end)
@@ -227,10 +264,6 @@ impl Window {
         }
     }
 
-    pub(super) fn is_empty(&self) -> bool {
-        self.inside.is_empty()
-    }
-
     fn len(&self) -> usize {
         self.inside.len()
     }
@@ -249,15 +282,10 @@ impl Window {
         (0..OBJECT).filter(is_new).map(|facet| FACETS[facet].0).collect()
     }
 
-    /// Whether an hour of the day, or one beside it, was used before; the number of writes that tell.
-    pub(super) fn knows_hour(&self, hour: i8) -> (bool, usize) {
+    /// Whether an hour of the day, or one beside it, was used before.
+    fn knows_hour(&self, hour: i8) -> bool {
         let near = [hour + 23, hour, hour + 1].map(|hour| (hour % 24).to_string());
-        (near.iter().any(|hour| self.counts[HOUR].contains_key(hour)), self.len())
-    }
-
-    /// Whether a source address was used before, where that can be told.
-    pub(super) fn knows_address(&self, record: &Record) -> bool {
-        self.knows(NETWORK, record)
+        near.iter().any(|hour| self.counts[HOUR].contains_key(hour))
     }
 
     /// Whoever else is counted, most writes first.

@@ -54,7 +54,7 @@ pub(super) fn judged_request(judge: &Judge<'_>, at: usize, history: History) -> 
     }
     let whole = step.after.as_ref().is_some_and(|state| !state.partial);
     let (before, after) = (before.as_ref(), after.as_ref());
-    findings.extend(behaviour::findings(&Facts { judge, at, record, before, after, whole, known: history.known }));
+    findings.extend(behaviour::findings(&Facts { judge, at, record, before, after, whole, history: &history }));
     findings.sort_by_key(|finding| Reverse(finding.severity));
     let flags = red_flags(&findings, record.principal_class);
     let (verdict, rule) = verdict(level, history.known, &flags);

@@ -5,7 +5,6 @@
 //! one that is never written; of Jobs and Pods the first behind each write, or of all where there is none, and of all the
 //! time.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
@@ -47,9 +46,9 @@ struct Trail {
 
 impl Memory {
     /// Reads the sweep in time order.
-    pub(super) fn of(timeline: &Sorted<Observation>) -> io::Result<Self> {
+    pub(super) fn of(timeline: Sorted<Observation>) -> io::Result<Self> {
         let mut memory = Memory::default();
-        for event in timeline.read()? {
+        for event in timeline.into_values()? {
             memory.add(event?);
         }
         for trail in std::mem::take(&mut memory.trails).into_values() {
@@ -59,7 +58,7 @@ impl Memory {
         Ok(memory)
     }
 
-    fn add(&mut self, event: Cow<'_, Observation>) {
+    fn add(&mut self, event: Observation) {
         if event.meets("cronjob") {
             self.request(event);
         } else if made(&event, "job_of_cronjob") {
@@ -73,30 +72,30 @@ impl Memory {
             let told = self.trails.entry(owner).or_default().pod(event);
             self.events.extend(told);
         } else {
-            self.events.push(event.into_owned());
+            self.events.push(event);
         }
     }
 
     /// A request on a CronJob.
-    fn request(&mut self, event: Cow<'_, Observation>) {
+    fn request(&mut self, event: Observation) {
         let trail = self.trails.entry(object(&event.record)).or_default();
         match event.record.change {
             None if event.is_hit => {}
             None => return trail.show(event),
             Some(change) => self.events.extend(trail.write(change)),
         }
-        self.events.push(event.into_owned());
+        self.events.push(event);
     }
 }
 
 impl Trail {
     /// Takes in what a request shows that writes nothing.
-    fn show(&mut self, event: Cow<'_, Observation>) {
+    fn show(&mut self, event: Observation) {
         let shown = self.last.as_ref().or(self.first.as_ref()).and_then(state);
         if state(&event).is_none_or(|state| shown == Some(state)) {
             return;
         }
-        let event = event.into_owned().into_outline();
+        let event = event.into_outline();
         if !self.is_written && self.first.is_none() && self.last.is_none() {
             // It says more than they do.
             self.children.iter_mut().for_each(Observation::forget_state);
@@ -119,21 +118,21 @@ impl Trail {
     }
 
     /// A Job: it says what its CronJob runs, not who wrote that. Gives what is to be remembered of it.
-    fn job(&mut self, event: Cow<'_, Observation>) -> Option<Observation> {
+    fn job(&mut self, event: Observation) -> Option<Observation> {
         let is_new = !self.job;
         self.job |= state(&event).is_some();
         if is_new { self.child(event) } else { None }
     }
 
     /// The same of a Pod, where no Job has said it.
-    fn pod(&mut self, event: Cow<'_, Observation>) -> Option<Observation> {
+    fn pod(&mut self, event: Observation) -> Option<Observation> {
         let is_new = !self.pod && (self.is_written || !self.job);
         self.pod |= state(&event).is_some();
         if is_new { self.child(event) } else { None }
     }
 
-    fn child(&mut self, event: Cow<'_, Observation>) -> Option<Observation> {
-        let mut event = event.into_owned().into_outline();
+    fn child(&mut self, event: Observation) -> Option<Observation> {
+        let mut event = event.into_outline();
         if self.is_written {
             return Some(event);
         }

@@ -31,7 +31,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use self::history::{Key, Window, rounded};
+use self::history::{Key, rounded};
 pub use self::indicators::Catalogue;
 use self::memory::Memory;
 pub use self::page::{Page, Seen, Suppressed, User};
@@ -60,7 +60,7 @@ pub enum Scope {
 pub fn interests(scope: Scope) -> Result<Vec<Interest>, RuleError> {
     let mut interests = compile_interests("interests.yml", include_str!("interests.yml"))?;
     for interest in &mut interests {
-        interest.keeps = if interest.name == "cronjob" { Keeps::OutlineOfStatus } else { Keeps::Outline };
+        interest.keeps = if &*interest.name == "cronjob" { Keeps::OutlineOfStatus } else { Keeps::Outline };
     }
     if scope == Scope::Hits {
         interests.truncate(1);
@@ -196,8 +196,7 @@ pub(crate) struct Judge<'t> {
     setters: BTreeMap<Object, Vec<usize>>,
     /// CronJobs of requests whose own record does not tell them.
     recovered: BTreeMap<usize, CronJob>,
-    windows: BTreeMap<Key, Window>,
-    by_namespace: BTreeMap<(Option<String>, Option<String>), Vec<usize>>,
+    by_namespace: BTreeMap<(Option<Arc<str>>, Option<Arc<str>>), Vec<usize>>,
 }
 
 /// Computes the runbook, and writes verdicts, indicators and recovered specs into alerts, summary and hits.
@@ -205,9 +204,9 @@ pub(crate) struct Judge<'t> {
 /// # Errors
 /// A temporary file cannot be read or written.
 pub fn compute(mut report: Finished, catalogue: &Catalogue, settings: &Settings) -> io::Result<(Finished, Runbook)> {
-    let memory = Memory::of(&report.timeline)?;
-    let mut judge = Judge::new(&memory, &report.cells, catalogue, settings);
-    let pages = pages::pages(&mut judge, &report)?;
+    let memory = Memory::of(report.timeline.take())?;
+    let judge = Judge::new(&memory, &report.cells, catalogue, settings);
+    let pages = pages::pages(&judge, &report)?;
     let controller_only = overview::controller_only(&judge);
     report.hits = pages::annotate(&judge, report.hits, pages.notes)?;
     overview::annotate(&mut report, &pages.by_alert);
@@ -235,13 +234,13 @@ fn span(span: SignedDuration) -> String {
 
 impl Only {
     fn fits(&self, page: &Page) -> bool {
-        let one = |wanted: &[String], value: Option<&String>| {
-            wanted.is_empty() || value.is_some_and(|value| wanted.contains(value))
+        let one = |wanted: &[String], value: Option<&str>| {
+            wanted.is_empty() || value.is_some_and(|value| wanted.iter().any(|wanted| wanted == value))
         };
         let id = |wanted: &String| !wanted.is_empty() && page.alert_id.starts_with(wanted.as_str());
-        one(&self.users, page.username.as_ref())
-            && one(&self.namespaces, page.namespace.as_ref())
-            && one(&self.clusters, page.cluster.as_ref())
+        one(&self.users, page.username.as_deref())
+            && one(&self.namespaces, page.namespace.as_deref())
+            && one(&self.clusters, page.cluster.as_deref())
             && (self.alerts.is_empty() || self.alerts.iter().any(id))
     }
 }
@@ -268,15 +267,14 @@ impl<'t> Judge<'t> {
                 recovered.insert(at, CronJob::of(&object, &state.source));
             }
         }
-        let windows = BTreeMap::new();
-        Judge { timeline, coverage, catalogue, settings, steps, templates, setters, recovered, windows, by_namespace }
+        Judge { timeline, coverage, catalogue, settings, steps, templates, setters, recovered, by_namespace }
     }
 
     /// A record with its CronJob as far as it could be recovered.
     fn resolved<'r>(&self, record: &'r Record) -> Cow<'r, Record> {
         let at = if record.cronjob.is_none() { self.timeline.position(&record.evidence) } else { None };
         match at.and_then(|at| self.recovered.get(&at)) {
-            Some(cronjob) => Cow::Owned(Record { cronjob: Some(cronjob.clone()), ..record.clone() }),
+            Some(cronjob) => Cow::Owned(Record { cronjob: Some(Box::new(cronjob.clone())), ..record.clone() }),
             None => Cow::Borrowed(record),
         }
     }
@@ -288,18 +286,14 @@ impl<'t> Judge<'t> {
         }
     }
 
-    /// The window of a key, moved on to end at a time.
-    fn slide(&mut self, key: Key, time: Timestamp) -> &Window {
-        let mut window = self.windows.remove(&key).unwrap_or_default();
-        let positions = match &key {
+    /// Where the writes of a key stand.
+    fn positions(&self, key: &Key) -> &[usize] {
+        match key {
             Key::Actor(actor) => self.timeline.writes(actor),
             Key::Namespace(cluster, namespace) => {
-                let key = (cluster.clone(), namespace.clone());
-                self.by_namespace.get(&key).map(Vec::as_slice).unwrap_or_default()
+                self.by_namespace.get(&(cluster.clone(), namespace.clone())).map(Vec::as_slice).unwrap_or_default()
             }
-        };
-        window.slide(self, positions, time);
-        self.windows.entry(key).or_insert(window)
+        }
     }
 
     fn covered_hours(&self, record: &Record, end: Timestamp, span: SignedDuration) -> f64 {

@@ -3,6 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -14,6 +15,7 @@ use super::timeline::Object;
 use super::verdict::level_name;
 use crate::aggregate::{Extent, Finished, Verdict};
 use crate::event::Change;
+use crate::sweep::each;
 
 /// Writes verdicts into alerts and summary.
 pub(super) fn annotate(report: &mut Finished, verdicts: &BTreeMap<usize, Verdict>) {
@@ -38,7 +40,7 @@ pub(super) fn controller_only(judge: &Judge<'_>) -> Vec<Seen> {
     };
     let mut owners: Vec<&Object> = timeline.owners().filter(|object| !is_written(object)).collect();
     owners.sort();
-    owners.into_iter().filter_map(|object| seen(judge, object)).collect()
+    each(&owners, |object| seen(judge, object)).into_iter().flatten().collect()
 }
 
 fn seen(judge: &Judge<'_>, object: &Object) -> Option<Seen> {
@@ -69,7 +71,7 @@ fn seen(judge: &Judge<'_>, object: &Object) -> Option<Seen> {
 
 /// Users of pages.
 #[derive(Default)]
-pub(super) struct Users(BTreeMap<(Option<String>, Option<String>), User>);
+pub(super) struct Users(BTreeMap<(Option<Arc<str>>, Option<Arc<str>>), User>);
 
 impl Users {
     pub(super) fn add(&mut self, page: &Page) {
@@ -98,7 +100,7 @@ impl Users {
 }
 
 pub(super) fn suppressed(report: &Finished) -> io::Result<Vec<Suppressed>> {
-    let mut groups: BTreeMap<(Option<String>, Option<String>, String), u64> = BTreeMap::new();
+    let mut groups: BTreeMap<(Option<Arc<str>>, Option<Arc<str>>, String), u64> = BTreeMap::new();
     for hit in report.suppressed.read()? {
         let hit = hit?;
         let reason = hit.reason.clone().unwrap_or_default();

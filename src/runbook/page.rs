@@ -3,14 +3,16 @@
 #![expect(missing_docs, reason = "the members of runbook.json, which the README documents")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::advice;
 use super::before::{Before, before};
-use super::history::{History, Known, history};
+use super::history::{Histories, History, Known};
 use super::judged::{Judged, judged_request, place, reasons, worst_by_object};
+use super::pages::Hits;
 use super::spec::Difference;
 use super::timeline::{after, object, took_effect};
 use super::verdict::{level_name, would_change};
@@ -28,12 +30,12 @@ pub struct Page {
     pub severity: Severity,
     pub title: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<String>,
+    pub cluster: Option<Arc<str>>,
     pub platform: Platform,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
+    pub namespace: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
+    pub username: Option<Arc<str>>,
     pub hits: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_seen: Option<Timestamp>,
@@ -71,7 +73,7 @@ pub struct Reason {
 #[derive(Debug, Clone, Serialize)]
 pub struct Who {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
+    pub username: Option<Arc<str>>,
     pub principal_class: Class,
     /// Whether nobody in particular stands behind the credential.
     pub shared: bool,
@@ -82,9 +84,9 @@ pub struct Who {
     pub arn: Option<String>,
     /// In whose name: the effective actor where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub impersonated_user: Option<String>,
+    pub impersonated_user: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub source_ip: Option<String>,
+    pub source_ip: Option<Arc<str>>,
     pub source_public: bool,
     /// Absent where the actor has no history to tell it from.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -92,7 +94,7 @@ pub struct Who {
     /// Addresses in front of it: the client's word.
     pub chain: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub user_agent: Option<String>,
+    pub user_agent: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent_new: Option<bool>,
 }
@@ -101,9 +103,9 @@ pub struct Who {
 #[derive(Debug, Clone, Serialize)]
 pub struct What {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
+    pub namespace: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -178,7 +180,7 @@ pub struct Since {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deleted: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub deleted_by: Option<String>,
+    pub deleted_by: Option<Arc<str>>,
 }
 
 /// A request in a few words.
@@ -194,25 +196,25 @@ pub struct Act {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct User {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
+    pub username: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<String>,
+    pub cluster: Option<Arc<str>>,
     pub worst: Verdict,
     pub alerts: u64,
     pub hits: u64,
     pub verdicts: BTreeMap<String, u64>,
-    pub namespaces: BTreeSet<String>,
+    pub namespaces: BTreeSet<Arc<str>>,
 }
 
 /// A CronJob that only its controller speaks of.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Seen {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub cluster: Option<String>,
+    pub cluster: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
+    pub namespace: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub name: Option<String>,
+    pub name: Option<Arc<str>>,
     pub jobs: usize,
     pub pods: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -229,9 +231,9 @@ pub struct Seen {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Suppressed {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub namespace: Option<String>,
+    pub namespace: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub username: Option<String>,
+    pub username: Option<Arc<str>>,
     pub count: u64,
     pub reason: String,
 }
@@ -264,18 +266,32 @@ impl Act {
     }
 }
 
-/// The page of an alert whose hits stand at some positions of the timeline, and what each of the hits shows.
-pub(super) fn page(judge: &mut Judge<'_>, alert: &Alert, hits: &[usize]) -> (Page, Vec<Vec<Finding>>) {
-    // Without a time the alert stands at the end of what the dump covers.
-    let time =
-        alert.first_seen.or_else(|| judge.coverage.end(alert.cluster.as_deref())).unwrap_or(Timestamp::UNIX_EPOCH);
-    let records: Vec<&Record> = hits.iter().map(|&at| judge.timeline.record(at)).collect();
-    let mut judged: Vec<(&Record, Judged)> = Vec::new();
-    for (&at, record) in hits.iter().zip(&records) {
-        // Hits of one alert may be of several people who share a credential: each has a history of its own.
-        let history = history(judge, record, time);
-        judged.push((record, judged_request(judge, at, history)));
+/// An alert that a page is asked of.
+pub(super) struct Asked<'a> {
+    alert: &'a Alert,
+    /// Without a time of its own it stands at the end of what the dump covers.
+    time: Timestamp,
+    /// Where its hits stand, each with the history of who made it: several people may share a credential.
+    hits: Vec<(usize, History)>,
+}
+
+impl<'a> Asked<'a> {
+    /// Alerts must come in the order of their times.
+    pub(super) fn new(judge: &Judge<'_>, alert: &'a Alert, hits: &Hits, histories: &mut Histories) -> Self {
+        let end = || judge.coverage.end(alert.cluster.as_deref());
+        let time = alert.first_seen.or_else(end).unwrap_or(Timestamp::UNIX_EPOCH);
+        let hits = hits.iter().map(|&(_, at)| (at, histories.of(judge, judge.timeline.record(at), time)));
+        Asked { alert, time, hits: hits.collect() }
     }
+}
+
+/// The page of an alert, and what each of its hits shows.
+pub(super) fn page(judge: &Judge<'_>, asked: &Asked<'_>) -> (Page, Vec<Vec<Finding>>) {
+    let &Asked { alert, time, ref hits } = asked;
+    let judged =
+        hits.iter().map(|(at, history)| (judge.timeline.record(*at), judged_request(judge, *at, history.clone())));
+    let judged: Vec<(&Record, Judged)> = judged.collect();
+    let records: Vec<&Record> = judged.iter().map(|(record, _)| *record).collect();
     let findings = judged.iter().map(|(_, judged)| judged.findings.clone()).collect();
     let worst = worst_by_object(judged);
     let (record, decisive) = &worst[0];
@@ -376,7 +392,7 @@ fn since_text(since: &Since, swept: Option<&Record>, end: Option<Timestamp>) -> 
     let jobs =
         format!("{} started{}, {}", plural(since.jobs, "Job"), span.unwrap_or_default(), plural(since.pods, "Pod"));
     let end = end.map_or_else(|| "the end of the dump".to_owned(), |end| format!("the end of the dump, {end}"));
-    let user = |record: &Record| record.username.clone().unwrap_or_else(|| "-".to_owned());
+    let user = |record: &Record| record.username.clone().unwrap_or_else(|| "-".into());
     match (since.deleted, swept.and_then(|swept| Some((swept.time?, user(swept))))) {
         (Some(time), _) => format!("{jobs}; deleted {time} by {}", since.deleted_by.as_deref().unwrap_or("-")),
         (None, Some((time, user))) => {

@@ -8,13 +8,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::Judge;
+use super::history::Histories;
 use super::overview::Users;
-use super::page::{Page, page};
+use super::page::{Asked, Page, page};
 use crate::aggregate::{Alert, Finding, Finished, Hit, Verdict};
 use crate::spill::{Packed, Sorted, Sorter};
+use crate::sweep::each;
 
 /// Bytes of pages, and of what hits show, that are held in memory; the rest goes to temporary files.
 const HELD: usize = 4 << 20;
+/// Alerts that are judged side by side.
+const SIDE_BY_SIDE: usize = 256;
 
 /// A page as runbook.json has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -83,7 +87,7 @@ pub(super) struct Pages {
 }
 
 /// Judges the alerts of a sweep.
-pub(super) fn pages(judge: &mut Judge<'_>, report: &Finished) -> io::Result<Pages> {
+pub(super) fn pages(judge: &Judge<'_>, report: &Finished) -> io::Result<Pages> {
     let mut pages = Pages {
         printed: Sorter::new(Printed::order, HELD),
         verdicts: Verdict::ALL.iter().map(|&verdict| (verdict, 0)).collect(),
@@ -92,14 +96,18 @@ pub(super) fn pages(judge: &mut Judge<'_>, report: &Finished) -> io::Result<Page
         notes: Sorter::new(|left, right| left.hit.cmp(&right.hit), HELD),
     };
     let hits = by_alert(judge, &report.alerts, &report.hits)?;
-    for (number, alert) in report.alerts.iter().enumerate() {
-        let Some(hits) = hits.get(&number) else { continue };
-        let positions: Vec<usize> = hits.iter().map(|&(_, at)| at).collect();
-        let (page, findings) = page(judge, alert, &positions);
-        for (&(hit, _), findings) in hits.iter().zip(findings).filter(|(_, findings)| !findings.is_empty()) {
-            pages.notes.push(Note { hit, findings });
+    let mut histories = Histories::default();
+    let alerts: Vec<(usize, &Hits)> = hits.iter().map(|(&number, hits)| (number, hits)).collect();
+    for some in alerts.chunks(SIDE_BY_SIDE) {
+        // Windows of history move on in time, so that they are looked at in order.
+        let asked = some.iter().map(|&(number, hits)| Asked::new(judge, &report.alerts[number], hits, &mut histories));
+        let judged = each(&asked.collect::<Vec<_>>(), |asked| page(judge, asked));
+        for (&(number, hits), (page, findings)) in some.iter().zip(judged) {
+            for (&(hit, _), findings) in hits.iter().zip(findings).filter(|(_, findings)| !findings.is_empty()) {
+                pages.notes.push(Note { hit, findings });
+            }
+            pages.add(number, &page, judge.settings.only.fits(&page))?;
         }
-        pages.add(number, &page, judge.settings.only.fits(&page))?;
     }
     Ok(pages)
 }
@@ -117,8 +125,11 @@ impl Pages {
     }
 }
 
-/// For each alert on CronJobs, by its number, its hits: their numbers, and where they stand in the timeline.
-type Positions = BTreeMap<usize, Vec<(u64, usize)>>;
+/// The hits of an alert: their numbers, and where they stand in the timeline.
+pub(super) type Hits = Vec<(u64, usize)>;
+
+/// The hits of each alert on CronJobs, by its number.
+type Positions = BTreeMap<usize, Hits>;
 
 fn by_alert(judge: &Judge<'_>, alerts: &[Alert], hits: &Sorted<Hit>) -> io::Result<Positions> {
     let numbers: BTreeMap<&str, usize> =

@@ -55,7 +55,7 @@ pub(super) fn findings(judge: &Judge<'_>, record: &Record, object: &Value) -> Ve
 
 /// The last write before the request; a script may also be written after it, and then the first one counts.
 fn write_of<'t>(judge: &Judge<'t>, record: &Record, name: &str) -> Option<&'t Observation> {
-    let object = (record.cluster.clone(), record.namespace.clone(), Some(name.to_owned()));
+    let object = (record.cluster.clone(), record.namespace.clone(), Some(name.into()));
     let writes = judge.timeline.configmap(&object).iter().map(|&at| judge.timeline.event(at));
     let writes: Vec<_> = writes.filter(|write| took_effect(&write.record)).collect();
     let before = writes.iter().rfind(|write| write.record.time <= record.time);

@@ -1,6 +1,7 @@
 //! The observations of a sweep by time, with three ways in: by actor, by object, by evidence.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -10,7 +11,7 @@ use crate::aggregate::{Evidence, Observation, Record};
 use crate::event::{Change, Outcome};
 
 /// Cluster, namespace and name.
-pub(super) type Object = (Option<String>, Option<String>, Option<String>);
+pub(super) type Object = (Option<Arc<str>>, Option<Arc<str>>, Option<Arc<str>>);
 
 /// Positions in time order.
 type Positions = Vec<usize>;
@@ -205,14 +206,14 @@ pub(super) fn cronjob_of_job(event: &Observation) -> Option<Object> {
     let owner = event.body.as_ref().and_then(|body| body.owner.as_ref());
     let told = owner.filter(|(kind, _)| kind == "CronJob").map(|(_, name)| name.as_str());
     let name = told.or_else(|| without_minutes(event.record.name.as_deref()?))?;
-    Some((event.record.cluster.clone(), event.record.namespace.clone(), Some(name.to_owned())))
+    Some((event.record.cluster.clone(), event.record.namespace.clone(), Some(name.into())))
 }
 
 /// By the name of the Job that owns it.
 pub(super) fn cronjob_of_pod(event: &Observation) -> Option<Object> {
     let (kind, job) = event.body.as_ref()?.owner.as_ref()?;
     let name = without_minutes(job).filter(|_| kind == "Job")?;
-    Some((event.record.cluster.clone(), event.record.namespace.clone(), Some(name.to_owned())))
+    Some((event.record.cluster.clone(), event.record.namespace.clone(), Some(name.into())))
 }
 
 /// `backup-29384715` is a Job of `backup`.
