@@ -63,12 +63,18 @@ impl Extent {
 
 impl Default for Tally {
     fn default() -> Self {
-        let observations = Sorter::new(Observation::copy_order, OBSERVED);
-        Tally { observations, coverage: Coverage::default(), inputs: Vec::new(), extent: Extent::Whole }
+        Tally::one_of(1)
     }
 }
 
 impl Tally {
+    /// One of so many that are filled at the same time, and hold their part of what is held in memory.
+    #[must_use]
+    pub fn one_of(count: usize) -> Self {
+        let observations = Sorter::new(Observation::copy_order, OBSERVED / count.max(1));
+        Tally { observations, coverage: Coverage::default(), inputs: Vec::new(), extent: Extent::Whole }
+    }
+
     /// The union of two. A record that both kept becomes one in [`finish`].
     #[must_use]
     pub fn merge(mut self, other: Tally) -> Tally {

@@ -137,6 +137,11 @@ pub fn in_threads<T: Send>(threads: Option<u16>, work: impl FnOnce() -> T + Send
     Ok(pool.install(work))
 }
 
+/// How many threads there are.
+fn threads() -> usize {
+    rayon::current_num_threads()
+}
+
 /// Does the work on each of the items, on all threads; what it gives keeps their order.
 pub fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
     items.par_iter().with_max_len(1).map(work).collect()

@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use super::threads;
 use crate::aggregate::Tally;
 
 /// Smaller sources are read before another thread has started.
@@ -29,7 +30,7 @@ impl Queue {
     }
 
     fn new(order: Vec<usize>, sizes: &[u64]) -> Self {
-        let threads = rayon::current_num_threads() as u64;
+        let threads = threads() as u64;
         let mut left: u64 = sizes.iter().sum();
         let mut is_ahead = |number: usize| {
             let (size, before) = (sizes[number], left);
@@ -48,7 +49,7 @@ impl Queue {
         has_enough: impl Fn() -> bool + Sync,
     ) -> Tally {
         let drain = || {
-            let mut tally = Tally::default();
+            let mut tally = Tally::one_of(threads());
             while !has_enough() {
                 let turn = self.next.fetch_add(1, Relaxed);
                 let Some((&number, &ahead)) = self.order.get(turn).zip(self.ahead.get(turn)) else { break };
