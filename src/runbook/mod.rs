@@ -43,6 +43,7 @@ use crate::decode::digest;
 use crate::error::Error;
 use crate::rule::{Condition, Interest, Keeps, RuleError, compile_interests};
 use crate::spill::{Sorted, Sorter};
+use crate::sweep::each;
 
 /// How much is kept beside the matches of rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -245,27 +246,48 @@ impl Only {
     }
 }
 
+/// What the requests on one CronJob tell of it, by position.
+struct Told {
+    steps: BTreeMap<usize, Step>,
+    setters: Vec<usize>,
+    templates: Vec<(usize, [u8; 32])>,
+    recovered: Vec<(usize, CronJob)>,
+}
+
+impl Told {
+    fn of(timeline: &Timeline<'_>, object: &Object) -> Self {
+        let steps = spec::steps(timeline, object);
+        let setters = spec::setters(timeline, &steps);
+        let (mut templates, mut recovered) = (Vec::new(), Vec::new());
+        for (&at, step) in &steps {
+            let Some(state) = &step.after else { continue };
+            let object = state.object();
+            let template = object.pointer("/spec/jobTemplate/spec/template/spec").map(ToString::to_string);
+            templates.extend(template.map(|template| (at, digest(template.as_bytes()))));
+            if timeline.record(at).cronjob.is_none() {
+                recovered.push((at, CronJob::of(&object, &state.source)));
+            }
+        }
+        Told { steps, setters, templates, recovered }
+    }
+}
+
 impl<'t> Judge<'t> {
     fn new(memory: &'t Memory, coverage: &'t Coverage, catalogue: &'t Catalogue, settings: &'t Settings) -> Self {
         let timeline = Timeline::new(memory);
         let (mut steps, mut recovered, mut templates) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let (mut setters, mut by_namespace): (BTreeMap<_, _>, BTreeMap<_, Vec<usize>>) = Default::default();
-        for (object, _) in timeline.objects() {
-            let own = spec::steps(&timeline, object);
-            setters.insert(object.clone(), spec::setters(&timeline, &own));
+        let objects: Vec<&Object> = timeline.objects().map(|(object, _)| object).collect();
+        for (object, told) in objects.iter().zip(each(&objects, |object| Told::of(&timeline, object))) {
+            setters.insert((*object).clone(), told.setters);
             // Not `append`, which walks all that is there for every object.
-            steps.extend(own);
+            steps.extend(told.steps);
+            templates.extend(told.templates);
+            recovered.extend(told.recovered);
         }
-        for (&at, step) in &steps {
+        for &at in steps.keys() {
             let record = timeline.record(at);
             by_namespace.entry((record.cluster.clone(), record.namespace.clone())).or_default().push(at);
-            let Some(state) = &step.after else { continue };
-            let object = state.object();
-            let template = object.pointer("/spec/jobTemplate/spec/template/spec").map(ToString::to_string);
-            templates.extend(template.map(|template| (at, digest(template.as_bytes()))));
-            if record.cronjob.is_none() {
-                recovered.insert(at, CronJob::of(&object, &state.source));
-            }
         }
         Judge { timeline, coverage, catalogue, settings, steps, templates, setters, recovered, by_namespace }
     }

@@ -18,7 +18,7 @@ use crate::sweep::each;
 /// Bytes of pages, and of what hits show, that are held in memory; the rest goes to temporary files.
 const HELD: usize = 4 << 20;
 /// Alerts that are judged side by side.
-const SIDE_BY_SIDE: usize = 256;
+const SIDE_BY_SIDE: usize = 64;
 
 /// A page as runbook.json has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -101,27 +101,29 @@ pub(super) fn pages(judge: &Judge<'_>, report: &Finished) -> io::Result<Pages> {
     for some in alerts.chunks(SIDE_BY_SIDE) {
         // Windows of history move on in time, so that they are looked at in order.
         let asked = some.iter().map(|&(number, hits)| Asked::new(judge, &report.alerts[number], hits, &mut histories));
-        let judged = each(&asked.collect::<Vec<_>>(), |asked| page(judge, asked));
-        for (&(number, hits), (page, findings)) in some.iter().zip(judged) {
+        let judged = each(&asked.collect::<Vec<_>>(), |asked| {
+            let (page, findings) = page(judge, asked);
+            serde_json::to_string(&page).map(|text| (page, text, findings))
+        });
+        for (&(number, hits), judged) in some.iter().zip(judged) {
+            let (page, text, findings) = judged?;
             for (&(hit, _), findings) in hits.iter().zip(findings).filter(|(_, findings)| !findings.is_empty()) {
                 pages.notes.push(Note { hit, findings });
             }
-            pages.add(number, &page, judge.settings.only.fits(&page))?;
+            pages.add(number, &page, text, judge.settings.only.fits(&page));
         }
     }
     Ok(pages)
 }
 
 impl Pages {
-    fn add(&mut self, number: usize, page: &Page, is_wanted: bool) -> io::Result<()> {
+    fn add(&mut self, number: usize, page: &Page, text: String, is_wanted: bool) {
         self.by_alert.insert(number, page.verdict);
         if is_wanted {
             *self.verdicts.entry(page.verdict).or_default() += 1;
             self.users.add(page);
-            let (alert_id, text) = (page.alert_id.clone(), serde_json::to_string(page)?);
-            self.printed.push(Printed { verdict: page.verdict, number, alert_id, text });
+            self.printed.push(Printed { verdict: page.verdict, number, alert_id: page.alert_id.clone(), text });
         }
-        Ok(())
     }
 }
 
