@@ -48,7 +48,7 @@ pub struct Actor {
     pub principal_id: Option<String>,
 }
 
-/// A request as the reports print it; absent values are left out.
+/// A request as the reports print it; absent values are left out. Texts that many records have are shared by them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the fields of hits.jsonl, documented in the README")]
 pub struct Record {
