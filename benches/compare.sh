@@ -303,7 +303,7 @@ by_time() {
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN { if (b > 0) printf "%.2f", a / b }'; }
 
 targets() {
-    printf '\n### Targets\n\n| what | target | measured | |\n|---|---|---|---|\n'
+    printf '\n### Targets\n\n| what | target | measured | | why |\n|---|---|---|---|---|\n'
     local s="scan/kubesweep scan"
     row "whole scan / decompression" "≤ 1.35" "$s" "scan/decompression alone"
     row "whole scan / decompression, the goal" "≤ 1.25" "$s" "scan/decompression alone"
@@ -336,8 +336,13 @@ verdict() {
     if [[ -n "$3" ]]; then
         met="$(awk -v m="$3" -v t="${2#* }" -v o="${2% *}" 'BEGIN { print (o == "≤" ? m <= t : m >= t) ? "met" : "**missed**" }')"
     fi
-    printf '| %s | %s | %s | %s |\n' "$1" "$2" "${3:--}" "$met"
+    local why=""
+    [[ "$met" == met ]] || why="$(reason "${1%, the goal}")"
+    printf '| %s | %s | %s | %s | %s |\n' "$1" "$2" "${3:--}" "$met" "$why"
 }
+
+# Why a target is missed, as benches/README.md has it.
+reason() { awk -F ' *\\| *' -v what="$1" '$2 == what { print $5 }' benches/README.md; }
 
 most_memory() {
     local key most=""

@@ -131,7 +131,7 @@ impl Record {
 
     /// Roughly the bytes that it holds in memory: its own, those of short texts, and the texts that a log may make long.
     pub(super) fn weight(&self, short_texts: usize) -> usize {
-        let kept = [&self.username, &self.name, &self.namespace, &self.user_agent].map(own);
+        let kept = [&self.username, &self.name, &self.namespace, &self.user_agent].map(|text| own(text.as_ref()));
         let texts = [&self.request_uri, &self.response_message].map(|text| text.as_ref().map_or(0, String::len));
         let commands = self.cronjob.as_ref().map_or(&[][..], |cronjob| &cronjob.commands);
         let lists = [&self.groups, &self.source_ips, commands].map(|list| list.iter().map(String::len).sum::<usize>());
@@ -140,8 +140,8 @@ impl Record {
 }
 
 /// The bytes of a text that is not shared. One that only the interner has beside its owner is not.
-fn own(text: &Option<Arc<str>>) -> usize {
-    text.as_ref().filter(|text| Arc::strong_count(text) <= 2).map_or(0, |text| text.len())
+fn own(text: Option<&Arc<str>>) -> usize {
+    text.filter(|text| Arc::strong_count(text) <= 2).map_or(0, |text| text.len())
 }
 
 /// What the short texts of a record take.
@@ -351,7 +351,7 @@ impl Observation {
 
 impl Packed for Observation {
     fn weight(&self) -> usize {
-        let texts = |body: &Body| size_of::<Body>() + own(&body.state) + own(&body.patch);
+        let texts = |body: &Body| size_of::<Body>() + own(body.state.as_ref()) + own(body.patch.as_ref());
         let body = self.body.as_deref().map_or(0, texts);
         let short_texts = if self.is_outline { OUTLINE_TEXTS } else { SHORT_TEXTS };
         size_of::<Self>() + self.record.weight(short_texts) + body

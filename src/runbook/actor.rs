@@ -1,7 +1,6 @@
 //! Who is behind a request, as far as its history can be told from that of others.
 
-use std::sync::Arc;
-
+use super::timeline::Name;
 use crate::aggregate::Record;
 use crate::rule::{Class, is_public};
 
@@ -9,10 +8,10 @@ use crate::rule::{Class, is_public};
 /// by address and client where they share a credential.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Actor {
-    cluster: Option<Arc<str>>,
-    username: Option<Arc<str>>,
+    cluster: Name,
+    username: Name,
     session: Option<String>,
-    client: Option<(Option<Arc<str>>, Option<Arc<str>>)>,
+    client: Option<(Name, Name)>,
 }
 
 impl Actor {

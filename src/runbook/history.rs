@@ -2,7 +2,6 @@
 
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::{BTreeSet, VecDeque};
-use std::sync::Arc;
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
@@ -10,7 +9,7 @@ use serde::Serialize;
 use super::Judge;
 use super::actor::{Actor, network, tool};
 use super::page::plural;
-use super::timeline::{object, took_effect};
+use super::timeline::{Name, object, took_effect};
 use crate::aggregate::Record;
 use crate::schedule::Schedule;
 
@@ -184,7 +183,7 @@ fn text(history: &History) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     Actor(Actor),
-    Namespace(Option<Arc<str>>, Option<Arc<str>>),
+    Namespace(Name, Name),
 }
 
 /// Reads one property of a request: distinct values.

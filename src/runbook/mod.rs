@@ -37,7 +37,7 @@ use self::memory::Memory;
 pub use self::page::{Page, Seen, Suppressed, User};
 pub use self::pages::Printed;
 use self::spec::Step;
-use self::timeline::{Object, Timeline};
+use self::timeline::{Name, Object, Timeline};
 use crate::aggregate::{Coverage, CronJob, Finished, Hit, Observation, Record};
 use crate::decode::digest;
 use crate::error::Error;
@@ -197,7 +197,7 @@ pub(crate) struct Judge<'t> {
     setters: BTreeMap<Object, Vec<usize>>,
     /// CronJobs of requests whose own record does not tell them.
     recovered: BTreeMap<usize, CronJob>,
-    by_namespace: BTreeMap<(Option<Arc<str>>, Option<Arc<str>>), Vec<usize>>,
+    by_namespace: BTreeMap<(Name, Name), Vec<usize>>,
 }
 
 /// Computes the runbook, and writes verdicts, indicators and recovered specs into alerts, summary and hits.

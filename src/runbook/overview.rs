@@ -3,7 +3,6 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
 
 use serde_json::Value;
 
@@ -11,7 +10,7 @@ use super::Judge;
 use super::judged::of_spec;
 use super::page::{Page, Seen, Suppressed, User, plural};
 use super::spec::of_children;
-use super::timeline::Object;
+use super::timeline::{Name, Object};
 use super::verdict::level_name;
 use crate::aggregate::{Extent, Finished, Verdict};
 use crate::event::Change;
@@ -71,7 +70,7 @@ fn seen(judge: &Judge<'_>, object: &Object) -> Option<Seen> {
 
 /// Users of pages.
 #[derive(Default)]
-pub(super) struct Users(BTreeMap<(Option<Arc<str>>, Option<Arc<str>>), User>);
+pub(super) struct Users(BTreeMap<(Name, Name), User>);
 
 impl Users {
     pub(super) fn add(&mut self, page: &Page) {
@@ -100,7 +99,7 @@ impl Users {
 }
 
 pub(super) fn suppressed(report: &Finished) -> io::Result<Vec<Suppressed>> {
-    let mut groups: BTreeMap<(Option<Arc<str>>, Option<Arc<str>>, String), u64> = BTreeMap::new();
+    let mut groups: BTreeMap<(Name, Name, String), u64> = BTreeMap::new();
     for hit in report.suppressed.read()? {
         let hit = hit?;
         let reason = hit.reason.clone().unwrap_or_default();

@@ -10,8 +10,11 @@ use super::memory::{Memory, Times};
 use crate::aggregate::{Evidence, Observation, Record};
 use crate::event::{Change, Outcome};
 
+/// A name that a record may have.
+pub(super) type Name = Option<Arc<str>>;
+
 /// Cluster, namespace and name.
-pub(super) type Object = (Option<Arc<str>>, Option<Arc<str>>, Option<Arc<str>>);
+pub(super) type Object = (Name, Name, Name);
 
 /// Positions in time order.
 type Positions = Vec<usize>;
