@@ -135,6 +135,9 @@ impl<T: Spill> Sorter<T> {
         self.held += other.held;
         self.items.append(&mut other.items);
         self.runs.append(&mut other.runs);
+        if self.problem.is_none() {
+            self.problem = self.compact().err();
+        }
         self.settle();
     }
 

@@ -23,8 +23,11 @@ pub use summary::{GROUP_FIELDS, Group, is_group_field};
 
 use crate::spill::Sorter;
 
-/// Bytes of observations that are held in memory; the rest goes to temporary files.
+/// Roughly the bytes of observations that are held in memory by all threads together, and again by the sources that they
+/// read; the rest goes to temporary files.
 const OBSERVED: usize = 24 << 20;
+/// What each of many threads holds at least, or they would leave too many files to merge.
+const LEAST: usize = 2 << 20;
 /// The same of each list of hits.
 const HELD: usize = 4 << 20;
 
@@ -71,7 +74,7 @@ impl Tally {
     /// One of so many that are filled at the same time, and hold their part of what is held in memory.
     #[must_use]
     pub fn one_of(count: usize) -> Self {
-        let observations = Sorter::new(Observation::copy_order, OBSERVED / count.max(1));
+        let observations = Sorter::new(Observation::copy_order, LEAST.max(OBSERVED / count.max(1)));
         Tally { observations, coverage: Coverage::default(), inputs: Vec::new(), extent: Extent::Whole }
     }
 

@@ -139,9 +139,9 @@ impl Record {
     }
 }
 
-/// The bytes of a text that is not shared. One that only the interner has beside its owner is not.
+/// The part of a text that counts for one of those that share it; the interner is one of them, and counts for none.
 fn own(text: Option<&Arc<str>>) -> usize {
-    text.filter(|text| Arc::strong_count(text) <= 2).map_or(0, |text| text.len())
+    text.map_or(0, |text| text.len() / (Arc::strong_count(text) - 1).max(1))
 }
 
 /// What the short texts of a record take.

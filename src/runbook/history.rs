@@ -71,7 +71,7 @@ pub struct History {
     pub others: Vec<String>,
     pub coverage: String,
     pub covered_days: f64,
-    /// Whether the actor was known by other source addresses.
+    /// Whether the actor is known by other source addresses, and not by this one.
     #[serde(skip)]
     pub new_address: bool,
     /// Whether the actor wrote around this hour of the day before, where the request has a time.

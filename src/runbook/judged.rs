@@ -22,24 +22,24 @@ use crate::schedule::Schedule;
 const REASONS: usize = 5;
 
 /// One request of an alert, judged.
-pub(super) struct Judged {
+pub(super) struct Judged<'h> {
     pub at: usize,
     pub findings: Vec<Finding>,
     pub level: Option<Level>,
     pub verdict: Verdict,
     pub rule: String,
     pub flags: Vec<String>,
-    pub history: History,
+    pub history: &'h History,
 }
 
-impl Judged {
+impl Judged<'_> {
     /// Which request decides: among equals one that took effect, then one with more red flags.
     fn weight(&self, record: &Record) -> impl Ord + use<> {
         (self.verdict, self.level, took_effect(record), self.flags.len())
     }
 }
 
-pub(super) fn judged_request(judge: &Judge<'_>, at: usize, history: History) -> Judged {
+pub(super) fn judged_request<'h>(judge: &Judge<'_>, at: usize, history: &'h History) -> Judged<'h> {
     let record = judge.timeline.record(at);
     let nothing = Step::default();
     let step = judge.steps.get(&at).unwrap_or(&nothing);
@@ -54,7 +54,7 @@ pub(super) fn judged_request(judge: &Judge<'_>, at: usize, history: History) -> 
     }
     let whole = step.after.as_ref().is_some_and(|state| !state.partial);
     let (before, after) = (before.as_ref(), after.as_ref());
-    findings.extend(behaviour::findings(&Facts { judge, at, record, before, after, whole, history: &history }));
+    findings.extend(behaviour::findings(&Facts { judge, at, record, before, after, whole, history }));
     findings.sort_by_key(|finding| Reverse(finding.severity));
     let flags = red_flags(&findings, record.principal_class);
     let (verdict, rule) = verdict(level, history.known, &flags);
@@ -77,8 +77,8 @@ pub(super) fn of_spec(judge: &Judge<'_>, object: &Value, record: &Record) -> Vec
 }
 
 /// The gravest request of each CronJob, the gravest CronJob first.
-pub(super) fn worst_by_object(judged: Vec<(&Record, Judged)>) -> Vec<(&Record, Judged)> {
-    let mut worst: BTreeMap<(Object, usize), (&Record, Judged)> = BTreeMap::new();
+pub(super) fn worst_by_object<'j>(judged: Vec<(&'j Record, Judged<'j>)>) -> Vec<(&'j Record, Judged<'j>)> {
+    let mut worst: BTreeMap<(Object, usize), (&Record, Judged<'_>)> = BTreeMap::new();
     for (number, (record, found)) in judged.into_iter().enumerate() {
         let object = object(record);
         // Without a name nothing tells whether two requests are on one object.
@@ -90,7 +90,7 @@ pub(super) fn worst_by_object(judged: Vec<(&Record, Judged)>) -> Vec<(&Record, J
             }
         }
     }
-    let mut worst: Vec<(&Record, Judged)> = worst.into_values().collect();
+    let mut worst: Vec<(&Record, Judged<'_>)> = worst.into_values().collect();
     worst.sort_by_key(|(record, judged)| (Reverse(judged.weight(record)), record.time.is_none(), record.time));
     worst
 }
@@ -101,7 +101,7 @@ pub(super) fn place(record: &Record) -> String {
 }
 
 /// The gravest findings, each indicator once; the gravest red flag has a place among them.
-pub(super) fn reasons(record: &Record, judged: &Judged) -> Vec<Reason> {
+pub(super) fn reasons(record: &Record, judged: &Judged<'_>) -> Vec<Reason> {
     let mut seen = BTreeSet::new();
     let grave = judged.findings.iter().filter(|finding| finding.severity > Severity::Info);
     let mut found: Vec<&Finding> = grave.filter(|finding| seen.insert(&finding.id)).collect();

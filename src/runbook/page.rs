@@ -288,9 +288,8 @@ impl<'a> Asked<'a> {
 /// The page of an alert, and what each of its hits shows.
 pub(super) fn page(judge: &Judge<'_>, asked: &Asked<'_>) -> (Page, Vec<Vec<Finding>>) {
     let &Asked { alert, time, ref hits } = asked;
-    let judged =
-        hits.iter().map(|(at, history)| (judge.timeline.record(*at), judged_request(judge, *at, history.clone())));
-    let judged: Vec<(&Record, Judged)> = judged.collect();
+    let judged = hits.iter().map(|(at, history)| (judge.timeline.record(*at), judged_request(judge, *at, history)));
+    let judged: Vec<(&Record, Judged<'_>)> = judged.collect();
     let records: Vec<&Record> = judged.iter().map(|(record, _)| *record).collect();
     let findings = judged.iter().map(|(_, judged)| judged.findings.clone()).collect();
     let worst = worst_by_object(judged);

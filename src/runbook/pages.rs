@@ -1,4 +1,4 @@
-//! The pages of all alerts on CronJobs, made one at a time, and what each of their hits shows.
+//! The pages of all alerts on CronJobs, made a few at a time, and what each of their hits shows.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use crate::sweep::each;
 /// Bytes of pages, and of what hits show, that are held in memory; the rest goes to temporary files.
 const HELD: usize = 4 << 20;
 /// Alerts that are judged side by side.
-const SIDE_BY_SIDE: usize = 64;
+const SIDE_BY_SIDE: usize = 16;
 
 /// A page as runbook.json has it.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -103,23 +103,25 @@ pub(super) fn pages(judge: &Judge<'_>, report: &Finished) -> io::Result<Pages> {
         let asked = some.iter().map(|&(number, hits)| Asked::new(judge, &report.alerts[number], hits, &mut histories));
         let judged = each(&asked.collect::<Vec<_>>(), |asked| {
             let (page, findings) = page(judge, asked);
-            serde_json::to_string(&page).map(|text| (page, text, findings))
+            let is_wanted = judge.settings.only.fits(&page);
+            let text = is_wanted.then(|| serde_json::to_string(&page)).transpose()?;
+            serde_json::Result::Ok((page, text, findings))
         });
         for (&(number, hits), judged) in some.iter().zip(judged) {
             let (page, text, findings) = judged?;
             for (&(hit, _), findings) in hits.iter().zip(findings).filter(|(_, findings)| !findings.is_empty()) {
                 pages.notes.push(Note { hit, findings });
             }
-            pages.add(number, &page, text, judge.settings.only.fits(&page));
+            pages.add(number, &page, text);
         }
     }
     Ok(pages)
 }
 
 impl Pages {
-    fn add(&mut self, number: usize, page: &Page, text: String, is_wanted: bool) {
+    fn add(&mut self, number: usize, page: &Page, text: Option<String>) {
         self.by_alert.insert(number, page.verdict);
-        if is_wanted {
+        if let Some(text) = text {
             *self.verdicts.entry(page.verdict).or_default() += 1;
             self.users.add(page);
             self.printed.push(Printed { verdict: page.verdict, number, alert_id: page.alert_id.clone(), text });

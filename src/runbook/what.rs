@@ -17,7 +17,7 @@ use crate::schedule::Schedule;
 /// Runs that a page foretells.
 const RUNS: usize = 3;
 
-pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged) -> What {
+pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> What {
     let step = judge.steps.get(&judged.at);
     let state = step.and_then(|step| step.after.as_ref());
     let object = state.map_or(Value::Null, State::object);

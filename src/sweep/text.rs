@@ -164,7 +164,7 @@ struct Recorder<'j> {
     last_offset: Option<u64>,
     /// Times of the records that were skimmed.
     hour: Hour,
-    /// Bodies of its observations.
+    /// Texts of its observations.
     texts: Interner,
     /// Takes what would be an observation, where somebody listens.
     tap: Option<&'j mut dyn Tap>,
