@@ -432,5 +432,13 @@ mod tests {
         let mut parts = sorter(1000, 0..2000);
         parts.append(sorter(usize::MAX, 2000..5000));
         assert_eq!(all(parts).1, expected);
+        // Of a hundred threads each leaves some twelve runs.
+        let threads = (0..100).map(|thread| sorter(300, thread * 50..(thread + 1) * 50));
+        let many = threads.fold(sorter(usize::MAX, 0..0), |mut all, thread| {
+            all.append(thread);
+            all
+        });
+        assert!(many.runs.len() < 2 * FAN, "{}", many.runs.len());
+        assert_eq!(all(many).1, expected);
     }
 }

@@ -28,7 +28,7 @@ use crate::spill::Sorter;
 const OBSERVED: usize = 24 << 20;
 /// What each of many threads holds at least, or they would leave too many files to merge.
 const LEAST: usize = 2 << 20;
-/// The same of each list of hits.
+/// Bytes of each list of hits that are held in memory.
 const HELD: usize = 4 << 20;
 
 /// Everything that a sweep of some sources found. Merging is union, so neither order nor grouping matters.
