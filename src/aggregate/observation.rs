@@ -458,3 +458,18 @@ fn actor(extra: &Fields<'_>) -> Option<Box<Actor>> {
     };
     (actor != Actor::default()).then(|| Box::new(actor))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_weighs_what_it_is_however_many_share_it() {
+        for sharing in 1..5 {
+            let interned: Arc<str> = "x".repeat(1000).into();
+            let texts = vec![Arc::clone(&interned); sharing];
+            let weight: usize = texts.iter().map(|text| own(Some(text))).sum();
+            assert!((990..=1000).contains(&weight), "{sharing}: {weight}");
+        }
+    }
+}
