@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
 use std::sync::Arc;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zstd::stream::{read::Decoder, write::Encoder};
@@ -30,9 +31,8 @@ pub trait Spill: Clone {
     fn read(input: &mut dyn BufRead) -> io::Result<Option<Self>>;
 }
 
-/// An item that is written as MessagePack: like JSON, members have names and absent ones are left out, but texts are
-/// neither escaped nor searched for their end.
-pub trait Packed: Clone + Serialize + DeserializeOwned {
+/// An item that is written as Borsh: fields in their order, without names, each text behind its length.
+pub trait Packed: Clone + BorshSerialize + BorshDeserialize {
     /// Roughly the bytes that it holds in memory.
     fn weight(&self) -> usize;
 }
@@ -43,14 +43,31 @@ impl<T: Packed> Spill for T {
     }
 
     fn write(&self, mut out: &mut dyn Write) -> io::Result<()> {
-        rmp_serde::encode::write_named(&mut out, self).map_err(io::Error::other)
+        self.serialize(&mut out)
     }
 
-    fn read(input: &mut dyn BufRead) -> io::Result<Option<Self>> {
-        if input.fill_buf()?.is_empty() {
-            return Ok(None);
-        }
-        rmp_serde::from_read(input).map(Some).map_err(io::Error::other)
+    fn read(mut input: &mut dyn BufRead) -> io::Result<Option<Self>> {
+        if input.fill_buf()?.is_empty() { Ok(None) } else { T::deserialize_reader(&mut input).map(Some) }
+    }
+}
+
+/// Times as Borsh, which does not know them: nanoseconds since 1970.
+pub mod time {
+    use std::io::{self, Read, Write};
+
+    use borsh::{BorshDeserialize, BorshSerialize};
+    use jiff::Timestamp;
+
+    /// Writes a time.
+    #[expect(clippy::ref_option, reason = "borsh hands over a reference to the field")]
+    pub fn write<W: Write>(time: &Option<Timestamp>, out: &mut W) -> io::Result<()> {
+        time.map(Timestamp::as_nanosecond).serialize(out)
+    }
+
+    /// Reads a time.
+    pub fn read<R: Read>(input: &mut R) -> io::Result<Option<Timestamp>> {
+        let nanoseconds = Option::<i128>::deserialize_reader(input)?;
+        nanoseconds.map(Timestamp::from_nanosecond).transpose().map_err(io::Error::other)
     }
 }
 

@@ -1,5 +1,6 @@
 //! What the body of a request says of a CronJob.
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use crate::event::AuditEvent;
 use crate::schedule::Schedule;
 
 /// The parts of a CronJob that reports show.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct CronJob {
     /// `spec.schedule`.
     #[serde(skip_serializing_if = "Option::is_none")]

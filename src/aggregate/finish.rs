@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::sync::Arc;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -22,7 +23,7 @@ use crate::rule::{Pack, Rule, RuleMatch, Severity, Suppression};
 use crate::spill::{Packed, Sorted, Sorter};
 
 /// A rule match, a suppressed match, or (with no rule) a CronJob request that no rule matched.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[expect(missing_docs, reason = "the fields of hits.jsonl, documented in the README")]
 pub struct Hit {
     #[serde(skip_serializing_if = "Option::is_none")]

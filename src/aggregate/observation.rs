@@ -3,6 +3,7 @@
 use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -12,10 +13,10 @@ use crate::event::{AuditEvent, Change, Origin, Outcome, Platform, Text};
 use crate::json::{self, Fields};
 use crate::normalize::TimeSource;
 use crate::rule::{Class, Interest, Keeps, RuleMatch, classify};
-use crate::spill::Packed;
+use crate::spill::{self, Packed};
 
 /// Where the bytes are that prove a record.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Evidence {
     /// Path of the file, relative to the PATH argument.
     pub path: Arc<str>,
@@ -33,7 +34,7 @@ pub struct Evidence {
 }
 
 /// Who is behind an EKS user: the AWS identity in `user.extra`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[expect(missing_docs, reason = "the names of user.extra, snake-cased")]
 pub struct Actor {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,10 +50,11 @@ pub struct Actor {
 }
 
 /// A request as the reports print it; absent values are left out. Texts that many records have are shared by them.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[expect(missing_docs, reason = "the fields of hits.jsonl, documented in the README")]
 pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(serialize_with = "spill::time::write", deserialize_with = "spill::time::read")]
     pub time: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_source: Option<TimeSource>,
@@ -150,18 +152,19 @@ pub(super) const SHORT_TEXTS: usize = 1024;
 const OUTLINE_TEXTS: usize = 384;
 
 /// What all copies of one request share.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub(super) struct CopyKey {
     /// Audit id, action and target; without an audit id the digest of the record.
     pub request: (String, String, String),
     /// `requestReceivedTimestamp`.
+    #[borsh(serialize_with = "spill::time::write", deserialize_with = "spill::time::read")]
     pub received: Option<Timestamp>,
     /// Digest of the record's members; empty where the two above tell copies.
     pub digest: String,
 }
 
 /// A record that a sweep keeps; it becomes a hit, a suppressed hit or activity only in `finish`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "each says something else of a record")]
 pub struct Observation {
     pub(super) key: CopyKey,

@@ -6,7 +6,9 @@ mod reader;
 mod rewrite;
 mod uri;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use crate::event::AuditEvent;
 use crate::json::Fields;
@@ -45,7 +47,9 @@ pub fn normalize_head<T>(fields: &Fields<'_>, then: impl FnOnce(Normalized<'_>) 
 }
 
 /// Which clock gave the time of an event.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
+)]
 #[serde(rename_all = "camelCase")]
 pub enum TimeSource {
     /// `requestReceivedTimestamp`.

@@ -19,6 +19,7 @@ pub(crate) mod yaml;
 use std::fmt;
 use std::str::FromStr;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
 
@@ -40,7 +41,9 @@ pub use view::View;
 pub use yaml::RuleError;
 
 /// Severity of a rule, in Panther's words, ascending.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
+)]
 #[serde(rename_all = "lowercase")]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Severity {
@@ -166,7 +169,7 @@ pub struct Test {
 }
 
 /// What a rule says of one event that it matches.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct RuleMatch {
     /// RuleID.
     pub rule_id: String,
@@ -183,7 +186,7 @@ pub struct RuleMatch {
 }
 
 /// A tuning entry that fits a match if it fits the cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Tuned {
     /// What it says.
     pub suppression: Suppression,
@@ -192,7 +195,7 @@ pub struct Tuned {
 }
 
 /// What takes a match out of the hits. It stays visible, in its own file.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Suppression {
     /// The exclusion's name.
     pub by: String,

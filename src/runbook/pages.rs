@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io;
 
-use serde::{Deserialize, Serialize};
+use borsh::{BorshDeserialize, BorshSerialize};
 use serde_json::Value;
 
 use super::Judge;
@@ -21,7 +21,7 @@ const HELD: usize = 4 << 20;
 const SIDE_BY_SIDE: usize = 16;
 
 /// A page as runbook.json has it.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
 pub struct Printed {
     verdict: Verdict,
     /// Number of its alert.
@@ -56,7 +56,7 @@ impl Printed {
 }
 
 /// What one hit shows.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
 pub(super) struct Note {
     /// Number of the hit.
     hit: u64,
