@@ -2,13 +2,12 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
-use std::fmt;
 use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::event::AuditEvent;
 use crate::json::{self, Fields, Raw};
@@ -31,57 +30,6 @@ pub struct Body {
     /// A few words on the body of any other object: the subjects and the role of a binding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
-}
-
-/// The value of a body, without what changes at every write.
-pub(super) fn value(text: &[u8]) -> serde_json::Result<Value> {
-    // One that the short way does not understand may still be JSON.
-    pruned(text).or_else(|_| serde_json::from_slice(text))
-}
-
-/// Parses an object but for what changes at every write, most of its bytes: `status` and `metadata.managedFields`.
-fn pruned(text: &[u8]) -> serde_json::Result<Value> {
-    let mut parser = serde_json::Deserializer::from_slice(text);
-    let object = Pruned { without: "status", inside: Some("metadata") }.deserialize(&mut parser)?;
-    parser.end()?;
-    Ok(object)
-}
-
-/// Reads an object without one of its members; a member inside it without its `managedFields`.
-struct Pruned {
-    without: &'static str,
-    inside: Option<&'static str>,
-}
-
-impl<'de> DeserializeSeed<'de> for Pruned {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Pruned {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Value, A::Error> {
-        let mut object = Map::new();
-        while let Some(key) = members.next_key::<String>()? {
-            if key == self.without {
-                members.next_value::<IgnoredAny>()?;
-            } else if Some(key.as_str()) == self.inside {
-                let inner = members.next_value_seed(Pruned { without: "managedFields", inside: None })?;
-                object.insert(key, inner);
-            } else {
-                object.insert(key, members.next_value()?);
-            }
-        }
-        Ok(Value::Object(object))
-    }
 }
 
 /// Texts seen lately, so that equal ones are kept once.
@@ -243,7 +191,7 @@ fn workload<const N: usize>(
         body.owner = body.owner.take().or_else(|| owner(&object));
         if !has_spec && object.get("spec").is_some() {
             has_spec = true;
-            let spec = inside(&object, from).and_then(compact);
+            let spec = object.inside(from).and_then(compact);
             body.state = spec.map(|spec| texts.keep(&within(to, &spec)));
         }
         if has_spec && body.owner.is_some() {
@@ -252,15 +200,8 @@ fn workload<const N: usize>(
     }
 }
 
-/// The value behind some keys.
-fn inside<'a>(object: &Fields<'a>, keys: &[&str]) -> Option<Raw<'a>> {
-    let (key, rest) = keys.split_first()?;
-    let value = object.get(key)?;
-    if rest.is_empty() { Some(value) } else { inside(&Fields::read(value)?, rest) }
-}
-
 fn owner(object: &Fields<'_>) -> Option<(String, String)> {
-    let owners: Vec<_> = json::elements(inside(object, &["metadata", "ownerReferences"])?).map(Fields::read).collect();
+    let owners: Vec<_> = json::elements(object.inside(&["metadata", "ownerReferences"])?).map(Fields::read).collect();
     let is_controller = |owner: &&Fields<'_>| owner.get("controller") == Some(b"true");
     let owner = owners.iter().flatten().find(is_controller).or_else(|| owners.first()?.as_ref())?;
     Some((owner.text("kind")?.into_owned(), owner.text("name")?.into_owned()))
@@ -268,7 +209,7 @@ fn owner(object: &Fields<'_>) -> Option<(String, String)> {
 
 /// `cluster-admin for eve`.
 fn binding(object: &Fields<'_>) -> Option<String> {
-    let role = json::string(inside(object, &["roleRef", "name"])?)?;
+    let role = json::string(object.inside(&["roleRef", "name"])?)?;
     let subjects = json::elements(object.get("subjects").unwrap_or_default()).filter_map(Fields::read);
     let names: Vec<_> = subjects.filter_map(|subject| subject.text("name")).collect();
     Some(format!("{role} for {}", names.join(", ")))
@@ -278,7 +219,7 @@ fn binding(object: &Fields<'_>) -> Option<String> {
 mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
-    use serde_json::json;
+    use serde_json::{Map, json};
 
     use super::*;
 

@@ -1,11 +1,13 @@
 //! What the body of a request says of a CronJob.
 
-use borsh::{BorshDeserialize, BorshSerialize};
-use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use std::borrow::Cow;
 
-use super::body;
+use borsh::{BorshDeserialize, BorshSerialize};
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
 use crate::event::AuditEvent;
+use crate::json::{self, Fields, Raw};
 use crate::schedule::Schedule;
 
 /// The parts of a CronJob that reports show.
@@ -45,23 +47,23 @@ pub(super) struct Bodies {
 pub(super) fn read(event: &AuditEvent<'_>) -> Bodies {
     let mut bodies = Bodies::default();
     for (field, text) in [("responseObject", &event.response_object), ("requestObject", &event.request_object)] {
-        match text.as_deref().map(body::value) {
-            Some(Ok(body)) => bodies.take(&body, field),
-            Some(Err(_)) => bodies.malformed.push(field),
-            None => {}
+        let Some(text) = text.as_deref() else { continue };
+        if serde_json::from_slice::<IgnoredAny>(text).is_err() {
+            bodies.malformed.push(field);
+        } else if let Some(object) = Fields::read(text) {
+            bodies.take(&object, field);
         }
     }
     bodies
 }
 
 impl Bodies {
-    fn take(&mut self, body: &Value, field: &str) {
-        let name =
-            || text(body, "/metadata/name").filter(|_| body.get("kind").and_then(Value::as_str) != Some("Status"));
-        self.name = self.name.take().or_else(name);
-        let is_whole = body.pointer("/spec/jobTemplate").is_some() && body.pointer("/spec/schedule").is_some();
-        if self.cronjob.is_none() && is_whole {
-            self.cronjob = Some(CronJob::of(body, field));
+    fn take(&mut self, object: &Fields<'_>, field: &str) {
+        let name = || object.inside(&["metadata", "name"]).filter(|_| object.text("kind").as_deref() != Some("Status"));
+        self.name = self.name.take().or_else(|| text(name()));
+        let has = |key: &str| object.inside(&["spec", key]).is_some();
+        if self.cronjob.is_none() && has("jobTemplate") && has("schedule") {
+            self.cronjob = Some(CronJob::of(object, field));
         }
     }
 }
@@ -69,31 +71,32 @@ impl Bodies {
 impl CronJob {
     /// Reads a CronJob, or what there is of one.
     #[must_use]
-    pub fn of(body: &Value, source: &str) -> Self {
-        let pod = body.pointer("/spec/jobTemplate/spec/template/spec").unwrap_or(&Value::Null);
-        let lists = ["initContainers", "containers"].iter().filter_map(|list| pod.get(list)?.as_array());
-        let containers: Vec<&Value> = lists.flatten().collect();
-        let words = |container: &Value| {
-            let lists = ["command", "args"].iter().filter_map(|list| container.get(list)?.as_array());
-            lists.flatten().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
-        };
-        let schedule = text(body, "/spec/schedule");
+    pub fn of(object: &Fields<'_>, source: &str) -> Self {
+        let spec = object.object("spec").unwrap_or_default();
+        let pod = spec.inside(&POD_OF_SPEC).and_then(Fields::read).unwrap_or_default();
+        let lists = ["initContainers", "containers"].into_iter().filter_map(|list| pod.get(list));
+        let containers: Vec<_> = lists.flat_map(json::elements).filter_map(Fields::read).collect();
+        let schedule = text(spec.get("schedule"));
         CronJob {
             schedule_text: schedule.as_deref().and_then(|text| Schedule::parse(text).ok()).map(|parsed| parsed.words()),
             schedule,
-            suspend: body.pointer("/spec/suspend").and_then(Value::as_bool),
-            service_account: text(pod, "/serviceAccountName").or_else(|| text(pod, "/serviceAccount")),
-            images: containers.iter().filter_map(|container| text(container, "/image")).collect(),
-            commands: containers
-                .iter()
-                .map(|container| words(container))
-                .filter(|command| !command.is_empty())
-                .collect(),
+            suspend: spec.get("suspend").and_then(|raw| serde_json::from_slice(raw).ok()),
+            service_account: text(pod.get("serviceAccountName")).or_else(|| text(pod.get("serviceAccount"))),
+            images: containers.iter().filter_map(|container| text(container.get("image"))).collect(),
+            commands: containers.iter().map(command).filter(|command| !command.is_empty()).collect(),
             spec_source: source.to_owned(),
         }
     }
 }
 
-fn text(value: &Value, pointer: &str) -> Option<String> {
-    value.pointer(pointer)?.as_str().filter(|text| !text.is_empty()).map(str::to_owned)
+/// From the spec of a CronJob to that of its pods.
+const POD_OF_SPEC: [&str; 4] = ["jobTemplate", "spec", "template", "spec"];
+
+fn command(container: &Fields<'_>) -> String {
+    let lists = ["command", "args"].into_iter().filter_map(|list| container.get(list));
+    lists.flat_map(json::elements).filter_map(json::string).collect::<Vec<_>>().join(" ")
+}
+
+fn text(raw: Option<Raw<'_>>) -> Option<String> {
+    raw.and_then(json::string).filter(|text| !text.is_empty()).map(Cow::into_owned)
 }

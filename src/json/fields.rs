@@ -7,7 +7,7 @@ use super::skip::{Skip, is_blank, skip_lenient, skip_plain_key, skip_strict, ski
 use super::strings::{decode, string};
 
 /// The members of one object, in document order, duplicates kept.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Fields<'a> {
     entries: Vec<(Key<'a>, Raw<'a>)>,
     /// The member whose string value has no closing quote, because the text ends in it.
@@ -130,6 +130,14 @@ impl<'a> Fields<'a> {
     #[must_use]
     pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {
         self.get(key).and_then(string)
+    }
+
+    /// The value behind these keys, each in the object before it.
+    #[must_use]
+    pub fn inside(&self, keys: &[&str]) -> Option<Raw<'a>> {
+        let (key, rest) = keys.split_first()?;
+        let value = self.get(key)?;
+        if rest.is_empty() { Some(value) } else { Fields::read(value)?.inside(rest) }
     }
 
     /// The members of the object member of this key.

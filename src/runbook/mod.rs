@@ -41,6 +41,7 @@ use self::timeline::{Name, Object, Timeline};
 use crate::aggregate::{Coverage, CronJob, Finished, Hit, Observation, Record};
 use crate::decode::digest;
 use crate::error::Error;
+use crate::json::Fields;
 use crate::rule::{Condition, Interest, Keeps, RuleError, compile_interests};
 use crate::spill::{Sorted, Sorter};
 use crate::sweep::each;
@@ -261,9 +262,9 @@ impl Told {
         let (mut templates, mut recovered) = (Vec::new(), Vec::new());
         for (&at, step) in &steps {
             let Some(state) = &step.after else { continue };
-            let object = state.object();
-            let template = object.pointer("/spec/jobTemplate/spec/template/spec").map(ToString::to_string);
-            templates.extend(template.map(|template| (at, digest(template.as_bytes()))));
+            let object = Fields::read(state.text.as_bytes()).unwrap_or_default();
+            let template = object.inside(&["spec", "jobTemplate", "spec", "template", "spec"]);
+            templates.extend(template.map(|template| (at, digest(template))));
             if timeline.record(at).cronjob.is_none() {
                 recovered.push((at, CronJob::of(&object, &state.source)));
             }
