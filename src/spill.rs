@@ -59,7 +59,6 @@ pub mod time {
     use jiff::Timestamp;
 
     /// Writes a time.
-    #[expect(clippy::ref_option, reason = "borsh hands over a reference to the field")]
     pub fn write<W: Write>(time: &Option<Timestamp>, out: &mut W) -> io::Result<()> {
         time.map(Timestamp::as_nanosecond).serialize(out)
     }

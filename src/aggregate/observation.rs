@@ -276,6 +276,36 @@ impl Observation {
         self
     }
 
+    /// Shares its texts with those seen before.
+    pub fn share(&mut self, texts: &mut Interner) {
+        let record = Arc::make_mut(&mut self.record);
+        let of_record = [
+            &mut record.cluster,
+            &mut record.account,
+            &mut record.region,
+            &mut record.stage,
+            &mut record.level,
+            &mut record.response_reason,
+            &mut record.verb,
+            &mut record.api_group,
+            &mut record.api_version,
+            &mut record.resource,
+            &mut record.subresource,
+            &mut record.namespace,
+            &mut record.name,
+            &mut record.username,
+            &mut record.impersonated_user,
+            &mut record.trusted_ip,
+            &mut record.user_agent,
+            &mut record.evidence.member,
+        ];
+        let of_body = self.body.iter_mut().flat_map(|body| [&mut body.state, &mut body.source, &mut body.patch]);
+        let optional = of_record.into_iter().chain(of_body).filter_map(Option::as_mut);
+        for text in optional.chain(&mut self.interests).chain([&mut record.evidence.path]) {
+            *text = texts.keep(text);
+        }
+    }
+
     /// Lets go of the state that it shows.
     pub fn forget_state(&mut self) {
         if let Some(body) = &mut self.body {

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::timeline::{Object, cronjob_of_job, cronjob_of_pod, made, object};
-use crate::aggregate::Observation;
+use crate::aggregate::{Interner, Observation};
 use crate::event::Change;
 use crate::spill::Sorted;
 
@@ -48,8 +48,11 @@ impl Memory {
     /// Reads the sweep in time order.
     pub(super) fn of(timeline: Sorted<Observation>) -> io::Result<Self> {
         let mut memory = Memory::default();
+        let mut texts = Interner::default();
         for event in timeline.into_values()? {
-            memory.add(event?);
+            let mut event = event?;
+            event.share(&mut texts);
+            memory.add(event);
         }
         for trail in std::mem::take(&mut memory.trails).into_values() {
             memory.events.extend(trail.first.into_iter().chain(trail.children));
