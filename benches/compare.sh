@@ -242,13 +242,15 @@ section_startup() {
     table startup "An empty directory"
 }
 
-# A daily run with a case over a dump of a month, against a plain scan of the last day alone.
+# A daily run with a case over a dump of a month, against a plain scan of the last day alone. A dump ends within a day, which
+# is left out.
 section_case() {
     local logs month="$WORK/month" day="$WORK/day" case="$WORK/month.case" newest
     logs="$(dump mixed "$CASE_SIZE")"
     rm -rf "$month" "$day" "$case"*
     cp -rl "$logs" "$month"
-    newest="$(cd "$month" && dated | cut -f 1 | sort | tail -n 1)"
+    newest="$(cd "$month" && dated | cut -f 1 | sort -u | tail -n 2 | head -n 1)"
+    (cd "$month" && dated | awk -F '\t' -v newest="$newest" '$1 > newest { printf "%s%c", $2, 0 }' | xargs -0 rm)
     mkdir -p "$day"
     (cd "$month" && dated | sed -n "s|^$newest\t||p" | tr '\n' '\0' | xargs -0 cp -l --parents -t "$day")
     (cd "$day" && find . -type f -print0) | (cd "$month" && xargs -0 rm)
@@ -256,6 +258,9 @@ section_case() {
     cp -rl "$day/." "$month"
     measure case "kubesweep scan" "$(scan "$day")"
     measure case "kubesweep scan --case, a day more" "$(scan "$month") --case \"$case.now\"" \
+        "rm -f \"$case\".now*; cp \"$case\" \"$case.now\""
+    measure case "kubesweep scan --case --since, a day more reported alone" \
+        "$(scan "$month") --case \"$case.now\" --since ${newest}T00:00:00Z" \
         "rm -f \"$case\".now*; cp \"$case\" \"$case.now\""
     table case "A day more in a case: $newest"
 }
