@@ -74,9 +74,14 @@ pub(super) fn read(event: &AuditEvent<'_>, texts: &mut Interner) -> Option<Box<B
             let is_patch = event.verb.as_deref() == Some("patch") && event.object_ref.subresource.is_none();
             cronjob(&mut body, request, response, is_patch, texts);
         }
-        // The labels of its template tell a Job from every other one.
-        Some("jobs") => workload(&mut body, [response, request], texts, &["spec", "template", "spec"]),
-        Some("pods") => workload(&mut body, [request, response], texts, &["spec"]),
+        Some("jobs") => {
+            let to = ["spec", "jobTemplate", "spec", "template"];
+            workload(&mut body, [response, request], texts, &["spec", "template"], to);
+        }
+        Some("pods") => {
+            let to = ["spec", "jobTemplate", "spec", "template", "spec"];
+            workload(&mut body, [request, response], texts, &["spec"], to);
+        }
         Some("configmaps") => {
             let object = response.and_then(whole).or_else(|| request.and_then(whole));
             body.state = object.map(|object| {
@@ -173,18 +178,21 @@ fn within<const N: usize>(keys: [&str; N], value: &str) -> String {
     format!("{{\"{}\":{value}{}", keys.join("\":{\""), "}".repeat(N))
 }
 
-/// From a CronJob to the spec of its pods.
-const POD_OF_CRONJOB: [&str; 5] = ["spec", "jobTemplate", "spec", "template", "spec"];
-
-/// A Job or Pod as the CronJob that it would come from: the spec of its pod stands behind some keys.
-fn workload(body: &mut Body, sources: [Option<Raw<'_>>; 2], texts: &mut Interner, from: &[&str]) {
+/// A Job or Pod as the CronJob that it would come from.
+fn workload<const N: usize>(
+    body: &mut Body,
+    sources: [Option<Raw<'_>>; 2],
+    texts: &mut Interner,
+    from: &[&str],
+    to: [&str; N],
+) {
     let mut has_spec = false;
     for object in sources.into_iter().flatten().filter_map(whole) {
         body.owner = body.owner.take().or_else(|| owner(&object));
         if !has_spec && object.get("spec").is_some() {
             has_spec = true;
             let spec = object.inside(from).and_then(compact);
-            body.state = spec.map(|spec| texts.keep(&within(POD_OF_CRONJOB, &spec)));
+            body.state = spec.map(|spec| texts.keep(&within(to, &spec)));
         }
         if has_spec && body.owner.is_some() {
             break;
@@ -247,8 +255,8 @@ mod tests {
             let sources = if is_job { [response, request] } else { [request, response] };
             let spec = sources.iter().flatten().find_map(|object| object.get("spec"));
             let state = |spec: &Value| {
-                let pod = if is_job { spec.get("template")?.get("spec")? } else { spec };
-                Some(json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": pod}}}}}))
+                let template = if is_job { spec.get("template")?.clone() } else { json!({"spec": spec}) };
+                Some(json!({"spec": {"jobTemplate": {"spec": {"template": template}}}}))
             };
             body.state = spec.and_then(state).map(|state| state.to_string().into());
             body.owner = sources.iter().flatten().find_map(|object| {

@@ -1,9 +1,10 @@
 //! What the body of a request says of a CronJob.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::de::IgnoredAny;
+use serde::de::{Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 
 use crate::event::AuditEvent;
@@ -48,7 +49,7 @@ pub(super) fn read(event: &AuditEvent<'_>) -> Bodies {
     let mut bodies = Bodies::default();
     for (field, text) in [("responseObject", &event.response_object), ("requestObject", &event.request_object)] {
         let Some(text) = text.as_deref() else { continue };
-        if serde_json::from_slice::<IgnoredAny>(text).is_err() {
+        if serde_json::from_slice::<Sound>(text).is_err() {
             bodies.malformed.push(field);
         } else if let Some(object) = Fields::read(text) {
             bodies.take(&object, field);
@@ -61,36 +62,37 @@ impl Bodies {
     fn take(&mut self, object: &Fields<'_>, field: &str) {
         let name = || object.inside(&["metadata", "name"]).filter(|_| object.text("kind").as_deref() != Some("Status"));
         self.name = self.name.take().or_else(|| text(name()));
-        let has = |key: &str| object.inside(&["spec", key]).is_some();
-        if self.cronjob.is_none() && has("jobTemplate") && has("schedule") {
-            self.cronjob = Some(CronJob::of(object, field));
-        }
+        let spec = object.object("spec").filter(|_| self.cronjob.is_none());
+        let whole = spec.filter(|spec| spec.get("jobTemplate").is_some() && spec.get("schedule").is_some());
+        self.cronjob = self.cronjob.take().or_else(|| Some(CronJob::of(&whole?, field)));
     }
 }
 
 impl CronJob {
-    /// Reads a CronJob, or what there is of one.
+    /// Reads the spec of a CronJob, or what there is of one.
     #[must_use]
-    pub fn of(object: &Fields<'_>, source: &str) -> Self {
-        let spec = object.object("spec").unwrap_or_default();
+    pub fn of(spec: &Fields<'_>, source: &str) -> Self {
         let pod = spec.inside(&POD_OF_SPEC).and_then(Fields::read).unwrap_or_default();
-        let lists = ["initContainers", "containers"].into_iter().filter_map(|list| pod.get(list));
-        let containers: Vec<_> = lists.flat_map(json::elements).filter_map(Fields::read).collect();
         let schedule = text(spec.get("schedule"));
-        CronJob {
+        let mut cronjob = CronJob {
             schedule_text: schedule.as_deref().and_then(|text| Schedule::parse(text).ok()).map(|parsed| parsed.words()),
             schedule,
             suspend: spec.get("suspend").and_then(|raw| serde_json::from_slice(raw).ok()),
             service_account: text(pod.get("serviceAccountName")).or_else(|| text(pod.get("serviceAccount"))),
-            images: containers.iter().filter_map(|container| text(container.get("image"))).collect(),
-            commands: containers.iter().map(command).filter(|command| !command.is_empty()).collect(),
             spec_source: source.to_owned(),
+            ..CronJob::default()
+        };
+        let lists = ["initContainers", "containers"].into_iter().filter_map(|list| pod.get(list));
+        for container in lists.flat_map(json::elements).filter_map(Fields::read) {
+            cronjob.images.extend(text(container.get("image")));
+            cronjob.commands.extend(Some(command(&container)).filter(|command| !command.is_empty()));
         }
+        cronjob
     }
 }
 
 /// From the spec of a CronJob to that of its pods.
-const POD_OF_SPEC: [&str; 4] = ["jobTemplate", "spec", "template", "spec"];
+pub const POD_OF_SPEC: [&str; 4] = ["jobTemplate", "spec", "template", "spec"];
 
 fn command(container: &Fields<'_>) -> String {
     let lists = ["command", "args"].into_iter().filter_map(|list| container.get(list));
@@ -99,4 +101,137 @@ fn command(container: &Fields<'_>) -> String {
 
 fn text(raw: Option<Raw<'_>>) -> Option<String> {
     raw.and_then(json::string).filter(|text| !text.is_empty()).map(Cow::into_owned)
+}
+
+/// JSON that a `Value` could be made of: no lone surrogate, no number out of range, no deep nesting.
+struct Sound;
+
+impl<'de> Deserialize<'de> for Sound {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Sound)
+    }
+}
+
+impl<'de> Visitor<'de> for Sound {
+    type Value = Sound;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Sound, E> {
+        Ok(Sound)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Sound, E> {
+        Ok(Sound)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Sound, E> {
+        Ok(Sound)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Sound, E> {
+        Ok(Sound)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Sound, E> {
+        Ok(Sound)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Sound, E> {
+        Ok(Sound)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Sound, A::Error> {
+        while elements.next_element::<Sound>()?.is_some() {}
+        Ok(Sound)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut members: A) -> Result<Sound, A::Error> {
+        while members.next_entry::<Sound, Sound>()?.is_some() {}
+        Ok(Sound)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use proptest::sample::select;
+    use serde_json::Value;
+
+    use super::*;
+
+    /// What is cut out of the text of a body is what its value holds, and what is no value is named.
+    fn expected(body: &str) -> (bool, Option<String>, Option<CronJob>) {
+        let Ok(value) = serde_json::from_str::<Value>(body) else { return (true, None, None) };
+        let text = |value: Option<&Value>| value?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
+        let name = text(value.pointer("/metadata/name")).filter(|_| value["kind"] != "Status");
+        let spec = &value["spec"];
+        let pod = &spec["jobTemplate"]["spec"]["template"]["spec"];
+        let lists = ["initContainers", "containers"].map(|list| pod[list].as_array().cloned().unwrap_or_default());
+        let containers = lists.concat().into_iter().filter(Value::is_object).collect::<Vec<_>>();
+        let words = |container: &Value| {
+            let lists = ["command", "args"].map(|list| container[list].as_array().cloned().unwrap_or_default());
+            lists.concat().iter().filter_map(Value::as_str).collect::<Vec<_>>().join(" ")
+        };
+        let schedule = text(spec.get("schedule"));
+        let cronjob = CronJob {
+            schedule_text: schedule.as_ref().and_then(|text| Some(Schedule::parse(text).ok()?.words())),
+            schedule,
+            suspend: spec["suspend"].as_bool(),
+            service_account: text(pod.get("serviceAccountName")).or_else(|| text(pod.get("serviceAccount"))),
+            images: containers.iter().filter_map(|container| text(container.get("image"))).collect(),
+            commands: containers.iter().map(words).filter(|words| !words.is_empty()).collect(),
+            spec_source: "requestObject".to_owned(),
+        };
+        let is_whole = ["jobTemplate", "schedule"].iter().all(|key| spec.get(key).is_some());
+        (false, name, is_whole.then_some(cronjob))
+    }
+
+    fn body() -> impl Strategy<Value = String> {
+        let odd = vec![
+            "null",
+            "1e999",
+            r#""\ud800""#,
+            "[1,{}]",
+            "{}",
+            r#""""#,
+            "tru",
+            "-0.5",
+            r#""\ud83d\ude00\n""#,
+            r#""x""#,
+        ];
+        let odd = prop_oneof![8 => select(odd).prop_map(str::to_owned), 1 => Just("[".repeat(200) + &"]".repeat(200))];
+        let list = prop::collection::vec(odd.clone(), 0..3).prop_map(|all| format!("[{}]", all.join(" , ")));
+        let value = prop_oneof![odd, list].boxed();
+        let members = |keys: Vec<&'static str>, value: BoxedStrategy<String>| {
+            let member = (select(keys), value).prop_map(|(key, value)| format!("\"{key}\": {value}"));
+            prop::collection::vec(member, 0..5).prop_map(|all| format!("{{{}}}", all.join(","))).boxed()
+        };
+        let container = members(vec!["image", "command", "args", "\\u0069mage"], value.clone());
+        let containers = prop::collection::vec(container, 0..3).prop_map(|all| format!("[{}]", all.join(","))).boxed();
+        let or = |strategy: BoxedStrategy<String>| prop_oneof![6 => strategy, 1 => value.clone()].boxed();
+        let pod = members(vec!["containers", "initContainers"], or(containers));
+        let pod = (pod, select(vec!["", r#""serviceAccount":"a","#, r#""serviceAccountName":"b","#]))
+            .prop_map(|(pod, account)| format!("{{{account}\"z\":0,{}", &pod[1..]).replace(",}", "}"));
+        let template = or(pod.boxed()).prop_map(|pod| format!(r#"{{"spec":{{"template":{{"spec":{pod}}}}}}}"#)).boxed();
+        let spec = (or(template), value.clone(), members(vec!["schedule", "suspend", "jobTemplate"], value.clone()))
+            .prop_map(|(template, schedule, rest)| {
+                format!(r#"{{"jobTemplate":{template},"schedule":{schedule},"z":0,{}"#, &rest[1..]).replace(",}", "}")
+            });
+        let metadata = members(vec!["name", "labels"], value.clone());
+        (or(spec.boxed()), or(metadata), select(vec!["CronJob", "Status"]))
+            .prop_map(|(spec, metadata, kind)| format!(r#"{{"kind":"{kind}","metadata":{metadata},"spec":{spec}}}"#))
+    }
+
+    proptest! {
+        #[test]
+        fn text_tells_what_values_tell(body in body()) {
+            let event = AuditEvent { request_object: Some(body.as_bytes().into()), ..AuditEvent::default() };
+            let told = read(&event);
+            let malformed = !told.malformed.is_empty();
+            prop_assert_eq!((malformed, told.name, told.cronjob), expected(&body));
+        }
+    }
 }

@@ -276,9 +276,9 @@ impl Observation {
         self
     }
 
-    /// Shares its texts with those seen before.
+    /// Shares its texts with those seen before, unless all of its record is shared.
     pub fn share(&mut self, texts: &mut Interner) {
-        let record = Arc::make_mut(&mut self.record);
+        let Some(record) = Arc::get_mut(&mut self.record) else { return };
         let of_record = [
             &mut record.cluster,
             &mut record.account,
@@ -494,7 +494,49 @@ fn actor(extra: &Fields<'_>) -> Option<Box<Actor>> {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Value, json};
+
     use super::*;
+    use crate::spill::Spill;
+
+    /// What goes to a temporary file comes back as it was, told or not.
+    #[test]
+    fn a_file_gives_back_what_it_was_given() {
+        let told = json!({
+            "key": {"request": ["id", "action", "target"], "received": "1969-12-31T23:59:59.999999999Z", "digest": "d"},
+            "platform_known": true, "has_bodies": true, "part": 2, "leaked_category": "kube-apiserver",
+            "matches": [{"rule_id": "r", "title": "t", "dedup_key": "k", "distinct": "v",
+                "suppressed": {"by": "b", "reason": "why"},
+                "tuned": [{"suppression": {"by": "b", "reason": "why"}, "cluster": "c*"}]}],
+            "is_hit": true, "is_outline": false, "interests": ["cronjob"],
+            "body": {"state": "{}", "source": "requestObject", "patch": "[]", "owner": ["Job", "j"], "note": "n"},
+            "record": {
+                "time": "2026-11-24T03:12:44.123456789Z", "time_source": "stage", "platform": "eks", "cluster": "c",
+                "outcome": "dry_run", "response_code": -1, "change": "created", "username": "\u{202e}é", "groups": ["a", ""],
+                "actor": {"arn": "arn:aws:iam::1:user/x"}, "principal_class": "human", "trusted_ip": "::1",
+                "cronjob": {"schedule": "* * * * *", "suspend": false, "images": ["i"], "spec_source": "requestObject"},
+                "truncated": false, "damaged": true, "copies": 3,
+                "evidence": {"path": "p", "member": "m", "record": 7, "offset": 9, "pointer": "/Records/0"},
+            },
+        });
+        let mut little = told.clone();
+        for member in ["leaked_category", "body"] {
+            little[member] = Value::Null;
+        }
+        little["key"]["received"] = Value::Null;
+        little["record"]
+            .as_object_mut()
+            .unwrap()
+            .retain(|key, _| !["time", "cronjob", "actor"].contains(&key.as_str()));
+        for value in [told, little] {
+            let given: Observation = serde_json::from_value(value).unwrap();
+            let mut file = Vec::new();
+            Spill::write(&given, &mut file).unwrap();
+            let mut rest = &file[..];
+            let read = <Observation as Spill>::read(&mut rest).unwrap().unwrap();
+            assert_eq!((json!(read), rest.len()), (json!(given), 0));
+        }
+    }
 
     #[test]
     fn a_text_weighs_what_it_is_however_many_share_it() {

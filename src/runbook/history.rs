@@ -1,7 +1,9 @@
 //! Step 3: what the same actor did in the 30 days before: established, or anomalous.
 
+use std::borrow::Cow;
 use std::collections::btree_map::{BTreeMap, Entry};
 use std::collections::{BTreeSet, VecDeque};
+use std::ops::Range;
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
@@ -96,7 +98,7 @@ impl Histories {
 
     /// The window of a key, moved on to end at a time.
     fn slide(&mut self, judge: &Judge<'_>, key: Key, time: Timestamp) -> &Window {
-        let mut window = self.windows.remove(&key).unwrap_or_default();
+        let mut window = self.windows.remove(&key).unwrap_or_else(|| Window::of(&key));
         window.slide(judge, judge.positions(&key), time);
         self.windows.entry(key).or_insert(window)
     }
@@ -189,7 +191,7 @@ pub(super) enum Key {
 /// Reads one property of a request: distinct values.
 type Read = fn(&Record) -> Vec<String>;
 
-/// What is counted of requests. All before `OBJECT` may be new to an actor.
+/// What is counted of requests. All before `OBJECT` may be new to an actor; from `WRITER` on they are of a namespace.
 const FACETS: [(&str, Read); 12] = [
     ("namespace", |record| one(record.namespace.as_deref().map(str::to_owned))),
     ("registry", |record| images(record, registry)),
@@ -214,16 +216,32 @@ const WRITER: usize = 10;
 const OBJECT_WRITER: usize = 11;
 
 /// The writes of a moving window, counted by their properties, so that a million alerts cost one pass.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Window {
     /// Positions inside. Their properties take many times as much, and are read again when they leave.
     inside: VecDeque<(Option<Timestamp>, usize)>,
     /// How many of the key's positions were taken in.
     taken: usize,
+    /// Facets that are counted.
+    facets: Range<usize>,
     counts: [BTreeMap<String, usize>; 12],
 }
 
 impl Window {
+    fn of(key: &Key) -> Self {
+        let facets = match key {
+            Key::Actor(_) => 0..WRITER,
+            Key::Namespace(..) => WRITER..FACETS.len(),
+        };
+        Window { inside: VecDeque::new(), taken: 0, facets, counts: Default::default() }
+    }
+
+    /// What is counted of a request; its CronJob says nothing of who wrote it.
+    fn counted<'t>(&self, judge: &Judge<'t>, at: usize) -> Cow<'t, Record> {
+        let record = judge.timeline.record(at);
+        if self.facets.start < WRITER { judge.resolved(record) } else { Cow::Borrowed(record) }
+    }
+
     /// Moves on to [end - lookback, end).
     fn slide(&mut self, judge: &Judge<'_>, positions: &[usize], end: Timestamp) {
         let start = end.checked_sub(judge.settings.lookback).unwrap_or(Timestamp::MIN);
@@ -234,27 +252,27 @@ impl Window {
             let record = judge.timeline.record(at);
             if took_effect(record) {
                 self.inside.push_back((record.time, at));
-                self.add(&judge.resolved(record));
+                self.add(&self.counted(judge, at));
             }
         }
         while let Some(&(_, at)) = self.inside.front().filter(|(time, _)| time.is_none_or(|time| time < start)) {
             self.inside.pop_front();
-            self.remove(&judge.resolved(judge.timeline.record(at)));
+            self.remove(&self.counted(judge, at));
         }
     }
 
     fn add(&mut self, record: &Record) {
-        for (counts, (_, read)) in self.counts.iter_mut().zip(FACETS) {
-            for value in read(record) {
-                *counts.entry(value).or_default() += 1;
+        for facet in self.facets.clone() {
+            for value in FACETS[facet].1(record) {
+                *self.counts[facet].entry(value).or_default() += 1;
             }
         }
     }
 
     fn remove(&mut self, record: &Record) {
-        for (counts, (_, read)) in self.counts.iter_mut().zip(FACETS) {
-            for value in read(record) {
-                let Entry::Occupied(mut count) = counts.entry(value) else { continue };
+        for facet in self.facets.clone() {
+            for value in FACETS[facet].1(record) {
+                let Entry::Occupied(mut count) = self.counts[facet].entry(value) else { continue };
                 *count.get_mut() -= 1;
                 if *count.get() == 0 {
                     count.remove();

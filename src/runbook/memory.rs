@@ -27,6 +27,8 @@ pub(super) struct Memory {
     pub jobs: Times,
     pub pods: Times,
     trails: BTreeMap<Object, Trail>,
+    /// Of those in `events`: what comes from a file shares none.
+    texts: Interner,
 }
 
 /// What is known of a CronJob since its last write.
@@ -48,14 +50,11 @@ impl Memory {
     /// Reads the sweep in time order.
     pub(super) fn of(timeline: Sorted<Observation>) -> io::Result<Self> {
         let mut memory = Memory::default();
-        let mut texts = Interner::default();
         for event in timeline.into_values()? {
-            let mut event = event?;
-            event.share(&mut texts);
-            memory.add(event);
+            memory.add(event?);
         }
         for trail in std::mem::take(&mut memory.trails).into_values() {
-            memory.events.extend(trail.first.into_iter().chain(trail.children));
+            memory.keep(trail.first.into_iter().chain(trail.children));
         }
         memory.events.sort_by(Observation::time_order);
         Ok(memory)
@@ -68,13 +67,20 @@ impl Memory {
             let Some(owner) = cronjob_of_job(&event) else { return };
             self.jobs.entry(owner.clone()).or_default().push(event.record.time);
             let told = self.trails.entry(owner).or_default().job(event);
-            self.events.extend(told);
+            self.keep(told);
         } else if made(&event, "pod_of_job") {
             let Some(owner) = cronjob_of_pod(&event) else { return };
             self.pods.entry(owner.clone()).or_default().push(event.record.time);
             let told = self.trails.entry(owner).or_default().pod(event);
-            self.events.extend(told);
+            self.keep(told);
         } else {
+            self.keep([event]);
+        }
+    }
+
+    fn keep(&mut self, events: impl IntoIterator<Item = Observation>) {
+        for mut event in events {
+            event.share(&mut self.texts);
             self.events.push(event);
         }
     }
@@ -85,9 +91,12 @@ impl Memory {
         match event.record.change {
             None if event.is_hit => {}
             None => return trail.show(event),
-            Some(change) => self.events.extend(trail.write(change)),
+            Some(change) => {
+                let shown = trail.write(change);
+                self.keep(shown);
+            }
         }
-        self.events.push(event);
+        self.keep([event]);
     }
 }
 

@@ -38,7 +38,7 @@ pub use self::page::{Page, Seen, Suppressed, User};
 pub use self::pages::Printed;
 use self::spec::Step;
 use self::timeline::{Name, Object, Timeline};
-use crate::aggregate::{Coverage, CronJob, Finished, Hit, Observation, Record};
+use crate::aggregate::{Coverage, CronJob, Finished, Hit, Observation, POD_OF_SPEC, Record};
 use crate::decode::digest;
 use crate::error::Error;
 use crate::json::Fields;
@@ -192,7 +192,7 @@ pub(crate) struct Judge<'t> {
     catalogue: &'t Catalogue,
     settings: &'t Settings,
     steps: BTreeMap<usize, Step>,
-    /// Digests of the pod templates that writes left.
+    /// Digests of the pod specs that writes left.
     templates: BTreeMap<usize, [u8; 32]>,
     /// Writes that set what a CronJob runs.
     setters: BTreeMap<Object, Vec<usize>>,
@@ -263,10 +263,10 @@ impl Told {
         for (&at, step) in &steps {
             let Some(state) = &step.after else { continue };
             let object = Fields::read(state.text.as_bytes()).unwrap_or_default();
-            let template = object.inside(&["spec", "jobTemplate", "spec", "template", "spec"]);
-            templates.extend(template.map(|template| (at, digest(template))));
+            let spec = object.object("spec").unwrap_or_default();
+            templates.extend(spec.inside(&POD_OF_SPEC).map(|pod| (at, digest(pod))));
             if timeline.record(at).cronjob.is_none() {
-                recovered.push((at, CronJob::of(&object, &state.source)));
+                recovered.push((at, CronJob::of(&spec, &state.source)));
             }
         }
         Told { steps, setters, templates, recovered }

@@ -255,6 +255,7 @@ fn no_body_hides_its_event() {
         "{\"spec\":NaN}".to_owned(),
         "{\"spec\":\"\\ud800\"}".to_owned(),
         "{\"spec\":1,\"spec\":{\"schedule\":\"* * * * *\"},\"Spec\":2}".to_owned(),
+        "{\"metadata\":{\"annotations\":{\"x\":\"\\udc00\"}},\"spec\":{\"suspend\":true}}".to_owned(),
     ];
     for (number, body) in bodies.iter().enumerate() {
         let text = event("a").to_string();
@@ -264,6 +265,9 @@ fn no_body_hides_its_event() {
         found.sort();
         assert_eq!(found, ["a", "b"], "body {number}");
         assert!(exit == 0 || exit == 3, "body {number}");
+        // What no value can be made of is named.
+        let is_named = hits(&out).iter().any(|hit| hit["malformed_fields"] == json!(["requestObject"]));
+        assert_eq!(is_named, [0, 2, 4, 5, 7].contains(&number), "body {number}");
     }
 }
 
