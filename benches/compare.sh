@@ -222,6 +222,7 @@ section_memory() {
     done
     once memory "kubesweep scan, $HITS_SIZE of hits" "$(scan "$(dump hits "$HITS_SIZE")")"
     count memory "kubesweep scan, $HITS_SIZE of hits" scan
+    once memory "kubesweep scan --no-runbook, $HITS_SIZE of hits" "$(scan "$(dump hits "$HITS_SIZE")" "" --no-runbook)"
     table memory "Memory"
 }
 
