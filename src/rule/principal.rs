@@ -2,9 +2,10 @@
 
 use std::fmt;
 
-use crate::event::User;
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
+
+use crate::event::User;
 
 /// Classes of principals.
 #[derive(

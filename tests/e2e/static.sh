@@ -2,7 +2,7 @@
 # The static binary: built, looked at, and run in a root directory that holds nothing else, without environment and
 # network. Its reports are those of the binary that cargo builds. Dockerfiles are linted; no image is built.
 # Costs one more release build, in target/static, without link-time optimisation, which changes nothing of what is looked at:
-# one to four minutes. Needs root for chroot, else user namespaces.
+# some minutes. Needs root for chroot, else user namespaces.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work="$(mktemp -d)"
