@@ -28,7 +28,7 @@
 //! - [`sweep`] is the loop over sources and threads, [`cli`] the command line, [`progress`] the display.
 //! - [`stats`] times the stages, where somebody asks.
 //! - [`json`] and [`time`] read what logs write, leniently; [`schedule`] reads schedules as Kubernetes does; [`spill`]
-//!   sorts more than memory holds.
+//!   sorts more than memory holds; [`threads`] does work on all threads.
 //!
 //! # Invariants
 //!
@@ -48,6 +48,7 @@ mod paths;
 pub mod schedule;
 pub mod spill;
 pub mod stats;
+pub mod threads;
 pub mod time;
 
 pub mod discover;

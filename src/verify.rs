@@ -13,7 +13,7 @@ use crate::discover::{Source, discover};
 use crate::error::Error;
 use crate::paths::printable;
 use crate::report::{MARK, escape};
-use crate::sweep;
+use crate::threads::each;
 
 /// The report that lists the inputs.
 const INPUTS: &str = "inputs.csv";
@@ -150,7 +150,7 @@ pub fn inputs(directory: &Path, dump: &[PathBuf]) -> Result<Verified, Error> {
     verified.compared = to_hash.len();
     verified.unhashed = listed.len() - to_hash.len();
     let compare = |&(source, sha256): &(&Source, &str)| compare(source, sha256);
-    verified.findings.extend(sweep::each(&to_hash, compare).into_iter().flatten());
+    verified.findings.extend(each(&to_hash, compare).into_iter().flatten());
     verified.findings.sort();
     Ok(verified)
 }

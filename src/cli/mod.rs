@@ -31,6 +31,7 @@ use crate::rule::{Pack, Tuning};
 use crate::runbook::{self as steps, Runbook};
 use crate::stats::Stats;
 use crate::sweep::{self, Job, Observer};
+use crate::threads::in_threads;
 use args::{Cli, Command};
 use reports::Begun;
 
@@ -124,7 +125,7 @@ fn sweep(
         case.name_apart(found)?;
     }
     let progress = progress(found, input, stats);
-    let mut tally = sweep::in_threads(input.threads, || match case {
+    let mut tally = in_threads(input.threads, || match case {
         Some(case) => sweep::sweep_into(case, found, job, &progress),
         None => Ok(sweep::sweep(found, job, &progress)),
     })??;
@@ -145,7 +146,7 @@ fn sweep(
     let pack = Pack::new(Vec::new(), Tuning::default(), interests);
     let second = Job { pack, cluster: job.cluster.clone(), stop: job.stop.clone(), ..*job };
     // Of the same records this pass tells something else; coverage and inputs are those of the first.
-    let again = sweep::in_threads(input.threads, || sweep::sweep(found, &second, &Silent(stats)))?;
+    let again = in_threads(input.threads, || sweep::sweep(found, &second, &Silent(stats)))?;
     let (observations, extent) = (again.observations, again.extent);
     Ok(tally.merge(Tally { observations, extent, ..Tally::default() }))
 }

@@ -16,7 +16,7 @@ use crate::report::{Directory, FILES, MARK, RUNBOOK_FILES, Report, Run, Writer, 
 use crate::rule::{Pack, Rule};
 use crate::runbook::{Catalogue, Runbook, Settings, compute};
 use crate::stats::{Stage, Stats, timed};
-use crate::sweep::each;
+use crate::threads::each;
 
 /// The command line, and when it was given.
 #[derive(Clone, Copy)]

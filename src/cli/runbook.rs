@@ -11,7 +11,8 @@ use crate::error::Error;
 use crate::report::{Directory, RUNBOOK_FILES, Report};
 use crate::runbook::{Only, Scope, compute};
 use crate::stats::{Stage, timed};
-use crate::sweep::{Job, in_threads};
+use crate::sweep::Job;
+use crate::threads::in_threads;
 
 /// Sweeps, and prints the runbook or writes its files.
 pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {

@@ -7,7 +7,8 @@ use crate::case::Asked;
 use crate::discover::discover;
 use crate::error::Error;
 use crate::runbook::{Only, Scope};
-use crate::sweep::{Job, in_threads};
+use crate::sweep::Job;
+use crate::threads::in_threads;
 
 /// Sweeps, writes the reports, and says how it went.
 pub(super) fn run(scan: &Scan, begun: Begun<'_>) -> Result<ExitStatus, Error> {

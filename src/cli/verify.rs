@@ -3,7 +3,7 @@
 use super::args::Verify;
 use super::{ExitStatus, print};
 use crate::error::Error;
-use crate::sweep::in_threads;
+use crate::threads::in_threads;
 use crate::verify::{Difference, Finding, Verified, inputs, reports};
 
 /// Hashes reports, and inputs where a dump is named, and says what differs.

@@ -44,7 +44,7 @@ use crate::error::Error;
 use crate::json::Fields;
 use crate::rule::{Condition, Interest, Keeps, RuleError, compile_interests};
 use crate::spill::{Sorted, Sorter};
-use crate::sweep::each;
+use crate::threads::each;
 
 /// How much is kept beside the matches of rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,7 +14,7 @@ use super::timeline::{Name, Object};
 use super::verdict::level_name;
 use crate::aggregate::{Extent, Finished, Verdict};
 use crate::event::Change;
-use crate::sweep::each;
+use crate::threads::each;
 
 /// Writes verdicts into alerts and summary.
 pub(super) fn annotate(report: &mut Finished, verdicts: &BTreeMap<usize, Verdict>) {

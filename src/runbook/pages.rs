@@ -13,7 +13,7 @@ use super::overview::Users;
 use super::page::{Asked, Page, page};
 use crate::aggregate::{Alert, Finding, Finished, Hit, Verdict};
 use crate::spill::{Packed, Sorted, Sorter};
-use crate::sweep::each;
+use crate::threads::each;
 
 /// Bytes of pages, and of what hits show, that are held in memory; the rest goes to temporary files.
 const HELD: usize = 4 << 20;

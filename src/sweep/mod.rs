@@ -1,4 +1,4 @@
-//! All sources, in parallel, into one tally. It alone decides on threads.
+//! All sources, in parallel, into one tally.
 
 mod head;
 mod listen;
@@ -13,8 +13,6 @@ mod text;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use rayon::iter::{IndexedParallelIterator, IntoParallelRefIterator, ParallelIterator};
-
 use crate::aggregate::{Input, Status, Tally};
 use crate::case::Case;
 use crate::decode::Limits;
@@ -23,6 +21,7 @@ use crate::error::Error;
 use crate::event::Platform;
 use crate::rule::Pack;
 use crate::stats::Stats;
+use crate::threads::each;
 
 use head::Heads;
 use queue::Queue;
@@ -78,7 +77,7 @@ pub fn sweep(found: &Found, job: &Job, observer: &dyn Observer) -> Tally {
 /// # Errors
 /// The case cannot be written.
 pub fn sweep_into(case: &Case, found: &Found, job: &Job, observer: &dyn Observer) -> Result<Tally, Error> {
-    let looks: Vec<_> = found.sources.par_iter().with_max_len(1).map(|source| case.look(source)).collect();
+    let looks = each(&found.sources, |source| case.look(source));
     let known = case.settle(&found.sources, &looks)?;
     let size = |(source, known): (&Source, &Option<Input>)| if known.is_some() { 0 } else { source.bytes };
     let heads = &Heads::new();
@@ -125,26 +124,6 @@ fn unread(found: &Found) -> Tally {
         input
     });
     Tally { inputs: unread.collect(), ..Tally::default() }
-}
-
-/// Runs work on so many threads, or one per core.
-///
-/// # Errors
-/// The threads cannot be started.
-pub fn in_threads<T: Send>(threads: Option<u16>, work: impl FnOnce() -> T + Send) -> Result<T, Error> {
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads.map_or(0, usize::from)).build();
-    let pool = pool.map_err(|error| Error::Usage(format!("cannot start threads: {error}")))?;
-    Ok(pool.install(work))
-}
-
-/// How many threads there are.
-fn threads() -> usize {
-    rayon::current_num_threads()
-}
-
-/// Does the work on each of the items, on all threads; what it gives keeps their order.
-pub fn each<T: Sync, R: Send>(items: &[T], work: impl Fn(&T) -> R + Sync + Send) -> Vec<R> {
-    items.par_iter().with_max_len(1).map(work).collect()
 }
 
 /// The listener to a source, and the number of that source.

@@ -2,8 +2,8 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
-use super::threads;
 use crate::aggregate::Tally;
+use crate::threads;
 
 /// Smaller sources are read before another thread has started.
 const MIN_AHEAD: u64 = 256 * 1024;
@@ -30,7 +30,7 @@ impl Queue {
     }
 
     fn new(order: Vec<usize>, sizes: &[u64]) -> Self {
-        let threads = threads() as u64;
+        let threads = threads::count() as u64;
         let mut left: u64 = sizes.iter().sum();
         let mut is_ahead = |number: usize| {
             let (size, before) = (sizes[number], left);
@@ -49,7 +49,7 @@ impl Queue {
         has_enough: impl Fn() -> bool + Sync,
     ) -> Tally {
         let drain = || {
-            let mut tally = Tally::one_of(threads());
+            let mut tally = Tally::one_of(threads::count());
             while !has_enough() {
                 let turn = self.next.fetch_add(1, Relaxed);
                 let Some((&number, &ahead)) = self.order.get(turn).zip(self.ahead.get(turn)) else { break };
@@ -57,14 +57,14 @@ impl Queue {
             }
             tally
         };
-        rayon::broadcast(|_| drain()).into_iter().fold(Tally::default(), Tally::merge)
+        threads::on_each(drain).into_iter().fold(Tally::default(), Tally::merge)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sweep::in_threads;
+    use crate::threads::in_threads;
 
     /// The order of sources of so many MiB, and which of them are read ahead.
     fn queue(threads: u16, sizes: &[u64]) -> (Vec<usize>, Vec<bool>) {

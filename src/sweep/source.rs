@@ -11,12 +11,13 @@ use super::member::Piped;
 use super::stdin::standard_input;
 use super::stop::{Cut, Ending};
 use super::text::{Means, TextStream};
-use super::{Job, Listening, Observer, Watch, threads};
+use super::{Job, Listening, Observer, Watch};
 use crate::aggregate::{Evidence, Extent, INTERRUPTED, Input, Status, Tally};
 use crate::decode::{self, Content, Damage, Ended, Hashing, Stream, Visitor};
 use crate::discover::Source;
 use crate::frame;
 use crate::stats::{Stage, Stats, enter};
+use crate::threads;
 
 /// Reads one source to its end, or to a stop.
 pub(super) fn sweep(source: &Source, job: &Job, watch: Watch<'_>, listening: Listening<'_>) -> Tally {
@@ -25,7 +26,7 @@ pub(super) fn sweep(source: &Source, job: &Job, watch: Watch<'_>, listening: Lis
     let means = Means { job, heads: watch.heads, listener: listening.map(|(listener, _)| listener) };
     let tap = listening.map(|(listener, number)| listener.listen(number));
     let stats = observer.stats();
-    let (tally, damaged, cut) = (Tally::one_of(threads()), Vec::new(), &Cut::by(&job.stop));
+    let (tally, damaged, cut) = (Tally::one_of(threads::count()), Vec::new(), &Cut::by(&job.stop));
     let piped = source.path.is_none().then(|| Piped::new(watch));
     let name = source.name.clone();
     let mut reading = Reading { name, means, tally, damaged, matches: 0, tap, stats, piped, records: 0, cut };

@@ -12,7 +12,8 @@ use kubesweep::aggregate::Status;
 use kubesweep::decode::Limits;
 use kubesweep::discover::{Window, discover};
 use kubesweep::rule::{Pack, Tuning, load};
-use kubesweep::sweep::{Job, Observer, in_threads, sweep as sweep_all};
+use kubesweep::sweep::{Job, Observer, sweep as sweep_all};
+use kubesweep::threads::in_threads;
 
 use serde_json::{Value, json};
 

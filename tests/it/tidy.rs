@@ -41,7 +41,7 @@ const HOMES: [(&str, &str); 23] = [
     ("liblzma", "decode"),
     ("sha2", "decode"),
     ("saphyr", "rule/yaml"),
-    ("rayon", "sweep"),
+    ("rayon", "threads"),
     ("indicatif", "progress"),
     ("flate2", "decode"),
     ("zstd", "decode spill"),
