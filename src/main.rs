@@ -4,6 +4,12 @@ use std::io::{self, Write};
 use std::process::ExitCode;
 
 use kubesweep::cli::{self, ExitStatus};
+use mimalloc::MiMalloc;
+
+/// Observations and pages are many small texts, which cost a twentieth of a sweep more with the allocator of glibc, and a
+/// quarter of one with many hits.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let status = cli::run(&std::env::args_os().collect::<Vec<_>>()).unwrap_or_else(|error| {

@@ -6,8 +6,12 @@ use std::sync::Arc;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use super::{DAMAGED, Stamp, conversion};
-use crate::aggregate::{Coverage, Observation, Tally};
+use crate::aggregate::{Coverage, Interner, Observation, Tally};
 use crate::discover::Source;
+use crate::threads::each;
+
+/// Observations that are read out of their JSON side by side.
+const SIDE_BY_SIDE: usize = 1024;
 
 /// Some bytes, and what else decides what is observed in them.
 #[derive(Debug, Clone, Copy)]
@@ -184,20 +188,44 @@ pub(super) fn load(connection: &Connection, rules: &str) -> rusqlite::Result<Tal
              FROM inputs i JOIN files f ON f.input = i.id GROUP BY i.id)
          SELECT o.json, n.name, n.known FROM observations o JOIN named n ON n.id = o.input ORDER BY o.id";
     let mut statement = connection.prepare(sql)?;
-    let mut rows = statement.query([rules])?;
-    while let Some(row) = rows.next()? {
-        let (text, name, known): (String, String, bool) = (row.get(0)?, row.get(1)?, row.get(2)?);
-        let mut observation: Observation = serde_json::from_str(&text).map_err(|_| conversion(DAMAGED))?;
-        if !known {
-            observation.forget_matches();
+    let mut rows =
+        statement.query_map([rules], |row| Ok(Row { text: row.get(0)?, name: row.get(1)?, known: row.get(2)? }))?;
+    // Else each would have texts of its own, and more of them would be spilled.
+    let mut texts = Interner::default();
+    loop {
+        let some: Vec<Row> = rows.by_ref().take(SIDE_BY_SIDE).collect::<rusqlite::Result<_>>()?;
+        if some.is_empty() {
+            break;
         }
-        if *observation.record.evidence.path != *name {
-            Arc::make_mut(&mut observation.record).evidence.path = name.into();
+        for observation in each(&some, Row::observation) {
+            let mut observation = observation?;
+            observation.share(&mut texts);
+            tally.observations.push(observation);
         }
-        tally.observations.push(observation);
     }
     load_coverage(connection, &mut tally.coverage)?;
     Ok(tally)
+}
+
+/// A row of observations.
+struct Row {
+    text: String,
+    name: String,
+    /// Whether it was read with the rules of the run.
+    known: bool,
+}
+
+impl Row {
+    fn observation(&self) -> rusqlite::Result<Observation> {
+        let mut observation: Observation = serde_json::from_str(&self.text).map_err(|_| conversion(DAMAGED))?;
+        if !self.known {
+            observation.forget_matches();
+        }
+        if *observation.record.evidence.path != *self.name {
+            Arc::make_mut(&mut observation.record).evidence.path = self.name.as_str().into();
+        }
+        Ok(observation)
+    }
 }
 
 fn load_coverage(connection: &Connection, coverage: &mut Coverage) -> rusqlite::Result<()> {

@@ -132,7 +132,7 @@ fn sweep(
     progress.finish();
     tell_interrupted(&tally, input.quiet);
     if let Some(case) = case {
-        let (kept, others) = case.load()?;
+        let (kept, others) = in_threads(input.threads, || case.load())??;
         warn_of_others(others, input.quiet);
         tally = tally.merge(kept);
     }
