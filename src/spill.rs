@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
+use std::ops::Range;
 use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -20,6 +21,8 @@ const FAN: usize = 32;
 const WINDOW: u32 = 17;
 /// Bytes read of a run at once.
 const CHUNK: usize = 64 << 10;
+/// Sections of a run, each a frame of its own, at which reading may begin.
+pub const SECTIONS: usize = 16;
 
 /// What a [`Sorter`] takes.
 pub trait Spill: Clone {
@@ -106,10 +109,14 @@ pub fn unpack<R: Read>(input: R) -> io::Result<Unpacking<R>> {
 /// Orders two items.
 pub type Order<T> = fn(&T, &T) -> Ordering;
 
+/// The section of a run in which an item stands, below [`SECTIONS`]: never before that of one that comes before it.
+pub type Section<T> = fn(&T) -> usize;
+
 /// Takes items in any order. Beyond a bound they go to temporary files.
 #[derive(Debug)]
 pub struct Sorter<T> {
     order: Order<T>,
+    section: Section<T>,
     limit: usize,
     held: usize,
     items: Vec<T>,
@@ -122,6 +129,10 @@ pub struct Sorter<T> {
 #[derive(Debug, Clone)]
 struct Run {
     file: Arc<File>,
+    /// Where each section ends.
+    ends: [u64; SECTIONS],
+    /// Those that are read of it.
+    sections: Range<usize>,
     /// How often its items were merged.
     level: u32,
 }
@@ -130,7 +141,13 @@ impl<T: Spill> Sorter<T> {
     /// A sorter that holds roughly so many bytes in memory.
     #[must_use]
     pub fn new(order: Order<T>, limit: usize) -> Self {
-        Sorter { order, limit, held: 0, items: Vec::new(), runs: Vec::new(), count: 0, problem: None }
+        Sorter::in_sections(order, |_| 0, limit)
+    }
+
+    /// The same; what it takes can be [given away in parts](Sorted::into_parts).
+    #[must_use]
+    pub fn in_sections(order: Order<T>, section: Section<T>, limit: usize) -> Self {
+        Sorter { order, section, limit, held: 0, items: Vec::new(), runs: Vec::new(), count: 0, problem: None }
     }
 
     /// Takes an item. That a temporary file cannot be written is told at the end; what comes after that is let go.
@@ -170,7 +187,8 @@ impl<T: Spill> Sorter<T> {
         } else {
             self.spill()?;
         }
-        Ok(Sorted { order: self.order, limit: self.limit, items: self.items, runs: self.runs, count: self.count })
+        let Sorter { order, section, limit, items, runs, count, .. } = self;
+        Ok(Sorted { order, section, limit, items, runs, count })
     }
 
     /// How many it took.
@@ -205,7 +223,7 @@ impl<T: Spill> Sorter<T> {
     /// The same items, changed in what does not order them.
     #[must_use]
     pub fn map(self, mut change: impl FnMut(&mut T)) -> Self {
-        let mut changed = Sorter::new(self.order, self.limit);
+        let mut changed = Sorter::in_sections(self.order, self.section, self.limit);
         let done = self.finish().and_then(|sorted| {
             sorted.into_values()?.try_for_each(|item| {
                 let mut item = item?;
@@ -228,7 +246,7 @@ impl<T: Spill> Sorter<T> {
         self.items.sort_by(self.order);
         self.held = 0;
         let items = std::mem::take(&mut self.items);
-        self.runs.push(Run::write(0, items.into_iter().map(Ok))?);
+        self.runs.push(Run::write(0, self.section, items.into_iter().map(Ok))?);
         self.compact()
     }
 
@@ -241,37 +259,60 @@ impl<T: Spill> Sorter<T> {
             }
             let (merged, rest) = std::mem::take(&mut self.runs).into_iter().partition(|run| run.level == level);
             self.runs = rest;
-            self.runs.push(Run::write(level + 1, Merge::new(&merged, self.order)?)?);
+            self.runs.push(Run::write(level + 1, self.section, Merge::new(&merged, self.order)?)?);
         }
         Ok(())
     }
 }
 
 impl Run {
-    fn write<T: Spill>(level: u32, mut items: impl Iterator<Item = io::Result<T>>) -> io::Result<Self> {
-        let mut out = pack(tempfile::tempfile()?)?;
-        items.try_for_each(|item| item?.write(&mut out))?;
-        let packed = out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        Ok(Run { file: Arc::new(packed.finish()?), level })
+    fn write<T: Spill>(
+        level: u32,
+        section: Section<T>,
+        items: impl Iterator<Item = io::Result<T>>,
+    ) -> io::Result<Self> {
+        let (mut file, mut ends, mut items) = (tempfile::tempfile()?, [0; SECTIONS], items.peekable());
+        for (number, end) in ends.iter_mut().enumerate() {
+            let is_of_it = |item: &io::Result<T>| item.as_ref().map_or(true, |item| section(item) <= number);
+            if items.peek().is_some_and(is_of_it) {
+                let mut out = pack(file)?;
+                while let Some(item) = items.next_if(is_of_it) {
+                    item?.write(&mut out)?;
+                }
+                file = out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
+            }
+            *end = file.stream_position()?;
+        }
+        Ok(Run { file: Arc::new(file), ends, sections: 0..SECTIONS, level })
     }
 
-    fn open(&self) -> io::Result<Opened> {
-        let reader = Reader { file: Arc::clone(&self.file), at: 0 };
-        unpack(reader)
+    /// The same without other sections.
+    fn narrowed(&self, sections: Range<usize>) -> Self {
+        Run { sections, ..self.clone() }
+    }
+
+    /// `None` where there is nothing to read: a stream without a frame is none.
+    fn open(&self) -> Option<io::Result<Opened>> {
+        let end = |sections: usize| sections.checked_sub(1).map_or(0, |last| self.ends[last]);
+        let (at, end) = (end(self.sections.start), end(self.sections.end));
+        (at < end).then(|| unpack(Reader { file: Arc::clone(&self.file), at, end }))
     }
 }
 
 type Opened = Unpacking<Reader>;
 
-/// Reads a file from its start, whoever else reads it.
+/// Reads a part of a file, whoever else reads it.
 struct Reader {
     file: Arc<File>,
     at: u64,
+    end: u64,
 }
 
 impl Read for Reader {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let count = read_at(&self.file, out, self.at)?;
+        let left = usize::try_from(self.end - self.at).unwrap_or(usize::MAX);
+        let wanted = out.len().min(left);
+        let count = read_at(&self.file, &mut out[..wanted], self.at)?;
         self.at += count as u64;
         Ok(count)
     }
@@ -323,7 +364,7 @@ impl<T> Eq for Head<T> {}
 
 impl<T: Spill> Merge<T> {
     fn new(runs: &[Run], order: Order<T>) -> io::Result<Self> {
-        let runs = runs.iter().map(Run::open).collect::<io::Result<Vec<_>>>()?;
+        let runs = runs.iter().filter_map(Run::open).collect::<io::Result<Vec<_>>>()?;
         let mut merge = Merge { runs, heads: BinaryHeap::new(), order };
         for run in 0..merge.runs.len() {
             merge.advance(run)?;
@@ -361,6 +402,7 @@ fn read<'t, T: Spill>(
 #[derive(Debug)]
 pub struct Sorted<T> {
     order: Order<T>,
+    section: Section<T>,
     limit: usize,
     items: Vec<T>,
     runs: Vec<Run>,
@@ -392,15 +434,32 @@ impl<T: Spill> Sorted<T> {
     #[must_use]
     pub fn reopen(self) -> Sorter<T> {
         let held = self.items.iter().map(T::weight).sum();
-        let (items, runs, count) = (self.items, self.runs, self.count);
-        Sorter { order: self.order, limit: self.limit, held, items, runs, count, problem: None }
+        let Sorted { order, section, limit, items, runs, count } = self;
+        Sorter { order, section, limit, held, items, runs, count, problem: None }
     }
 
     /// All of them; none is left.
     #[must_use]
     pub fn take(&mut self) -> Self {
+        let Sorted { order, section, limit, .. } = *self;
         let (items, runs) = (std::mem::take(&mut self.items), std::mem::take(&mut self.runs));
-        Sorted { order: self.order, limit: self.limit, items, runs, count: std::mem::take(&mut self.count) }
+        Sorted { order, section, limit, items, runs, count: std::mem::take(&mut self.count) }
+    }
+
+    /// Gives them away in so many parts, for as many threads: each in order, and none that divides a section.
+    ///
+    /// # Errors
+    /// As for [`Sorted::read`].
+    pub fn into_parts(mut self, count: usize) -> io::Result<Vec<impl Iterator<Item = io::Result<T>> + use<T>>> {
+        let part = |number: usize| {
+            let sections = number * SECTIONS / count..(number + 1) * SECTIONS / count;
+            let behind = self.items.partition_point(|item| (self.section)(item) < sections.end);
+            let rest = self.items.split_off(behind);
+            let items = std::mem::replace(&mut self.items, rest);
+            let runs: Vec<_> = self.runs.iter().map(|run| run.narrowed(sections.clone())).collect();
+            Ok(items.into_iter().map(Ok).chain(Merge::new(&runs, self.order)?))
+        };
+        (0..count).map(part).collect()
     }
 
     /// Gives them away.
@@ -424,7 +483,8 @@ mod tests {
     }
 
     fn sorter(limit: usize, numbers: impl Iterator<Item = u64>) -> Sorter<(u64, String)> {
-        let mut sorter = Sorter::new(Ord::cmp, limit);
+        let section = |item: &(u64, String)| usize::try_from(item.0 / 626).unwrap();
+        let mut sorter = Sorter::in_sections(Ord::cmp, section, limit);
         numbers.for_each(|number| sorter.push((number * 7919 % 10_007, format!("line\n{number}"))));
         sorter
     }
@@ -436,7 +496,17 @@ mod tests {
             assert_eq!(sorted.len(), 5000);
             let read = || sorted.read().unwrap().map(|item| item.unwrap().into_owned()).collect::<Vec<_>>();
             assert_eq!(read(), read());
-            (sorted.runs.len(), sorted.into_values().unwrap().map(Result::unwrap).collect::<Vec<_>>())
+            let (runs, all) = (sorted.runs.len(), read());
+            for count in [1, 3, SECTIONS, 2 * SECTIONS] {
+                let parts =
+                    Sorted { items: sorted.items.clone(), runs: sorted.runs.clone(), ..sorted }.into_parts(count);
+                let parts: Vec<Vec<_>> =
+                    parts.unwrap().into_iter().map(|part| part.map(Result::unwrap).collect()).collect();
+                assert!(count > SECTIONS || parts.iter().all(|part| !part.is_empty()), "{count}");
+                assert_eq!(parts.concat(), all, "{count}");
+            }
+            assert_eq!(sorted.into_values().unwrap().map(Result::unwrap).collect::<Vec<_>>(), all);
+            (runs, all)
         };
         let (none, expected) = all(sorter(usize::MAX, 0..5000));
         assert_eq!(none, 0);

@@ -8,11 +8,10 @@ use jiff::Timestamp;
 
 use super::Evidence;
 use super::observation::Observation;
-use crate::spill::Sorted;
 
-/// Collapses copies: gives out the survivors, and where the others lie.
+/// Collapses copies, of which those of one request stand together: gives out the survivors, and where the others lie.
 pub(super) fn collapse(
-    observations: Sorted<Observation>,
+    observations: impl Iterator<Item = io::Result<Observation>>,
     survivors: &mut dyn FnMut(Observation),
     duplicates: &mut dyn FnMut(&Evidence),
 ) -> io::Result<()> {
@@ -22,7 +21,7 @@ pub(super) fn collapse(
             survivors(survivor(copies, duplicates));
         }
     };
-    for observation in observations.into_values()? {
+    for observation in observations {
         let observation = observation?;
         match request.last_mut() {
             Some(last) if last.key == observation.key && last.evidence() == observation.evidence() => {

@@ -16,11 +16,12 @@ use super::finding::Finding;
 use super::ledger::{Input, Totals};
 use super::observation::{Observation, Record, SHORT_TEXTS};
 use super::summary::{self, Group};
-use super::{Evidence, Extent, HELD, OBSERVED, Tally};
+use super::{Evidence, Extent, HELD, LEAST, OBSERVED, Tally};
 use crate::discover::Window;
 use crate::event::is_status_of_controller;
 use crate::rule::{Pack, Rule, RuleMatch, Severity, Suppression};
-use crate::spill::{Packed, Sorted, Sorter};
+use crate::spill::{Packed, SECTIONS, Sorted, Sorter};
+use crate::threads::{self, each};
 
 /// A rule match, a suppressed match, or (with no rule) a CronJob request that no rule matched.
 #[derive(Debug, Clone, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
@@ -157,10 +158,8 @@ pub struct Finished {
 /// # Errors
 /// A temporary file cannot be read or written.
 pub fn finish(tally: Tally, pack: &Pack, plan: &Plan) -> io::Result<Finished> {
-    let mut sorting = Sorting::new(pack, plan);
-    let mut counts = Counts::default();
-    let duplicates = &mut |evidence: &Evidence| counts.of(evidence).duplicates += 1;
-    copies::collapse(tally.observations.finish()?, &mut |kept| sorting.add(kept), duplicates)?;
+    let sorting = sorted_out(tally.observations, pack, plan)?;
+    let mut counts = sorting.counts;
     let suppressed = sorting.suppressed.finish()?;
     let mut activity = sorting.activity;
     let (mut hits, mut below) = (Sorter::new(Hit::report_order, HELD), Sorter::new(Hit::report_order, HELD));
@@ -190,10 +189,23 @@ pub fn finish(tally: Tally, pack: &Pack, plan: &Plan) -> io::Result<Finished> {
     })
 }
 
+/// Collapses copies and sorts the survivors out, on all threads.
+fn sorted_out<'p>(observations: Sorter<Observation>, pack: &'p Pack, plan: &'p Plan) -> io::Result<Sorting<'p>> {
+    let count = threads::count().min(SECTIONS);
+    let parts = each(observations.finish()?.into_parts(count)?, |part| {
+        let (mut sorting, mut duplicates) = (Sorting::one_of(count, pack, plan), Counts::default());
+        copies::collapse(part, &mut |kept| sorting.add(kept), &mut |place| duplicates.of(place).duplicates += 1)?;
+        io::Result::Ok(Sorting { counts: duplicates, ..sorting })
+    });
+    parts.into_iter().try_fold(Sorting::one_of(1, pack, plan), |all, part| Ok(all.with(part?)))
+}
+
 /// Survivors by what they are.
 struct Sorting<'p> {
     pack: &'p Pack,
     plan: &'p Plan,
+    /// Of the copies that did not survive.
+    counts: Counts,
     hits: Sorter<Hit>,
     suppressed: Sorter<Hit>,
     activity: Sorter<Hit>,
@@ -201,15 +213,27 @@ struct Sorting<'p> {
 }
 
 impl<'p> Sorting<'p> {
-    fn new(pack: &'p Pack, plan: &'p Plan) -> Self {
+    /// One of so many that are filled at the same time.
+    fn one_of(count: usize, pack: &'p Pack, plan: &'p Plan) -> Self {
         Sorting {
             pack,
             plan,
-            hits: Sorter::new(Hit::alert_order, HELD),
-            suppressed: Sorter::new(Hit::report_order, HELD),
-            activity: Sorter::new(Hit::report_order, HELD),
-            timeline: Sorter::new(Observation::time_order, OBSERVED),
+            counts: Counts::default(),
+            hits: Sorter::new(Hit::alert_order, HELD / count),
+            suppressed: Sorter::new(Hit::report_order, HELD / count),
+            activity: Sorter::new(Hit::report_order, HELD / count),
+            timeline: Sorter::new(Observation::time_order, LEAST.max(OBSERVED / count)),
         }
+    }
+
+    /// What both hold.
+    fn with(mut self, other: Self) -> Self {
+        self.counts.append(other.counts);
+        self.hits.append(other.hits);
+        self.suppressed.append(other.suppressed);
+        self.activity.append(other.activity);
+        self.timeline.append(other.timeline);
+        self
     }
 
     fn add(&mut self, mut observation: Observation) {
@@ -316,6 +340,15 @@ struct Count {
 impl Counts {
     fn of(&mut self, evidence: &Evidence) -> &mut Count {
         self.0.entry((Arc::clone(&evidence.path), evidence.member.clone())).or_default()
+    }
+
+    /// Takes others in.
+    fn append(&mut self, other: Self) {
+        for (place, count) in other.0 {
+            let own = self.0.entry(place).or_default();
+            own.hits += count.hits;
+            own.duplicates += count.duplicates;
+        }
     }
 
     /// Rows by path and member.

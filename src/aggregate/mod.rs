@@ -74,7 +74,8 @@ impl Tally {
     /// One of so many that are filled at the same time, and hold their part of what is held in memory.
     #[must_use]
     pub fn one_of(count: usize) -> Self {
-        let observations = Sorter::new(Observation::copy_order, LEAST.max(OBSERVED / count.max(1)));
+        let limit = LEAST.max(OBSERVED / count.max(1));
+        let observations = Sorter::in_sections(Observation::copy_order, Observation::section, limit);
         Tally { observations, coverage: Coverage::default(), inputs: Vec::new(), extent: Extent::Whole }
     }
 

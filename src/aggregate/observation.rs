@@ -13,7 +13,7 @@ use crate::event::{AuditEvent, Change, Origin, Outcome, Platform, Text};
 use crate::json::{self, Fields};
 use crate::normalize::TimeSource;
 use crate::rule::{Class, Interest, Keeps, RuleMatch, classify};
-use crate::spill::{self, Packed};
+use crate::spill::{self, Packed, SECTIONS};
 
 /// Where the bytes are that prove a record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
@@ -150,6 +150,9 @@ fn own(text: Option<&Arc<str>>) -> usize {
 pub(super) const SHORT_TEXTS: usize = 1024;
 /// The same of an outline.
 const OUTLINE_TEXTS: usize = 384;
+
+/// What ids begin with: one for each section of a run.
+const HEXADECIMAL: [u8; SECTIONS] = *b"0123456789abcdef";
 
 /// What all copies of one request share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
@@ -360,6 +363,12 @@ impl Observation {
     /// Order in which copies stand together.
     pub(super) fn copy_order(&self, other: &Self) -> Ordering {
         (&self.key, self.evidence()).cmp(&(&other.key, other.evidence()))
+    }
+
+    /// The section of a run for it in copy order: audit ids begin with a hexadecimal digit, any of which is as likely.
+    pub(super) fn section(&self) -> usize {
+        let first = self.key.request.0.bytes().next().unwrap_or_default();
+        HEXADECIMAL.iter().rposition(|digit| *digit <= first).unwrap_or_default()
     }
 
     /// Order in time: without one last, then by place.
