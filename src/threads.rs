@@ -32,3 +32,22 @@ where
 {
     items.into_par_iter().with_max_len(1).map(work).collect()
 }
+
+/// Does the work on the items, so many for each thread at a time, and hands on in order what it gives.
+///
+/// # Errors
+/// Those of the items, and of who takes the results.
+pub fn in_batches<T: Send, R: Send, E>(
+    for_each_thread: usize,
+    mut items: impl Iterator<Item = Result<T, E>>,
+    work: impl Fn(T) -> R + Sync + Send,
+    mut take: impl FnMut(R) -> Result<(), E>,
+) -> Result<(), E> {
+    loop {
+        let some: Vec<T> = items.by_ref().take(for_each_thread * count()).collect::<Result<_, E>>()?;
+        if some.is_empty() {
+            return Ok(());
+        }
+        each(some, &work).into_iter().try_for_each(&mut take)?;
+    }
+}

@@ -9,6 +9,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::cronjob::whole_spec;
 use crate::event::AuditEvent;
 use crate::json::{self, Fields, Raw};
 
@@ -160,8 +161,7 @@ fn cronjob(body: &mut Body, request: Option<Raw<'_>>, response: Option<Raw<'_>>,
 
 /// A whole CronJob without what changes at every write.
 fn reduced(object: &Fields<'_>) -> Option<String> {
-    let spec = object.get("spec")?;
-    Fields::read(spec).filter(|spec| spec.get("jobTemplate").is_some() && spec.get("schedule").is_some())?;
+    let spec = whole_spec(object).and(object.get("spec"))?;
     let metadata = object.object("metadata");
     let member = |key: &str, raw: Option<Raw<'_>>| raw.and_then(compact).map(|value| format!("\"{key}\":{value}"));
     let of_metadata = |key: &str| metadata.as_ref()?.get(key);

@@ -62,10 +62,13 @@ impl Bodies {
     fn take(&mut self, object: &Fields<'_>, field: &str) {
         let name = || object.inside(&["metadata", "name"]).filter(|_| object.text("kind").as_deref() != Some("Status"));
         self.name = self.name.take().or_else(|| text(name()));
-        let spec = object.object("spec").filter(|_| self.cronjob.is_none());
-        let whole = spec.filter(|spec| spec.get("jobTemplate").is_some() && spec.get("schedule").is_some());
-        self.cronjob = self.cronjob.take().or_else(|| Some(CronJob::of(&whole?, field)));
+        self.cronjob = self.cronjob.take().or_else(|| Some(CronJob::of(&whole_spec(object)?, field)));
     }
+}
+
+/// The spec of a CronJob; a patch has it in part, and a Status none.
+pub(super) fn whole_spec<'b>(object: &Fields<'b>) -> Option<Fields<'b>> {
+    object.object("spec").filter(|spec| spec.get("jobTemplate").is_some() && spec.get("schedule").is_some())
 }
 
 impl CronJob {

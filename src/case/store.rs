@@ -8,10 +8,10 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::{DAMAGED, Stamp, conversion};
 use crate::aggregate::{Coverage, Interner, Observation, Tally};
 use crate::discover::Source;
-use crate::threads::each;
+use crate::threads::in_batches;
 
-/// Observations that are read out of their JSON side by side.
-const SIDE_BY_SIDE: usize = 1024;
+/// Observations that a thread reads out of their JSON before they are taken in.
+const AT_A_TIME: usize = 512;
 
 /// Some bytes, and what else decides what is observed in them.
 #[derive(Debug, Clone, Copy)]
@@ -188,21 +188,16 @@ pub(super) fn load(connection: &Connection, rules: &str) -> rusqlite::Result<Tal
              FROM inputs i JOIN files f ON f.input = i.id GROUP BY i.id)
          SELECT o.json, n.name, n.known FROM observations o JOIN named n ON n.id = o.input ORDER BY o.id";
     let mut statement = connection.prepare(sql)?;
-    let mut rows =
+    let rows =
         statement.query_map([rules], |row| Ok(Row { text: row.get(0)?, name: row.get(1)?, known: row.get(2)? }))?;
     // Else each would have texts of its own, and more of them would be spilled.
     let mut texts = Interner::default();
-    loop {
-        let some: Vec<Row> = rows.by_ref().take(SIDE_BY_SIDE).collect::<rusqlite::Result<_>>()?;
-        if some.is_empty() {
-            break;
-        }
-        for observation in each(&some, Row::observation) {
-            let mut observation = observation?;
-            observation.share(&mut texts);
-            tally.observations.push(observation);
-        }
-    }
+    in_batches(AT_A_TIME, rows, Row::observation, |observation| {
+        let mut observation = observation?;
+        observation.share(&mut texts);
+        tally.observations.push(observation);
+        Ok(())
+    })?;
     load_coverage(connection, &mut tally.coverage)?;
     Ok(tally)
 }
@@ -216,13 +211,13 @@ struct Row {
 }
 
 impl Row {
-    fn observation(&self) -> rusqlite::Result<Observation> {
+    fn observation(self) -> rusqlite::Result<Observation> {
         let mut observation: Observation = serde_json::from_str(&self.text).map_err(|_| conversion(DAMAGED))?;
         if !self.known {
             observation.forget_matches();
         }
         if *observation.record.evidence.path != *self.name {
-            Arc::make_mut(&mut observation.record).evidence.path = self.name.as_str().into();
+            Arc::make_mut(&mut observation.record).evidence.path = self.name.into();
         }
         Ok(observation)
     }

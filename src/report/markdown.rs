@@ -7,11 +7,14 @@ use std::io::{self, Write};
 use serde_json::Value;
 
 use super::hidden::is_hidden;
+use crate::threads::in_batches;
 
 /// Characters of a value that are shown.
 const LIMIT: usize = 300;
 /// Items of a list that are shown.
 const LISTED: usize = 40;
+/// Pages that a thread makes before they are written.
+const AT_A_TIME: usize = 8;
 /// Columns to which a table's cells are padded at most.
 const PADDED: usize = 40;
 
@@ -149,12 +152,12 @@ const SECTIONS: [Section; 3] = [
     ("Suppressed", |mut rows, print| rows.try_for_each(|row| print(&[suppressed(&row)]))),
 ];
 
-/// Writes runbook.md: what is said of the whole, a page for each alert, and `lists`, the rows of what follows. Pages and
-/// rows are made one at a time.
+/// Writes runbook.md: what is said of the whole, a page for each alert, whose JSON is given, and `lists`, the rows of what
+/// follows. Pages are made some at a time, and rows one by one.
 pub(super) fn runbook(
     about: &Value,
     lists: [Rows<'_>; SECTIONS.len()],
-    alerts: &mut dyn Iterator<Item = io::Result<Value>>,
+    alerts: &mut dyn Iterator<Item = io::Result<String>>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
     let mut print = |lines: &[String]| {
@@ -165,11 +168,12 @@ pub(super) fn runbook(
     };
     let mut alerts = alerts.peekable();
     print(&head(about, alerts.peek().is_none()))?;
-    for alert in alerts {
-        let alert = alert?;
-        print(&[String::new(), heading(&alert), String::new()])?;
-        print(&page(&alert, &about["settings"]))?;
-    }
+    let lines = |text: String| {
+        let alert = serde_json::from_str(&text)?;
+        let heading = [String::new(), heading(&alert), String::new()];
+        io::Result::Ok(heading.into_iter().chain(page(&alert, &about["settings"])).collect::<Vec<_>>())
+    };
+    in_batches(AT_A_TIME, alerts, lines, |lines| print(&lines?))?;
     for ((heading, section), rows) in SECTIONS.iter().zip(lists) {
         print(&[String::new(), format!("## {heading}"), String::new()])?;
         let mut rows = rows.peekable();
@@ -665,7 +669,7 @@ None.
         let mut out = Vec::new();
         let rows = |key: &str| -> Rows<'_> { Box::new(list(value, key).iter().cloned()) };
         let lists = ["users", "controller_only", "suppressed"].map(rows);
-        runbook(value, lists, &mut rows("alerts").map(Ok), &mut out).unwrap();
+        runbook(value, lists, &mut rows("alerts").map(|alert| Ok(alert.to_string())), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -86,7 +86,7 @@ fn pages_of(report: &Report<'_>, wanted: &BTreeSet<&str>) -> io::Result<BTreeMap
 /// The same as runbook.json, for people.
 fn pages(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let Some(runbook) = report.runbook else { return Ok(()) };
-    let mut pages = runbook.alerts.read()?.map(|page| page?.value());
+    let mut pages = runbook.alerts.read()?.map(|page| Ok(page?.into_owned().text));
     let About { users, controller_only, suppressed, settings, verdicts, coverage_note, .. } = &runbook.about;
     let about = json!({"settings": settings, "verdicts": verdicts, "coverage_note": coverage_note});
     let lists = [rows(users), rows(controller_only), rows(suppressed)];

@@ -13,12 +13,12 @@ use super::overview::Users;
 use super::page::{Asked, Page, page};
 use crate::aggregate::{Alert, Finding, Finished, Hit, Verdict};
 use crate::spill::{Packed, Sorted, Sorter};
-use crate::threads::each;
+use crate::threads::in_batches;
 
 /// Bytes of pages, and of what hits show, that are held in memory; the rest goes to temporary files.
 const HELD: usize = 4 << 20;
-/// Alerts that are judged side by side.
-const SIDE_BY_SIDE: usize = 16;
+/// Alerts that a thread judges before they are taken in.
+const AT_A_TIME: usize = 8;
 
 /// A page as runbook.json has it.
 #[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
@@ -33,17 +33,9 @@ pub struct Printed {
 }
 
 impl Printed {
-    /// The page.
-    ///
-    /// # Errors
-    /// The text is none that this program wrote.
-    pub fn value(&self) -> io::Result<Value> {
-        Ok(serde_json::from_str(&self.text)?)
-    }
-
     /// Changes the page, but for what orders it.
     pub(super) fn change(&mut self, change: &mut dyn FnMut(&mut Value)) -> io::Result<()> {
-        let mut page = self.value()?;
+        let mut page = serde_json::from_str(&self.text)?;
         change(&mut page);
         self.text = page.to_string();
         Ok(())
@@ -97,24 +89,24 @@ pub(super) fn pages(judge: &Judge<'_>, report: &Finished) -> io::Result<Pages> {
     };
     let hits = by_alert(judge, &report.alerts, &report.hits)?;
     let mut histories = Histories::default();
-    let alerts: Vec<(usize, &Hits)> = hits.iter().map(|(&number, hits)| (number, hits)).collect();
-    for some in alerts.chunks(SIDE_BY_SIDE) {
-        // Windows of history move on in time, so that they are looked at in order.
-        let asked = some.iter().map(|&(number, hits)| Asked::new(judge, &report.alerts[number], hits, &mut histories));
-        let judged = each(&asked.collect::<Vec<_>>(), |asked| {
-            let (page, findings) = page(judge, asked);
-            let is_wanted = judge.settings.only.fits(&page);
-            let text = is_wanted.then(|| serde_json::to_string(&page)).transpose()?;
-            serde_json::Result::Ok((page, text, findings))
-        });
-        for (&(number, hits), judged) in some.iter().zip(judged) {
-            let (page, text, findings) = judged?;
-            for (&(hit, _), findings) in hits.iter().zip(findings).filter(|(_, findings)| !findings.is_empty()) {
-                pages.notes.push(Note { hit, findings });
-            }
-            pages.add(number, &page, text);
+    // Windows of history move on in time, so that they are looked at in order.
+    let asked = hits.iter().map(|(&number, hits)| {
+        io::Result::Ok((number, hits, Asked::new(judge, &report.alerts[number], hits, &mut histories)))
+    });
+    let judged = |(number, hits, asked)| {
+        let (page, findings) = page(judge, &asked);
+        let is_wanted = judge.settings.only.fits(&page);
+        let text = is_wanted.then(|| serde_json::to_string(&page)).transpose()?;
+        io::Result::Ok((number, hits, page, text, findings))
+    };
+    in_batches(AT_A_TIME, asked, judged, |judged| {
+        let (number, hits, page, text, findings) = judged?;
+        for (&(hit, _), findings) in hits.iter().zip(findings).filter(|(_, findings)| !findings.is_empty()) {
+            pages.notes.push(Note { hit, findings });
         }
-    }
+        pages.add(number, &page, text);
+        Ok(())
+    })?;
     Ok(pages)
 }
 

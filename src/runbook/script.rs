@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::Judge;
 use super::indicators::Context;
+use super::spec::pod;
 use super::timeline::took_effect;
 use crate::aggregate::{Category, Finding, Observation, Record};
 
@@ -15,8 +16,7 @@ pub(super) fn mounted_by(observation: &Observation) -> Vec<String> {
 }
 
 fn mounted(object: &Value) -> Vec<String> {
-    let pod = object.pointer("/spec/jobTemplate/spec/template/spec").unwrap_or(&Value::Null);
-    let volumes = pod["volumes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let volumes = pod(object)["volumes"].as_array().map(Vec::as_slice).unwrap_or_default();
     volumes.iter().filter_map(|volume| volume["configMap"]["name"].as_str()).map(str::to_owned).collect()
 }
 

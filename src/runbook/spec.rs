@@ -131,9 +131,14 @@ pub(super) fn setters(timeline: &Timeline<'_>, steps: &BTreeMap<usize, Step>) ->
     steps.iter().filter_map(sets).collect()
 }
 
+/// The spec of the pods of a CronJob; null where there is none.
+pub(super) fn pod(object: &Value) -> &Value {
+    object.pointer("/spec/jobTemplate/spec/template/spec").unwrap_or(&Value::Null)
+}
+
 /// Image, command and arguments of each container.
 pub(super) fn runs(object: &Value) -> Vec<String> {
-    let pod = object.pointer("/spec/jobTemplate/spec/template/spec").unwrap_or(&Value::Null);
+    let pod = pod(object);
     let lists = ["initContainers", "containers"].iter().filter_map(|list| pod.get(list)?.as_array());
     let text = |container: &Value| {
         let parts = ["image", "command", "args"].iter().filter_map(|key| container.get(key));

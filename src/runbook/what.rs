@@ -8,7 +8,7 @@ use super::indicators::decoded;
 use super::judged::Judged;
 use super::page::{Container, Decoded, Variable, What};
 use super::script;
-use super::spec::{Difference, State, Step, difference, print};
+use super::spec::{Difference, State, Step, difference, pod, print};
 use super::verdict::level_name;
 use crate::aggregate::Record;
 use crate::event::Change;
@@ -25,7 +25,7 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> W
     let schedule = text("/spec/schedule");
     let parsed = schedule.as_deref().and_then(|text| Schedule::parse(text).ok());
     let zone = text("/spec/timeZone");
-    let pod = object.pointer("/spec/jobTemplate/spec/template/spec").unwrap_or(&Value::Null);
+    let pod = pod(&object);
     let (diff, diff_note) = diff(record, step, &object);
     What {
         namespace: record.namespace.clone(),
