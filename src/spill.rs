@@ -21,8 +21,9 @@ const FAN: usize = 32;
 const WINDOW: u32 = 17;
 /// Bytes read of a run at once.
 const CHUNK: usize = 64 << 10;
-/// Sections of a run, each a frame of its own, at which reading may begin.
-pub const SECTIONS: usize = 16;
+/// Sections of a run, each a frame of its own, at which reading may begin. Every part of what is sorted reads its section
+/// of every run, and leaves runs of its own: more would take more memory and open files than time.
+pub(crate) const SECTIONS: usize = 4;
 
 /// What a [`Sorter`] takes.
 pub trait Spill: Clone {
@@ -110,7 +111,7 @@ pub fn unpack<R: Read>(input: R) -> io::Result<Unpacking<R>> {
 pub type Order<T> = fn(&T, &T) -> Ordering;
 
 /// The section of a run in which an item stands, below [`SECTIONS`]: never before that of one that comes before it.
-pub type Section<T> = fn(&T) -> usize;
+pub(crate) type Section<T> = fn(&T) -> usize;
 
 /// Takes items in any order. Beyond a bound they go to temporary files.
 #[derive(Debug)]
@@ -146,7 +147,7 @@ impl<T: Spill> Sorter<T> {
 
     /// The same; what it takes can be [given away in parts](Sorted::into_parts).
     #[must_use]
-    pub fn in_sections(order: Order<T>, section: Section<T>, limit: usize) -> Self {
+    pub(crate) fn in_sections(order: Order<T>, section: Section<T>, limit: usize) -> Self {
         Sorter { order, section, limit, held: 0, items: Vec::new(), runs: Vec::new(), count: 0, problem: None }
     }
 
@@ -273,7 +274,8 @@ impl Run {
     ) -> io::Result<Self> {
         let (mut file, mut ends, mut items) = (tempfile::tempfile()?, [0; SECTIONS], items.peekable());
         for (number, end) in ends.iter_mut().enumerate() {
-            let is_of_it = |item: &io::Result<T>| item.as_ref().map_or(true, |item| section(item) <= number);
+            let is_last = number + 1 == SECTIONS;
+            let is_of_it = |item: &io::Result<T>| item.as_ref().map_or(true, |item| is_last || section(item) <= number);
             if items.peek().is_some_and(is_of_it) {
                 let mut out = pack(file)?;
                 while let Some(item) = items.next_if(is_of_it) {
@@ -450,16 +452,18 @@ impl<T: Spill> Sorted<T> {
     ///
     /// # Errors
     /// As for [`Sorted::read`].
-    pub fn into_parts(mut self, count: usize) -> io::Result<Vec<impl Iterator<Item = io::Result<T>> + use<T>>> {
+    pub(crate) fn into_parts(mut self, count: usize) -> io::Result<Vec<impl Iterator<Item = io::Result<T>> + use<T>>> {
         let part = |number: usize| {
             let sections = number * SECTIONS / count..(number + 1) * SECTIONS / count;
-            let behind = self.items.partition_point(|item| (self.section)(item) < sections.end);
-            let rest = self.items.split_off(behind);
-            let items = std::mem::replace(&mut self.items, rest);
+            let begin = self.items.partition_point(|item| (self.section)(item) < sections.start);
+            let items = self.items.split_off(begin);
             let runs: Vec<_> = self.runs.iter().map(|run| run.narrowed(sections.clone())).collect();
             Ok(items.into_iter().map(Ok).chain(Merge::new(&runs, self.order)?))
         };
-        (0..count).map(part).collect()
+        // From the last, since what is split off takes no more room than it needs.
+        let mut parts = (0..count).rev().map(part).collect::<io::Result<Vec<_>>>()?;
+        parts.reverse();
+        Ok(parts)
     }
 
     /// Gives them away.
@@ -483,7 +487,7 @@ mod tests {
     }
 
     fn sorter(limit: usize, numbers: impl Iterator<Item = u64>) -> Sorter<(u64, String)> {
-        let section = |item: &(u64, String)| usize::try_from(item.0 / 626).unwrap();
+        let section = |item: &(u64, String)| usize::try_from(item.0 / 2502).unwrap();
         let mut sorter = Sorter::in_sections(Ord::cmp, section, limit);
         numbers.for_each(|number| sorter.push((number * 7919 % 10_007, format!("line\n{number}"))));
         sorter

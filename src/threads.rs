@@ -16,17 +16,17 @@ pub fn in_threads<T: Send>(threads: Option<u16>, work: impl FnOnce() -> T + Send
 
 /// How many threads there are.
 #[must_use]
-pub fn count() -> usize {
+pub(crate) fn count() -> usize {
     rayon::current_num_threads()
 }
 
 /// Does the same on each of them.
-pub fn on_each<R: Send>(work: impl Fn() -> R + Sync) -> Vec<R> {
+pub(crate) fn on_each<R: Send>(work: impl Fn() -> R + Sync) -> Vec<R> {
     rayon::broadcast(|_| work())
 }
 
 /// Does the work on each of the items; what it gives keeps their order.
-pub fn each<I, R: Send>(items: I, work: impl Fn(I::Item) -> R + Sync + Send) -> Vec<R>
+pub(crate) fn each<I, R: Send>(items: I, work: impl Fn(I::Item) -> R + Sync + Send) -> Vec<R>
 where
     I: IntoParallelIterator<Iter: IndexedParallelIterator>,
 {
@@ -37,7 +37,7 @@ where
 ///
 /// # Errors
 /// Those of the items, and of who takes the results.
-pub fn in_batches<T: Send, R: Send, E>(
+pub(crate) fn in_batches<T: Send, R: Send, E>(
     for_each_thread: usize,
     mut items: impl Iterator<Item = Result<T, E>>,
     work: impl Fn(T) -> R + Sync + Send,

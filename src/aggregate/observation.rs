@@ -151,8 +151,8 @@ pub(super) const SHORT_TEXTS: usize = 1024;
 /// The same of an outline.
 const OUTLINE_TEXTS: usize = 384;
 
-/// What ids begin with: one for each section of a run.
-const HEXADECIMAL: [u8; SECTIONS] = *b"0123456789abcdef";
+/// Where the sections of a run begin: Kubernetes makes audit ids of hexadecimal digits, any of which is as likely.
+const FIRST_DIGITS: [u8; SECTIONS] = *b"048c";
 
 /// What all copies of one request share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
@@ -365,10 +365,9 @@ impl Observation {
         (&self.key, self.evidence()).cmp(&(&other.key, other.evidence()))
     }
 
-    /// The section of a run for it in copy order: audit ids begin with a hexadecimal digit, any of which is as likely.
+    /// The section of a run in which it stands in copy order.
     pub(super) fn section(&self) -> usize {
-        let first = self.key.request.0.bytes().next().unwrap_or_default();
-        HEXADECIMAL.iter().rposition(|digit| *digit <= first).unwrap_or_default()
+        section_of(&self.key.request.0)
     }
 
     /// Order in time: without one last, then by place.
@@ -398,6 +397,11 @@ impl Packed for Observation {
         let short_texts = if self.is_outline { OUTLINE_TEXTS } else { SHORT_TEXTS };
         size_of::<Self>() + self.record.weight(short_texts) + body
     }
+}
+
+fn section_of(id: &str) -> usize {
+    let first = id.bytes().next().unwrap_or_default();
+    FIRST_DIGITS.iter().rposition(|digit| *digit <= first).unwrap_or_default()
 }
 
 fn copy_key(event: &AuditEvent<'_>, digest: String) -> CopyKey {
@@ -545,6 +549,16 @@ mod tests {
             let read = <Observation as Spill>::read(&mut rest).unwrap().unwrap();
             assert_eq!((json!(read), rest.len()), (json!(given), 0));
         }
+    }
+
+    /// Else copies would stand in two sections, or a run would not be in order.
+    #[test]
+    fn sections_follow_the_order_of_ids() {
+        let mut ids = ["", "0", "3f", "4", "7", "8a", "9", "A", "a", "b", "c", "f", "g", "é"];
+        ids.sort_unstable();
+        let sections = ids.map(section_of);
+        assert!(sections.is_sorted() && sections.last() == Some(&(SECTIONS - 1)), "{sections:?}");
+        assert_eq!(["07", "41", "8f", "cc"].map(section_of), [0, 1, 2, 3]);
     }
 
     #[test]

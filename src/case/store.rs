@@ -11,7 +11,7 @@ use crate::discover::Source;
 use crate::threads::in_batches;
 
 /// Observations that a thread reads out of their JSON before they are taken in.
-const AT_A_TIME: usize = 512;
+const AT_A_TIME: usize = 16;
 
 /// Some bytes, and what else decides what is observed in them.
 #[derive(Debug, Clone, Copy)]

@@ -12,7 +12,6 @@ use crate::report::closing_events;
 use crate::rule::{Pack, Tuning};
 use crate::stats::{Stage, timed};
 use crate::sweep::{self, Job};
-use crate::threads::in_threads;
 
 /// Reads everything and prints the events that are asked for; writes no file.
 pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
@@ -32,7 +31,7 @@ pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
     let redactor = events.redact.then(redactor).transpose()?;
     let printer = Printer::new(io::stdout(), form(events), order, &filter, redactor);
     let progress = progress(&found, &events.input, stats.as_ref());
-    let tally = in_threads(events.input.threads, || sweep::stream(&found, &job, &progress, &printer))?;
+    let tally = sweep::stream(&found, &job, &progress, &printer);
     progress.finish();
     let count = match timed(stats.as_ref(), Stage::Reports, || printer.finish()) {
         // `kubesweep … | head` has what it wants; what was not read says nothing about the dump.

@@ -10,7 +10,6 @@ use crate::rule::{Pack, Tuning};
 use crate::runbook::{self, Scope};
 use crate::stats::{Stage, timed};
 use crate::sweep;
-use crate::threads::in_threads;
 
 /// Reads everything and says what it is; writes no file.
 pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
@@ -22,7 +21,7 @@ pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
     let stats = stats(inspect.input.stats);
     let found = discover(&inspect.paths, &[])?;
     let progress = progress(&found, &inspect.input, stats.as_ref());
-    let tally = in_threads(inspect.input.threads, || sweep::sweep(&found, &job, &progress))?;
+    let tally = sweep::sweep(&found, &job, &progress);
     progress.finish();
     let report = timed(stats.as_ref(), Stage::Finish, || finish(tally, &job.pack, &Plan::default()))
         .map_err(Error::Temporary)?;

@@ -66,13 +66,13 @@ pub fn run(arguments: &[OsString]) -> Result<ExitStatus, Error> {
         }
     };
     match cli.command {
-        Command::Scan(scan) => scan::run(&scan, begun),
-        Command::Merge(merge) => merge::run(&merge, begun),
-        Command::Runbook(runbook) => runbook::run(&runbook),
+        Command::Scan(scan) => in_threads(scan.input.threads, || scan::run(&scan, begun))?,
+        Command::Merge(merge) => in_threads(None, || merge::run(&merge, begun))?,
+        Command::Runbook(runbook) => in_threads(runbook.input.threads, || runbook::run(&runbook))?,
         Command::Rules(rules) => rules::run(&rules.action),
-        Command::Inspect(inspect) => inspect::run(&inspect),
-        Command::Events(events) => events::run(&events),
-        Command::Verify(verify) => verify::run(&verify),
+        Command::Inspect(inspect) => in_threads(inspect.input.threads, || inspect::run(&inspect))?,
+        Command::Events(events) => in_threads(events.input.threads, || events::run(&events))?,
+        Command::Verify(verify) => in_threads(verify.threads, || verify::run(&verify))?,
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { directory } => manual::man(&directory),
     }
@@ -125,14 +125,14 @@ fn sweep(
         case.name_apart(found)?;
     }
     let progress = progress(found, input, stats);
-    let mut tally = in_threads(input.threads, || match case {
-        Some(case) => sweep::sweep_into(case, found, job, &progress),
-        None => Ok(sweep::sweep(found, job, &progress)),
-    })??;
+    let mut tally = match case {
+        Some(case) => sweep::sweep_into(case, found, job, &progress)?,
+        None => sweep::sweep(found, job, &progress),
+    };
     progress.finish();
     tell_interrupted(&tally, input.quiet);
     if let Some(case) = case {
-        let (kept, others) = in_threads(input.threads, || case.load())??;
+        let (kept, others) = case.load()?;
         warn_of_others(others, input.quiet);
         tally = tally.merge(kept);
     }
@@ -146,7 +146,7 @@ fn sweep(
     let pack = Pack::new(Vec::new(), Tuning::default(), interests);
     let second = Job { pack, cluster: job.cluster.clone(), stop: job.stop.clone(), ..*job };
     // Of the same records this pass tells something else; coverage and inputs are those of the first.
-    let again = in_threads(input.threads, || sweep::sweep(found, &second, &Silent(stats)))?;
+    let again = sweep::sweep(found, &second, &Silent(stats));
     let (observations, extent) = (again.observations, again.extent);
     Ok(tally.merge(Tally { observations, extent, ..Tally::default() }))
 }

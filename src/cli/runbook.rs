@@ -12,7 +12,6 @@ use crate::report::{Directory, RUNBOOK_FILES, Report};
 use crate::runbook::{Only, Scope, compute};
 use crate::stats::{Stage, timed};
 use crate::sweep::Job;
-use crate::threads::in_threads;
 
 /// Sweeps, and prints the runbook or writes its files.
 pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
@@ -50,9 +49,8 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
     let tally = sweep(&mut found, &job, case.as_ref(), &runbook.input, settings.deep, clock)?;
     let plan = Plan { window: times.kept, since: times.since, group_by: Vec::new() };
     let finished = timed(clock, Stage::Finish, || finish(tally, &job.pack, &plan)).map_err(Error::Temporary)?;
-    let judge = || compute(finished, &catalogue, &settings);
-    let steps = || in_threads(runbook.input.threads, judge)?.map_err(Error::Temporary);
-    let (finished, computed) = timed(clock, Stage::Runbook, steps)?;
+    let judge = || compute(finished, &catalogue, &settings).map_err(Error::Temporary);
+    let (finished, computed) = timed(clock, Stage::Runbook, judge)?;
     let (finished, computed) = redacted(finished, Some(computed), runbook.redact)?;
     let report = Report { finished: &finished, runbook: computed.as_ref(), group_by: &[] };
     timed(clock, Stage::Reports, || match directory {

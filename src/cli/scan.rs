@@ -8,7 +8,6 @@ use crate::discover::discover;
 use crate::error::Error;
 use crate::runbook::{Only, Scope};
 use crate::sweep::Job;
-use crate::threads::in_threads;
 
 /// Sweeps, writes the reports, and says how it went.
 pub(super) fn run(scan: &Scan, begun: Begun<'_>) -> Result<ExitStatus, Error> {
@@ -44,5 +43,5 @@ pub(super) fn run(scan: &Scan, begun: Begun<'_>) -> Result<ExitStatus, Error> {
     }
     let reports = Reports::begin(begun, &scan.output, &times, steps, scan.input.quiet, clock)?;
     let tally = sweep(&mut found, &job, case.as_ref(), &scan.input, deep, clock)?;
-    in_threads(scan.input.threads, || reports.finish(tally, &job.pack))?
+    reports.finish(tally, &job.pack)
 }

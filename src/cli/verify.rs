@@ -3,17 +3,12 @@
 use super::args::Verify;
 use super::{ExitStatus, print};
 use crate::error::Error;
-use crate::threads::in_threads;
 use crate::verify::{Difference, Finding, Verified, inputs, reports};
 
 /// Hashes reports, and inputs where a dump is named, and says what differs.
 pub(super) fn run(verify: &Verify) -> Result<ExitStatus, Error> {
     let of_reports = reports(&verify.directory)?;
-    let of_inputs = if verify.dump.is_empty() {
-        Verified::default()
-    } else {
-        in_threads(verify.threads, || inputs(&verify.directory, &verify.dump))??
-    };
+    let of_inputs = if verify.dump.is_empty() { Verified::default() } else { inputs(&verify.directory, &verify.dump)? };
     let findings: Vec<&Finding> = of_reports.findings.iter().chain(&of_inputs.findings).collect();
     let compared = if verify.dump.is_empty() {
         format!("{} reports", of_reports.compared)
