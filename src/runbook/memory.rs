@@ -27,7 +27,7 @@ pub(super) struct Memory {
     pub jobs: Times,
     pub pods: Times,
     trails: BTreeMap<Object, Trail>,
-    /// Of those in `events`: what comes from a file shares none.
+    /// Of `events` and `trails`: what comes from a file shares none.
     texts: Interner,
 }
 
@@ -54,7 +54,7 @@ impl Memory {
             memory.add(event?);
         }
         for trail in std::mem::take(&mut memory.trails).into_values() {
-            memory.keep(trail.first.into_iter().chain(trail.children));
+            memory.events.extend(trail.first.into_iter().chain(trail.children));
         }
         memory.events.sort_by(Observation::time_order);
         Ok(memory)
@@ -66,23 +66,19 @@ impl Memory {
         } else if made(&event, "job_of_cronjob") {
             let Some(owner) = cronjob_of_job(&event) else { return };
             self.jobs.entry(owner.clone()).or_default().push(event.record.time);
-            let told = self.trails.entry(owner).or_default().job(event);
-            self.keep(told);
+            self.events.extend(self.trails.entry(owner).or_default().job(event, &mut self.texts));
         } else if made(&event, "pod_of_job") {
             let Some(owner) = cronjob_of_pod(&event) else { return };
             self.pods.entry(owner.clone()).or_default().push(event.record.time);
-            let told = self.trails.entry(owner).or_default().pod(event);
-            self.keep(told);
+            self.events.extend(self.trails.entry(owner).or_default().pod(event, &mut self.texts));
         } else {
-            self.keep([event]);
+            self.keep(event);
         }
     }
 
-    fn keep(&mut self, events: impl IntoIterator<Item = Observation>) {
-        for mut event in events {
-            event.share(&mut self.texts);
-            self.events.push(event);
-        }
+    fn keep(&mut self, mut event: Observation) {
+        event.share(&mut self.texts);
+        self.events.push(event);
     }
 
     /// A request on a CronJob.
@@ -90,24 +86,21 @@ impl Memory {
         let trail = self.trails.entry(object(&event.record)).or_default();
         match event.record.change {
             None if event.is_hit => {}
-            None => return trail.show(event),
-            Some(change) => {
-                let shown = trail.write(change);
-                self.keep(shown);
-            }
+            None => return trail.show(event, &mut self.texts),
+            Some(change) => self.events.extend(trail.write(change)),
         }
-        self.keep([event]);
+        self.keep(event);
     }
 }
 
 impl Trail {
     /// Takes in what a request shows that writes nothing.
-    fn show(&mut self, event: Observation) {
+    fn show(&mut self, event: Observation, texts: &mut Interner) {
         let shown = self.last.as_ref().or(self.first.as_ref()).and_then(state);
         if state(&event).is_none_or(|state| shown == Some(state)) {
             return;
         }
-        let event = event.into_outline();
+        let event = outline(event, texts);
         if !self.is_written && self.first.is_none() && self.last.is_none() {
             // It says more than they do.
             self.children.iter_mut().for_each(Observation::forget_state);
@@ -130,21 +123,21 @@ impl Trail {
     }
 
     /// A Job: it says what its CronJob runs, not who wrote that. Gives what is to be remembered of it.
-    fn job(&mut self, event: Observation) -> Option<Observation> {
+    fn job(&mut self, event: Observation, texts: &mut Interner) -> Option<Observation> {
         let is_new = !self.job;
         self.job |= state(&event).is_some();
-        if is_new { self.child(event) } else { None }
+        if is_new { self.child(event, texts) } else { None }
     }
 
     /// The same of a Pod, where no Job has said it.
-    fn pod(&mut self, event: Observation) -> Option<Observation> {
+    fn pod(&mut self, event: Observation, texts: &mut Interner) -> Option<Observation> {
         let is_new = !self.pod && (self.is_written || !self.job);
         self.pod |= state(&event).is_some();
-        if is_new { self.child(event) } else { None }
+        if is_new { self.child(event, texts) } else { None }
     }
 
-    fn child(&mut self, event: Observation) -> Option<Observation> {
-        let mut event = event.into_outline();
+    fn child(&mut self, event: Observation, texts: &mut Interner) -> Option<Observation> {
+        let mut event = outline(event, texts);
         if self.is_written {
             return Some(event);
         }
@@ -154,6 +147,13 @@ impl Trail {
         self.children.push(event);
         None
     }
+}
+
+/// The outline of an event. Its texts are shared at once, since a trail may hold it to the end.
+fn outline(event: Observation, texts: &mut Interner) -> Observation {
+    let mut event = event.into_outline();
+    event.share(texts);
+    event
 }
 
 fn state(event: &Observation) -> Option<&Arc<str>> {
