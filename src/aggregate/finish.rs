@@ -139,7 +139,8 @@ pub struct Finished {
     pub alerts: Vec<Alert>,
     /// Groups, most hits first.
     pub summary: Vec<Group>,
-    /// Requests on CronJobs and whatever else the runbook asks for, history included, by time; the runbook takes them.
+    /// Requests on CronJobs and whatever else the runbook asks for, history included: each namespace by time. The runbook
+    /// takes them.
     pub timeline: Sorted<Observation>,
     /// Days covered.
     pub coverage: Vec<Day>,
@@ -222,7 +223,11 @@ impl<'p> Sorting<'p> {
             hits: Sorter::new(Hit::alert_order, HELD / count),
             suppressed: Sorter::new(Hit::report_order, HELD / count),
             activity: Sorter::new(Hit::report_order, HELD / count),
-            timeline: Sorter::new(Observation::time_order, LEAST.max(OBSERVED / count)),
+            timeline: Sorter::in_sections(
+                Observation::runbook_order,
+                Observation::section_of_namespace,
+                LEAST.max(OBSERVED / count),
+            ),
         }
     }
 

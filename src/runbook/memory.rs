@@ -14,7 +14,8 @@ use jiff::Timestamp;
 use super::timeline::{Object, cronjob_of_job, cronjob_of_pod, made, object};
 use crate::aggregate::{Interner, Observation};
 use crate::event::Change;
-use crate::spill::Sorted;
+use crate::spill::{SECTIONS, Sorted};
+use crate::threads::{self, each};
 
 /// Times of the Jobs or Pods of CronJobs, in order; those without a time last.
 pub(super) type Times = BTreeMap<Object, Vec<Option<Timestamp>>>;
@@ -47,17 +48,32 @@ struct Trail {
 }
 
 impl Memory {
-    /// Reads the sweep in time order.
+    /// Reads the sweep, namespaces side by side.
     pub(super) fn of(timeline: Sorted<Observation>) -> io::Result<Self> {
+        let parts = each(timeline.into_parts(threads::count().min(SECTIONS))?, Memory::read);
+        let mut all = parts.into_iter().try_fold(Memory::default(), |all, part| io::Result::Ok(all.with(part?)))?;
+        all.events.sort_by(Observation::time_order);
+        Ok(all)
+    }
+
+    /// Reads some namespaces, each in time order.
+    fn read(timeline: impl Iterator<Item = io::Result<Observation>>) -> io::Result<Self> {
         let mut memory = Memory::default();
-        for event in timeline.into_values()? {
+        for event in timeline {
             memory.add(event?);
         }
         for trail in std::mem::take(&mut memory.trails).into_values() {
             memory.events.extend(trail.first.into_iter().chain(trail.children));
         }
-        memory.events.sort_by(Observation::time_order);
         Ok(memory)
+    }
+
+    /// What both hold, of namespaces that they do not share.
+    fn with(mut self, mut other: Self) -> Self {
+        self.events.append(&mut other.events);
+        self.jobs.append(&mut other.jobs);
+        self.pods.append(&mut other.pods);
+        self
     }
 
     fn add(&mut self, event: Observation) {
