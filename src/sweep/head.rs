@@ -56,8 +56,41 @@ pub(super) struct Gate<'g> {
 
 impl Gate<'_> {
     /// Whether a record must be parsed, as far as its text and what stands outside its bodies tell.
-    pub(super) fn passes(&self, record: &[u8], start: Start) -> bool {
-        self.prefilter.may_match(record) && !self.heads.refute(self.pack, record, start)
+    pub(super) fn passes(&self, record: &[u8], start: Start, odds: &mut Odds) -> bool {
+        self.prefilter.may_match(record) && !odds.refute(|| self.heads.refute(self.pack, record, start))
+    }
+}
+
+/// Whether heads are worth a look, which costs half of what parsing does: where the prefilter passes little but what is
+/// kept, they refute nothing. It decides on time alone: what a head refutes, parsing refutes too.
+#[derive(Debug)]
+pub(super) struct Odds {
+    /// Grows with every record that is refuted, by twice what it loses with every other.
+    good: u32,
+    /// Records let pass without a look.
+    unseen: u32,
+}
+
+/// Records that are looked at in vain before most are let pass.
+const PATIENCE: u32 = 16;
+
+impl Default for Odds {
+    fn default() -> Self {
+        Odds { good: PATIENCE, unseen: 0 }
+    }
+}
+
+impl Odds {
+    /// Whether a look refutes, where one is taken.
+    fn refute(&mut self, look: impl FnOnce() -> bool) -> bool {
+        if self.good == 0 && self.unseen < PATIENCE {
+            self.unseen += 1;
+            return false;
+        }
+        self.unseen = 0;
+        let refuted = look();
+        self.good = if refuted { PATIENCE.min(self.good + 2) } else { self.good.saturating_sub(1) };
+        refuted
     }
 }
 
@@ -145,4 +178,28 @@ fn is_refuted(pack: &Pack, head: &[u8], start: Start) -> bool {
         }
         _ => normalize_head(&fields, is_refuted),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heads_are_looked_at_while_that_refutes() {
+        let looked = |odds: &mut Odds, refutes: bool| {
+            let mut looked = 0;
+            for _ in 0..1700 {
+                odds.refute(|| {
+                    looked += 1;
+                    refutes
+                });
+            }
+            looked
+        };
+        let mut odds = Odds::default();
+        assert_eq!(looked(&mut odds, true), 1700);
+        let in_vain = looked(&mut odds, false);
+        assert!((100..150).contains(&in_vain), "{in_vain}");
+        assert!(looked(&mut odds, true) > 1600);
+    }
 }

@@ -8,7 +8,7 @@
 use jiff::Timestamp;
 use memchr::memmem::Finder;
 
-use super::head::{Gate, Start};
+use super::head::{Gate, Odds, Start};
 use crate::json::{self, Fields};
 use crate::paths::azure_cluster;
 
@@ -31,6 +31,7 @@ pub(super) struct Skimmer {
     of_resource: Memo,
     of_payload: Memo,
     of_label: Memo,
+    odds: Odds,
 }
 
 /// An audit event as every API server begins it.
@@ -80,6 +81,7 @@ impl Skimmer {
             of_resource: Memo::default(),
             of_payload: Memo::default(),
             of_label: Memo::default(),
+            odds: Odds::default(),
         }
     }
 
@@ -96,15 +98,17 @@ impl Skimmer {
         }
     }
 
-    fn plain<'a>(&self, event: &'a [u8], format: &'static str, gate: &Gate<'_>) -> Option<Look<'a>> {
+    fn plain<'a>(&mut self, event: &'a [u8], format: &'static str, gate: &Gate<'_>) -> Option<Look<'a>> {
         let (time, _) = time(event, &self.time)?;
-        (!gate.passes(event, Start::Plain)).then_some(Look { format, cluster: None, time })
+        (!gate.passes(event, Start::Plain, &mut self.odds)).then_some(Look { format, cluster: None, time })
     }
 
     /// A diagnostic record whose `log` is a whole event with its newline.
     fn azure<'a>(&'a mut self, text: &'a [u8], gate: &Gate<'_>) -> Option<Look<'a>> {
         let event = self.inner_event.find(head(text))?;
-        if !text[..event].trim_ascii_end().ends_with(br#""log":"#) || gate.passes(text, Start::InString(event)) {
+        if !text[..event].trim_ascii_end().ends_with(br#""log":"#)
+            || gate.passes(text, Start::InString(event), &mut self.odds)
+        {
             return None;
         }
         let (time, at) = time(text, &self.inner_time)?;
@@ -122,7 +126,7 @@ impl Skimmer {
             return None;
         }
         let start = self.message.find(head(element))? + MESSAGE.len() - 1;
-        if !element[start..].starts_with(INNER_EVENT) || gate.passes(element, Start::InString(start)) {
+        if !element[start..].starts_with(INNER_EVENT) || gate.passes(element, Start::InString(start), &mut self.odds) {
             return None;
         }
         let (time, _) = time(element, &self.inner_time)?;
@@ -135,7 +139,7 @@ impl Skimmer {
 
     /// A LogEntry of service k8s.io, keys sorted as GCS sinks write them.
     fn entry<'a>(&'a mut self, text: &'a [u8], gate: &Gate<'_>) -> Option<Look<'a>> {
-        if gate.passes(text, Start::Entry) {
+        if gate.passes(text, Start::Entry, &mut self.odds) {
             return None;
         }
         let name = value_at(text, near_end(text, &self.cluster_name)? + CLUSTER_NAME.len())?;
