@@ -5,13 +5,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use super::cronjob::whole_spec;
 use crate::event::AuditEvent;
-use crate::json::{self, Fields, Raw};
+use crate::json::{self, Fields, Raw, compact};
 
 /// Bodies as the runbook needs them. Texts are JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
@@ -111,42 +109,6 @@ fn whole(raw: Raw<'_>) -> Option<Fields<'_>> {
     Fields::read(raw).filter(Fields::is_whole)
 }
 
-/// A value as serde_json prints it; `None` where it is no JSON. Most are written like that, and need no parsing.
-fn compact(raw: Raw<'_>) -> Option<Cow<'_, str>> {
-    let plain = if is_plain(raw) { std::str::from_utf8(raw).ok() } else { None };
-    match plain.filter(|text| serde_json::from_str::<IgnoredAny>(text).is_ok()) {
-        Some(text) => Some(Cow::Borrowed(text)),
-        None => Some(serde_json::from_slice::<Value>(raw).ok()?.to_string().into()),
-    }
-}
-
-/// Whether nothing in a value could be printed in another way, or be refused: no escape, no white space between tokens,
-/// no deep nesting, no number with an exponent or of many digits. What only may be such a thing is not plain either.
-fn is_plain(raw: Raw<'_>) -> bool {
-    let (mut before, mut opened, mut digits) = (b'{', 0, 0);
-    for (at, &byte) in raw.iter().enumerate() {
-        opened += usize::from(matches!(byte, b'{' | b'['));
-        digits = if byte.is_ascii_digit() { digits + 1 } else { 0 };
-        let next = || raw.get(at + 1).copied().unwrap_or(b'}');
-        let is_odd = match byte {
-            b'\\' | 0..0x20 => true,
-            b' ' => matches!(before, b'{' | b'[' | b',' | b':') || matches!(next(), b'}' | b']' | b',' | b':'),
-            b'e' | b'E' => before.is_ascii_digit() && matches!(next(), b'+' | b'-' | b'0'..=b'9'),
-            _ => digits > MAX_DIGITS,
-        };
-        if is_odd || opened > MAX_NESTING {
-            return false;
-        }
-        before = byte;
-    }
-    true
-}
-
-/// Integers of fewer digits are integers of 64 bits.
-const MAX_DIGITS: usize = 18;
-/// Less than what serde_json reads, by what is put around a value.
-const MAX_NESTING: usize = 100;
-
 fn cronjob(body: &mut Body, request: Option<Raw<'_>>, response: Option<Raw<'_>>, is_patch: bool, texts: &mut Interner) {
     for (raw, source) in [(response, "responseObject"), (request, "requestObject")] {
         if let Some(state) = raw.and_then(whole).and_then(|object| reduced(&object)) {
@@ -219,7 +181,7 @@ fn binding(object: &Fields<'_>) -> Option<String> {
 mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
-    use serde_json::{Map, json};
+    use serde_json::{Map, Value, json};
 
     use super::*;
 

@@ -40,6 +40,13 @@ impl Block {
         self.0.min(u8x64::splat(0x1F)).simd_eq(self.0).to_bitmask()
     }
 
+    /// Which bytes are digits.
+    #[inline]
+    pub(super) fn digits(self) -> u64 {
+        let within = self.0.max(u8x64::splat(b'0')).min(u8x64::splat(b'9'));
+        within.simd_eq(self.0).to_bitmask()
+    }
+
     /// Which bytes are blanks or control bytes.
     #[inline]
     pub(super) fn blanks(self) -> u64 {
@@ -69,6 +76,7 @@ mod tests {
             let bits =
                 |test: &dyn Fn(u8) -> bool| bytes.iter().rev().fold(0, |bits, &byte| bits << 1 | u64::from(test(byte)));
             assert_eq!(block.controls(), bits(&|byte| byte < b' '), "{start}");
+            assert_eq!(block.digits(), bits(&|byte| byte.is_ascii_digit()), "{start}");
             assert_eq!(block.blanks(), bits(&|byte| byte <= b' '), "{start}");
             assert_eq!(block.not_plain(), bits(&|byte| byte < b' ' || byte == b'\\' || !byte.is_ascii()), "{start}");
             for byte in [b'"', b'\\', b'{', b'}', b',', b':', b'\n', 0x7F, 0xFF] {

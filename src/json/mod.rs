@@ -6,10 +6,12 @@
 
 mod block;
 mod fields;
+mod plain;
 mod skip;
 mod strings;
 
 pub use fields::{Fields, elements, equal_folded};
+pub use plain::compact;
 pub use skip::{Skip, skip_lenient, skip_strict};
 pub use strings::{Decoded, cut_string, decode, is_string, string};
 

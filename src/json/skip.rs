@@ -103,7 +103,7 @@ fn blocks<const STRICT: bool>(text: &[u8], start: usize) -> Option<Skip> {
     let (mut strings, mut order, mut depth) = (Strings::default(), Order::default(), 0);
     for at in (start..text.len()).step_by(SIZE) {
         let block = Block::at(text, at);
-        let (quotes, inside, slashes) = strings.next(block);
+        let Quoted { quotes, inside, slashes, .. } = strings.next(block);
         if quotes == 0 && inside == u64::MAX && !(STRICT && block.controls() != 0) {
             order = Order::default();
             continue;
@@ -128,23 +128,33 @@ fn blocks<const STRICT: bool>(text: &[u8], start: usize) -> Option<Skip> {
 
 /// Tells from block to block which bytes belong to strings.
 #[derive(Default)]
-struct Strings {
+pub(super) struct Strings {
     escapes: Escapes,
     /// All bits where the next block begins inside a string.
     inside: u64,
 }
 
+/// What of a block belongs to strings.
+pub(super) struct Quoted {
+    /// The quotes that open and close strings.
+    pub quotes: u64,
+    /// The bytes of strings, from the opening quote up to the closing one.
+    pub inside: u64,
+    pub slashes: u64,
+    /// The bytes behind backslashes that are not escaped themselves.
+    pub escaped: u64,
+}
+
 impl Strings {
-    /// The quotes that open and close strings; the bytes of strings from the opening quote up to the closing one; and the
-    /// backslashes.
     #[inline]
-    fn next(&mut self, block: Block) -> (u64, u64, u64) {
+    pub(super) fn next(&mut self, block: Block) -> Quoted {
         let slashes = block.equal(b'\\');
-        let quotes = block.equal(b'"') & !self.escapes.next(slashes);
+        let escaped = self.escapes.next(slashes);
+        let quotes = block.equal(b'"') & !escaped;
         // Each bit becomes the parity of the quotes up to it.
         let inside = [1, 2, 4, 8, 16, 32].iter().fold(quotes, |bits, shift| bits ^ bits << shift) ^ self.inside;
         self.inside = (inside.cast_signed() >> 63).cast_unsigned();
-        (quotes, inside, slashes)
+        Quoted { quotes, inside, slashes, escaped }
     }
 }
 
