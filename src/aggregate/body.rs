@@ -125,19 +125,20 @@ fn cronjob(body: &mut Body, request: Option<Raw<'_>>, response: Option<Raw<'_>>,
 fn reduced(object: &Fields<'_>) -> Option<String> {
     let spec = whole_spec(object).and(object.get("spec"))?;
     let metadata = object.object("metadata");
-    let member = |key: &str, raw: Option<Raw<'_>>| raw.and_then(compact).map(|value| format!("\"{key}\":{value}"));
+    let member =
+        |key: &str, raw: Option<Raw<'_>>| raw.and_then(compact).map(|value| ["\"", key, "\":", &*value].concat());
     let of_metadata = |key: &str| metadata.as_ref()?.get(key);
     let kept = ["name", "namespace", "labels"].map(|key| member(key, of_metadata(key)));
     let applied =
         of_metadata("annotations").and_then(Fields::read).and_then(|annotations| annotations.get(LAST_APPLIED));
-    let applied = applied.and_then(compact).map(|value| format!("\"annotations\":{}", within([LAST_APPLIED], &value)));
+    let applied = applied.and_then(compact).map(|value| ["\"annotations\":", &within([LAST_APPLIED], &value)].concat());
     let metadata: Vec<_> = kept.into_iter().chain([applied]).flatten().collect();
-    Some(format!("{{\"metadata\":{{{}}},\"spec\":{}}}", metadata.join(","), compact(spec)?))
+    Some(["{\"metadata\":{", &metadata.join(","), "},\"spec\":", &*compact(spec)?, "}"].concat())
 }
 
 /// The value behind so many keys.
 fn within<const N: usize>(keys: [&str; N], value: &str) -> String {
-    format!("{{\"{}\":{value}{}", keys.join("\":{\""), "}".repeat(N))
+    ["{\"", &keys.join("\":{\""), "\":", value, &"}".repeat(N)].concat()
 }
 
 /// A Job or Pod as the CronJob that it would come from.
