@@ -29,8 +29,8 @@ pub(crate) const SECTIONS: usize = 4;
 pub trait Spill: Clone {
     /// Roughly the bytes that it holds in memory.
     fn weight(&self) -> usize;
-    /// Writes it, so that [`Spill::read`] finds its end: into memory, where small writes cost little.
-    fn write(&self, out: &mut Vec<u8>) -> io::Result<()>;
+    /// Writes it, so that [`Spill::read`] finds its end.
+    fn write(&self, out: &mut dyn Write) -> io::Result<()>;
     /// Reads the next one; `None` at the end.
     fn read(input: &mut dyn BufRead) -> io::Result<Option<Self>>;
 }
@@ -46,8 +46,8 @@ impl<T: Packed> Spill for T {
         Packed::weight(self)
     }
 
-    fn write(&self, out: &mut Vec<u8>) -> io::Result<()> {
-        self.serialize(out)
+    fn write(&self, mut out: &mut dyn Write) -> io::Result<()> {
+        self.serialize(&mut out)
     }
 
     fn read(mut input: &mut dyn BufRead) -> io::Result<Option<Self>> {
@@ -273,16 +273,13 @@ impl Run {
         items: impl Iterator<Item = io::Result<T>>,
     ) -> io::Result<Self> {
         let (mut file, mut ends, mut items) = (tempfile::tempfile()?, [0; SECTIONS], items.peekable());
-        let mut written = Vec::new();
         for (number, end) in ends.iter_mut().enumerate() {
             let is_last = number + 1 == SECTIONS;
             let is_of_it = |item: &io::Result<T>| item.as_ref().map_or(true, |item| is_last || section(item) <= number);
             if items.peek().is_some_and(is_of_it) {
                 let mut out = pack(file)?;
                 while let Some(item) = items.next_if(is_of_it) {
-                    written.clear();
-                    item?.write(&mut written)?;
-                    out.write_all(&written)?;
+                    item?.write(&mut out)?;
                 }
                 file = out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
             }

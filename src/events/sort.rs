@@ -1,6 +1,6 @@
 //! Lines by time, then place.
 
-use std::io::{self, BufRead};
+use std::io::{self, BufRead, Write};
 
 use jiff::Timestamp;
 
@@ -31,12 +31,11 @@ impl Spill for Entry {
         self.line.len() + OVERHEAD
     }
 
-    fn write(&self, out: &mut Vec<u8>) -> io::Result<()> {
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         let Evidence { path, member, record, offset, pointer } = &self.evidence;
         let head = (self.time, &**path, member.as_deref(), record, offset, pointer, self.line.len());
         crate::spill::write_json(&head, out)?;
-        out.extend_from_slice(&self.line);
-        Ok(())
+        out.write_all(&self.line)
     }
 
     fn read(input: &mut dyn BufRead) -> io::Result<Option<Self>> {
