@@ -60,6 +60,18 @@ pub enum TimeSource {
     Envelope,
 }
 
+impl TimeSource {
+    /// As reports write it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            TimeSource::RequestReceived => "requestReceived",
+            TimeSource::Stage => "stage",
+            TimeSource::Envelope => "envelope",
+        }
+    }
+}
+
 /// The time of an event: when it was received, else when its stage was reached, else when it was logged.
 #[must_use]
 pub fn time_of(event: &AuditEvent<'_>, envelope: &Envelope<'_>) -> Option<(Timestamp, TimeSource)> {

@@ -1,6 +1,7 @@
 //! The CSV reports (RFC 4180). A spreadsheet must not run what an attacker wrote, so cells that could start a
 //! formula get a leading `'`; list items join with `;`.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
 
@@ -8,81 +9,29 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::Report;
+use super::columns::{self, Column};
 use crate::aggregate::Hit;
 use crate::spill::Sorted;
 
-/// Columns of hits.csv: the keys of hits.jsonl, nested ones dotted.
-pub(super) const HIT_COLUMNS: [&str; 59] = [
-    "rule_id",
-    "rule_name",
-    "severity",
-    "alert_id",
-    "title",
-    "dedup_key",
-    "mitre",
-    "time",
-    "time_source",
-    "platform",
-    "cluster",
-    "account",
-    "region",
-    "audit_id",
-    "stage",
-    "level",
-    "outcome",
-    "response_code",
-    "response_reason",
-    "response_message",
-    "change",
-    "verb",
-    "api_group",
-    "api_version",
-    "resource",
-    "subresource",
-    "namespace",
-    "name",
-    "request_uri",
-    "username",
-    "uid",
-    "groups",
-    "actor.arn",
-    "actor.canonical_arn",
-    "actor.session",
-    "actor.access_key_id",
-    "actor.principal_id",
-    "impersonated_user",
-    "principal_class",
-    "source_ips",
-    "trusted_ip",
-    "user_agent",
-    "cronjob.schedule",
-    "cronjob.schedule_text",
-    "cronjob.suspend",
-    "cronjob.service_account",
-    "cronjob.images",
-    "cronjob.commands",
-    "cronjob.spec_source",
-    "indicators",
-    "truncated",
-    "damaged",
-    "malformed_fields",
-    "copies",
-    "evidence.path",
-    "evidence.member",
-    "evidence.record",
-    "evidence.offset",
-    "evidence.pointer",
-];
-
-const SUPPRESSION_COLUMNS: [&str; 2] = ["suppressed_by", "reason"];
-
 pub(super) fn hits(hits: &Sorted<Hit>, out: &mut dyn io::Write) -> io::Result<()> {
-    rows(&HIT_COLUMNS, hits.read()?, out)
+    hit_rows(&columns::HIT, hits, out)
 }
 
 pub(super) fn suppressed(hits: &Sorted<Hit>, out: &mut dyn io::Write) -> io::Result<()> {
-    let columns: Vec<&str> = HIT_COLUMNS.iter().chain(&SUPPRESSION_COLUMNS).copied().collect();
-    rows(&columns, hits.read()?, out)
+    hit_rows(&[&columns::HIT[..], &columns::SUPPRESSION].concat(), hits, out)
+}
+
+fn hit_rows(columns: &[Column], hits: &Sorted<Hit>, out: &mut dyn io::Write) -> io::Result<()> {
+    let mut writer = writer(out);
+    writer.write_record(columns.iter().map(|(name, _)| name))?;
+    for hit in hits.read()? {
+        let hit = hit?;
+        for (_, read) in columns {
+            writer.write_field(escape(read(&hit)).as_bytes())?;
+        }
+        writer.write_record(None::<&[u8]>)?;
+    }
+    writer.flush()
 }
 
 pub(super) fn alerts(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
@@ -140,7 +89,7 @@ fn rows<T: Serialize>(
     writer.write_record(columns)?;
     for item in items {
         let value = serde_json::to_value(item?)?;
-        writer.write_record(columns.iter().map(|column| cell(lookup(&value, column))))?;
+        writer.write_record(columns.iter().map(|column| cell(value.get(column))))?;
     }
     writer.flush()
 }
@@ -151,7 +100,7 @@ pub(super) fn coverage(report: &Report<'_>, out: &mut dyn io::Write) -> io::Resu
     for day in &report.finished.coverage {
         let gaps = day.gaps.iter().map(|gap| format!("{}/{}", gap.start, gap.end));
         writer.write_record([
-            escape(day.cluster.as_deref().unwrap_or_default()),
+            escape(day.cluster.as_deref().unwrap_or_default()).into_owned(),
             day.day.to_string(),
             day.first_seen.to_string(),
             day.last_seen.to_string(),
@@ -188,7 +137,7 @@ pub(super) fn summary(report: &Report<'_>, out: &mut dyn io::Write) -> io::Resul
     writer.write_record(report.group_by.iter().map(String::as_str).chain(counts))?;
     let set = |set: &BTreeSet<String>| list(set.iter().cloned());
     for group in &report.finished.summary {
-        let keys = group.keys.iter().map(|key| escape(key.as_deref().unwrap_or_default()));
+        let keys = group.keys.iter().map(|key| escape(key.as_deref().unwrap_or_default()).into_owned());
         let numbers = [
             group.hits,
             group.alerts.len() as u64,
@@ -222,30 +171,35 @@ fn writer(out: &mut dyn io::Write) -> ::csv::Writer<&mut dyn io::Write> {
     ::csv::WriterBuilder::new().terminator(::csv::Terminator::Any(b'\n')).from_writer(out)
 }
 
-fn lookup<'v>(value: &'v Value, column: &str) -> &'v Value {
-    column.split('.').fold(value, |value, key| value.get(key).unwrap_or(&Value::Null))
-}
-
-fn cell(value: &Value) -> String {
+fn cell(value: Option<&Value>) -> String {
     match value {
-        Value::Null => String::new(),
-        Value::String(text) => escape(text),
-        Value::Array(items) => {
+        None | Some(Value::Null) => String::new(),
+        Some(Value::String(text)) => escape(text.as_str()).into_owned(),
+        Some(Value::Array(items)) => {
             list(items.iter().map(|item| item.as_str().map_or_else(|| item.to_string(), str::to_owned)))
         }
-        other => escape(&other.to_string()),
+        Some(other) => escape(other.to_string()).into_owned(),
     }
 }
 
-/// Joins items with `;`; inside an item `\` and `;` are written `\\` and `\;`.
 fn list(items: impl Iterator<Item = String>) -> String {
-    let items = items.map(|item| item.replace('\\', "\\\\").replace(';', "\\;"));
-    escape(&items.collect::<Vec<_>>().join(";"))
+    escape(joined(&items.collect::<Vec<_>>())).into_owned()
+}
+
+/// Joins items with `;`; inside an item `\` and `;` are written `\\` and `\;`.
+pub(super) fn joined(items: &[String]) -> Cow<'_, str> {
+    match items {
+        [item] if !item.contains(['\\', ';']) => item.into(),
+        _ => {
+            items.iter().map(|item| item.replace('\\', "\\\\").replace(';', "\\;")).collect::<Vec<_>>().join(";").into()
+        }
+    }
 }
 
 /// Keeps a spreadsheet from taking a cell for a formula. Undone by removing one leading `'`.
-fn escape(text: &str) -> String {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\'']) { format!("'{text}") } else { text.to_owned() }
+fn escape<'t>(text: impl Into<Cow<'t, str>>) -> Cow<'t, str> {
+    let text = text.into();
+    if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\'']) { format!("'{text}").into() } else { text }
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Finished results → files and terminal, one file a format, each escaping for its own reader.
 
+mod columns;
 mod csv;
 mod directory;
 mod hidden;
