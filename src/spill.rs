@@ -6,7 +6,7 @@ use std::borrow::Cow;
 use std::cmp::Ordering;
 use std::collections::BinaryHeap;
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -122,6 +122,8 @@ pub struct Sorter<T> {
     held: usize,
     items: Vec<T>,
     runs: Vec<Run>,
+    /// The last item of the last run, where it was written here: what comes behind it makes that run longer.
+    last: Option<T>,
     count: u64,
     problem: Option<io::Error>,
 }
@@ -148,7 +150,17 @@ impl<T: Spill> Sorter<T> {
     /// The same; what it takes can be [given away in parts](Sorted::into_parts).
     #[must_use]
     pub(crate) fn in_sections(order: Order<T>, section: Section<T>, limit: usize) -> Self {
-        Sorter { order, section, limit, held: 0, items: Vec::new(), runs: Vec::new(), count: 0, problem: None }
+        Sorter {
+            order,
+            section,
+            limit,
+            held: 0,
+            items: Vec::new(),
+            runs: Vec::new(),
+            last: None,
+            count: 0,
+            problem: None,
+        }
     }
 
     /// Takes an item. That a temporary file cannot be written is told at the end; what comes after that is let go.
@@ -169,6 +181,7 @@ impl<T: Spill> Sorter<T> {
         self.held += other.held;
         self.items.append(&mut other.items);
         self.runs.append(&mut other.runs);
+        self.last = None;
         if self.problem.is_none() {
             self.problem = self.compact().err();
         }
@@ -247,7 +260,13 @@ impl<T: Spill> Sorter<T> {
         self.items.sort_by(self.order);
         self.held = 0;
         let items = std::mem::take(&mut self.items);
-        self.runs.push(Run::write(0, self.section, items.into_iter().map(Ok))?);
+        let (Some(first), Some(last)) = (items.first(), items.last().cloned()) else { return Ok(()) };
+        let follows = self.last.replace(last).is_some_and(|before| (self.order)(&before, first).is_le());
+        if !follows {
+            self.runs.push(Run::new(0)?);
+        }
+        let Some(run) = self.runs.last_mut() else { return Ok(()) };
+        run.extend(self.section, items.into_iter().map(Ok))?;
         self.compact()
     }
 
@@ -260,20 +279,27 @@ impl<T: Spill> Sorter<T> {
             }
             let (merged, rest) = std::mem::take(&mut self.runs).into_iter().partition(|run| run.level == level);
             self.runs = rest;
-            self.runs.push(Run::write(level + 1, self.section, Merge::new(&merged, self.order)?)?);
+            self.last = None;
+            let mut run = Run::new(level + 1)?;
+            run.extend(self.section, Merge::new(&merged, self.order)?)?;
+            self.runs.push(run);
         }
         Ok(())
     }
 }
 
 impl Run {
-    fn write<T: Spill>(
-        level: u32,
-        section: Section<T>,
-        items: impl Iterator<Item = io::Result<T>>,
-    ) -> io::Result<Self> {
-        let (mut file, mut ends, mut items) = (tempfile::tempfile()?, [0; SECTIONS], items.peekable());
-        for (number, end) in ends.iter_mut().enumerate() {
+    /// One without items.
+    fn new(level: u32) -> io::Result<Self> {
+        Ok(Run { file: Arc::new(tempfile::tempfile()?), ends: [0; SECTIONS], sections: 0..SECTIONS, level })
+    }
+
+    /// Takes items behind those that it has, in order.
+    fn extend<T: Spill>(&mut self, section: Section<T>, items: impl Iterator<Item = io::Result<T>>) -> io::Result<()> {
+        let mut file = &*self.file;
+        file.seek(SeekFrom::End(0))?;
+        let (mut items, mut written) = (items.peekable(), None);
+        for (number, end) in self.ends.iter_mut().enumerate() {
             let is_last = number + 1 == SECTIONS;
             let is_of_it = |item: &io::Result<T>| item.as_ref().map_or(true, |item| is_last || section(item) <= number);
             if items.peek().is_some_and(is_of_it) {
@@ -282,10 +308,11 @@ impl Run {
                     item?.write(&mut out)?;
                 }
                 file = out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
+                written = Some(file.stream_position()?);
             }
-            *end = file.stream_position()?;
+            *end = written.unwrap_or(*end);
         }
-        Ok(Run { file: Arc::new(file), ends, sections: 0..SECTIONS, level })
+        Ok(())
     }
 
     /// The same without other sections.
@@ -437,7 +464,7 @@ impl<T: Spill> Sorted<T> {
     pub fn reopen(self) -> Sorter<T> {
         let held = self.items.iter().map(T::weight).sum();
         let Sorted { order, section, limit, items, runs, count } = self;
-        Sorter { order, section, limit, held, items, runs, count, problem: None }
+        Sorter { order, section, limit, held, items, runs, last: None, count, problem: None }
     }
 
     /// All of them; none is left.
@@ -496,11 +523,12 @@ mod tests {
     #[test]
     fn files_give_what_memory_gives() {
         let all = |sorter: Sorter<(u64, String)>| {
+            let runs = sorter.runs.len();
             let sorted = sorter.map(|item| item.1.push('!')).finish().unwrap();
             assert_eq!(sorted.len(), 5000);
             let read = || sorted.read().unwrap().map(|item| item.unwrap().into_owned()).collect::<Vec<_>>();
             assert_eq!(read(), read());
-            let (runs, all) = (sorted.runs.len(), read());
+            let all = read();
             for count in [1, 3, SECTIONS, 2 * SECTIONS] {
                 let parts =
                     Sorted { items: sorted.items.clone(), runs: sorted.runs.clone(), ..sorted }.into_parts(count);
@@ -530,5 +558,18 @@ mod tests {
         });
         assert!(many.runs.len() < 2 * FAN, "{}", many.runs.len());
         assert_eq!(all(many).1, expected);
+    }
+
+    #[test]
+    fn what_comes_in_order_is_one_run() {
+        let items = || (0..5000).map(|number| (number / 2, "x".to_owned()));
+        let section = |item: &(u64, String)| usize::try_from(item.0 / 700).unwrap();
+        let mut sorter = Sorter::in_sections(Ord::cmp, section, 300);
+        items().for_each(|item| sorter.push(item));
+        assert_eq!(sorter.runs.len(), 1);
+        let parts = sorter.finish().unwrap().into_parts(SECTIONS).unwrap().into_iter();
+        let parts: Vec<Vec<_>> = parts.map(|part| part.map(Result::unwrap).collect()).collect();
+        assert!(parts.iter().enumerate().all(|(number, part)| part.iter().all(|item| section(item) == number)));
+        assert_eq!(parts.concat(), items().collect::<Vec<_>>());
     }
 }

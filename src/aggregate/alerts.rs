@@ -1,10 +1,10 @@
 //! Hits → alerts: all hits of one rule, cluster and dedup key within a window that the first hit opens.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::finding::Verdict;
@@ -40,60 +40,104 @@ pub struct Alert {
     pub verdict: Option<Verdict>,
 }
 
-/// Hits of one alert, or of none where they stay below the threshold of their rule.
-struct Window {
-    first: Hit,
-    hits: u64,
-    last_seen: Option<Timestamp>,
-    /// The values that a distinct threshold counts.
-    distinct: BTreeSet<String>,
-}
-
-/// Opens windows over hits in alert order, and gives each hit out with the id of its alert, or without one where its
-/// window stays below the threshold of its rule. Alerts come by first hit, rule, cluster and key.
+/// Opens windows over hits in time order, and gives each hit out with the id of its alert, or without one where its window
+/// stays below the threshold of its rule. Alerts come by first hit, rule, cluster and key.
 pub(super) fn open(hits: &Sorted<Hit>, pack: &Pack, give: &mut dyn FnMut(Hit)) -> io::Result<Vec<Alert>> {
-    let mut windows: Vec<(u64, Option<Alert>)> = Vec::new();
-    let mut open: Option<Window> = None;
-    let mut close = |window: Option<Window>| windows.extend(window.map(|window| (window.hits, alert(&window, pack))));
+    let reached = reached(hits, pack)?;
+    let is_alert = |window: usize| reached.as_ref().is_none_or(|reached| reached[window]);
+    let mut windows = Windows::new(pack);
+    let mut alerts: Vec<Option<Alert>> = Vec::new();
     for hit in hits.read()? {
-        let hit = hit?;
-        match &mut open {
-            Some(window) if belongs(&hit, &window.first, period(&window.first, pack)) => window.add(&hit),
-            _ => {
-                close(open.take());
-                open = Some(Window::new(hit.into_owned()));
-            }
+        let hit = hit?.into_owned();
+        let window = windows.of(&hit);
+        if window == alerts.len() {
+            alerts.push(is_alert(window).then(|| alert(&hit)));
         }
+        let alert = &mut alerts[window];
+        if let Some(alert) = alert {
+            alert.hits += 1;
+            alert.last_seen = hit.record.time;
+        }
+        give(Hit { alert_id: alert.as_ref().map(|alert| alert.alert_id.clone()), distinct: None, ..hit });
     }
-    close(open);
-    let ids = windows.iter().flat_map(|(hits, alert)| {
-        let id = alert.as_ref().map(|alert| &alert.alert_id);
-        (0..*hits).map(move |_| id)
-    });
-    for (hit, id) in hits.read()?.zip(ids) {
-        give(Hit { alert_id: id.cloned(), distinct: None, ..hit?.into_owned() });
-    }
-    let mut alerts: Vec<Alert> = windows.into_iter().filter_map(|(_, alert)| alert).collect();
+    let mut alerts: Vec<Alert> = alerts.into_iter().flatten().collect();
     alerts.sort_by(|left, right| order(left).cmp(&order(right)));
     Ok(alerts)
 }
 
-impl Window {
-    fn new(first: Hit) -> Self {
-        let distinct = first.distinct.clone().into_iter().collect();
-        Window { hits: 1, last_seen: first.record.time, distinct, first }
+/// Which windows have as many hits, or distinct values, as their rule asks for; `None` where no rule asks for more than
+/// a hit.
+fn reached(hits: &Sorted<Hit>, pack: &Pack) -> io::Result<Option<Vec<bool>>> {
+    if pack.rules.iter().all(|rule| rule.threshold <= 1 && rule.distinct.is_none()) {
+        return Ok(None);
     }
+    let mut windows = Windows::new(pack);
+    let mut counts: Vec<Count<'_>> = Vec::new();
+    for hit in hits.read()? {
+        let hit = hit?;
+        let window = windows.of(&hit);
+        if window == counts.len() {
+            counts.push(Count { rule: rule_of(&hit, pack), hits: 0, distinct: BTreeSet::new() });
+        }
+        counts[window].add(&hit);
+    }
+    Ok(Some(counts.iter().map(Count::is_reached).collect()))
+}
 
+/// What a window has, as far as its rule asks for it.
+struct Count<'p> {
+    rule: Option<&'p Rule>,
+    hits: u64,
+    distinct: BTreeSet<String>,
+}
+
+impl Count<'_> {
     fn add(&mut self, hit: &Hit) {
-        self.hits += 1;
-        self.last_seen = hit.record.time;
-        self.distinct.extend(hit.distinct.clone());
+        if !self.is_reached() {
+            self.hits += 1;
+            self.distinct.extend(hit.distinct.clone());
+        }
     }
 
-    /// Whether it has as many hits, or distinct values, as the rule asks for.
-    fn reaches(&self, rule: &Rule) -> bool {
-        let count = if rule.distinct.is_some() { self.distinct.len() as u64 } else { self.hits };
-        count >= rule.threshold
+    fn is_reached(&self) -> bool {
+        self.rule.is_none_or(|rule| {
+            let count = if rule.distinct.is_some() { self.distinct.len() as u64 } else { self.hits };
+            count >= rule.threshold
+        })
+    }
+}
+
+/// Tells the windows of hits that come in time order, by their number: the first hit of a rule, cluster and dedup key opens
+/// one, and so does the first that comes later than the rule's period.
+struct Windows<'p> {
+    pack: &'p Pack,
+    open: BTreeMap<Key, (usize, Option<Timestamp>)>,
+    count: usize,
+}
+
+/// Rule, cluster and dedup key.
+type Key = (Option<String>, Option<Arc<str>>, Option<String>);
+
+impl<'p> Windows<'p> {
+    fn new(pack: &'p Pack) -> Self {
+        Windows { pack, open: BTreeMap::new(), count: 0 }
+    }
+
+    fn of(&mut self, hit: &Hit) -> usize {
+        let (time, period) = (hit.record.time, rule_of(hit, self.pack).map(|rule| rule.dedup_period));
+        let is_over = |opened: Option<Timestamp>| match (opened, time) {
+            (Some(opened), Some(time)) => period.is_none_or(|period| time.duration_since(opened) >= period),
+            (opened, time) => opened != time,
+        };
+        let key = (hit.rule_id.clone(), hit.record.cluster.clone(), hit.dedup_key.clone());
+        match self.open.get(&key) {
+            Some(&(window, opened)) if !is_over(opened) => window,
+            _ => {
+                self.open.insert(key, (self.count, time));
+                self.count += 1;
+                self.count - 1
+            }
+        }
     }
 }
 
@@ -101,36 +145,19 @@ fn rule_of<'p>(hit: &Hit, pack: &'p Pack) -> Option<&'p Rule> {
     pack.rule(hit.rule_id.as_deref()?)
 }
 
-fn period(hit: &Hit, pack: &Pack) -> SignedDuration {
-    rule_of(hit, pack).map_or(SignedDuration::ZERO, |rule| rule.dedup_period)
-}
-
 fn order(alert: &Alert) -> impl Ord + '_ {
     (alert.first_seen.is_none(), alert.first_seen, &alert.rule_id, &alert.cluster, &alert.dedup_key)
 }
 
-fn belongs(hit: &Hit, first: &Hit, period: SignedDuration) -> bool {
-    hit.rule_id == first.rule_id
-        && hit.record.cluster == first.record.cluster
-        && hit.dedup_key == first.dedup_key
-        && match (first.record.time, hit.record.time) {
-            (Some(first), Some(time)) => time.duration_since(first) < period,
-            (None, None) => true,
-            _ => false,
-        }
-}
-
-/// The alert of a window that reaches its threshold, with the title of its first hit.
-fn alert(window: &Window, pack: &Pack) -> Option<Alert> {
-    let hit = &window.first;
-    rule_of(hit, pack).filter(|rule| window.reaches(rule))?;
+/// The alert that a hit opens.
+fn alert(hit: &Hit) -> Alert {
     let time = hit.record.time.map(|time| time.to_string()).unwrap_or_default();
     let dedup_key = hit.dedup_key.clone().unwrap_or_default();
     let rule_id = hit.rule_id.clone().unwrap_or_default();
     let parts = [rule_id.as_str(), hit.record.cluster.as_deref().unwrap_or_default(), &dedup_key, &time];
     let mut alert_id = sha256(parts.join("\0").as_bytes());
     alert_id.truncate(16);
-    Some(Alert {
+    Alert {
         alert_id,
         rule_id,
         severity: hit.severity.unwrap_or(Severity::Info),
@@ -138,11 +165,11 @@ fn alert(window: &Window, pack: &Pack) -> Option<Alert> {
         cluster: hit.record.cluster.clone(),
         namespace: hit.record.namespace.clone(),
         username: hit.record.username.clone(),
-        hits: window.hits,
+        hits: 0,
         first_seen: hit.record.time,
-        last_seen: window.last_seen,
+        last_seen: None,
         dedup_key,
         mitre: hit.mitre.clone(),
         verdict: None,
-    })
+    }
 }

@@ -89,12 +89,6 @@ impl Hit {
         }
     }
 
-    /// Order in which windows open.
-    pub(super) fn alert_order(&self, other: &Self) -> Ordering {
-        let rules = self.rule_id.cmp(&other.rule_id).then_with(|| self.record.cluster.cmp(&other.record.cluster));
-        rules.then_with(|| self.dedup_key.cmp(&other.dedup_key)).then_with(|| self.time_order(other))
-    }
-
     /// Order in reports: time (absent last), place, rule.
     pub(super) fn report_order(&self, other: &Self) -> Ordering {
         self.time_order(other).then_with(|| self.rule_id.cmp(&other.rule_id))
@@ -220,7 +214,7 @@ impl<'p> Sorting<'p> {
             pack,
             plan,
             counts: Counts::default(),
-            hits: Sorter::new(Hit::alert_order, HELD / count),
+            hits: Sorter::new(Hit::report_order, HELD / count),
             suppressed: Sorter::new(Hit::report_order, HELD / count),
             activity: Sorter::new(Hit::report_order, HELD / count),
             timeline: Sorter::in_sections(
