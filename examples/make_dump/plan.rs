@@ -46,8 +46,8 @@ impl Variant {
 
     pub(crate) fn pools(self) -> Pools {
         match self {
-            Variant::Hits => Pools { users: 400, namespaces: 300, workloads: 4_000 },
-            _ => Pools { users: 30, namespaces: 14, workloads: 60 },
+            Variant::Hits => Pools { users: 400, namespaces: 300, workloads: 4_000, cronjobs: 4_000 },
+            _ => Pools { users: 30, namespaces: 14, workloads: 60, cronjobs: 5 },
         }
     }
 

@@ -79,6 +79,11 @@ impl Request {
         self.body.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
     }
 
+    /// Whether it is on a CronJob, on its Jobs or on their Pods.
+    pub(crate) fn is_of_cronjob(&self) -> bool {
+        self.object().group == "batch" || self.body.pointer("/metadata/ownerReferences/0/kind") == Some(&json!("Job"))
+    }
+
     fn level(&self) -> &'static str {
         match self.verb {
             _ if METADATA.contains(&self.object().resource) => "Metadata",

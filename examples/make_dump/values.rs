@@ -102,7 +102,10 @@ const SUFFIX: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 pub(crate) struct Pools {
     pub users: u64,
     pub namespaces: u64,
+    /// In a namespace.
     pub workloads: u64,
+    /// Those of them that are CronJobs.
+    pub cronjobs: u64,
 }
 
 /// A cloud as far as names tell.
@@ -143,13 +146,13 @@ impl Values {
         }
     }
 
-    /// Draws what stands in the next record, received at this time.
-    pub(crate) fn draw(&mut self, received: i64) -> Result<()> {
+    /// Draws what stands in the next record, received at this time, on a CronJob and what it makes or on any workload.
+    pub(crate) fn draw(&mut self, received: i64, of_cronjob: bool) -> Result<()> {
         self.received = received;
         let user = self.random.below(self.pools.users);
         // A person works in four namespaces.
         let namespace = (user * 5 + self.random.below(4)) % self.pools.namespaces;
-        let workload = self.random.below(self.pools.workloads);
+        let workload = self.random.below(if of_cronjob { self.pools.cronjobs } else { self.pools.workloads });
         let object = mix((self.cluster + 1) << 48 | namespace << 24 | workload);
         self.ids(object);
         self.names(user, namespace, workload);

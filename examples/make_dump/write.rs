@@ -32,6 +32,7 @@ struct Kind {
     record: Template,
     namespace: Template,
     username: Template,
+    of_cronjob: bool,
     counts: &'static [Column],
 }
 
@@ -55,6 +56,7 @@ impl Traffic {
                 record: shape.record(request)?,
                 namespace: Template::new(request.object().namespace)?,
                 username: Template::new(&request.actor.username)?,
+                of_cronjob: request.is_of_cronjob(),
                 counts: request.counts,
             });
         }
@@ -127,7 +129,7 @@ fn encoder(file: BufWriter<fs::File>) -> GzEncoder<BufWriter<fs::File>> {
 pub(crate) fn file(logs: &Path, file: &File, traffic: &Traffic, seed: u64, pools: Pools) -> Result<Expected> {
     let mut values = Values::new(Random::new(seed.wrapping_add(file.number)), pools, file.shape.cloud(), file.cluster);
     name(&mut values, file)?;
-    values.draw(file.start * 1_000_000)?;
+    values.draw(file.start * 1_000_000, false)?;
     let path = Template::new(file.shape.path())?.text(&mut values);
     let mut sink = Sink::create(&logs.join(path))?;
     let mut expected = Expected { files: 1, ..Expected::default() };
@@ -191,7 +193,7 @@ fn record(kind: &Kind, file: &File, values: &mut Values, sink: &mut Sink, expect
     let span = (i128::from(file.span) - 2) * 1_000_000;
     let progress = span * i128::from(sink.text().min(file.size)) / i128::from(file.size.max(1));
     let jitter = values.random.time_below(1_000_000);
-    values.draw(file.start * 1_000_000 + i64::try_from(progress)? + jitter)?;
+    values.draw(file.start * 1_000_000 + i64::try_from(progress)? + jitter, kind.of_cronjob)?;
     kind.record.fill(values, &mut sink.piece);
     expected.events += 1;
     if !kind.counts.is_empty() {
