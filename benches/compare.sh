@@ -15,7 +15,8 @@ DUMP="${DUMP:-}"                             # a dump of your own (gzip alone) i
 KUBESWEEP="${KUBESWEEP:-target/release/kubesweep}"
 FLAGSHIP=Kubernetes.CronJob.CreatedOrModified
 
-declare -A MEDIAN=() PEAK=() HITS=()
+NAMES=()
+declare -A COMMAND=() PREPARE=() COUNTED=() MEDIAN=() PEAK=() HITS=()
 peers=benches/peers
 out="$WORK/report"
 
@@ -83,27 +84,49 @@ dump() {
 
 # --- measuring ------------------------------------------------------------------------------------------------------
 
-# measure SECTION NAME COMMAND [PREPARE]: median seconds, peak memory, and what the command printed.
+# measure SECTION NAME COMMAND [PREPARE]: to be measured when the section's table is printed.
 measure() {
-    local section="$1" name="$2" command="$3" prepare="${4:-true}" key="$1/$2"
-    local file="$WORK/results/$section/${name//[^a-zA-Z0-9]/_}"
-    say "$section: $name"
-    if ! hyperfine --shell bash --style none --warmup 1 --runs "$RUNS" --prepare "$prepare" \
-        --export-json "$file.json" "$command" >"$file.log" 2>&1; then
-        say "failed: see $file.log"
-        return 0
-    fi
-    MEDIAN[$key]="$(jq -r '.results[0].median' "$file.json")"
-    bash -c "$prepare"
-    $(type -P time) -f %M -o "$file.rss" bash -c "$command" >"$file.out" 2>/dev/null || true
-    PEAK[$key]="$(awk 'END { printf "%.0f", $1 / 1024 }' "$file.rss")"
+    local key="$1/$2"
+    NAMES+=("$2")
+    COMMAND[$key]="$3"
+    PREPARE[$key]="${4:-true}"
 }
 
-# count SECTION NAME KIND: the hits that a command found. KIND is peer (prints groups), scan (left a report), or lines.
-count() {
-    local key="$1/$2" kind="$3" file
-    [[ -n "${MEDIAN[$key]:-}" ]] || return 0
-    file="$WORK/results/$1/${2//[^a-zA-Z0-9]/_}.out"
+# count SECTION NAME KIND: the same with the hits that it finds. KIND is peer (prints groups), scan (leaves a report), or lines.
+count() { COUNTED[$1/$2]="$3"; }
+
+# Median seconds of the commands of a section, and of one more run of each its peak memory and what it finds. They take
+# turns, so that an hour in which the machine is slow is the same for all.
+measured() {
+    local section="$1" round name key file median
+    for round in $(seq 0 "$RUNS"); do
+        say "$section: $round of $RUNS"
+        for name in "${NAMES[@]}"; do
+            key="$section/$name" file="$(result "$section" "$name")"
+            hyperfine --shell bash --style none --runs 1 --prepare "${PREPARE[$key]}" --export-json "$file.$round.json" \
+                "${COMMAND[$key]}" >"$file.log" 2>&1 || say "failed: see $file.log"
+        done
+    done
+    for name in "${NAMES[@]}"; do
+        key="$section/$name" file="$(result "$section" "$name")"
+        # The first is the one that does not count.
+        rm -f "$file.0.json"
+        median="$(jq -s '[.[].results[0].mean] | sort | .[length / 2 | floor] // empty' "$file".*.json 2>/dev/null)" || continue
+        MEDIAN[$key]="$median"
+        bash -c "${PREPARE[$key]}"
+        $(type -P time) -f %M -o "$file.rss" bash -c "${COMMAND[$key]}" >"$file.out" 2>/dev/null || true
+        PEAK[$key]="$(awk 'END { printf "%.0f", $1 / 1024 }' "$file.rss")"
+        [[ -z "${COUNTED[$key]:-}" ]] || found "$section" "$name" "${COUNTED[$key]}"
+    done
+    NAMES=()
+}
+
+result() { echo "$WORK/results/$1/${2//[^a-zA-Z0-9]/_}"; }
+
+# The hits that a command found, and how they differ from ours.
+found() {
+    local key="$1/$2" kind="$3" file own
+    file="$(result "$1" "$2").out" own="$(result "$1" "kubesweep scan").out"
     case "$kind" in
         scan)
             jq -r --arg rule "$FLAGSHIP" 'select(.rule_id == $rule) | [.namespace // "", .username // ""] | @tsv' \
@@ -117,7 +140,6 @@ count() {
     esac
     HITS[$key]="$(awk -F'\t' '{ n += $3 } END { print n + 0 }' "$file")"
     LC_ALL=C sort -o "$file" "$file"
-    local own="$WORK/results/$1/kubesweep_scan.out"
     if [[ -e "$own" ]] && ! cmp -s "$own" "$file"; then
         { echo "$key: ${HITS[$key]} hits, kubesweep ${HITS[$1/kubesweep scan]:-?}"; diff "$own" "$file" | head -20; } \
             >>"$WORK/differences" || true
@@ -218,16 +240,14 @@ section_giant() {
 section_memory() {
     local size
     for size in $GROWTH_SIZES; do
-        once memory "kubesweep scan, $size" "$(scan "$(dump mixed "$size")")"
+        measure memory "kubesweep scan, $size" "$(scan "$(dump mixed "$size")")"
     done
-    once memory "kubesweep scan, $HITS_SIZE of hits" "$(scan "$(dump hits "$HITS_SIZE")")"
+    measure memory "kubesweep scan, $HITS_SIZE of hits" "$(scan "$(dump hits "$HITS_SIZE")")"
     count memory "kubesweep scan, $HITS_SIZE of hits" scan
-    once memory "kubesweep scan --no-runbook, $HITS_SIZE of hits" "$(scan "$(dump hits "$HITS_SIZE")" "" --no-runbook)"
-    table memory "Memory"
+    measure memory "kubesweep scan --no-runbook, $HITS_SIZE of hits" "$(scan "$(dump hits "$HITS_SIZE")" "" --no-runbook)"
+    # Memory needs no repetition.
+    RUNS=1 table memory "Memory"
 }
-
-# Memory needs no repetition.
-once() { RUNS=1 measure "$@"; }
 
 section_growth() {
     local size
@@ -284,11 +304,10 @@ section_shapes() {
 
 # --- results --------------------------------------------------------------------------------------------------------
 
-# The rows of a section in the order in which they were measured; ratios are to the scan, or to the first row.
+# Measures a section, and prints its rows, the fastest first; ratios are to the scan, or to the first row.
 table() {
     local section="$1" title="$2" base name key
-    local files=("$WORK/results/$section"/*.json)
-    [[ -e "${files[0]}" ]] || return 0
+    measured "$section"
     base="${MEDIAN[$section/kubesweep scan]:-}"
     printf '\n### %s\n\n| command | median s | ratio | peak MB | hits |\n|---|---|---|---|---|\n' "$title"
     while IFS= read -r name; do
