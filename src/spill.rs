@@ -261,12 +261,11 @@ impl<T: Spill> Sorter<T> {
         self.held = 0;
         let items = std::mem::take(&mut self.items);
         let (Some(first), Some(last)) = (items.first(), items.last().cloned()) else { return Ok(()) };
-        let follows = self.last.replace(last).is_some_and(|before| (self.order)(&before, first).is_le());
-        if !follows {
-            self.runs.push(Run::new(0)?);
-        }
-        let Some(run) = self.runs.last_mut() else { return Ok(()) };
+        let follows = self.last.replace(last).is_some_and(|last| (self.order)(&last, first).is_le());
+        let before = if follows { self.runs.pop() } else { None };
+        let mut run = before.map_or_else(|| Run::new(0), Ok)?;
         run.extend(self.section, items.into_iter().map(Ok))?;
+        self.runs.push(run);
         self.compact()
     }
 
