@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::principal::{self, Class};
 use super::value::Value;
 use crate::event::{AuditEvent, Origin, Text, User};
-use crate::json::Fields;
+use crate::json::{Fields, Raw};
 
 /// Namespaces that belong to the cluster, as in Panther's rules.
 pub(crate) const SYSTEM_NAMESPACES: [&str; 4] = ["kube-system", "gke-system", "kube-node-lease", "kube-public"];
@@ -24,6 +24,7 @@ pub struct View<'e> {
     native: OnceCell<Json>,
     request: OnceCell<Json>,
     response: OnceCell<Json>,
+    pod_spec: OnceCell<Option<Json>>,
     extra: OnceCell<Json>,
     annotations: OnceCell<Json>,
 }
@@ -39,6 +40,7 @@ impl<'e> View<'e> {
             native: OnceCell::new(),
             request: OnceCell::new(),
             response: OnceCell::new(),
+            pod_spec: OnceCell::new(),
             extra: OnceCell::new(),
             annotations: OnceCell::new(),
         }
@@ -72,7 +74,8 @@ impl<'e> View<'e> {
 
     /// The pod template of any workload: from the response, which is the state after the change, else the request.
     pub(super) fn pod_spec(&self) -> Option<&Json> {
-        [self.response(), self.request()].into_iter().find_map(pod_spec)
+        let bodies = || [&self.event.response_object, &self.event.request_object].into_iter().flatten();
+        self.pod_spec.get_or_init(|| bodies().find_map(|body| pod_spec(body))).as_ref()
     }
 
     /// All containers of that template: init and ephemeral ones too.
@@ -95,11 +98,22 @@ fn parse(text: Option<&[u8]>) -> Json {
     text.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or(Json::Null)
 }
 
-/// Where the pod template stands: Pod, CronJob, PodTemplate, or a workload with `spec.template`.
-fn pod_spec(body: &Json) -> Option<&Json> {
-    let pointers = ["/spec/jobTemplate/spec/template/spec", "/spec/template/spec", "/template/spec", "/spec"];
-    let is_pod = |spec: &&Json| ["containers", "ephemeralContainers"].iter().any(|list| spec.get(list).is_some());
-    pointers.iter().find_map(|pointer| body.pointer(pointer).filter(is_pod))
+/// Where the pod template stands: CronJob, a workload with `spec.template`, PodTemplate, Pod.
+const POD_SPECS: [&[&str]; 4] = [
+    &["spec", "jobTemplate", "spec", "template", "spec"],
+    &["spec", "template", "spec"],
+    &["template", "spec"],
+    &["spec"],
+];
+
+/// The pod template in a body that is whole. It is parsed alone: most of a body is managed fields and status.
+fn pod_spec(body: Raw<'_>) -> Option<Json> {
+    let object = Fields::read(body).filter(Fields::is_whole)?;
+    let is_pod = |spec: &Raw<'_>| {
+        Fields::read(spec).is_some_and(|spec| spec.get("containers").or(spec.get("ephemeralContainers")).is_some())
+    };
+    let spec = POD_SPECS.iter().find_map(|path| object.inside(path).filter(is_pod))?;
+    serde_json::from_slice(spec).ok()
 }
 
 /// Text that a list shows.
