@@ -32,13 +32,13 @@ impl Catalogue {
                 broken.push(format!("{id} {finds} {}", show(example)));
             }
         };
-        for indicator in &self.indicators {
+        for indicator in self.iter() {
             let positive = indicator.positive.iter().map(|example| (example, true));
             for (example, expected) in positive.chain(indicator.negative.iter().map(|example| (example, false))) {
                 check(&indicator.id, example, expected, self.finds(indicator, example, expected));
             }
         }
-        for composite in &self.composites {
+        for composite in self.composites() {
             let positive = composite.positive.iter().map(|example| (example, true));
             for (example, expected) in positive.chain(composite.negative.iter().map(|example| (example, false))) {
                 check(&composite.id, example, expected, self.finds_spec(&composite.id, example));

@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::functions::Function;
 use super::pattern::{Compile, Pattern};
 use super::places::{self, Place};
-use super::{Adjust, Catalogue, Category, Composite, Condition, Equals, Example, Indicator, Test};
+use super::{Adjust, Catalogue, Category, Composite, Condition, Entries, Equals, Example, Indicator, Test};
 use crate::decode::sha256;
 use crate::rule::yaml::{self, Kind, Member, Node, Parsed, Problem, unknown};
 use crate::rule::{RuleError, Severity};
@@ -50,12 +50,7 @@ impl Catalogue {
     /// The indicators that kubesweep carries.
     #[must_use]
     pub fn builtin() -> Catalogue {
-        let mut catalogue = Catalogue::default();
-        // A test proves that the built-in file is read.
-        let read = catalogue.add(BUILTIN, Pattern::own);
-        debug_assert!(read.is_ok(), "{read:?}");
-        catalogue.files.push(("builtin".to_owned(), sha256(BUILTIN.as_bytes())));
-        catalogue
+        Catalogue { entries: OnceLock::new(), files: vec![("builtin".to_owned(), sha256(BUILTIN.as_bytes()))] }
     }
 
     /// Adds the indicators of a file; those with a known id change what they say and keep the rest.
@@ -63,9 +58,25 @@ impl Catalogue {
     /// # Errors
     /// The file names something unknown, or misses something; with file and line.
     pub fn with_file(mut self, file: &str, text: &str) -> Result<Catalogue, RuleError> {
-        self.add(text, Pattern::new).map_err(|problem| problem.in_file(file))?;
+        let mut entries = self.entries.take().unwrap_or_else(Entries::builtin);
+        entries.add(text, Pattern::new).map_err(|problem| problem.in_file(file))?;
+        self.entries = entries.into();
         self.files.push((file.to_owned(), sha256(text.as_bytes())));
         Ok(self)
+    }
+
+    pub(super) fn entries(&self) -> &Entries {
+        self.entries.get_or_init(Entries::builtin)
+    }
+}
+
+impl Entries {
+    fn builtin() -> Entries {
+        let mut entries = Entries::default();
+        // A test proves that the built-in file is read.
+        let read = entries.add(BUILTIN, Pattern::own);
+        debug_assert!(read.is_ok(), "{read:?}");
+        entries
     }
 
     fn add(&mut self, text: &str, compile: Compile) -> Parsed<()> {

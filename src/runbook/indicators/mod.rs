@@ -28,13 +28,19 @@ use crate::rule::Severity;
 use crate::rule::yaml::Node;
 
 /// The indicators and composites that a sweep looks for.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Catalogue {
+    /// Read when first asked for: a sweep without alerts asks for none.
+    entries: OnceLock<Entries>,
+    /// Files that they are read from, with their SHA-256.
+    pub files: Vec<(String, String)>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Entries {
     indicators: Vec<Indicator>,
     composites: Vec<Composite>,
     texts: OnceLock<Option<Texts>>,
-    /// Files that they were read from, with their SHA-256.
-    pub files: Vec<(String, String)>,
 }
 
 /// The expressions on texts that every CronJob has, as one that is searched in one pass: few of them fit.
@@ -211,17 +217,17 @@ impl Catalogue {
     /// The indicator of this id.
     #[must_use]
     pub fn get(&self, id: &str) -> Option<&Indicator> {
-        self.indicators.iter().find(|indicator| indicator.id == id)
+        self.entries().indicators.iter().find(|indicator| indicator.id == id)
     }
 
     /// All indicators, those that are switched off too.
     pub fn iter(&self) -> impl Iterator<Item = &Indicator> {
-        self.indicators.iter()
+        self.entries().indicators.iter()
     }
 
     /// All composites.
     pub fn composites(&self) -> impl Iterator<Item = &Composite> {
-        self.composites.iter()
+        self.entries().composites.iter()
     }
 
     /// Whether the regular expression of an indicator that is switched on fits a text, such as a field of an event.
@@ -236,9 +242,9 @@ impl Catalogue {
     pub fn examine(&self, object: &Value, context: &Context<'_>) -> Vec<Finding> {
         let subject = Subject::new(object, context);
         let mut findings: Vec<Finding> =
-            self.that_may_find(&subject).flat_map(|indicator| indicator.examine(&subject)).collect();
+            self.entries().that_may_find(&subject).flat_map(|indicator| indicator.examine(&subject)).collect();
         self.grade_together(&mut findings);
-        let composites = self.composites.iter().filter(|composite| composite.enabled);
+        let composites = self.composites().filter(|composite| composite.enabled);
         let composites: Vec<Finding> = composites.filter_map(|composite| composite.finding(&findings)).collect();
         findings.extend(composites);
         findings.sort_by(|left, right| {
@@ -247,19 +253,6 @@ impl Catalogue {
         });
         findings.dedup_by(|later, kept| later.id == kept.id && later.place == kept.place);
         findings
-    }
-
-    /// Indicators without those whose expression fits none of the texts that it is for.
-    fn that_may_find(&self, subject: &Subject<'_>) -> impl Iterator<Item = &Indicator> {
-        let mut may_find: Vec<bool> = self.indicators.iter().map(|indicator| indicator.enabled).collect();
-        if let Some(texts) = self.texts.get_or_init(|| Texts::new(&self.indicators)) {
-            texts.indicators.iter().for_each(|&at| may_find[at] = false);
-            for text in places::texts(subject) {
-                let fitting = texts.expressions.matches(text.as_bytes());
-                fitting.iter().for_each(|nth| may_find[texts.indicators[nth]] = true);
-            }
-        }
-        self.indicators.iter().zip(may_find).filter(|(_, may_find)| *may_find).map(|(indicator, _)| indicator)
     }
 
     /// Severities that depend on what else was found.
@@ -304,6 +297,21 @@ impl Catalogue {
 
     fn counts(&self, finding: &Finding) -> bool {
         finding.category != Category::Behaviour || self.get(&finding.id).is_some_and(Indicator::is_of_spec)
+    }
+}
+
+impl Entries {
+    /// Indicators without those whose expression fits none of the texts that it is for.
+    fn that_may_find(&self, subject: &Subject<'_>) -> impl Iterator<Item = &Indicator> {
+        let mut may_find: Vec<bool> = self.indicators.iter().map(|indicator| indicator.enabled).collect();
+        if let Some(texts) = self.texts.get_or_init(|| Texts::new(&self.indicators)) {
+            texts.indicators.iter().for_each(|&at| may_find[at] = false);
+            for text in places::texts(subject) {
+                let fitting = texts.expressions.matches(text.as_bytes());
+                fitting.iter().for_each(|nth| may_find[texts.indicators[nth]] = true);
+            }
+        }
+        self.indicators.iter().zip(may_find).filter(|(_, may_find)| *may_find).map(|(indicator, _)| indicator)
     }
 }
 

@@ -27,7 +27,9 @@ fn args(args: &[&str]) -> Value {
 
 #[test]
 fn the_builtin_file_is_read() {
-    let catalogue = Catalogue::default().with_file("builtin", include_str!("../../indicators.yml")).unwrap();
+    let catalogue = Catalogue { entries: OnceLock::from(Entries::default()), files: Vec::new() }
+        .with_file("builtin", include_str!("../../indicators.yml"))
+        .unwrap();
     assert_eq!(catalogue.iter().count(), 81);
     assert_eq!(catalogue.composites().count(), 5);
     assert_eq!(Catalogue::builtin().iter().count(), 81);
@@ -191,7 +193,7 @@ fn expressions_on_texts_are_searched_together_where_they_can_be() {
     let together = |catalogue: &Catalogue| {
         let found = catalogue.examine(&cronjob(&args(&["crontab - # été"])), &Context::default());
         let ids: Vec<String> = found.into_iter().map(|finding| finding.id).collect();
-        (catalogue.texts.get().unwrap().as_ref().map(|texts| texts.indicators.len()), ids)
+        (catalogue.entries().texts.get().unwrap().as_ref().map(|texts| texts.indicators.len()), ids)
     };
     let ids = ["CJ-CMD-17", "CJ-IMG-04"];
     let expected = |more: &[&str]| ids.iter().chain(more).map(|id| (*id).to_owned()).collect::<Vec<_>>();
