@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::cronjob::whole_spec;
 use crate::event::AuditEvent;
@@ -73,14 +74,15 @@ pub(super) fn read(event: &AuditEvent<'_>, texts: &mut Interner) -> Option<Box<B
             let is_patch = event.verb.as_deref() == Some("patch") && event.object_ref.subresource.is_none();
             cronjob(&mut body, request, response, is_patch, texts);
         }
-        Some("jobs") => {
-            let to = ["spec", "jobTemplate", "spec", "template"];
-            workload(&mut body, [response, request], texts, &["spec", "template"], to);
-        }
-        Some("pods") => {
-            let to = ["spec", "jobTemplate", "spec", "template", "spec"];
-            workload(&mut body, [request, response], texts, &["spec"], to);
-        }
+        Some("jobs") => workload(&mut body, [response, request], texts, |job| {
+            let template = job.inside(&["spec", "template"]).and_then(compact)?;
+            let template = without_labels_of_job(&template).map_or(template, Cow::Owned);
+            Some(within(["spec", "jobTemplate", "spec", "template"], &template))
+        }),
+        Some("pods") => workload(&mut body, [request, response], texts, |pod| {
+            let spec = pod.get("spec").and_then(compact)?;
+            Some(within(["spec", "jobTemplate", "spec", "template", "spec"], &spec))
+        }),
         Some("configmaps") => {
             let object = response.and_then(whole).or_else(|| request.and_then(whole));
             body.state = object.map(|object| {
@@ -142,25 +144,49 @@ fn within<const N: usize>(keys: [&str; N], value: &str) -> String {
 }
 
 /// A Job or Pod as the CronJob that it would come from.
-fn workload<const N: usize>(
+fn workload(
     body: &mut Body,
     sources: [Option<Raw<'_>>; 2],
     texts: &mut Interner,
-    from: &[&str],
-    to: [&str; N],
+    state: impl Fn(&Fields<'_>) -> Option<String>,
 ) {
     let mut has_spec = false;
     for object in sources.into_iter().flatten().filter_map(whole) {
         body.owner = body.owner.take().or_else(|| owner(&object));
         if !has_spec && object.get("spec").is_some() {
             has_spec = true;
-            let spec = object.inside(from).and_then(compact);
-            body.state = spec.map(|spec| texts.keep(&within(to, &spec)));
+            body.state = state(&object).map(|state| texts.keep(&state));
         }
         if has_spec && body.owner.is_some() {
             break;
         }
     }
+}
+
+/// Labels that every Job gives its pods, of values of its own (kubernetes.io, Well-Known Labels, Annotations and Taints).
+const LABELS_OF_JOB: [&str; 4] =
+    ["batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name"];
+
+/// The template of a Job as its CronJob has it; `None` where it is that already.
+fn without_labels_of_job(template: &str) -> Option<String> {
+    let template = Fields::read(template.as_bytes())?;
+    let metadata = template.object("metadata")?;
+    let labels = metadata.object("labels")?;
+    let (of_job, own): (Vec<_>, Vec<_>) = labels.iter().partition(|(key, _)| LABELS_OF_JOB.contains(key));
+    if of_job.is_empty() {
+        return None;
+    }
+    let labels = (!own.is_empty()).then(|| object_of(own.into_iter()));
+    let of_metadata = |(key, value)| if key == "labels" { Some((key, labels.as_deref()?)) } else { Some((key, value)) };
+    let metadata = object_of(metadata.iter().filter_map(of_metadata));
+    let template = template.iter().map(|(key, value)| (key, if key == "metadata" { &*metadata } else { value }));
+    String::from_utf8(object_of(template)).ok()
+}
+
+fn object_of<'m>(members: impl Iterator<Item = (&'m str, Raw<'m>)>) -> Vec<u8> {
+    let members: Vec<_> =
+        members.map(|(key, value)| [Value::from(key).to_string().as_bytes(), b":", value].concat()).collect();
+    [b"{", &*members.join(&b','), b"}"].concat()
 }
 
 fn owner(object: &Fields<'_>) -> Option<(String, String)> {
@@ -182,7 +208,7 @@ fn binding(object: &Fields<'_>) -> Option<String> {
 mod tests {
     use proptest::prelude::*;
     use proptest::sample::select;
-    use serde_json::{Map, Value, json};
+    use serde_json::{Map, json};
 
     use super::*;
 
@@ -218,7 +244,19 @@ mod tests {
             let sources = if is_job { [response, request] } else { [request, response] };
             let spec = sources.iter().flatten().find_map(|object| object.get("spec"));
             let state = |spec: &Value| {
-                let template = if is_job { spec.get("template")?.clone() } else { json!({"spec": spec}) };
+                let mut template = if is_job { spec.get("template")?.clone() } else { json!({"spec": spec}) };
+                let metadata = template.get_mut("metadata").filter(|_| is_job);
+                if let Some(metadata) = metadata.and_then(Value::as_object_mut) {
+                    let labels = metadata.get_mut("labels").and_then(Value::as_object_mut);
+                    let before = labels.as_ref().map_or(0, |labels| labels.len());
+                    let left = labels.map_or(0, |labels| {
+                        labels.retain(|key, _| !LABELS_OF_JOB.contains(&key.as_str()));
+                        labels.len()
+                    });
+                    if before > 0 && left == 0 {
+                        metadata.shift_remove("labels");
+                    }
+                }
                 Some(json!({"spec": {"jobTemplate": {"spec": {"template": template}}}}))
             };
             body.state = spec.and_then(state).map(|state| state.to_string().into());
@@ -246,6 +284,10 @@ mod tests {
             "null",
             "{}",
             r#"{"template":{"spec":{"b":1,"a":2}}}"#,
+            r#"{"template":{"metadata":{"labels":{"job-name":"j-1", "a\"b":"1","controller-uid":"u"}},"spec":{}}}"#,
+            r#"{"template":{"metadata":{"a":1,"labels":{"batch.kubernetes.io/job-name":"j-1"}},"spec":{}}}"#,
+            r#"{"template":{"metadata":{"labels":{},"b":null}}}"#,
+            r#"{"template":{"metadata":null}}"#,
             r#"{"template":{"spec": {"a":[1 ,2.50,1e2],"b":"\/x"}}}"#,
             r#"{"schedule":"* * * * *","jobTemplate":{"spec":{"command":["sh","-c","a: b, c"]}}}"#,
             r#"{"jobTemplate":null,"schedule":null,"\u0073chedule":"x"}"#,

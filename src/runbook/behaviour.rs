@@ -24,7 +24,7 @@ pub(super) struct Facts<'f, 't> {
     pub before: Option<&'f Value>,
     /// The CronJob that it left.
     pub after: Option<&'f Value>,
-    /// Whether the latter is more than the part that a patch names.
+    /// Whether both show all of its spec.
     pub whole: bool,
     pub history: &'f History,
 }
@@ -118,7 +118,7 @@ fn person_in_system_namespace(facts: &Facts<'_, '_>) -> Option<Found> {
 
 fn suspend_toggled(facts: &Facts<'_, '_>) -> Option<Found> {
     let read = |object: &Value| object.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false);
-    let (before, after) = (read(facts.before?), read(facts.after.filter(|_| facts.whole)?));
+    let (before, after) = (read(facts.before.filter(|_| facts.whole)?), read(facts.after?));
     let name = facts.record.name.as_deref().unwrap_or_default().to_lowercase();
     let guards = ["backup", "snapshot", "scan", "audit", "falco", "trivy", "velero", "archive", "security"];
     let grave = after && guards.iter().any(|word| name.contains(word));

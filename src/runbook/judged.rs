@@ -11,7 +11,7 @@ use super::history::History;
 use super::indicators::{Context, Level};
 use super::page::Reason;
 use super::script;
-use super::spec::{State, Step};
+use super::spec::{Part, State, Step};
 use super::timeline::{Object, object, took_effect};
 use super::verdict::{red_flags, verdict};
 use crate::aggregate::{Finding, Record, Verdict};
@@ -50,9 +50,9 @@ pub(super) fn judged_request<'h>(judge: &Judge<'_>, at: usize, history: &'h Hist
     if let Some((state, object)) = step.after.as_ref().zip(after.as_ref()) {
         findings = of_spec(judge, object, record);
         findings.extend(script::findings(judge, record, object));
-        level = Some(judge.catalogue.level(&findings)).filter(|level| !state.partial || *level > Level::S0);
+        level = Some(judge.catalogue.level(&findings)).filter(|level| state.is_object() || *level > Level::S0);
     }
-    let whole = step.after.as_ref().is_some_and(|state| !state.partial);
+    let whole = [&step.before, &step.after].into_iter().flatten().all(|state| state.part == Part::Spec);
     let (before, after) = (before.as_ref(), after.as_ref());
     findings.extend(behaviour::findings(&Facts { judge, at, record, before, after, whole, history }));
     findings.sort_by_key(|finding| Reverse(finding.severity));

@@ -17,8 +17,33 @@ pub(super) struct State {
     pub text: Arc<str>,
     /// Where it was read from.
     pub source: String,
-    /// Whether it is only the part that a patch names.
-    pub partial: bool,
+    /// How much of the CronJob it shows.
+    pub part: Part,
+}
+
+/// How much of a CronJob is known; of two states that are compared, the least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Part {
+    /// Its spec.
+    Spec,
+    /// The template that a Job has of it.
+    Template,
+    /// The spec that a Pod has of it.
+    PodSpec,
+    /// What a patch names.
+    Patch,
+}
+
+impl Part {
+    /// Where it stands, and in words; `None` for a patch.
+    pub(super) fn place(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Part::Spec => Some(("/spec", "spec")),
+            Part::Template => Some(("/spec/jobTemplate/spec/template", "pod template")),
+            Part::PodSpec => Some(("/spec/jobTemplate/spec/template/spec", "pod spec")),
+            Part::Patch => None,
+        }
+    }
 }
 
 /// A request with the state that it found and the state that it left, as far as they are known.
@@ -41,17 +66,17 @@ pub(super) fn steps(timeline: &Timeline<'_>, object: &Object) -> BTreeMap<usize,
         let write = event.record.change;
         if matches!(write, Some(Change::Created | Change::Modified)) {
             let next = requests[place + 1..].iter().find(|&&later| timeline.record(later).change.is_some());
-            let after = logged.clone().filter(|state| !state.partial);
+            let after = logged.clone().filter(State::is_object);
             let after = after.or_else(|| recovered(timeline, object, at, next.copied())).or_else(|| logged.clone());
             let before = known.clone().filter(|_| write == Some(Change::Modified));
             if took_effect(&event.record) {
-                known = after.clone().filter(|state| !state.partial);
+                known = after.clone().filter(State::is_object);
             }
             steps.insert(at, Step { before, after });
         } else if write == Some(Change::Deleted) && took_effect(&event.record) {
             known = None;
         } else if write.is_none() {
-            known = logged.filter(|state| !state.partial).or(known);
+            known = logged.filter(State::is_object).or(known);
         }
     }
     steps
@@ -61,22 +86,27 @@ pub(super) fn steps(timeline: &Timeline<'_>, object: &Object) -> BTreeMap<usize,
 fn logged(event: &Observation, known: Option<&State>) -> Option<State> {
     let body = event.body.as_ref()?;
     if let Some(text) = &body.state {
-        return Some(State::new(text, body.source.as_deref().unwrap_or_default()));
+        return Some(State::new(text, body.source.as_deref().unwrap_or_default(), Part::Spec));
     }
     let patch = parse(body.patch.as_ref()?)?;
-    if let Some(after) = known.and_then(|known| patch::apply(&known.object(), &patch)) {
-        return Some(State::new(&after.to_string().into(), "patch on the last known state"));
+    if let Some((after, part)) = known.and_then(|known| Some((patch::apply(&known.object(), &patch)?, known.part))) {
+        return Some(State::new(&after.to_string().into(), "patch on the last known state", part));
     }
     if let Some(applied) = last_applied(&patch) {
-        return Some(State::new(&applied.to_string().into(), "last-applied-configuration, the client's word"));
+        let source = "last-applied-configuration, the client's word";
+        return Some(State::new(&applied.to_string().into(), source, Part::Spec));
     }
-    let alone: Arc<str> = patch::alone(&patch).to_string().into();
-    Some(State { partial: true, ..State::new(&alone, "patch alone") })
+    Some(State::new(&patch::alone(&patch).to_string().into(), "patch alone", Part::Patch))
 }
 
 impl State {
-    fn new(text: &Arc<str>, source: &str) -> Self {
-        State { text: Arc::clone(text), source: source.to_owned(), partial: false }
+    fn new(text: &Arc<str>, source: &str, part: Part) -> Self {
+        State { text: Arc::clone(text), source: source.to_owned(), part }
+    }
+
+    /// Whether it is of an object, and not of a patch alone.
+    pub(super) fn is_object(&self) -> bool {
+        self.part != Part::Patch
     }
 
     /// The CronJob; null where the text is none.
@@ -107,11 +137,11 @@ fn recovered(timeline: &Timeline<'_>, object: &Object, at: usize, next: Option<u
 
 /// What the first of some Jobs shows of their CronJob, else the first of some Pods.
 pub(super) fn of_children(timeline: &Timeline<'_>, jobs: &[usize], pods: &[usize]) -> Option<State> {
-    let of = |positions: &[usize], source: &str| {
+    let of = |positions: &[usize], source: &str, part| {
         let state = |&position: &usize| timeline.event(position).body.as_ref()?.state.as_ref();
-        positions.iter().find_map(state).map(|text| State::new(text, source))
+        positions.iter().find_map(state).map(|text| State::new(text, source, part))
     };
-    of(jobs, "Job that the controller made").or_else(|| of(pods, "Pod of its Job"))
+    of(jobs, "Job that the controller made", Part::Template).or_else(|| of(pods, "Pod of its Job", Part::PodSpec))
 }
 
 /// The writes among some steps that set what the CronJob runs, by position.
@@ -163,10 +193,11 @@ pub struct Difference {
 /// Differences that a page shows; the rest is the evidence's.
 const SHOWN: usize = 40;
 
-/// What changed in the spec, leaf by leaf.
-pub(super) fn difference(before: &Value, after: &Value) -> Vec<Difference> {
+/// What changed at a place, leaf by leaf.
+pub(super) fn difference(pointer: &str, before: &Value, after: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
-    compare("spec", before.get("spec"), after.get("spec"), &mut found);
+    let path = pointer.trim_start_matches('/').replace('/', ".");
+    compare(&path, before.pointer(pointer), after.pointer(pointer), &mut found);
     found.truncate(SHOWN);
     found
 }

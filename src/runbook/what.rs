@@ -8,7 +8,7 @@ use super::indicators::decoded;
 use super::judged::Judged;
 use super::page::{Container, Decoded, Variable, What};
 use super::script;
-use super::spec::{Difference, State, Step, difference, pod, print};
+use super::spec::{Difference, Part, State, Step, difference, pod, print};
 use super::verdict::level_name;
 use crate::aggregate::Record;
 use crate::event::Change;
@@ -55,17 +55,25 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> W
     }
 }
 
+/// What a write changed of what is known of a CronJob before it and after.
 fn diff(record: &Record, step: Option<&Step>, after: &Value) -> (Vec<Difference>, String) {
-    let before = step.and_then(|step| step.before.as_ref());
-    match (record.change, before) {
-        (Some(Change::Created), _) => (Vec::new(), "new object".to_owned()),
-        (_, Some(before)) if !after.is_null() => {
-            let found = difference(&before.object(), after);
-            let note = if found.is_empty() { "no change of the spec".to_owned() } else { String::new() };
-            (found, note)
-        }
-        _ => (Vec::new(), "the dump holds no earlier state".to_owned()),
-    }
+    let states = step.and_then(|step| step.before.as_ref().zip(step.after.as_ref())).filter(|_| !after.is_null());
+    let (before, part) = match (record.change, states) {
+        (Some(Change::Created), _) => return (Vec::new(), "new object".to_owned()),
+        (_, None) => return (Vec::new(), "the dump holds no earlier state".to_owned()),
+        (_, Some((before, after))) => (before, before.part.max(after.part)),
+    };
+    let Some((pointer, words)) = part.place() else {
+        return (Vec::new(), "nothing is known beyond the patch".to_owned());
+    };
+    let found = difference(pointer, &before.object(), after);
+    let note = match (part, found.is_empty()) {
+        (Part::Spec, true) => "no change of the spec".to_owned(),
+        (Part::Spec, false) => String::new(),
+        (_, true) => format!("no change of the {words}; nothing is known beyond it"),
+        (_, false) => format!("nothing is known beyond the {words}"),
+    };
+    (found, note)
 }
 
 fn next_runs(schedule: &Schedule, time: Option<Timestamp>, zone: Option<&str>) -> Vec<Timestamp> {
