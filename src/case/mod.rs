@@ -9,6 +9,7 @@
 mod schema;
 mod store;
 
+use std::cmp::Ordering;
 use std::fs::{self, OpenOptions};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -301,20 +302,25 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
-    migrate(&transaction)?;
+    prepare(&transaction, is_new)?;
     transaction.commit()?;
     Ok(connection)
 }
 
-fn migrate(transaction: &Transaction<'_>) -> rusqlite::Result<()> {
+fn prepare(transaction: &Transaction<'_>, is_new: bool) -> rusqlite::Result<()> {
     let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0))?;
-    let done = usize::try_from(version).unwrap_or_default();
-    let later = || conversion("was written by a later version of kubesweep; use that one");
-    for step in schema::MIGRATIONS.get(done..).ok_or_else(later)? {
-        transaction.execute_batch(step)?;
+    match version.cmp(&schema::VERSION) {
+        Ordering::Equal => Ok(()),
+        Ordering::Greater => Err(conversion("was written by a later version of kubesweep; use that one")),
+        Ordering::Less if is_new => {
+            transaction.execute_batch(schema::TABLES)?;
+            transaction.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
+            transaction.pragma_update(None, "user_version", schema::VERSION)
+        }
+        Ordering::Less => Err(conversion(
+            "was written by an earlier version of kubesweep; move it away and read the inputs again into a new one",
+        )),
     }
-    transaction.pragma_update(None, "application_id", schema::APPLICATION_ID)?;
-    transaction.pragma_update(None, "user_version", i64::try_from(schema::MIGRATIONS.len()).unwrap_or_default())
 }
 
 fn conversion(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> rusqlite::Error {

@@ -1,10 +1,12 @@
-//! The tables of a case file, version by version. They are made to be read by people too.
+//! The tables of a case file. They are made to be read by people too, but for `kept`.
 
 /// `KSWP`: what tells a case file from other SQLite files.
 pub(super) const APPLICATION_ID: i32 = 0x4B53_5750;
 
-/// One step from each version to the next; `PRAGMA user_version` counts them.
-pub(super) const MIGRATIONS: [&str; 1] = ["
+/// `PRAGMA user_version`: raised with every change of these tables, and of how an observation is written.
+pub(super) const VERSION: i64 = 2;
+
+pub(super) const TABLES: &str = "
 CREATE TABLE inputs (             -- what was read: the same bytes once, whatever files have them
     id     INTEGER PRIMARY KEY,
     sha256 TEXT NOT NULL,
@@ -23,8 +25,12 @@ CREATE TABLE files (              -- where it was found
 );
 CREATE INDEX files_by_name ON files (name);
 CREATE INDEX files_by_input ON files (input, name);
-CREATE TABLE observations (       -- requests on CronJobs, rule matches, and what controllers made of CronJobs
-    id        INTEGER PRIMARY KEY,
+CREATE TABLE kept (               -- what a run loads: some of the observations of an input, all of each
+    input  INTEGER NOT NULL REFERENCES inputs (id) ON DELETE CASCADE,
+    packed BLOB NOT NULL          -- Borsh, compressed by zstd
+);
+CREATE INDEX kept_by_input ON kept (input);
+CREATE TABLE observations (       -- what they are: requests on CronJobs, rule matches, what controllers made of CronJobs
     input     INTEGER NOT NULL REFERENCES inputs (id) ON DELETE CASCADE,
     time      TEXT,
     cluster   TEXT,
@@ -35,7 +41,9 @@ CREATE TABLE observations (       -- requests on CronJobs, rule matches, and wha
     resource  TEXT,
     outcome   TEXT NOT NULL,
     matches   TEXT NOT NULL,      -- ids of the rules that match, joined by commas; exclusions not yet applied
-    json      TEXT NOT NULL       -- all of it
+    member    TEXT,               -- where its bytes are: member of an archive, number of the record, JSON Pointer from there
+    record    INTEGER NOT NULL,
+    pointer   TEXT NOT NULL
 );
 CREATE INDEX observations_by_input ON observations (input);
 CREATE INDEX observations_by_time ON observations (time);
@@ -51,10 +59,10 @@ CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL);
 CREATE VIEW matches AS
     SELECT o.time, o.cluster, o.namespace, o.name, o.username, o.verb, o.outcome, o.matches,
            (SELECT min(f.name) FROM files f WHERE f.input = o.input) AS path,
-           json_extract(o.json, '$.record.evidence.record') AS record
+           o.record
     FROM observations o WHERE o.matches <> '' ORDER BY o.time;
 CREATE VIEW cronjob_requests AS
     SELECT o.time, o.cluster, o.namespace, o.name, o.username, o.verb, o.outcome,
            (SELECT min(f.name) FROM files f WHERE f.input = o.input) AS path
     FROM observations o WHERE o.resource = 'cronjobs' ORDER BY o.time;
-"];
+";

@@ -1,5 +1,7 @@
 //! The statements of a case file: what is looked up, pointed, kept and loaded.
 
+use std::borrow::Cow;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,10 +10,13 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::{DAMAGED, Stamp, conversion};
 use crate::aggregate::{Coverage, Interner, Observation, Tally};
 use crate::discover::Source;
+use crate::spill::{Spill, pack, unpack};
 use crate::threads::in_batches;
 
-/// Observations that a thread reads out of their JSON before they are taken in.
-const AT_A_TIME: usize = 16;
+/// Observations that stand in a row of what is kept.
+const IN_A_ROW: usize = 256;
+/// Rows that a thread reads before they are taken in.
+const AT_A_TIME: usize = 1;
 
 /// Some bytes, and what else decides what is observed in them.
 #[derive(Debug, Clone, Copy)]
@@ -149,9 +154,16 @@ fn add(transaction: &Transaction<'_>, bytes: &Bytes<'_>, tally: &Tally) -> rusql
     let sql = "INSERT INTO inputs (sha256, size, origin, rules, ledger) VALUES (?1, ?2, ?3, ?4, ?5)";
     transaction.execute(sql, params![bytes.sha256, bytes.size, bytes.origin, bytes.rules, ledger])?;
     let input = transaction.last_insert_rowid();
+    let mut some = Vec::new();
     for observation in tally.observations.read().map_err(conversion)? {
-        add_observation(transaction, input, observation.map_err(conversion)?.as_ref())?;
+        let observation = observation.map_err(conversion)?;
+        add_observation(transaction, input, &observation)?;
+        some.push(observation);
+        if some.len() == IN_A_ROW {
+            keep_packed(transaction, input, &std::mem::take(&mut some))?;
+        }
     }
+    keep_packed(transaction, input, &some)?;
     for (cluster, first, last) in tally.coverage.cells() {
         let sql = "INSERT INTO coverage VALUES (?1, ?2, ?3, ?4)";
         transaction.prepare_cached(sql)?.execute(params![input, cluster, first.to_string(), last.to_string()])?;
@@ -160,10 +172,8 @@ fn add(transaction: &Transaction<'_>, bytes: &Bytes<'_>, tally: &Tally) -> rusql
 }
 
 fn add_observation(transaction: &Transaction<'_>, input: i64, observation: &Observation) -> rusqlite::Result<()> {
-    let record = &observation.record;
-    let json = serde_json::to_string(observation).map_err(conversion)?;
-    let sql = "INSERT INTO observations (input, time, cluster, namespace, name, username, verb, resource, outcome, matches, json)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)";
+    let (record, evidence) = (&observation.record, observation.evidence());
+    let sql = "INSERT INTO observations VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)";
     transaction.prepare_cached(sql)?.execute(params![
         input,
         record.time.map(|time| time.to_string()),
@@ -175,9 +185,27 @@ fn add_observation(transaction: &Transaction<'_>, input: i64, observation: &Obse
         record.resource,
         record.outcome.name(),
         observation.rule_ids().join(","),
-        json
+        evidence.member,
+        i64::try_from(evidence.record).unwrap_or(i64::MAX),
+        evidence.pointer,
     ])?;
     Ok(())
+}
+
+fn keep_packed(
+    transaction: &Transaction<'_>,
+    input: i64,
+    observations: &[Cow<'_, Observation>],
+) -> rusqlite::Result<()> {
+    let packed = packed(observations).map_err(conversion)?;
+    let sql = "INSERT INTO kept VALUES (?1, ?2)";
+    transaction.prepare_cached(sql)?.execute(params![input, packed]).map(|_| ())
+}
+
+fn packed(observations: &[Cow<'_, Observation>]) -> io::Result<Vec<u8>> {
+    let mut out = pack(Vec::new())?;
+    observations.iter().try_for_each(|observation| observation.write(&mut out))?;
+    out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()
 }
 
 /// All that was read; what was read with other rules is history without hits. Evidence takes the first of the names that
@@ -186,40 +214,48 @@ pub(super) fn load(connection: &Connection, rules: &str) -> rusqlite::Result<Tal
     let mut tally = Tally::default();
     let sql = "WITH named AS (SELECT i.id, i.rules = ?1 AS known, min(f.name) AS name
              FROM inputs i JOIN files f ON f.input = i.id GROUP BY i.id)
-         SELECT o.json, n.name, n.known FROM observations o JOIN named n ON n.id = o.input ORDER BY o.id";
+         SELECT k.packed, n.name, n.known FROM kept k JOIN named n ON n.id = k.input ORDER BY k.rowid";
     let mut statement = connection.prepare(sql)?;
     let rows =
-        statement.query_map([rules], |row| Ok(Row { text: row.get(0)?, name: row.get(1)?, known: row.get(2)? }))?;
+        statement.query_map([rules], |row| Ok(Kept { packed: row.get(0)?, name: row.get(1)?, known: row.get(2)? }))?;
     // Else each would have texts of its own, and more of them would be spilled.
     let mut texts = Interner::default();
-    in_batches(AT_A_TIME, rows, Row::observation, |observation| {
-        let mut observation = observation?;
-        observation.share(&mut texts);
-        tally.observations.push(observation);
+    in_batches(AT_A_TIME, rows, Kept::observations, |observations| {
+        for mut observation in observations? {
+            observation.share(&mut texts);
+            tally.observations.push(observation);
+        }
         Ok(())
     })?;
     load_coverage(connection, &mut tally.coverage)?;
     Ok(tally)
 }
 
-/// A row of observations.
-struct Row {
-    text: String,
-    name: String,
+/// A row of what was kept.
+struct Kept {
+    packed: Vec<u8>,
+    name: Arc<str>,
     /// Whether it was read with the rules of the run.
     known: bool,
 }
 
-impl Row {
-    fn observation(self) -> rusqlite::Result<Observation> {
-        let mut observation: Observation = serde_json::from_str(&self.text).map_err(|_| conversion(DAMAGED))?;
-        if !self.known {
-            observation.forget_matches();
+impl Kept {
+    fn observations(self) -> rusqlite::Result<Vec<Observation>> {
+        self.read().map_err(|_| conversion(DAMAGED))
+    }
+
+    fn read(self) -> io::Result<Vec<Observation>> {
+        let (mut packed, mut observations) = (unpack(&*self.packed)?, Vec::new());
+        while let Some(mut observation) = Observation::read(&mut packed)? {
+            if !self.known {
+                observation.forget_matches();
+            }
+            if observation.evidence().path != self.name {
+                Arc::make_mut(&mut observation.record).evidence.path = Arc::clone(&self.name);
+            }
+            observations.push(observation);
         }
-        if *observation.record.evidence.path != *self.name {
-            Arc::make_mut(&mut observation.record).evidence.path = self.name.into();
-        }
-        Ok(observation)
+        Ok(observations)
     }
 }
 
