@@ -4,7 +4,7 @@
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, HashMap};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::ops::Range;
@@ -30,15 +30,65 @@ pub trait Spill: Clone {
     /// Roughly the bytes that it holds in memory.
     fn weight(&self) -> usize;
     /// Writes it, so that [`Spill::read`] finds its end.
-    fn write(&self, out: &mut dyn Write) -> io::Result<()>;
+    fn write(&self, out: &mut dyn Write, told: &mut Told) -> io::Result<()>;
     /// Reads the next one; `None` at the end.
-    fn read(input: &mut dyn BufRead) -> io::Result<Option<Self>>;
+    fn read(input: &mut dyn BufRead, heard: &mut Heard) -> io::Result<Option<Self>>;
 }
 
 /// An item that is written as Borsh: fields in their order, without names, each text behind its length.
 pub trait Packed: Clone + BorshSerialize + BorshDeserialize {
     /// Roughly the bytes that it holds in memory.
     fn weight(&self) -> usize;
+    /// Texts that many items have, which Borsh is to skip: each is written once, and shared by those that are read.
+    fn texts(&self) -> Vec<&dyn Shared> {
+        Vec::new()
+    }
+    /// The same, to be set.
+    fn texts_mut(&mut self) -> Vec<&mut dyn Shared> {
+        Vec::new()
+    }
+}
+
+/// Lists some texts of a type, as [`Packed`] asks for them.
+macro_rules! shared {
+    ($($($field:ident).+),*) => {
+        pub(super) fn texts(&self) -> Vec<&dyn Shared> {
+            vec![$(&self.$($field).+),*]
+        }
+
+        pub(super) fn texts_mut(&mut self) -> Vec<&mut dyn Shared> {
+            vec![$(&mut self.$($field).+),*]
+        }
+    };
+}
+pub(crate) use shared;
+
+/// A text that many items have.
+pub trait Shared {
+    /// The text, if there is one.
+    fn get(&self) -> Option<&Arc<str>>;
+    /// Puts one in its place.
+    fn set(&mut self, text: Arc<str>);
+}
+
+impl Shared for Arc<str> {
+    fn get(&self) -> Option<&Arc<str>> {
+        Some(self)
+    }
+
+    fn set(&mut self, text: Arc<str>) {
+        *self = text;
+    }
+}
+
+impl Shared for Option<Arc<str>> {
+    fn get(&self) -> Option<&Arc<str>> {
+        self.as_ref()
+    }
+
+    fn set(&mut self, text: Arc<str>) {
+        *self = Some(text);
+    }
 }
 
 impl<T: Packed> Spill for T {
@@ -46,12 +96,115 @@ impl<T: Packed> Spill for T {
         Packed::weight(self)
     }
 
-    fn write(&self, mut out: &mut dyn Write) -> io::Result<()> {
-        self.serialize(&mut out)
+    fn write(&self, out: &mut dyn Write, told: &mut Told) -> io::Result<()> {
+        told.begin();
+        self.serialize(&mut told.item)?;
+        self.texts().into_iter().for_each(|text| told.tell(text.get()));
+        out.write_all(&(told.item.len() as u64).to_le_bytes())?;
+        out.write_all(&told.item)
     }
 
-    fn read(mut input: &mut dyn BufRead) -> io::Result<Option<Self>> {
-        if input.fill_buf()?.is_empty() { Ok(None) } else { T::deserialize_reader(&mut input).map(Some) }
+    fn read(input: &mut dyn BufRead, heard: &mut Heard) -> io::Result<Option<Self>> {
+        let Some(bytes) = next_item(input, std::mem::take(&mut heard.item))? else { return Ok(None) };
+        let mut rest = &bytes[..];
+        heard.begin(&mut rest)?;
+        let mut item = T::deserialize(&mut rest)?;
+        for text in item.texts_mut() {
+            if let Some(heard) = heard.hear(&mut rest)? {
+                text.set(heard);
+            }
+        }
+        heard.item = bytes;
+        Ok(Some(item))
+    }
+}
+
+/// The bytes behind the next length; `None` at the end.
+fn next_item(input: &mut dyn BufRead, mut room: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
+    if input.fill_buf()?.is_empty() {
+        return Ok(None);
+    }
+    let mut length = [0; 8];
+    input.read_exact(&mut length)?;
+    let length = u64::from_le_bytes(length);
+    room.clear();
+    let found = input.take(length).read_to_end(&mut room)?;
+    if found as u64 == length { Ok(Some(room)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
+}
+
+/// Bytes of texts that are remembered of what was written before they are all forgotten.
+const REMEMBERED: usize = 512 << 10;
+/// What stands for a text: none, one that follows, or this and its number.
+const NONE: u16 = 0;
+const NEW: u16 = 1;
+const KNOWN: u16 = 2;
+
+/// Texts written lately, by number.
+#[derive(Default)]
+pub struct Told {
+    numbers: HashMap<Arc<str>, u16>,
+    bytes: usize,
+    /// The item that is being written.
+    item: Vec<u8>,
+}
+
+impl Told {
+    fn begin(&mut self) {
+        // An item has some twenty texts.
+        if self.bytes > REMEMBERED || self.numbers.len() > usize::from(u16::MAX / 2) {
+            self.numbers.clear();
+            self.bytes = 0;
+        }
+        self.item.clear();
+        self.item.push(self.numbers.is_empty().into());
+    }
+
+    fn tell(&mut self, text: Option<&Arc<str>>) {
+        let known = text.map(|text| self.numbers.get(text).copied());
+        let code = known.map_or(NONE, |number| number.map_or(NEW, |number| KNOWN + number));
+        self.item.extend(code.to_le_bytes());
+        if let Some(text) = text.filter(|_| code == NEW) {
+            self.item.extend((text.len() as u64).to_le_bytes());
+            self.item.extend(text.as_bytes());
+            self.bytes += text.len();
+            let number = u16::try_from(self.numbers.len()).unwrap_or(u16::MAX);
+            self.numbers.insert(Arc::clone(text), number);
+        }
+    }
+}
+
+/// Texts read lately, by number.
+#[derive(Default)]
+pub struct Heard {
+    texts: Vec<Arc<str>>,
+    /// Room for the next item.
+    item: Vec<u8>,
+}
+
+impl Heard {
+    fn begin(&mut self, item: &mut &[u8]) -> io::Result<()> {
+        if bool::deserialize(item)? {
+            self.texts.clear();
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, item: &mut &[u8]) -> io::Result<Option<Arc<str>>> {
+        match u16::deserialize(item)? {
+            NONE => Ok(None),
+            NEW => {
+                let length = usize::try_from(u64::deserialize(item)?).map_err(io::Error::other)?;
+                let (text, rest) = item.split_at_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
+                *item = rest;
+                let text: Arc<str> = std::str::from_utf8(text).map_err(io::Error::other)?.into();
+                self.texts.push(Arc::clone(&text));
+                Ok(Some(text))
+            }
+            code => {
+                let known = self.texts.get(usize::from(code - KNOWN)).ok_or(io::ErrorKind::InvalidData)?;
+                Ok(Some(Arc::clone(known)))
+            }
+        }
     }
 }
 
@@ -302,9 +455,9 @@ impl Run {
             let is_last = number + 1 == SECTIONS;
             let is_of_it = |item: &io::Result<T>| item.as_ref().map_or(true, |item| is_last || section(item) <= number);
             if items.peek().is_some_and(is_of_it) {
-                let mut out = pack(file)?;
+                let (mut out, mut told) = (pack(file)?, Told::default());
                 while let Some(item) = items.next_if(is_of_it) {
-                    item?.write(&mut out)?;
+                    item?.write(&mut out, &mut told)?;
                 }
                 file = out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
                 written = Some(file.stream_position()?);
@@ -323,11 +476,16 @@ impl Run {
     fn open(&self) -> Option<io::Result<Opened>> {
         let end = |sections: usize| sections.checked_sub(1).map_or(0, |last| self.ends[last]);
         let (at, end) = (end(self.sections.start), end(self.sections.end));
-        (at < end).then(|| unpack(Reader { file: Arc::clone(&self.file), at, end }))
+        let input = || unpack(Reader { file: Arc::clone(&self.file), at, end });
+        (at < end).then(|| Ok(Opened { input: input()?, heard: Heard::default() }))
     }
 }
 
-type Opened = Unpacking<Reader>;
+/// A run that is read.
+struct Opened {
+    input: Unpacking<Reader>,
+    heard: Heard,
+}
 
 /// Reads a part of a file, whoever else reads it.
 struct Reader {
@@ -401,7 +559,8 @@ impl<T: Spill> Merge<T> {
     }
 
     fn advance(&mut self, run: usize) -> io::Result<()> {
-        let next = T::read(&mut self.runs[run])?;
+        let Opened { input, heard } = &mut self.runs[run];
+        let next = T::read(input, heard)?;
         self.heads.extend(next.map(|item| Head { item, run, order: self.order }));
         Ok(())
     }
@@ -506,24 +665,39 @@ impl<T: Spill> Sorted<T> {
 mod tests {
     use super::*;
 
-    impl Packed for (u64, String) {
+    #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, BorshSerialize, BorshDeserialize)]
+    struct Line(u64, #[borsh(skip)] Arc<str>, #[borsh(skip)] Option<Arc<str>>);
+
+    impl Packed for Line {
         fn weight(&self) -> usize {
             100
         }
+
+        fn texts(&self) -> Vec<&dyn Shared> {
+            vec![&self.1, &self.2]
+        }
+
+        fn texts_mut(&mut self) -> Vec<&mut dyn Shared> {
+            vec![&mut self.1, &mut self.2]
+        }
     }
 
-    fn sorter(limit: usize, numbers: impl Iterator<Item = u64>) -> Sorter<(u64, String)> {
-        let section = |item: &(u64, String)| usize::try_from(item.0 / 2502).unwrap();
+    fn sorter(limit: usize, numbers: impl Iterator<Item = u64>) -> Sorter<Line> {
+        let section = |item: &Line| usize::try_from(item.0 / 2502).unwrap();
         let mut sorter = Sorter::in_sections(Ord::cmp, section, limit);
-        numbers.for_each(|number| sorter.push((number * 7919 % 10_007, format!("line\n{number}"))));
+        // All of the second together are more than is remembered.
+        let second = |number| (number % 3 > 0).then(|| format!("{}{}", number % 600, " ".repeat(1500)).into());
+        numbers.for_each(|number| {
+            sorter.push(Line(number * 7919 % 10_007, format!("line\n{number}").into(), second(number)));
+        });
         sorter
     }
 
     #[test]
     fn files_give_what_memory_gives() {
-        let all = |sorter: Sorter<(u64, String)>| {
+        let all = |sorter: Sorter<Line>| {
             let runs = sorter.runs.len();
-            let sorted = sorter.map(|item| item.1.push('!')).finish().unwrap();
+            let sorted = sorter.map(|item| item.1 = format!("{}!", item.1).into()).finish().unwrap();
             assert_eq!(sorted.len(), 5000);
             let read = || sorted.read().unwrap().map(|item| item.unwrap().into_owned()).collect::<Vec<_>>();
             assert_eq!(read(), read());
@@ -561,8 +735,8 @@ mod tests {
 
     #[test]
     fn what_comes_in_order_is_one_run() {
-        let items = || (0..5000).map(|number| (number / 2, "x".to_owned()));
-        let section = |item: &(u64, String)| usize::try_from(item.0 / 700).unwrap();
+        let items = || (0..5000).map(|number| Line(number / 2, "x".into(), None));
+        let section = |item: &Line| usize::try_from(item.0 / 700).unwrap();
         let mut sorter = Sorter::in_sections(Ord::cmp, section, 300);
         items().for_each(|item| sorter.push(item));
         assert_eq!(sorter.runs.len(), 1);

@@ -11,18 +11,22 @@ use serde_json::Value;
 use super::cronjob::whole_spec;
 use crate::event::AuditEvent;
 use crate::json::{self, Fields, Raw, compact};
+use crate::spill::{Shared, shared};
 
 /// Bodies as the runbook needs them. Texts are JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Body {
     /// A whole object, as a CronJob: `metadata` and `spec`, without what changes at every write.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub state: Option<Arc<str>>,
     /// The field that the state was read from: `responseObject` or `requestObject`.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub source: Option<Arc<str>>,
     /// A patch: an object that is no whole one, or a list of operations.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub patch: Option<Arc<str>>,
     /// The controlling owner of a Job or Pod: its kind and name.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -30,6 +34,10 @@ pub struct Body {
     /// A few words on the body of any other object: the subjects and the role of a binding.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
+}
+
+impl Body {
+    shared!(state, source, patch);
 }
 
 /// Texts seen lately, so that equal ones are kept once.

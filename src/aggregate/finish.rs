@@ -20,7 +20,7 @@ use super::{Evidence, Extent, HELD, LEAST, OBSERVED, Tally};
 use crate::discover::Window;
 use crate::event::is_status_of_controller;
 use crate::rule::{Pack, Rule, RuleMatch, Severity, Suppression};
-use crate::spill::{Packed, SECTIONS, Sorted, Sorter};
+use crate::spill::{Packed, SECTIONS, Shared, Sorted, Sorter};
 use crate::threads::{self, each};
 
 /// A rule match, a suppressed match, or (with no rule) a CronJob request that no rule matched.
@@ -106,6 +106,14 @@ impl Packed for Hit {
         let texts = [&self.title, &self.dedup_key].map(|text| text.as_ref().map_or(0, String::len));
         let indicators = self.indicators.iter().map(Finding::weight);
         size_of::<Self>() + self.record.weight(SHORT_TEXTS) + texts.iter().sum::<usize>() + indicators.sum::<usize>()
+    }
+
+    fn texts(&self) -> Vec<&dyn Shared> {
+        self.record.texts()
+    }
+
+    fn texts_mut(&mut self) -> Vec<&mut dyn Shared> {
+        Arc::make_mut(&mut self.record).texts_mut()
     }
 }
 

@@ -14,15 +14,17 @@ use crate::event::{AuditEvent, Change, Origin, Outcome, Platform, Text};
 use crate::json::{self, Fields};
 use crate::normalize::TimeSource;
 use crate::rule::{Class, Interest, Keeps, RuleMatch, classify};
-use crate::spill::{self, Packed, SECTIONS};
+use crate::spill::{self, Packed, SECTIONS, Shared, shared};
 
 /// Where the bytes are that prove a record.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Evidence {
     /// Path of the file, relative to the PATH argument.
+    #[borsh(skip)]
     pub path: Arc<str>,
     /// Member of the archive.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub member: Option<Arc<str>>,
     /// Number of the line, document or row, from 1.
     pub record: u64,
@@ -61,43 +63,56 @@ pub struct Record {
     pub time_source: Option<TimeSource>,
     pub platform: Platform,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub cluster: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub account: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub region: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub stage: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub level: Option<Arc<str>>,
     pub outcome: Outcome,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_code: Option<i64>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub response_reason: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub response_message: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub change: Option<Change>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub verb: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub api_group: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub api_version: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub resource: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub subresource: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub namespace: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_uri: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub username: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub uid: Option<String>,
@@ -106,14 +121,17 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub actor: Option<Box<Actor>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub impersonated_user: Option<Arc<str>>,
     pub principal_class: Class,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source_ips: Vec<String>,
     /// The last of `source_ips`: the one that the API server saw itself. Those before it are the client's word.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub trusted_ip: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub user_agent: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cronjob: Option<Box<CronJob>>,
@@ -126,6 +144,28 @@ pub struct Record {
 }
 
 impl Record {
+    // Names of Jobs and Pods are as good as never seen again.
+    shared!(
+        cluster,
+        account,
+        region,
+        stage,
+        level,
+        response_reason,
+        verb,
+        api_group,
+        api_version,
+        resource,
+        subresource,
+        namespace,
+        username,
+        impersonated_user,
+        trusted_ip,
+        user_agent,
+        evidence.path,
+        evidence.member
+    );
+
     /// Refused: 401 and 403, and what google.rpc calls PERMISSION_DENIED and UNAUTHENTICATED.
     #[must_use]
     pub fn is_denied(&self) -> bool {
@@ -185,8 +225,9 @@ pub struct Observation {
     /// Whether only an outline is kept: what it shows of an object, not who asked for it and how.
     #[serde(default)]
     pub(super) is_outline: bool,
-    /// The interests that it meets.
-    pub interests: Vec<Arc<str>>,
+    /// The interests that it meets, joined by commas.
+    #[borsh(skip)]
+    pub(super) interests: Arc<str>,
     /// What its bodies tell.
     pub body: Option<Box<Body>>,
     /// What reports print.
@@ -249,7 +290,7 @@ impl Observation {
             is_hit: false,
             is_outline,
             body: if seen.interests.is_empty() { None } else { body::read(event, texts) },
-            interests: seen.interests.iter().map(|interest| interest.name.clone()).collect(),
+            interests: texts.keep(&seen.interests.iter().map(|interest| &*interest.name).collect::<Vec<_>>().join(",")),
             record: Arc::new(record),
         }
     }
@@ -280,31 +321,12 @@ impl Observation {
 
     /// Shares its texts with those seen before, unless all of its record is shared.
     pub fn share(&mut self, texts: &mut Interner) {
-        let Some(record) = Arc::get_mut(&mut self.record) else { return };
-        let of_record = [
-            &mut record.cluster,
-            &mut record.account,
-            &mut record.region,
-            &mut record.stage,
-            &mut record.level,
-            &mut record.response_reason,
-            &mut record.verb,
-            &mut record.api_group,
-            &mut record.api_version,
-            &mut record.resource,
-            &mut record.subresource,
-            &mut record.namespace,
-            &mut record.name,
-            &mut record.username,
-            &mut record.impersonated_user,
-            &mut record.trusted_ip,
-            &mut record.user_agent,
-            &mut record.evidence.member,
-        ];
-        let of_body = self.body.iter_mut().flat_map(|body| [&mut body.state, &mut body.source, &mut body.patch]);
-        let optional = of_record.into_iter().chain(of_body).filter_map(Option::as_mut);
-        for text in optional.chain(&mut self.interests).chain([&mut record.evidence.path]) {
-            *text = texts.keep(text);
+        if Arc::get_mut(&mut self.record).is_some() {
+            for text in self.texts_mut() {
+                if let Some(known) = text.get().map(|text| texts.keep(text)) {
+                    text.set(known);
+                }
+            }
         }
     }
 
@@ -341,7 +363,12 @@ impl Observation {
     /// Whether it meets an interest.
     #[must_use]
     pub fn meets(&self, interest: &str) -> bool {
-        self.interests.iter().any(|met| **met == *interest)
+        self.interests().any(|met| met == interest)
+    }
+
+    /// The interests that it meets.
+    pub fn interests(&self) -> impl Iterator<Item = &str> {
+        self.interests.split(',').filter(|interest| !interest.is_empty())
     }
 
     /// Takes in what a second pass saw in the same record.
@@ -349,8 +376,8 @@ impl Observation {
         if self.is_outline && !other.is_outline {
             std::mem::swap(self, &mut other);
         }
+        self.interests = self.interests().chain(other.interests()).collect::<Vec<_>>().join(",").into();
         self.matches.extend(other.matches);
-        self.interests.extend(other.interests);
         self.body = self.body.take().or(other.body);
     }
 
@@ -407,6 +434,18 @@ impl Packed for Observation {
         let body = self.body.as_deref().map_or(0, texts);
         let short_texts = if self.is_outline { OUTLINE_TEXTS } else { SHORT_TEXTS };
         size_of::<Self>() + self.record.weight(short_texts) + body
+    }
+
+    fn texts(&self) -> Vec<&dyn Shared> {
+        let body = self.body.iter().flat_map(|body| body.texts());
+        self.record.texts().into_iter().chain(body).chain([&self.interests as &dyn Shared]).collect()
+    }
+
+    fn texts_mut(&mut self) -> Vec<&mut dyn Shared> {
+        let Observation { record, body, interests, .. } = self;
+        let body = body.iter_mut().flat_map(|body| body.texts_mut());
+        let record = Arc::make_mut(record).texts_mut();
+        record.into_iter().chain(body).chain([interests as &mut dyn Shared]).collect()
     }
 }
 
@@ -538,7 +577,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::spill::Spill;
+    use crate::spill::{Heard, Spill, Told};
 
     /// What goes to a temporary file comes back as it was, told or not.
     #[test]
@@ -549,7 +588,7 @@ mod tests {
             "matches": [{"rule_id": "r", "title": "t", "dedup_key": "k", "distinct": "v",
                 "suppressed": {"by": "b", "reason": "why"},
                 "tuned": [{"suppression": {"by": "b", "reason": "why"}, "cluster": "c*"}]}],
-            "is_hit": true, "is_outline": false, "interests": ["cronjob"],
+            "is_hit": true, "is_outline": false, "interests": "cronjob,refused",
             "body": {"state": "{}", "source": "requestObject", "patch": "[]", "owner": ["Job", "j"], "note": "n"},
             "record": {
                 "time": "2026-11-24T03:12:44.123456789Z", "time_source": "stage", "platform": "eks", "cluster": "c",
@@ -573,14 +612,14 @@ mod tests {
         for value in [told, little] {
             let given: Observation = serde_json::from_value(value).unwrap();
             let mut file = Vec::new();
-            Spill::write(&given, &mut file).unwrap();
+            Spill::write(&given, &mut file, &mut Told::default()).unwrap();
             let mut rest = &file[..];
-            let read = <Observation as Spill>::read(&mut rest).unwrap().unwrap();
+            let read = <Observation as Spill>::read(&mut rest, &mut Heard::default()).unwrap().unwrap();
             assert_eq!((json!(read), rest.len()), (json!(given), 0));
             files.append(&mut file);
         }
         // Later builds read what a case keeps: who changes this raises `VERSION` in `case::schema` too.
-        assert_eq!(decode::sha256(&files)[..16], *"68bf38016974c325");
+        assert_eq!(decode::sha256(&files)[..16], *"e2e8593aa45819dd");
     }
 
     #[test]

@@ -10,7 +10,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::{DAMAGED, Stamp, conversion};
 use crate::aggregate::{Coverage, Interner, Observation, Tally};
 use crate::discover::Source;
-use crate::spill::{Spill, pack, unpack};
+use crate::spill::{Heard, Spill, Told, pack, unpack};
 use crate::threads::in_batches;
 
 /// Observations that stand in a row of what is kept.
@@ -203,8 +203,8 @@ fn keep_packed(
 }
 
 fn packed(observations: &[Cow<'_, Observation>]) -> io::Result<Vec<u8>> {
-    let mut out = pack(Vec::new())?;
-    observations.iter().try_for_each(|observation| observation.write(&mut out))?;
+    let (mut out, mut told) = (pack(Vec::new())?, Told::default());
+    observations.iter().try_for_each(|observation| observation.write(&mut out, &mut told))?;
     out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()
 }
 
@@ -245,8 +245,8 @@ impl Kept {
     }
 
     fn read(self) -> io::Result<Vec<Observation>> {
-        let (mut packed, mut observations) = (unpack(&*self.packed)?, Vec::new());
-        while let Some(mut observation) = Observation::read(&mut packed)? {
+        let (mut packed, mut heard, mut observations) = (unpack(&*self.packed)?, Heard::default(), Vec::new());
+        while let Some(mut observation) = Observation::read(&mut packed, &mut heard)? {
             if !self.known {
                 observation.forget_matches();
             }

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Write};
 use jiff::Timestamp;
 
 use crate::aggregate::Evidence;
-use crate::spill::Spill;
+use crate::spill::{Heard, Spill, Told};
 
 /// What an entry takes beside its line.
 const OVERHEAD: usize = 256;
@@ -31,14 +31,14 @@ impl Spill for Entry {
         self.line.len() + OVERHEAD
     }
 
-    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+    fn write(&self, out: &mut dyn Write, _: &mut Told) -> io::Result<()> {
         let Evidence { path, member, record, offset, pointer } = &self.evidence;
         let head = (self.time, &**path, member.as_deref(), record, offset, pointer, self.line.len());
         crate::spill::write_json(&head, out)?;
         out.write_all(&self.line)
     }
 
-    fn read(input: &mut dyn BufRead) -> io::Result<Option<Self>> {
+    fn read(input: &mut dyn BufRead, _: &mut Heard) -> io::Result<Option<Self>> {
         type Head = (Option<Timestamp>, String, Option<String>, u64, Option<u64>, String, usize);
         let Some(head) = crate::spill::read_json::<Head>(input)? else { return Ok(None) };
         let (time, path, member, record, offset, pointer, length) = head;

@@ -159,7 +159,7 @@ pub(super) fn precursors(judge: &Judge<'_>, record: &Record, time: Timestamp) ->
         .collect();
     let burst = has_burst(judge, &refused);
     let risky = acts.iter().map(|&at| timeline.event(at)).filter(|event| {
-        let interests = || event.interests.iter().map(AsRef::as_ref).filter(|name: &&str| *name != "cronjob");
+        let interests = || event.interests().filter(|name| *name != "cronjob");
         interests().any(|name| name != "refused") || burst && interests().next().is_some()
     });
     risky.take(LISTED).map(Act::of_observation).collect()
