@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::finding::Verdict;
@@ -17,11 +17,11 @@ use crate::spill::Sorted;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the columns of alerts.csv, documented in the README")]
 pub struct Alert {
-    pub alert_id: String,
-    pub rule_id: String,
+    pub alert_id: Arc<str>,
+    pub rule_id: Arc<str>,
     pub severity: Severity,
     /// Title of the first hit.
-    pub title: String,
+    pub title: Arc<str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -33,7 +33,7 @@ pub struct Alert {
     pub first_seen: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Timestamp>,
-    pub dedup_key: String,
+    pub dedup_key: Arc<str>,
     pub mitre: Vec<String>,
     /// The runbook's answer; absent for rules that are not on CronJobs.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -111,33 +111,53 @@ impl Count<'_> {
 /// one, and so does the first that comes later than the rule's period.
 struct Windows<'p> {
     pack: &'p Pack,
-    open: BTreeMap<Key, (usize, Option<Timestamp>)>,
+    open: BTreeMap<Key, Window>,
+    /// How many windows there have been.
     count: usize,
+    /// How many are held before those that are over are let go.
+    most: usize,
 }
 
 /// Rule, cluster and dedup key.
-type Key = (Option<String>, Option<Arc<str>>, Option<String>);
+type Key = [Option<Arc<str>>; 3];
+
+/// Windows that are held whether they are over or not.
+const LEAST_WINDOWS: usize = 1024;
+
+struct Window {
+    number: usize,
+    opened: Option<Timestamp>,
+    period: Option<SignedDuration>,
+}
+
+impl Window {
+    fn is_over(&self, now: Option<Timestamp>) -> bool {
+        match (self.opened, now) {
+            (Some(opened), Some(now)) => self.period.is_none_or(|period| now.duration_since(opened) >= period),
+            (opened, now) => opened != now,
+        }
+    }
+}
 
 impl<'p> Windows<'p> {
     fn new(pack: &'p Pack) -> Self {
-        Windows { pack, open: BTreeMap::new(), count: 0 }
+        Windows { pack, open: BTreeMap::new(), count: 0, most: LEAST_WINDOWS }
     }
 
     fn of(&mut self, hit: &Hit) -> usize {
-        let (time, period) = (hit.record.time, rule_of(hit, self.pack).map(|rule| rule.dedup_period));
-        let is_over = |opened: Option<Timestamp>| match (opened, time) {
-            (Some(opened), Some(time)) => period.is_none_or(|period| time.duration_since(opened) >= period),
-            (opened, time) => opened != time,
-        };
-        let key = (hit.rule_id.clone(), hit.record.cluster.clone(), hit.dedup_key.clone());
-        match self.open.get(&key) {
-            Some(&(window, opened)) if !is_over(opened) => window,
-            _ => {
-                self.open.insert(key, (self.count, time));
-                self.count += 1;
-                self.count - 1
-            }
+        let now = hit.record.time;
+        let key = [&hit.rule_id, &hit.record.cluster, &hit.dedup_key].map(Clone::clone);
+        if let Some(window) = self.open.get(&key).filter(|window| !window.is_over(now)) {
+            return window.number;
         }
+        if self.open.len() > self.most {
+            self.open.retain(|_, window| !window.is_over(now));
+            self.most = LEAST_WINDOWS.max(2 * self.open.len());
+        }
+        let period = rule_of(hit, self.pack).map(|rule| rule.dedup_period);
+        self.open.insert(key, Window { number: self.count, opened: now, period });
+        self.count += 1;
+        self.count - 1
     }
 }
 
@@ -154,11 +174,11 @@ fn alert(hit: &Hit) -> Alert {
     let time = hit.record.time.map(|time| time.to_string()).unwrap_or_default();
     let dedup_key = hit.dedup_key.clone().unwrap_or_default();
     let rule_id = hit.rule_id.clone().unwrap_or_default();
-    let parts = [rule_id.as_str(), hit.record.cluster.as_deref().unwrap_or_default(), &dedup_key, &time];
+    let parts = [&*rule_id, hit.record.cluster.as_deref().unwrap_or_default(), &dedup_key, &time];
     let mut alert_id = sha256(parts.join("\0").as_bytes());
     alert_id.truncate(16);
     Alert {
-        alert_id,
+        alert_id: alert_id.into(),
         rule_id,
         severity: hit.severity.unwrap_or(Severity::Info),
         title: hit.title.clone().unwrap_or_default(),

@@ -28,17 +28,22 @@ use crate::threads::{self, each};
 #[expect(missing_docs, reason = "the fields of hits.jsonl, documented in the README")]
 pub struct Hit {
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule_id: Option<String>,
+    #[borsh(skip)]
+    pub rule_id: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub rule_name: Option<String>,
+    #[borsh(skip)]
+    pub rule_name: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub severity: Option<Severity>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub alert_id: Option<String>,
+    #[borsh(skip)]
+    pub alert_id: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub title: Option<String>,
+    #[borsh(skip)]
+    pub title: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub dedup_key: Option<String>,
+    #[borsh(skip)]
+    pub dedup_key: Option<Arc<str>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub mitre: Vec<String>,
     #[serde(flatten)]
@@ -59,11 +64,11 @@ impl Hit {
     fn of_rule(record: Arc<Record>, found: RuleMatch, rule: &Rule) -> Self {
         let (by, reason) = found.suppressed.map(|suppressed| (suppressed.by, suppressed.reason)).unzip();
         Hit {
-            rule_id: Some(rule.id.clone()),
-            rule_name: Some(rule.name.clone()),
+            rule_id: Some(rule.id.as_str().into()),
+            rule_name: Some(rule.name.as_str().into()),
             severity: Some(rule.severity),
-            title: Some(found.title),
-            dedup_key: Some(found.dedup_key),
+            title: Some(found.title.into()),
+            dedup_key: Some(found.dedup_key.into()),
             mitre: rule.mitre.clone(),
             suppressed_by: by,
             reason,
@@ -103,17 +108,21 @@ impl Hit {
 
 impl Packed for Hit {
     fn weight(&self) -> usize {
-        let texts = [&self.title, &self.dedup_key].map(|text| text.as_ref().map_or(0, String::len));
+        let texts = [&self.title, &self.dedup_key].map(|text| text.as_ref().map_or(0, |text| text.len()));
         let indicators = self.indicators.iter().map(Finding::weight);
         size_of::<Self>() + self.record.weight(SHORT_TEXTS) + texts.iter().sum::<usize>() + indicators.sum::<usize>()
     }
 
     fn texts(&self) -> Vec<&dyn Shared> {
-        self.record.texts()
+        let Hit { rule_id, rule_name, alert_id, title, dedup_key, record, .. } = self;
+        let own: [&dyn Shared; 5] = [rule_id, rule_name, alert_id, title, dedup_key];
+        own.into_iter().chain(record.texts()).collect()
     }
 
     fn texts_mut(&mut self) -> Vec<&mut dyn Shared> {
-        Arc::make_mut(&mut self.record).texts_mut()
+        let Hit { rule_id, rule_name, alert_id, title, dedup_key, record, .. } = self;
+        let own: [&mut dyn Shared; 5] = [rule_id, rule_name, alert_id, title, dedup_key];
+        own.into_iter().chain(Arc::make_mut(record).texts_mut()).collect()
     }
 }
 

@@ -49,7 +49,7 @@ pub struct Group {
     /// Values of the keys, in the order they were asked for.
     pub keys: Vec<Option<Arc<str>>>,
     pub hits: u64,
-    pub alerts: BTreeSet<String>,
+    pub alerts: BTreeSet<Arc<str>>,
     pub created: u64,
     pub modified: u64,
     pub deleted: u64,

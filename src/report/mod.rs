@@ -77,8 +77,8 @@ fn pages_of(report: &Report<'_>, wanted: &BTreeSet<&str>) -> io::Result<BTreeMap
     let Some(runbook) = report.runbook else { return Ok(pages) };
     for page in runbook.alerts.read()? {
         let page = page?;
-        if wanted.contains(page.alert_id.as_str()) {
-            pages.insert(page.alert_id.clone(), page.text.clone());
+        if wanted.contains(&*page.alert_id) {
+            pages.insert(page.alert_id.to_string(), page.text.clone());
         }
     }
     Ok(pages)

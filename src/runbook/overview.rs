@@ -22,9 +22,9 @@ pub(super) fn annotate(report: &mut Finished, verdicts: &BTreeMap<usize, Verdict
         alert.verdict = verdicts.get(&number).copied();
     }
     let given: BTreeMap<&str, Verdict> =
-        report.alerts.iter().filter_map(|alert| Some((alert.alert_id.as_str(), alert.verdict?))).collect();
+        report.alerts.iter().filter_map(|alert| Some((&*alert.alert_id, alert.verdict?))).collect();
     for group in &mut report.summary {
-        group.verdict = group.alerts.iter().filter_map(|id| given.get(id.as_str()).copied()).max();
+        group.verdict = group.alerts.iter().filter_map(|id| given.get(&**id).copied()).max();
     }
 }
 

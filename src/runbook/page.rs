@@ -25,10 +25,10 @@ use crate::rule::{Class, Severity};
 /// One alert. The members of runbook.json.
 #[derive(Debug, Clone, Serialize)]
 pub struct Page {
-    pub alert_id: String,
-    pub rule_id: String,
+    pub alert_id: Arc<str>,
+    pub rule_id: Arc<str>,
     pub severity: Severity,
-    pub title: String,
+    pub title: Arc<str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<Arc<str>>,
     pub platform: Platform,
@@ -404,7 +404,7 @@ fn since_text(since: &Since, swept: Option<&Record>, end: Option<Timestamp>) -> 
 fn upstream(alert: &Alert) -> String {
     let dedup = alert.dedup_key.clone();
     let events = plural(usize::try_from(alert.hits).unwrap_or(usize::MAX), "event");
-    match alert.rule_id.as_str() {
+    match &*alert.rule_id {
         "Kubernetes.CronJob.CreatedOrModified" => {
             format!("match; dedup {dedup} ({events}); suppressed by upstream exclusion: no")
         }

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io;
+use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde_json::Value;
@@ -27,7 +28,7 @@ pub struct Printed {
     /// Number of its alert.
     number: usize,
     /// Its alert.
-    pub alert_id: String,
+    pub alert_id: Arc<str>,
     /// JSON.
     pub text: String,
 }
@@ -129,7 +130,7 @@ type Positions = BTreeMap<usize, Hits>;
 
 fn by_alert(judge: &Judge<'_>, alerts: &[Alert], hits: &Sorted<Hit>) -> io::Result<Positions> {
     let numbers: BTreeMap<&str, usize> =
-        alerts.iter().enumerate().map(|(number, alert)| (alert.alert_id.as_str(), number)).collect();
+        alerts.iter().enumerate().map(|(number, alert)| (&*alert.alert_id, number)).collect();
     let mut positions = Positions::new();
     for (number, hit) in (0..).zip(hits.read()?) {
         let hit = hit?;
