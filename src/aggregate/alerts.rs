@@ -193,3 +193,40 @@ fn alert(hit: &Hit) -> Alert {
         verdict: None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+    use crate::rule::{Tuning, load};
+
+    fn hit(key: u8, minute: Option<i64>) -> Hit {
+        let time = minute.map(|minute| Timestamp::from_second(minute * 60).unwrap());
+        serde_json::from_value(json!({"rule_id": "Kubernetes.CronJob.CreatedOrModified", "dedup_key": key.to_string(),
+            "time": time, "platform": "eks", "outcome": "success", "principal_class": "human", "truncated": false,
+            "damaged": false, "copies": 1, "evidence": {"path": "p", "record": 1}}))
+        .unwrap()
+    }
+
+    proptest! {
+        /// Those that are let go whenever they can be are told as those are that never are.
+        #[test]
+        fn windows_are_let_go_once_they_are_over(steps in vec((0_u8..5, 0_i64..40), 1..60), timeless in vec(0_u8..5, 0..3)) {
+            let pack = Pack::new(load(&["builtin:cronjob".to_owned()]).unwrap(), Tuning::default(), Vec::new());
+            let (mut all, mut few) = (Windows::new(&pack), Windows::new(&pack));
+            let mut now = 0;
+            let timed = steps.into_iter().map(|(key, later)| {
+                now += later;
+                hit(key, Some(now))
+            });
+            for hit in timed.chain(timeless.into_iter().map(|key| hit(key, None))) {
+                few.most = 0;
+                prop_assert_eq!(few.of(&hit), all.of(&hit));
+            }
+            prop_assert!(few.open.len() <= all.open.len());
+        }
+    }
+}
