@@ -19,10 +19,17 @@ done
 
 RUSTDOCFLAGS="-D warnings" cargo doc --locked --no-deps --quiet
 
-# It compiles from its own files, in a directory of its own: artifacts of one crate in two places would be mixed up.
+# It compiles from its own files, in a directory of its own: artifacts of one crate in two places would be mixed up. Those of
+# other crates, which clippy has left, are taken along.
 cargo package --locked --allow-dirty --no-verify --quiet
 version="$(sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml | head -1)"
 tar -xzf "target/package/kubesweep-$version.crate" -C "$work"
+rm -rf target/package-check
+mkdir -p target/package-check/debug
+for part in .fingerprint build deps; do
+    [[ ! -d "target/debug/$part" ]] || cp -al "target/debug/$part" target/package-check/debug
+done
+find target/package-check -name '*kubesweep*' -prune -exec rm -rf {} +
 (cd "$work/kubesweep-$version" && cargo check --locked --quiet --target-dir "$OLDPWD/target/package-check")
 
 # As a user installs it; what the other scripts have built is taken.
