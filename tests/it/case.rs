@@ -270,10 +270,15 @@ fn files_that_are_no_case_are_refused() {
     let run = daily.scan("out", &["--case", "pipe", "-q"]);
     assert_eq!((run.exit, &run.stderr[..]), (2, "error: case file pipe: is there and is no file; name another\n"));
     daily.scan("out", &["--case", "case.db", "-q"]);
-    rusqlite::Connection::open(daily.path("case.db")).unwrap().pragma_update(None, "user_version", 99).unwrap();
-    let run = daily.scan("out", &["--case", "case.db", "-q"]);
-    assert_eq!(run.exit, 2);
-    assert!(run.stderr.contains("later version"), "{}", run.stderr);
+    for (version, problem) in [(1, "an earlier version"), (99, "a later version")] {
+        rusqlite::Connection::open(daily.path("case.db"))
+            .unwrap()
+            .pragma_update(None, "user_version", version)
+            .unwrap();
+        let run = daily.scan("out", &["--case", "case.db", "-q"]);
+        assert_eq!(run.exit, 2);
+        assert!(run.stderr.contains(problem), "{}", run.stderr);
+    }
 }
 
 /// A case inside the dump is not part of it.
