@@ -57,7 +57,7 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> W
 
 /// What a write changed of what is known of a CronJob before it and after.
 fn diff(record: &Record, step: Option<&Step>, after: &Value) -> (Vec<Difference>, String) {
-    let states = step.and_then(|step| step.before.as_ref().zip(step.after.as_ref())).filter(|_| !after.is_null());
+    let states = step.and_then(|step| step.before.as_ref().zip(step.after.as_ref()));
     let (before, part) = match (record.change, states) {
         (Some(Change::Created), _) => return (Vec::new(), "new object".to_owned()),
         (_, None) => return (Vec::new(), "the dump holds no earlier state".to_owned()),

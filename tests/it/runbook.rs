@@ -228,6 +228,8 @@ fn refused_jobs_are_precursors() {
 #[test]
 fn specs_come_from_the_best_source() {
     let create = json!({"user": "a", "verb": "create", "namespace": "n", "name": "x", "minutes": -60});
+    let mut suspended = create.clone();
+    suspended["suspend"] = json!(true);
     let patch = |cluster: &str, body: Option<Value>| {
         let mut event = event(
             &json!({"user": "a", "verb": "patch", "namespace": "n", "name": "x", "minutes": 0}),
@@ -271,7 +273,8 @@ fn specs_come_from_the_best_source() {
         patch("JSONPATCH", None), line("JSONPATCH", &event(&create, "JSONPATCH-c")),
         patch("JSONPATCH", Some(json!([{"op": "replace", "path": "/spec/jobTemplate/spec/template/spec/containers/0/image", "value": "patched:1"}]))).replace("JSONPATCH-p", "JSONPATCH-q"),
         patch("ALONE", Some(new_image("alone:1"))), patch("APPLIED", Some(applied)),
-        line("JOB", &event(&create, "JOB-c")), patch("JOB", None), of_job, patch("POD", None), of_pod, patch("NONE", None),
+        line("JOB", &event(&suspended, "JOB-c")), patch("JOB", None), of_job,
+        line("UNFIT", &event(&create, "UNFIT-c")), patch("UNFIT", Some(json!([{"op": "remove", "path": "/spec/nowhere"}]))), patch("POD", None), of_pod, patch("NONE", None),
     ].concat();
     let (_directory, file) = dump(&text);
     let book = runbook(&[file], &[]);
@@ -300,6 +303,7 @@ fn specs_come_from_the_best_source() {
     let template = "spec.jobTemplate.spec.template";
     for (cluster, note, changed) in [
         ("PATCH", "", format!("{template}.spec.containers[0].image")),
+        ("UNFIT", "nothing is known beyond the patch", String::new()),
         // What every Job gives its pods is no change of the CronJob, and what it does not show is none either.
         (
             "JOB",
@@ -313,6 +317,9 @@ fn specs_come_from_the_best_source() {
         let paths: Vec<&str> =
             request["diff"].as_array().unwrap().iter().filter_map(|change| change["path"].as_str()).collect();
         assert_eq!((request["diff_note"].as_str().unwrap(), paths.join(", ")), (note, changed), "{cluster}");
+        // What a Job does not show was not switched on.
+        let found = request["indicators"].to_string();
+        assert!(!found.contains("spec.suspend"), "{cluster} {found}");
     }
 }
 
