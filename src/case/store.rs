@@ -163,7 +163,9 @@ fn add(transaction: &Transaction<'_>, bytes: &Bytes<'_>, tally: &Tally) -> rusql
             keep_packed(transaction, input, &std::mem::take(&mut some))?;
         }
     }
-    keep_packed(transaction, input, &some)?;
+    if !some.is_empty() {
+        keep_packed(transaction, input, &some)?;
+    }
     for (cluster, first, last) in tally.coverage.cells() {
         let sql = "INSERT INTO coverage VALUES (?1, ?2, ?3, ?4)";
         transaction.prepare_cached(sql)?.execute(params![input, cluster, first.to_string(), last.to_string()])?;
