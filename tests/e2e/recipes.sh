@@ -25,6 +25,7 @@ cargo install|tests/e2e/package.sh|from the package, which is what is published
 cat > job.json|-|a file for the command after it
 databricks|-|needs Databricks
 deploy/cron/run-daily.sh|tests/e2e/schedule.sh|for thirty days
+cargo rustc|tests/e2e/static.sh|and the binary runs in an empty environment
 docker build|-|no engine for images is here; hadolint and the static binary say what can be said
 elasticdump|-|needs Elasticsearch
 for node in cp-1 cp-2 cp-3|-|needs machines to ssh to
@@ -32,7 +33,6 @@ gcloud dataproc|-|needs Dataproc
 logcli|-|needs Loki
 man kubesweep-scan|tests/e2e/manual.sh|with man-db and mandoc
 oc adm|-|needs OpenShift
-RUSTFLAGS=|tests/e2e/static.sh|and the binary runs in an empty environment
 spark-submit --master spark|tests/e2e/spark.sh|with a worker that is killed
 spark-submit --master yarn|-|needs a cluster of YARN
 TABLE

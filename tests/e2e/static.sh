@@ -2,7 +2,7 @@
 # The static binary: built, looked at, and run in a root directory that holds nothing else, without environment and
 # network. Its reports are those of the binary that cargo builds. Dockerfiles are linted; no image is built.
 # It is linked of what the release build is made of, in a copy of its directory, since the binary alone decides how it is linked:
-# three minutes. Needs root for chroot, else user namespaces.
+# two minutes. Needs root for chroot, else user namespaces.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 work="$(mktemp -d)"
@@ -15,7 +15,7 @@ started=$SECONDS
 rm -rf target/static
 mkdir target/static
 cp -a --reflink=auto target/release target/static/release
-cargo rustc --locked --release --quiet --bin kubesweep --target-dir target/static -- -C target-feature=+crt-static
+cargo rustc --locked --release --quiet --bins --target-dir target/static -- -C target-feature=+crt-static
 echo "built in $((SECONDS - started)) s"
 static=target/static/release/kubesweep
 
