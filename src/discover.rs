@@ -88,6 +88,18 @@ impl Window {
     pub fn contains(&self, time: Timestamp) -> bool {
         self.start.is_none_or(|start| start <= time) && self.end.is_none_or(|end| time < end)
     }
+
+    /// What it leaves in, in words; `None` for all times.
+    #[must_use]
+    pub fn words(&self) -> Option<String> {
+        let minute = |time: Timestamp| time.strftime("%Y-%m-%d %H:%MZ");
+        match (self.start, self.end) {
+            (None, None) => None,
+            (Some(start), None) => Some(format!("from {}", minute(start))),
+            (None, Some(end)) => Some(format!("before {}", minute(end))),
+            (Some(start), Some(end)) => Some(format!("from {} to {}", minute(start), minute(end))),
+        }
+    }
 }
 
 /// Walks the arguments. `-` is standard input. What is excluded is passed over: the report directory and the

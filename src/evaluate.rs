@@ -57,10 +57,13 @@ fn matches(rule: &Rule, pack: &Pack, view: &View<'_>, time: Option<Timestamp>) -
     })
 }
 
-/// RequestReceived has neither status nor body; only rules that ask for it see it.
+/// Stages of audit.k8s.io.
+const STAGES: [&str; 4] = ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
+
+/// RequestReceived has neither status nor body; only rules that ask for it see it. What is no stage hides nothing.
 fn looks_at(rule: &Rule, stage: Option<&str>) -> bool {
     match (&rule.stages, stage) {
-        (Some(stages), Some(stage)) => stages.iter().any(|known| known == stage),
+        (Some(stages), Some(stage)) => stages.iter().any(|known| known == stage) || !STAGES.contains(&stage),
         (None, Some(stage)) => stage != "RequestReceived",
         (_, None) => true,
     }

@@ -1,12 +1,14 @@
 //! `--redact`: secrets out of finished results, before any report is made of them.
 //!
 //! Places that hold secrets are masked whole: values of environment variables, data of Secrets, last-applied annotations,
-//! members named like a secret. Elsewhere forms are: tokens, keys, `password=…` and what follows `--token`. What looks like
+//! members named like a secret. Elsewhere forms are, in base64 too: tokens, keys, `password=…` and what follows `--token`. What looks like
 //! neither stays, so a report is better for it, and no proof that nothing is in it. Evidence is never changed.
 
 use std::io;
 
-use regex::Regex;
+use base64::Engine;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use regex::{Captures, Regex};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -42,6 +44,8 @@ const FORMS: [(&str, &str); 11] = [
 #[derive(Debug)]
 pub struct Redactor {
     forms: Vec<(Regex, &'static str)>,
+    /// What may be text in base64.
+    base64: Regex,
     /// An option whose value is the next argument.
     option: Regex,
     /// A member that holds a secret.
@@ -60,6 +64,7 @@ impl Redactor {
         let forms = FORMS.iter().map(|(form, mask)| Ok((regex(form)?, *mask))).collect::<Result<_, regex::Error>>()?;
         Ok(Redactor {
             forms,
+            base64: regex(r"[A-Za-z0-9+/_-]{12,}")?,
             option: regex(r"(?i)^--?[\w-]*NAMES[\w-]*$")?,
             member: regex(
                 r"(?i)^(?:[\w-]*[_-])?(?:NAMES|credentials|auth|cookie|secret[_-]?key|client[_-]?secret|secret[_-]?access[_-]?key|access[_-]?key[_-]?id|authorization)$",
@@ -184,7 +189,16 @@ impl Redactor {
             std::borrow::Cow::Borrowed(_) => text,
             std::borrow::Cow::Owned(masked) => masked,
         };
-        self.forms.iter().fold(text.to_owned(), mask)
+        let masked = self.forms.iter().fold(text.to_owned(), mask);
+        self.base64.replace_all(&masked, |run: &Captures<'_>| self.encoded(&run[0])).into_owned()
+    }
+
+    /// A run of base64, or what stands for one that holds a secret.
+    fn encoded(&self, run: &str) -> String {
+        let bytes = [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD].iter().find_map(|engine| engine.decode(run).ok());
+        let inner = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
+        let is_secret = inner.is_some_and(|inner| self.text(&inner) != inner);
+        if is_secret { MASK.to_owned() } else { run.to_owned() }
     }
 }
 
@@ -238,6 +252,7 @@ mod tests {
             (r#"cut {"password":"hunter2","#, r#"cut {"password":"[redacted]","#),
             (r#"cut "env":[{"name":"A","value":"b"#, r#"cut "env":[{"name":"A","value":"[redacted]"#),
             ("echo ghp_abcdefghijklmnopqrst1", "echo [redacted]"),
+            ("echo ZXhwb3J0IHBhc3N3b3JkPWh1bnRlcjI7IHJ1bg | base64 -d", "echo [redacted] | base64 -d"),
             ("-----BEGIN RSA PRIVATE KEY-----\nMII\n", "-----BEGIN RSA PRIVATE KEY-----[redacted]"),
         ] {
             assert_eq!(redactor.text(text).replace("Bearer [redacted]'", "[redacted]"), expected, "{text}");
@@ -246,6 +261,7 @@ mod tests {
             "system:serviceaccount:secret-manager:default",
             "registry.corp.example/token-cleaner:1.2",
             "kubectl/v1.31.2 (linux/amd64)",
+            "echo aGVsbG8sIHdvcmxkISBob3cgYXJlIHlvdQ | base64 -d",
             "/apis/batch/v1/namespaces/n/cronjobs?fieldManager=kubectl-create",
             "secrets \"db-password\" is forbidden",
             r#"{ "a" : [1, 2] }"#,

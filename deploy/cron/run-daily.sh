@@ -7,6 +7,7 @@
 # last report and is never missing or half written, and a lock. Options are those of scan, instead of
 #   --since 24h --lookback 30d --fail-on suspicious
 # Where logs are delivered late, widen --since by the delay. TIME is the end of what is swept, in place of now.
+# What the scan says is in STATE/log; it is printed too, on standard error, unless all is well.
 #
 # Exit status: that of scan (0, 1: an alert reached --fail-on, 3: part of the dump is damaged; in all of these the report
 # is there and latest points to it; 2: there is no report), 75 where another run has not ended. KUBESWEEP names the
@@ -38,8 +39,14 @@ while [ -e "$reports/$name" ]; do
 done
 # What a run that was killed left; its inputs are in the case.
 rm -rf "$reports"/.running
-"${KUBESWEEP:-kubesweep}" scan "$dump" -q --case "$state/case.db" --as-of "$as_of" -o "$reports/.running" "$@" 9>&-
+log=$state/log
+"${KUBESWEEP:-kubesweep}" scan "$dump" --no-progress --case "$state/case.db" --as-of "$as_of" -o "$reports/.running" "$@" \
+    2>"$log" 9>&-
 status=$?
+if [ "$status" -ne 0 ] || grep -q '^warning: ' "$log"; then
+    cat "$log" >&2
+    echo "run-daily.sh: scan ended with $status; reports are in $reports/$name" >&2
+fi
 case $status in
 0 | 1 | 3)
     mv "$reports/.running" "$reports/$name" || exit 2

@@ -8,7 +8,7 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::cronjob::whole_spec;
+use super::cronjob::{may_be_whole, whole_spec};
 use crate::event::AuditEvent;
 use crate::json::{self, Fields, Raw, compact};
 use crate::spill::{Shared, shared};
@@ -77,11 +77,7 @@ pub(super) fn read(event: &AuditEvent<'_>, texts: &mut Interner) -> Option<Box<B
     let (request, response) = (event.request_object.as_deref(), event.response_object.as_deref());
     let mut body = Body::default();
     match event.object_ref.resource.as_deref() {
-        Some("cronjobs") => {
-            // A patch of the status changes no spec.
-            let is_patch = event.verb.as_deref() == Some("patch") && event.object_ref.subresource.is_none();
-            cronjob(&mut body, request, response, is_patch, texts);
-        }
+        Some("cronjobs") => cronjob(&mut body, event, texts),
         Some("jobs") => workload(&mut body, [response, request], texts, |job| {
             let template = job.inside(&["spec", "template"]).and_then(compact)?;
             let template = without_labels_of_job(&template).map_or(template, Cow::Owned);
@@ -119,16 +115,23 @@ fn whole(raw: Raw<'_>) -> Option<Fields<'_>> {
     Fields::read(raw).filter(Fields::is_whole)
 }
 
-fn cronjob(body: &mut Body, request: Option<Raw<'_>>, response: Option<Raw<'_>>, is_patch: bool, texts: &mut Interner) {
+/// What is applied may be a whole object and is a patch as well: which of these counts, what is known before it tells.
+fn cronjob(body: &mut Body, event: &AuditEvent<'_>, texts: &mut Interner) {
+    let (request, response) = (event.request_object.as_deref(), event.response_object.as_deref());
     for (raw, source) in [(response, "responseObject"), (request, "requestObject")] {
-        if let Some(state) = raw.and_then(whole).and_then(|object| reduced(&object)) {
+        let object = raw.and_then(whole).filter(|object| may_be_whole(event, object, source));
+        if let Some(state) = object.and_then(|object| reduced(&object)) {
             body.state = Some(texts.keep(&state));
             body.source = Some(texts.keep(source));
-            return;
+            break;
         }
     }
-    let patch = request.filter(|raw| is_patch && matches!(raw.first(), Some(b'{' | b'[')));
-    body.patch = patch.and_then(compact).map(|patch| texts.keep(&patch));
+    // A patch of the status changes no spec.
+    let is_patch = event.verb.as_deref() == Some("patch") && event.object_ref.subresource.is_none();
+    if is_patch && body.source.as_deref() != Some("responseObject") {
+        let patch = request.filter(|raw| matches!(raw.first(), Some(b'{' | b'[')));
+        body.patch = patch.and_then(compact).map(|patch| texts.keep(&patch));
+    }
 }
 
 /// A whole CronJob without what changes at every write.

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp, civil::Date, tz::TimeZone};
 use serde::Serialize;
 
+use crate::discover::Window;
+
 /// Silence longer than this is a gap.
 const GAP: SignedDuration = SignedDuration::from_hours(1);
 const HOUR: i64 = 3600;
@@ -65,6 +67,14 @@ impl Coverage {
     /// Each cell: its cluster, and the first and last time seen within its hour.
     pub fn cells(&self) -> impl Iterator<Item = (Option<&str>, Timestamp, Timestamp)> {
         self.cells.iter().map(|((cluster, _), (first, last))| (cluster.as_deref(), *first, *last))
+    }
+
+    /// Whether an event lies in a window.
+    #[must_use]
+    pub fn reaches(&self, window: Window) -> bool {
+        self.cells.values().any(|&(first, last)| {
+            window.start.is_none_or(|start| start <= last) && window.end.is_none_or(|end| first < end)
+        })
     }
 
     /// Hours between two moments in which a cluster has an event, hours cut by the moments in part.

@@ -52,23 +52,38 @@ pub(super) fn read(event: &AuditEvent<'_>) -> Bodies {
         if serde_json::from_slice::<Sound>(text).is_err() {
             bodies.malformed.push(field);
         } else if let Some(object) = Fields::read(text) {
-            bodies.take(&object, field);
+            let may_be_whole = may_be_whole(event, &object, field);
+            bodies.take(&object, field, may_be_whole);
         }
     }
     bodies
 }
 
 impl Bodies {
-    fn take(&mut self, object: &Fields<'_>, field: &str) {
+    fn take(&mut self, object: &Fields<'_>, field: &str, may_be_whole: bool) {
         let name = || object.inside(&["metadata", "name"]).filter(|_| object.text("kind").as_deref() != Some("Status"));
         self.name = self.name.take().or_else(|| text(name()));
-        self.cronjob = self.cronjob.take().or_else(|| Some(CronJob::of(&whole_spec(object)?, field)));
+        let cronjob = || Some(CronJob::of(&whole_spec(object).filter(|_| may_be_whole)?, field));
+        self.cronjob = self.cronjob.take().or_else(cronjob);
     }
 }
 
 /// The spec of a CronJob; a patch has it in part, and a Status none.
 pub(super) fn whole_spec<'b>(object: &Fields<'b>) -> Option<Fields<'b>> {
     object.object("spec").filter(|spec| spec.get("jobTemplate").is_some() && spec.get("schedule").is_some())
+}
+
+/// Whether a body is taken for a whole CronJob. That of a patch may hold all that a whole one must have and still be a part:
+/// what server-side apply sends names its kind, and an image for every container.
+pub(super) fn may_be_whole(event: &AuditEvent<'_>, object: &Fields<'_>, field: &str) -> bool {
+    if field != "requestObject" || event.verb.as_deref() != Some("patch") {
+        return true;
+    }
+    let pod =
+        object.object("spec").and_then(|spec| spec.inside(&POD_OF_SPEC).and_then(Fields::read)).unwrap_or_default();
+    let mut containers = json::elements(pod.get("containers").unwrap_or_default()).map(Fields::read).peekable();
+    let is_whole = |container: Option<Fields<'_>>| container.is_some_and(|container| container.get("image").is_some());
+    object.text("kind").as_deref() == Some("CronJob") && containers.peek().is_some() && containers.all(is_whole)
 }
 
 impl CronJob {

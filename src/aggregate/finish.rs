@@ -161,8 +161,18 @@ pub struct Finished {
     pub inputs: Vec<Input>,
     /// Sums over the inputs.
     pub totals: Totals,
+    /// Times of the hits that alert; what lies before it is history.
+    pub asked: Window,
     /// Whether all was read that was asked for.
     pub extent: Extent,
+}
+
+impl Finished {
+    /// Whether no event lies in the time that was asked for.
+    #[must_use]
+    pub fn missed(&self) -> bool {
+        self.asked != Window::default() && self.alerts.is_empty() && !self.cells.reaches(self.asked)
+    }
 }
 
 /// Collapses copies, decides, opens windows, groups and sorts.
@@ -189,6 +199,7 @@ pub fn finish(tally: Tally, pack: &Pack, plan: &Plan) -> io::Result<Finished> {
     Ok(Finished {
         summary: summary::groups([&hits, &suppressed, &activity], pack, &plan.group_by)?,
         totals: Totals::of(&inputs),
+        asked: Window { start: plan.since, end: plan.window.end },
         coverage: tally.coverage.days(),
         cells: tally.coverage,
         timeline: sorting.timeline.finish()?,

@@ -312,7 +312,8 @@ pub(super) struct Runbook {
     #[command(flatten)]
     pub looks: RunbookOptions,
 
-    /// Only alerts of this user; repeatable, as all that follow
+    /// Only alerts of this user; `*` stands for any text. Repeatable, as all
+    /// that follow
     #[arg(long, value_name = "U", help_heading = "Alerts")]
     pub user: Vec<String>,
 

@@ -9,13 +9,18 @@ use crate::discover::discover;
 use crate::error::Error;
 use crate::events::{Filter, Form, Order, Printer};
 use crate::report::closing_events;
-use crate::rule::{Pack, Tuning};
+use crate::rule::{Pack, Tuning, is_cidr};
 use crate::stats::{Stage, timed};
 use crate::sweep::{self, Job};
 
 /// Reads everything and prints the events that are asked for; writes no file.
 pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
     let filter = filter(events);
+    if let Some(block) = filter.source_ips.iter().find(|text| text.contains('/') && !is_cidr(text)) {
+        return Err(Error::Usage(format!(
+            "--source-ip {block} is no block of addresses; write 10.0.0.0/8, for instance"
+        )));
+    }
     if events.raw && filter.is_empty() {
         return Err(Error::Usage("--raw needs a filter, for instance --audit-id; without one the files are it".into()));
     }
@@ -41,8 +46,8 @@ pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
     let report = timed(stats.as_ref(), Stage::Finish, || finish(tally, &job.pack, &Plan::default()))
         .map_err(Error::Temporary)?;
     if !events.input.quiet {
-        let _ = io::stderr().write_all(closing_events(count, &report).as_bytes());
-        warn_if_nothing(&report.totals);
+        let _ = io::stderr().write_all(closing_events(count, !filter.is_empty(), &report).as_bytes());
+        warn_if_nothing(&report);
     }
     print_stats(stats.as_ref(), &report.totals);
     Ok(status(report.extent, &report.totals))

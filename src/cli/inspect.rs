@@ -31,7 +31,7 @@ pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
     });
     print(|out| out.write_all(text.as_bytes()))?;
     if !inspect.input.quiet {
-        warn_if_nothing(&report.totals);
+        warn_if_nothing(&report);
     }
     print_stats(stats.as_ref(), &report.totals);
     Ok(status(report.extent, &report.totals))

@@ -217,10 +217,19 @@ fn warn_of_tuning(pack: &Pack, now: Timestamp, quiet: bool) {
     }
 }
 
-/// A warning that no event was found, which a typing error in a path looks like.
-fn warn_if_nothing(totals: &Totals) {
-    if totals.events == 0 {
-        let _ =
-            writeln!(io::stderr(), "warning: no audit event was found; `kubesweep inspect` says what the files hold");
-    }
+/// A warning that no event was found, which a typing error in a path looks like, or none at the time asked for.
+fn warn_if_nothing(report: &Finished) {
+    let last = report.coverage.iter().map(|day| day.last_seen).max();
+    let warning = match (report.asked.words(), last) {
+        (Some(asked), Some(last)) if report.missed() => {
+            let last = last.strftime("%Y-%m-%d %H:%MZ");
+            format!("no event lies in the time asked for, {asked}; the last one is of {last}")
+        }
+        (asked, None) if report.totals.events == 0 => {
+            let asked = asked.map_or_else(String::new, |asked| format!(" {asked}"));
+            format!("no audit event was found{asked}; `kubesweep inspect` says what the files hold")
+        }
+        _ => return,
+    };
+    let _ = writeln!(io::stderr(), "warning: {warning}");
 }

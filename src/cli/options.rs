@@ -22,7 +22,7 @@ use crate::runbook::{self, Catalogue, Only, Scope, Settings};
 use crate::sweep::Job;
 
 /// Raised when the same record gives another observation.
-const CASE_FORMAT: &str = "3";
+const CASE_FORMAT: &str = "4";
 
 /// Reads a size: bytes, or with KiB, MiB, GiB.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {

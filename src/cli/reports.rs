@@ -82,7 +82,7 @@ impl<'a> Reports<'a> {
             let reports = if to_stdout { "standard output".to_owned() } else { output.out.display().to_string() };
             // A closed standard error is no reason to fail: the reports are written.
             let _ = io::stderr().write_all(closing(&report, &reports).as_bytes());
-            warn_if_nothing(&finished.totals);
+            warn_if_nothing(&finished);
         }
         print_stats(clock, &finished.totals);
         Ok(status)

@@ -60,7 +60,7 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
         None => print(|out| write(&report, runbook.format, out)),
     })?;
     if !runbook.input.quiet && !runbook.paths.is_empty() {
-        warn_if_nothing(&finished.totals);
+        warn_if_nothing(&finished);
     }
     print_stats(clock, &finished.totals);
     Ok(status(finished.extent, &finished.totals))

@@ -18,6 +18,9 @@ pub(super) fn run(scan: &Scan, begun: Begun<'_>) -> Result<ExitStatus, Error> {
     if scan.shard.is_some() {
         return Err(Error::Usage("--shard needs --partial FILE: reports are made by `kubesweep merge`".to_owned()));
     }
+    if scan.no_runbook && scan.runbook.deep {
+        return Err(Error::Usage("--deep is for the runbook; leave it or --no-runbook out".to_owned()));
+    }
     let clock = stats(scan.input.stats);
     let clock = clock.as_ref();
     reports::check(&scan.output, scan.no_runbook)?;

@@ -26,6 +26,9 @@ impl Directory {
     /// It holds something, or cannot be created or written.
     pub fn create(path: &Path, force: bool) -> Result<Self, Error> {
         let output = |source| Error::Output { path: path.to_owned(), source };
+        if path.is_file() {
+            return Err(output(io::ErrorKind::NotADirectory.into()));
+        }
         create_private(path).map_err(output)?;
         let mut entries = fs::read_dir(path).map_err(output)?;
         if !force && entries.next().is_some() {
@@ -57,7 +60,8 @@ impl Directory {
     fn probe(&self) -> Result<(), Error> {
         let name = ".kubesweep-probe.tmp";
         let path = self.path.join(name);
-        create_file(&path).and_then(|_| fs::remove_file(&path)).map_err(|source| self.error(name, source))
+        let written = create_file(&path).and_then(|_| fs::remove_file(&path));
+        written.map_err(|source| Error::Output { path: self.path.clone(), source })
     }
 
     /// Writes one report under a temporary name, then renames it, and gives its SHA-256.

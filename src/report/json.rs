@@ -32,6 +32,8 @@ pub(super) fn outline(report: &Report<'_>) -> Value {
     json!({
         "complete": finished.extent.is_whole(),
         "totals": totals(finished),
+        "asked": finished.asked.words(),
+        "missed": finished.missed(),
         "coverage": finished.coverage,
         "inputs": finished.inputs.iter().filter(|input| input.status >= Status::Partial).collect::<Vec<_>>(),
     })
@@ -42,6 +44,8 @@ pub(super) fn outline(report: &Report<'_>) -> Value {
 struct Whole<'r, S: Serialize> {
     schema_version: u32,
     complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    window: Option<Value>,
     totals: Value,
     group_by: &'r [String],
     summary: S,
@@ -55,6 +59,7 @@ fn whole<'r>(report: &Report<'r>) -> impl Serialize + 'r {
     Whole {
         schema_version: SCHEMA_VERSION,
         complete: finished.extent.is_whole(),
+        window: window(finished),
         totals: totals(finished),
         group_by: keys,
         summary: Rows(|| finished.summary.iter().map(|row| group(row, keys))),
@@ -153,6 +158,14 @@ pub fn inspection(report: &Finished) -> String {
     // Writing to memory cannot fail.
     let _ = pretty(&value, &mut text);
     String::from_utf8(text).unwrap_or_default()
+}
+
+/// The times that were asked for; an end that is open is left out.
+pub(super) fn window(report: &Finished) -> Option<Value> {
+    let ends = [("since", report.asked.start), ("until", report.asked.end)];
+    let given: Map<String, Value> =
+        ends.into_iter().filter_map(|(key, time)| Some((key.to_owned(), json!(time?)))).collect();
+    (!given.is_empty()).then(|| given.into())
 }
 
 fn totals(report: &Finished) -> Value {

@@ -28,11 +28,6 @@ const PLATFORMS: [(&str, &str); 4] = [("eks", "EKS"), ("aks", "AKS"), ("gke", "G
 /// What the lists of a pod hold.
 const KINDS: [(&str, &str); 3] =
     [("containers", "container"), ("initContainers", "init container"), ("ephemeralContainers", "ephemeral container")];
-/// What a verdict means, by verdict and level of the spec.
-const MEANINGS: [(&str, &str, &str); 2] = [
-    ("EXPECTED", "S1", "consistent with established activity; what matched in the spec is low or medium"),
-    ("EXPECTED", "", "consistent with established activity; nothing in the spec matched"),
-];
 /// Beginnings of what is to be copied into a shell.
 const COMMANDS: [&str; 2] = ["kubectl ", "kubesweep "];
 
@@ -55,8 +50,9 @@ type Section = (&'static str, fn(Rows<'_>, &mut Print<'_>) -> io::Result<()>);
 
 const NO_MARKS: &[Mark] = &[];
 const PLACE: [Field; 2] = [("", "namespace", code, "", &[]), ("", "name", code, "", &[])];
-const VERDICT: [Field; 5] = [
+const VERDICT: [Field; 6] = [
     ("verdict rule: ", "verdict_rule", prose, "", &[]),
+    ("", "meaning", prose, "", &[]),
     ("decided by ", "decided_by", code, "", &[]),
     ("spec ", "spec_level", prose, "", &[]),
     ("history ", "history_level", prose, "", &[]),
@@ -74,10 +70,11 @@ const WHO: [Field; 9] = [
     ("chain ", "chain", code, "", &[]),
     ("agent ", "user_agent", code, "", &[("user_agent_new", true, "new")]),
 ];
-const WHAT: [Field; 5] = [
+const WHAT: [Field; 6] = [
     ("", "change", name, "", &[]),
     ("", "time", when, "", &[]),
     ("outcome ", "outcome", name, "", &[]),
+    ("session ", "session", code, "", &[]),
     ("spec ", "spec_level", prose, "", &[]),
     ("read from ", "spec_source", prose, "", &[]),
 ];
@@ -141,7 +138,7 @@ const PAGE: [Row; 9] = [
     ("30 d", "lookback", |alert| vec![history(&alert["history"])]),
     ("since", "", |alert| vec![(told(&alert["since"], &TEXT).concat(), Vec::new())]),
     ("also", "", |alert| vec![(told(alert, &ALSO).join("; "), Vec::new())]),
-    ("next", "", |alert| vec![(String::new(), items(alert, "next", |step| command(&raw(step))))]),
+    ("next", "", |alert| vec![(String::new(), items(alert, "next", |text| step(&raw(text))))]),
     ("would change it", "", |alert| vec![(String::new(), items(alert, "would_change", |text| prose(&raw(text))))]),
 ];
 
@@ -186,20 +183,34 @@ pub(super) fn runbook(
 }
 
 fn head(runbook: &Value, is_empty: bool) -> Vec<String> {
-    let counts = runbook["verdicts"].as_object().into_iter().flatten();
-    let counts: Vec<String> =
-        counts.map(|(verdict, count)| format!("{} {}", prose(&raw(count)), name(verdict))).collect();
+    let counted = |key: &str| {
+        let counts = runbook[key].as_object().into_iter().flatten();
+        counts.map(|(of, count)| format!("{} {}", prose(&raw(count)), name(of))).collect::<Vec<_>>().join(", ")
+    };
+    let (verdicts, without) = (counted("verdicts"), counted("without_verdict"));
     let coverage = raw(&runbook["coverage_note"]);
     let covered = if coverage.is_empty() { "what the dump covers is not known".to_owned() } else { prose(&coverage) };
+    let only = runbook["settings"]["only"].as_str();
     let mut lines = vec!["# Runbook".to_owned(), String::new()];
-    if !counts.is_empty() {
-        lines.push(format!("Alerts by verdict: {}.", counts.join(", ")));
+    if let Some(only) = only {
+        lines.push(format!(
+            "An excerpt, {}: {} other alerts are left out.",
+            code(only),
+            prose(&raw(&runbook["left_out"]))
+        ));
     }
-    if is_empty {
-        lines.push(format!("There is no alert; {covered}."));
-    } else {
-        lines.push(format!("Coverage: {covered}."));
+    if !verdicts.is_empty() {
+        lines.push(format!("Alerts by verdict: {verdicts}."));
     }
+    if !without.is_empty() {
+        lines.push(format!("Alerts of rules that are not on CronJobs have no verdict and no page here: {without}."));
+    }
+    lines.push(match only {
+        _ if !is_empty => format!("Coverage: {covered}."),
+        Some(_) => format!("No alert fits; {covered}."),
+        None if !without.is_empty() => format!("No alert is on a CronJob; {covered}."),
+        None => format!("There is no alert; {covered}."),
+    });
     lines
 }
 
@@ -211,7 +222,9 @@ fn heading(alert: &Value) -> String {
         text if text.is_empty() => told(decisive, &PLACE).join("/"),
         text => name(&text),
     };
-    let change = told(decisive, &[("CronJob ", "change", name, "", &[])]).concat();
+    let is_dry_run = decisive["outcome"] == "dry_run";
+    let dry_run = if is_dry_run { " (dry run)" } else { "" };
+    let change = told(decisive, &[("CronJob ", "change", name, dry_run, &[])]).concat();
     let time = [&decisive["time"], &alert["first_seen"]].map(raw).into_iter().find(|time| !time.is_empty());
     let platform = raw(&alert["platform"]);
     let platform = told_platform(&platform);
@@ -245,13 +258,7 @@ fn span(setting: &str) -> String {
 }
 
 fn why(alert: &Value) -> Vec<Part> {
-    let mut text = told(alert, &VERDICT);
-    let (verdict, level) = (raw(&alert["verdict"]), raw(&alert["spec_level"]));
-    let meaning = MEANINGS.iter().find(|(of, at, _)| *of == verdict && (at.is_empty() || *at == level));
-    if let Some((.., meaning)) = meaning {
-        text.insert(text.len().min(1), (*meaning).to_owned());
-    }
-    vec![(text.join("; "), items(alert, "reasons", reason))]
+    vec![(told(alert, &VERDICT).join("; "), items(alert, "reasons", reason))]
 }
 
 /// `CJ-CMD-11 critical  mining command or pool in … -> evidence`.
@@ -369,8 +376,13 @@ fn act_text(act: &Value) -> String {
     with_evidence(&parts.join("  "), act)
 }
 
-fn command(text: &str) -> String {
-    if COMMANDS.iter().any(|command| text.starts_with(command)) { code(text) } else { prose(text) }
+/// A command, a sentence, or what is to be done behind a colon in front of whom or what.
+fn step(text: &str) -> String {
+    match text.split_once(": ") {
+        _ if COMMANDS.iter().any(|command| text.starts_with(command)) => code(text),
+        Some((what, whom)) => format!("{}: {}", prose(what), name(whom)),
+        None => prose(text),
+    }
 }
 
 /// A table, padded for those who read it as text.
@@ -799,18 +811,5 @@ None.
     fn what_was_suppressed_is_counted_by_user() {
         let row = serde_json::json!({"namespace": "ops|x", "username": "a`b", "count": 12, "reason": "excluded by *"});
         assert_eq!(suppressed(&row), "- 12 by ``a`b`` in `ops|x`: `excluded by *`");
-    }
-
-    #[test]
-    fn expected_says_what_it_rests_on() {
-        let said = |level: &str| {
-            let alert = serde_json::json!({"verdict": "EXPECTED", "verdict_rule": "x", "spec_level": level});
-            why(&alert).remove(0).0
-        };
-        assert!(
-            said("S0")
-                .starts_with("verdict rule: x; consistent with established activity; nothing in the spec matched")
-        );
-        assert!(!said("S1").contains("nothing in the spec"));
     }
 }

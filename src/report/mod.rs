@@ -89,7 +89,9 @@ fn pages(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let Some(runbook) = report.runbook else { return Ok(()) };
     let mut pages = runbook.alerts.read()?.map(|page| Ok(page?.into_owned().text));
     let About { users, controller_only, suppressed, settings, verdicts, coverage_note, .. } = &runbook.about;
-    let about = json!({"settings": settings, "verdicts": verdicts, "coverage_note": coverage_note});
+    let (left_out, without) = (runbook.about.left_out, &runbook.about.without_verdict);
+    let about = json!({"settings": settings, "verdicts": verdicts, "left_out": left_out, "without_verdict": without,
+        "coverage_note": coverage_note});
     let lists = [rows(users), rows(controller_only), rows(suppressed)];
     markdown::runbook(&about, lists, &mut pages, out)
 }

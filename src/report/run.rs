@@ -47,6 +47,7 @@ impl Run {
             },
             "complete": finished.extent.is_whole(),
             "arguments": self.arguments,
+            "window": super::json::window(finished),
             "rules": rules,
             "tuning": self.tuning.as_ref().map(file),
             "indicators": self.indicators.iter().map(file).collect::<Vec<_>>(),

@@ -7,14 +7,16 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Report;
 use super::hidden::is_hidden;
-use crate::aggregate::{Day, Extent, Finished, Input, Status, Totals};
+use crate::aggregate::{Alert, Day, Extent, Finished, Input, Status, Totals, Verdict};
 use crate::rule::Severity;
-use crate::runbook::Runbook;
+use crate::runbook::{Runbook, Seen};
 
 /// Columns of the narrowest terminal that is served.
 const WIDTH: usize = 80;
 /// Groups and inputs that the closing block names.
 const SHOWN: usize = 5;
+/// Alerts, and CronJobs without a creator, that it names.
+const GRAVE: usize = 3;
 
 /// Text that cannot control a terminal or turn its reading direction: such characters print as `\u{…}`.
 #[must_use]
@@ -38,7 +40,9 @@ pub fn closing(report: &Report<'_>, reports: &str) -> String {
     line(&mut out, "hits", &severities(report.alerts.iter().map(|alert| (alert.severity, alert.hits))));
     line(&mut out, "alerts", &severities(report.alerts.iter().map(|alert| (alert.severity, 1))));
     if let Some(runbook) = runbook {
-        line(&mut out, "verdicts", &verdicts(runbook));
+        line(&mut out, "verdicts", &verdicts(runbook, &report.alerts));
+        gravest(&mut out, &report.alerts);
+        unwritten(&mut out, runbook);
     }
     for (at, group) in report.summary.iter().filter(|group| group.hits > 0).take(SHOWN).enumerate() {
         let keys: Vec<_> = group.keys.iter().map(|key| escape(key.as_deref().unwrap_or("-"))).collect();
@@ -48,6 +52,12 @@ pub fn closing(report: &Report<'_>, reports: &str) -> String {
     let groups = report.summary.iter().filter(|group| group.hits > 0).count();
     if groups > SHOWN {
         line(&mut out, "", &format!("        and {} more by {}", groups - SHOWN, group_by.join(", ")));
+    }
+    let refused = report.summary.iter().filter(|group| group.hits == 0 && group.denied > 0);
+    let denied: u64 = refused.clone().map(|group| group.denied).sum();
+    if denied > 0 {
+        let groups = plural(refused.count() as u64, "group");
+        line(&mut out, "refused", &format!("{} of {groups} without a hit; see summary.csv", plural(denied, "request")));
     }
     let totals = &report.totals;
     ledger(&mut out, totals);
@@ -63,6 +73,9 @@ pub fn closing(report: &Report<'_>, reports: &str) -> String {
         ),
     );
     line(&mut out, "time span", &span(&report.coverage));
+    if let Some(asked) = report.asked.words() {
+        line(&mut out, "alerts are", &format!("those {asked}; the rest is history"));
+    }
     damage(&mut out, &report.inputs, "see inputs.csv");
     line(&mut out, "reports", reports);
     out
@@ -89,12 +102,15 @@ pub fn closing_partial(totals: &Totals, inputs: &[Input], kept: u64, share: Opti
 
 /// The lines that close the output of events.
 #[must_use]
-pub fn closing_events(printed: u64, report: &Finished) -> String {
+pub fn closing_events(printed: u64, is_filtered: bool, report: &Finished) -> String {
     let mut out = String::new();
     incomplete(&mut out, report);
     let totals = &report.totals;
     let (events, files) = (plural(totals.events, "event"), plural(totals.files, "file"));
     line(&mut out, "printed", &format!("{printed} of {events} from {files}"));
+    if is_filtered && printed == 0 && totals.events > 0 {
+        line(&mut out, "", "values are compared as logs write them: create, cronjobs, pods/exec");
+    }
     damage(&mut out, &report.inputs, "`kubesweep inspect` names them");
     out
 }
@@ -147,11 +163,44 @@ fn fit_path(path: &str, width: usize) -> String {
     fit(&reversed, width).chars().rev().collect()
 }
 
-/// Verdicts that were given, gravest first.
-fn verdicts(runbook: &Runbook) -> String {
+/// Verdicts that were given, gravest first, and alerts without one.
+fn verdicts(runbook: &Runbook, alerts: &[Alert]) -> String {
     let given = runbook.about.verdicts.iter().filter(|(_, count)| count.as_u64() != Some(0));
     let parts: Vec<String> = given.map(|(verdict, count)| format!("{count} {verdict}")).collect();
-    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
+    let given = if parts.is_empty() { "none".to_owned() } else { parts.join(", ") };
+    let without = severities(alerts.iter().filter(|alert| alert.verdict.is_none()).map(|alert| (alert.severity, 1)));
+    if without == "none" { given } else { format!("{given}; {without} without one") }
+}
+
+/// The alerts with the gravest verdicts.
+fn gravest(out: &mut String, alerts: &[Alert]) {
+    let is_grave = |alert: &&Alert| alert.verdict >= Some(Verdict::Suspicious);
+    let mut grave: Vec<&Alert> = alerts.iter().filter(is_grave).collect();
+    grave.sort_by_key(|alert| std::cmp::Reverse(alert.verdict));
+    for (at, alert) in grave.iter().take(GRAVE).enumerate() {
+        let verdict = alert.verdict.map(|verdict| verdict.to_string());
+        let parts = [verdict, alert.first_seen.map(short), alert.cluster.as_deref().map(escape)];
+        let parts: Vec<String> = parts.into_iter().flatten().chain([format!("alert {}", alert.alert_id)]).collect();
+        line(out, if at == 0 { "gravest" } else { "" }, &parts.join("  "));
+        line(out, "", &format!("  {}", escape(&alert.title)));
+    }
+    if grave.len() > GRAVE {
+        line(out, "", &format!("and {} more; see report.html", grave.len() - GRAVE));
+    }
+}
+
+/// CronJobs that only their controller shows, and whose specs are grave: no alert speaks of them.
+fn unwritten(out: &mut String, runbook: &Runbook) {
+    let is_grave = |seen: &&Seen| matches!(&*seen.spec_level, "S2" | "S3");
+    let grave = || runbook.about.controller_only.iter().filter(is_grave);
+    for (at, seen) in grave().take(GRAVE).enumerate() {
+        let place = [&seen.namespace, &seen.name].map(|part| escape(part.as_deref().unwrap_or("-"))).join("/");
+        let cluster = seen.cluster.as_deref().map_or_else(String::new, |cluster| format!("  {}", escape(cluster)));
+        line(out, if at == 0 { "no creator" } else { "" }, &format!("{}  {place}{cluster}", seen.spec_level));
+    }
+    if grave().count() > GRAVE {
+        line(out, "", &format!("and {} more; see report.html", grave().count() - GRAVE));
+    }
 }
 
 fn severities(all: impl Iterator<Item = (Severity, u64)>) -> String {

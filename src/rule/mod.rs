@@ -33,6 +33,7 @@ pub use principal::{Class, classify};
 pub use sigma::Sigma;
 pub(crate) use template::Piece;
 pub use template::Template;
+pub(crate) use tune::glob;
 pub use tune::{Thresholds, Tuning, Warning};
 pub use value::{Operand, Test as ValueTest, Value, is_public};
 pub(crate) use value::{is_cidr, same};

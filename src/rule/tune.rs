@@ -181,7 +181,7 @@ impl Tuning {
     /// The class of a user, with the identities that were added to the GitOps tools and operators, or taken out.
     #[must_use]
     pub fn class(&self, username: &str, class: Class) -> Class {
-        let fits = |(_, pattern): &&(bool, String)| glob(pattern.as_bytes(), username.as_bytes());
+        let fits = |(_, pattern): &&(bool, String)| glob(pattern, username);
         match self.gitops.iter().rev().find(fits) {
             Some((true, _)) => Class::Gitops,
             Some((false, _)) if class == Class::Gitops => Class::WorkloadSa,
@@ -235,7 +235,7 @@ impl Tuned {
     /// Whether it fits the cluster of a request.
     #[must_use]
     pub fn fits_cluster(&self, cluster: Option<&str>) -> bool {
-        let fits = |pattern: &String| cluster.is_some_and(|cluster| glob(pattern.as_bytes(), cluster.as_bytes()));
+        let fits = |pattern: &String| cluster.is_some_and(|cluster| glob(pattern, cluster));
         self.cluster.as_ref().is_none_or(fits)
     }
 }
@@ -252,7 +252,7 @@ impl Entry {
 fn fits(view: &View<'_>, field: &str, pattern: &str) -> bool {
     let Some(field) = super::FIELDS.iter().find(|known| known.name == field) else { return false };
     let value = (field.read)(view);
-    let fits = |value: &Value<'_>| value.print().is_some_and(|text| glob(pattern.as_bytes(), text.as_bytes()));
+    let fits = |value: &Value<'_>| value.print().is_some_and(|text| glob(pattern, &text));
     match value.elements() {
         Some(items) => !items.is_empty() && items.iter().all(fits),
         None => fits(&value),
@@ -260,8 +260,9 @@ fn fits(view: &View<'_>, field: &str, pattern: &str) -> bool {
 }
 
 /// Whether text fits a pattern in which `*` stands for any text.
-pub(super) fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let mut parts = pattern.split(|&byte| byte == b'*');
+pub(crate) fn glob(pattern: &str, text: &str) -> bool {
+    let text = text.as_bytes();
+    let mut parts = pattern.as_bytes().split(|&byte| byte == b'*');
     let first = parts.next().unwrap_or_default();
     let Some(mut rest) = text.strip_prefix(first) else { return false };
     let mut parts: Vec<&[u8]> = parts.collect();
@@ -332,7 +333,7 @@ mod tests {
             ("*", "", true),
             ("ab*ba", "aba", false),
         ] {
-            assert_eq!(glob(pattern.as_bytes(), text.as_bytes()), expected, "{pattern} {text}");
+            assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
         }
     }
 }

@@ -207,7 +207,7 @@ impl Test {
             },
             Test::StartsWith => texts(&|text, with| text.starts_with(with)),
             Test::EndsWith => texts(&|text, with| text.ends_with(with)),
-            Test::Fits => texts(&|text, pattern| glob(pattern.as_bytes(), text.as_bytes())),
+            Test::Fits => texts(&|text, pattern| glob(pattern, text)),
             Test::Greater => numbers(&|number, with| number > with),
             Test::GreaterOrEquals => numbers(&|number, with| number >= with),
             Test::Less => numbers(&|number, with| number < with),

@@ -3,31 +3,51 @@
 use std::collections::BTreeSet;
 
 use super::history::repository;
-use crate::aggregate::Record;
+use crate::aggregate::{Record, Verdict};
+use crate::event::Outcome;
 use crate::rule::Class;
 
-/// Next steps for the CronJob that decided. Names from the log stand in commands only where they are names that
-/// Kubernetes allows: anything else could be shell text, or an option.
-pub(super) fn next(record: &Record, is_deleted: bool, resolved: &Record) -> Vec<String> {
+/// Next steps for the CronJob that decided: what to look at, and what ends the attack if it is one. Names from the log stand
+/// in commands only where they are names that Kubernetes allows: anything else could be shell text, or an option.
+pub(super) fn next(record: &Record, verdict: Verdict, is_deleted: bool, resolved: &Record) -> Vec<String> {
     let namespace = record.namespace.as_deref().filter(is_name).unwrap_or("NAMESPACE");
-    let name = record.name.as_deref().filter(is_name).unwrap_or("NAME");
     let mut next = vec![format!("kubectl -n {namespace} get cronjob,job,pod -o yaml > evidence.yaml")];
+    next.extend(record.username.as_deref().and_then(events_of));
+    if verdict == Verdict::Review {
+        next.push("ask who answers for this user about it; what follows is for the case that nobody does".to_owned());
+    }
+    if verdict > Verdict::Expected {
+        next.extend(containment(record, namespace, is_deleted, resolved));
+    }
+    next
+}
+
+fn containment(record: &Record, namespace: &str, is_deleted: bool, resolved: &Record) -> Vec<String> {
+    let mut steps = Vec::new();
     let images = repositories(resolved);
     if !images.is_empty() {
-        next.push(format!("keep the images by digest: {}", images.join(", ")));
+        steps.push(format!("keep the images by digest: {}", images.join(", ")));
     }
-    next.push(format!("rotate {}", credential(record)));
+    steps.push(credential(record));
+    // A dry run leaves nothing that could run.
+    if record.outcome == Outcome::DryRun {
+        return steps;
+    }
     if let Some(account) = resolved.cronjob.as_ref().and_then(|cronjob| cronjob.service_account.as_deref()) {
-        next.push(format!("rotate the tokens of service account {account}, and look at what it may do"));
+        steps.push(format!("rotate the tokens of the service account, and look at what it may do: {account}"));
     }
     if !is_deleted {
-        next.push(format!("kubectl -n {namespace} delete cronjob {name}    (before its pods: it makes new ones)"));
+        let name = record.name.as_deref().filter(is_name).unwrap_or("NAME");
+        steps.push(format!("kubectl -n {namespace} delete cronjob {name}  # before its pods: it makes new ones"));
     }
-    next.push(format!(
-        "kubesweep events DUMP --user '{}'",
-        record.username.as_deref().unwrap_or("-").replace('\'', "'\\''")
-    ));
-    next
+    steps
+}
+
+/// The command that shows what a user did. A page may print what is no plain letter as something else, so `*` stands for it.
+fn events_of(user: &str) -> Option<String> {
+    let pattern: String = user.chars().map(|c| if matches!(c, ' '..='~') { c } else { '*' }).collect();
+    let tells = pattern.contains(|c| c != '*');
+    tells.then(|| format!("kubesweep events DUMP --user='{}'", pattern.replace('\'', "'\\''")))
 }
 
 /// As RFC 1123 has subdomains: `--all` is none.
@@ -38,13 +58,14 @@ fn is_name(name: &&str) -> bool {
 
 fn credential(record: &Record) -> String {
     let user = record.username.as_deref().unwrap_or("-");
-    match record.principal_class {
-        Class::Anonymous => "nothing: close anonymous access to the API server".to_owned(),
-        Class::Node => format!("the kubelet credential of {user}"),
-        Class::Shared => format!("the shared credential {user}, and give people their own"),
-        Class::WorkloadSa | Class::Gitops | Class::Controller => format!("the token of {user}"),
-        _ => format!("the credentials and sessions of {user}"),
-    }
+    let what = match record.principal_class {
+        Class::Anonymous => return "close anonymous access to the API server".to_owned(),
+        Class::Node => "the kubelet credential",
+        Class::Shared => "the shared credential, and give people their own",
+        Class::WorkloadSa | Class::Gitops | Class::Controller => "the token",
+        _ => "the credentials and sessions",
+    };
+    format!("rotate {what}: {user}")
 }
 
 /// The images of a CronJob without their tags, for what to keep.

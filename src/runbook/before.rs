@@ -131,7 +131,8 @@ fn median_gap(records: &[&Record]) -> Option<i64> {
     let times: Vec<Timestamp> = records.iter().filter_map(|record| record.time).collect();
     let mut gaps: Vec<i64> = times.windows(2).map(|pair| pair[1].duration_since(pair[0]).as_secs()).collect();
     gaps.sort_unstable();
-    gaps.get(gaps.len() / 2).copied()
+    let (low, high) = (gaps.get(gaps.len().checked_sub(1)? / 2)?, gaps.get(gaps.len() / 2)?);
+    Some((low + high) / 2)
 }
 
 fn churn(records: &[&Record]) -> Vec<String> {

@@ -127,7 +127,9 @@ fn suspend_toggled(facts: &Facts<'_, '_>) -> Option<Found> {
 
 fn short_lived(facts: &Facts<'_, '_>) -> Option<Found> {
     let (judge, time) = (facts.judge, facts.record.time?);
-    if facts.record.change != Some(Change::Created) || facts.record.outcome == Outcome::DryRun {
+    // Without a name nothing tells that it was this one.
+    let is_made = facts.record.change == Some(Change::Created) && took_effect(facts.record);
+    if !is_made || facts.record.name.is_none() {
         return None;
     }
     let hour = SignedDuration::from_hours(1);

@@ -5,13 +5,15 @@
 //! one that is never written; of Jobs and Pods the first behind each write, or of all where there is none, and of all the
 //! time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::timeline::{Object, cronjob_of_job, cronjob_of_pod, made, object};
+use super::timeline::{
+    Object, cronjob_of_job, cronjob_of_pod, is_by_controller, job_of_pod, made, object, scheduled, shown, took_effect,
+};
 use crate::aggregate::{Interner, Observation};
 use crate::event::Change;
 use crate::spill::{SECTIONS, Sorted};
@@ -19,6 +21,9 @@ use crate::threads::{self, each};
 
 /// Times of the Jobs or Pods of CronJobs, in order; those without a time last.
 pub(super) type Times = BTreeMap<Object, Vec<Option<Timestamp>>>;
+
+/// Interests in what CronJobs make.
+const CHILDREN: [&str; 3] = ["job", "job_by_controller", "pod_of_job"];
 
 /// What is remembered.
 #[derive(Default)]
@@ -28,6 +33,8 @@ pub(super) struct Memory {
     pub jobs: Times,
     pub pods: Times,
     trails: BTreeMap<Object, Trail>,
+    /// Jobs of others that are named as the controller names its own.
+    foreign: BTreeSet<Object>,
     /// Of `events` and `trails`: what comes from a file shares none.
     texts: Interner,
 }
@@ -79,17 +86,35 @@ impl Memory {
     fn add(&mut self, event: Observation) {
         if event.meets("cronjob") {
             self.request(event);
-        } else if made(&event, "job_of_cronjob") {
-            let Some(owner) = cronjob_of_job(&event) else { return };
-            self.jobs.entry(owner.clone()).or_default().push(event.record.time);
-            self.events.extend(self.trails.entry(owner).or_default().job(event, &mut self.texts));
+        } else if made(&event, "job") {
+            self.job(event);
         } else if made(&event, "pod_of_job") {
-            let Some(owner) = cronjob_of_pod(&event) else { return };
-            self.pods.entry(owner.clone()).or_default().push(event.record.time);
-            self.events.extend(self.trails.entry(owner).or_default().pod(event, &mut self.texts));
-        } else {
+            self.pod(event);
+        } else if event.interests().any(|interest| !CHILDREN.contains(&interest)) {
             self.keep(event);
         }
+    }
+
+    fn job(&mut self, event: Observation) {
+        let record = &event.record;
+        let is_named_so = || record.name.as_deref().is_some_and(|name| scheduled(name, record.time).is_some());
+        if !is_by_controller(&event) && is_named_so() {
+            self.foreign.insert(object(record));
+        }
+        let Some(owner) = cronjob_of_job(&event) else { return };
+        self.jobs.entry(owner.clone()).or_default().push(event.record.time);
+        self.events.extend(self.trails.entry(owner).or_default().job(event, &mut self.texts));
+    }
+
+    fn pod(&mut self, event: Observation) {
+        let job = job_of_pod(&event).map(Into::into);
+        let (cluster, namespace, _) = object(&event.record);
+        if self.foreign.contains(&(cluster, namespace, job)) {
+            return;
+        }
+        let Some(owner) = cronjob_of_pod(&event) else { return };
+        self.pods.entry(owner.clone()).or_default().push(event.record.time);
+        self.events.extend(self.trails.entry(owner).or_default().pod(event, &mut self.texts));
     }
 
     fn keep(&mut self, mut event: Observation) {
@@ -103,6 +128,7 @@ impl Memory {
         match event.record.change {
             None if event.is_hit => {}
             None => return trail.show(event, &mut self.texts),
+            Some(_) if !took_effect(&event.record) => self.events.extend(trail.known()),
             Some(change) => self.events.extend(trail.write(change)),
         }
         self.keep(event);
@@ -112,8 +138,8 @@ impl Memory {
 impl Trail {
     /// Takes in what a request shows that writes nothing.
     fn show(&mut self, event: Observation, texts: &mut Interner) {
-        let shown = self.last.as_ref().or(self.first.as_ref()).and_then(state);
-        if state(&event).is_none_or(|state| shown == Some(state)) {
+        let before = self.last.as_ref().or(self.first.as_ref()).and_then(state);
+        if shown(&event).is_none_or(|state| before == Some(state)) {
             return;
         }
         let event = outline(event, texts);
@@ -126,9 +152,14 @@ impl Trail {
         }
     }
 
+    /// What last showed the CronJob.
+    fn known(&mut self) -> Option<Observation> {
+        self.last.take().or_else(|| self.first.take())
+    }
+
     /// A write: gives what last showed the CronJob before it.
     fn write(&mut self, change: Change) -> Option<Observation> {
-        let shown = self.last.take().or_else(|| self.first.take());
+        let shown = self.known();
         (self.job, self.pod) = (false, false);
         if change != Change::Deleted {
             self.is_written = true;
@@ -138,10 +169,10 @@ impl Trail {
         shown
     }
 
-    /// A Job: it says what its CronJob runs, not who wrote that. Gives what is to be remembered of it.
+    /// A Job: that of the controller says what its CronJob runs, not who wrote that. Gives what is to be remembered of it.
     fn job(&mut self, event: Observation, texts: &mut Interner) -> Option<Observation> {
         let is_new = !self.job;
-        self.job |= state(&event).is_some();
+        self.job |= state(&event).is_some() && is_by_controller(&event);
         if is_new { self.child(event, texts) } else { None }
     }
 

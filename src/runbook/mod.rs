@@ -42,7 +42,7 @@ use crate::aggregate::{Coverage, CronJob, Finished, Hit, Observation, POD_OF_SPE
 use crate::decode::digest;
 use crate::error::Error;
 use crate::json::Fields;
-use crate::rule::{Condition, Interest, Keeps, RuleError, compile_interests};
+use crate::rule::{Condition, Interest, Keeps, RuleError, compile_interests, glob};
 use crate::spill::{Sorted, Sorter};
 use crate::threads::each;
 
@@ -131,7 +131,7 @@ pub struct Settings {
     pub only: Only,
 }
 
-/// What narrows a runbook; an empty list narrows nothing.
+/// What narrows a runbook; an empty list narrows nothing. In all but ids `*` stands for any text.
 #[derive(Debug, Clone, Default)]
 pub struct Only {
     /// Usernames.
@@ -173,8 +173,14 @@ pub struct About {
     pub schema_version: u32,
     /// Windows, and whether precursors were looked for.
     pub settings: BTreeMap<&'static str, String>,
-    /// Alerts by verdict, gravest first.
+    /// Alerts that were asked for by verdict, gravest first.
     pub verdicts: serde_json::Map<String, serde_json::Value>,
+    /// Alerts on CronJobs that were not asked for.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub left_out: u64,
+    /// Alerts without a verdict, since they are of rules on something else, by severity.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub without_verdict: BTreeMap<String, u64>,
     /// What the dump covers, in a sentence.
     pub coverage_note: String,
     /// Users of the alerts, gravest first.
@@ -189,6 +195,8 @@ pub struct About {
 pub(crate) struct Judge<'t> {
     timeline: Timeline<'t>,
     coverage: &'t Coverage,
+    /// Where what was asked for ends.
+    until: Option<Timestamp>,
     catalogue: &'t Catalogue,
     settings: &'t Settings,
     steps: BTreeMap<usize, Step>,
@@ -207,20 +215,26 @@ pub(crate) struct Judge<'t> {
 /// A temporary file cannot be read or written.
 pub fn compute(mut report: Finished, catalogue: &Catalogue, settings: &Settings) -> io::Result<(Finished, Runbook)> {
     let memory = Memory::of(report.timeline.take())?;
-    let judge = Judge::new(&memory, &report.cells, catalogue, settings);
+    let judge = Judge { until: report.asked.end, ..Judge::new(&memory, &report.cells, catalogue, settings) };
     let pages = pages::pages(&judge, &report)?;
     let controller_only = overview::controller_only(&judge);
     report.hits = pages::annotate(&judge, report.hits, pages.notes)?;
     overview::annotate(&mut report, &pages.by_alert);
     let verdicts = pages.verdicts.iter().rev();
+    let shown: u64 = pages.verdicts.values().sum();
     let about = About {
         schema_version: 1,
         settings: BTreeMap::from([
             ("lookback", span(settings.lookback)),
             ("context", span(settings.context)),
             ("deep", settings.deep.to_string()),
-        ]),
+        ])
+        .into_iter()
+        .chain(settings.only.words().map(|words| ("only", words)))
+        .collect(),
         verdicts: verdicts.map(|(verdict, &count)| (verdict.to_string(), count.into())).collect(),
+        left_out: pages.by_alert.len() as u64 - shown,
+        without_verdict: overview::without_verdict(&report),
         coverage_note: overview::coverage_note(&report),
         users: pages.users.ranked(),
         suppressed: overview::suppressed(&report)?,
@@ -229,15 +243,34 @@ pub fn compute(mut report: Finished, catalogue: &Catalogue, settings: &Settings)
     Ok((report, Runbook { about, alerts: pages.printed.finish()? }))
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
+}
+
 fn span(span: SignedDuration) -> String {
     let hours = span.as_hours();
     if hours > 48 && hours % 24 == 0 { format!("{}d", hours / 24) } else { format!("{hours}h") }
 }
 
 impl Only {
+    /// As it is typed; `None` where nothing was.
+    fn words(&self) -> Option<String> {
+        let options = [
+            ("--user", &self.users),
+            ("--namespace", &self.namespaces),
+            ("--alert", &self.alerts),
+            ("--cluster", &self.clusters),
+        ];
+        let typed =
+            options.iter().flat_map(|(option, values)| values.iter().map(move |value| format!("{option} {value}")));
+        let typed: Vec<String> = typed.collect();
+        (!typed.is_empty()).then(|| typed.join(" "))
+    }
+
     fn fits(&self, page: &Page) -> bool {
         let one = |wanted: &[String], value: Option<&str>| {
-            wanted.is_empty() || value.is_some_and(|value| wanted.iter().any(|wanted| wanted == value))
+            wanted.is_empty() || value.is_some_and(|value| wanted.iter().any(|wanted| glob(wanted, value)))
         };
         let id = |wanted: &String| !wanted.is_empty() && page.alert_id.starts_with(wanted.as_str());
         one(&self.users, page.username.as_deref())
@@ -290,7 +323,8 @@ impl<'t> Judge<'t> {
             let record = timeline.record(at);
             by_namespace.entry((record.cluster.clone(), record.namespace.clone())).or_default().push(at);
         }
-        Judge { timeline, coverage, catalogue, settings, steps, templates, setters, recovered, by_namespace }
+        let until = None;
+        Judge { timeline, coverage, until, catalogue, settings, steps, templates, setters, recovered, by_namespace }
     }
 
     /// A record with its CronJob as far as it could be recovered.

@@ -10,7 +10,7 @@ use super::Judge;
 use super::judged::of_spec;
 use super::page::{Page, Seen, Suppressed, User, plural};
 use super::spec::of_children;
-use super::timeline::{Name, Object};
+use super::timeline::{Name, Object, shown, writes};
 use super::verdict::level_name;
 use crate::aggregate::{Extent, Finished, Verdict};
 use crate::event::Change;
@@ -28,6 +28,15 @@ pub(super) fn annotate(report: &mut Finished, verdicts: &BTreeMap<usize, Verdict
     }
 }
 
+/// Alerts that the runbook does not judge, by severity.
+pub(super) fn without_verdict(report: &Finished) -> BTreeMap<String, u64> {
+    let mut counts = BTreeMap::new();
+    for alert in report.alerts.iter().filter(|alert| alert.verdict.is_none()) {
+        *counts.entry(alert.severity.to_string()).or_default() += 1;
+    }
+    counts
+}
+
 /// CronJobs with Jobs or Pods, and no write of their own in the dump.
 pub(super) fn controller_only(judge: &Judge<'_>) -> Vec<Seen> {
     let timeline = &judge.timeline;
@@ -35,7 +44,7 @@ pub(super) fn controller_only(judge: &Judge<'_>) -> Vec<Seen> {
         timeline
             .requests(object)
             .iter()
-            .any(|&at| timeline.record(at).change.is_some_and(|change| change != Change::Deleted))
+            .any(|&at| writes(timeline.record(at)) && timeline.record(at).change != Some(Change::Deleted))
     };
     let mut owners: Vec<&Object> = timeline.owners().filter(|object| !is_written(object)).collect();
     owners.sort();
@@ -49,8 +58,8 @@ fn seen(judge: &Judge<'_>, object: &Object) -> Option<Seen> {
     let [job_times, pod_times] = timeline.started(object);
     let last_seen = *job_times.last().or(pod_times.last())?;
     // A status update shows the whole spec, schedule included; a Job only what it runs.
-    let told = timeline.requests(object).iter().find_map(|&at| timeline.event(at).body.as_ref()?.state.clone());
-    let spec = told.and_then(|text| serde_json::from_str(&text).ok());
+    let told = timeline.requests(object).iter().find_map(|&at| shown(timeline.event(at)));
+    let spec = told.and_then(|text| serde_json::from_str(text).ok());
     let spec: Option<Value> = spec.or_else(|| Some(of_children(timeline, jobs, pods)?.object()));
     let findings = spec.as_ref().map(|spec| of_spec(judge, spec, timeline.record(first)));
     Some(Seen {
@@ -118,8 +127,11 @@ pub(super) fn coverage_note(report: &Finished) -> String {
         Extent::SharesMissing => "partials missing; what was read of the dump",
         Extent::Interrupted => "interrupted; what was read of the dump",
     };
-    match first.zip(last) {
-        Some((first, last)) => format!("{read} covers {first} to {last}, with {} over an hour", plural(gaps, "gap")),
-        None => format!("{read} holds no audit event with a time"),
+    let Some((first, last)) = first.zip(last) else { return format!("{read} holds no audit event with a time") };
+    let covered = format!("{read} covers {first} to {last}, with {} over an hour", plural(gaps, "gap"));
+    match report.asked.words() {
+        None => covered,
+        Some(asked) if report.missed() => format!("{covered}; no event lies in the time asked for, {asked}"),
+        Some(asked) => format!("{covered}; alerts are those {asked}, the rest is history"),
     }
 }

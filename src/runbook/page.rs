@@ -15,7 +15,7 @@ use super::judged::{Judged, judged_request, place, reasons, worst_by_object};
 use super::pages::Hits;
 use super::spec::Difference;
 use super::timeline::{after, object, took_effect};
-use super::verdict::{level_name, would_change};
+use super::verdict::{level_name, meaning, would_change};
 use super::what::what;
 use super::{Judge, actor};
 use crate::aggregate::{Alert, Evidence, Finding, Observation, Record, Verdict};
@@ -43,6 +43,9 @@ pub struct Page {
     pub last_seen: Option<Timestamp>,
     pub verdict: Verdict,
     pub verdict_rule: String,
+    /// What a verdict rests on that could be taken for more than it is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub meaning: Option<&'static str>,
     /// The CronJob that decided.
     pub decided_by: String,
     pub spec_level: String,
@@ -111,6 +114,9 @@ pub struct What {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time: Option<Timestamp>,
     pub outcome: Outcome,
+    /// The EKS session behind the request: several people may share a role, and an alert.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
     pub spec_level: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spec_source: Option<String>,
@@ -311,6 +317,7 @@ pub(super) fn page(judge: &Judge<'_>, asked: &Asked<'_>) -> (Page, Vec<Vec<Findi
         last_seen: alert.last_seen,
         verdict: decisive.verdict,
         verdict_rule: decisive.rule.clone(),
+        meaning: meaning(decisive.verdict, decisive.level, &decisive.findings),
         decided_by: place(record),
         spec_level: level_name(decisive.level),
         history_level: history.known.names().0,
@@ -320,7 +327,7 @@ pub(super) fn page(judge: &Judge<'_>, asked: &Asked<'_>) -> (Page, Vec<Vec<Findi
         who: who(judge, record, time, &history),
         cronjobs: worst.iter().map(|(record, judged)| what(judge, record, judged)).collect(),
         upstream: upstream(alert),
-        next: advice::next(record, since.deleted.is_some(), &judge.resolved(record)),
+        next: advice::next(record, decisive.verdict, since.deleted.is_some(), &judge.resolved(record)),
         before,
         history,
         since,
@@ -357,48 +364,63 @@ fn who(judge: &Judge<'_>, record: &Record, time: Timestamp, history: &History) -
 }
 
 fn since(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Since {
-    let object = object(record);
-    let timeline = &judge.timeline;
+    let (object, timeline) = (object(record), &judge.timeline);
+    let begin = record.time.unwrap_or(time);
+    let has_name = record.name.is_some();
+    // Without a name nothing tells which delete is of this one.
+    let deletes = if has_name { timeline.since(timeline.deletes(&object), begin) } else { &[] };
+    let gone = deletes.first().map(|&at| (at, timeline.record(at)));
+    let gone_time = gone.and_then(|(_, gone)| gone.time);
     let [jobs, pods] = timeline.started(&object).map(|times| {
         let timed = &times[..times.partition_point(Option::is_some)];
-        &timed[timed.partition_point(|started| *started < Some(time))..]
+        let timed = &timed[timed.partition_point(|started| *started < Some(time))..];
+        &timed[..timed.partition_point(|started| gone_time.is_none() || *started <= gone_time)]
     });
-    let deletes = timeline.since(timeline.deletes(&object), record.time.unwrap_or(time));
-    let is_made_again = |at: usize| {
+    let (first_job, last_job) = (jobs.first().copied().flatten(), jobs.last().copied().flatten());
+    let end = if let Some((at, gone)) = gone {
         let mut later = after(timeline.requests(&object), at).iter().map(|&at| timeline.record(at));
-        later.any(|later| later.change == Some(Change::Created) && took_effect(later))
+        let again = later.find(|later| later.change == Some(Change::Created) && took_effect(later));
+        let again = again.map_or_else(String::new, |again| format!(", and made again {}", at_by(again)));
+        format!("deleted {}{again}", at_by(gone))
+    } else {
+        let requests = timeline.requests(&object).iter().map(|&at| timeline.record(at));
+        let signs = requests.filter(|request| has_name && took_effect(request)).filter_map(|request| request.time);
+        alive_or_swept(judge, record, signs.chain(last_job).chain([begin]).max().unwrap_or(begin))
     };
-    let gone = deletes.last().filter(|at| !is_made_again(**at)).map(|&at| timeline.record(at));
-    let mut since = Since {
-        text: String::new(),
-        jobs: jobs.len(),
-        pods: pods.len(),
-        first_job: jobs.first().copied().flatten(),
-        last_job: jobs.last().copied().flatten(),
-        deleted: gone.and_then(|gone| gone.time),
-        deleted_by: gone.and_then(|gone| gone.username.clone()),
+    let span = first_job.zip(last_job).map(|(first, last)| format!(" (first {first}, last {last})"));
+    let text = match record.outcome {
+        Outcome::DryRun => "a dry run: it wrote nothing".to_owned(),
+        _ => format!(
+            "{} started{}, {}; {end}",
+            plural(jobs.len(), "Job"),
+            span.unwrap_or_default(),
+            plural(pods.len(), "Pod")
+        ),
     };
-    // A deletecollection names no object, and its selector may leave this one.
-    let (cluster, namespace, _) = object;
-    let swept = timeline.since(timeline.deletes(&(cluster, namespace, None)), record.time.unwrap_or(time)).first();
-    let swept = swept.map(|&at| timeline.record(at));
-    since.text = since_text(&since, swept, judge.coverage.end(record.cluster.as_deref()));
-    since
+    let deleted_by = gone.and_then(|(_, gone)| gone.username.clone());
+    Since { text, jobs: jobs.len(), pods: pods.len(), first_job, last_job, deleted: gone_time, deleted_by }
 }
 
-fn since_text(since: &Since, swept: Option<&Record>, end: Option<Timestamp>) -> String {
-    let span = since.first_job.zip(since.last_job).map(|(first, last)| format!(" (first {first}, last {last})"));
-    let jobs =
-        format!("{} started{}, {}", plural(since.jobs, "Job"), span.unwrap_or_default(), plural(since.pods, "Pod"));
-    let end = end.map_or_else(|| "the end of the dump".to_owned(), |end| format!("the end of the dump, {end}"));
-    let user = |record: &Record| record.username.clone().unwrap_or_else(|| "-".into());
-    match (since.deleted, swept.and_then(|swept| Some((swept.time?, user(swept))))) {
-        (Some(time), _) => format!("{jobs}; deleted {time} by {}", since.deleted_by.as_deref().unwrap_or("-")),
-        (None, Some((time, user))) => {
-            format!("{jobs}; perhaps deleted {time}: deletecollection in the namespace by {user}")
-        }
-        (None, None) => format!("{jobs}; no delete logged: probably still there at {end}"),
+/// What is said of a CronJob of which no delete is logged, and which was seen at some time.
+fn alive_or_swept(judge: &Judge<'_>, record: &Record, seen: Timestamp) -> String {
+    // A deletecollection names no object, and its selector may leave this one.
+    let (cluster, namespace, _) = object(record);
+    let timeline = &judge.timeline;
+    if let Some(&at) = timeline.since(timeline.deletes(&(cluster, namespace, None)), seen).first() {
+        return format!("perhaps deleted {}: deletecollection in the namespace", at_by(timeline.record(at)));
     }
+    let end = match (judge.until, judge.coverage.end(record.cluster.as_deref())) {
+        (Some(until), Some(end)) if until <= end => format!("the end of the time asked for, {until}"),
+        (_, Some(end)) => format!("the end of the dump, {end}"),
+        (_, None) => "the end of the dump".to_owned(),
+    };
+    format!("no delete logged: probably still there at {end}")
+}
+
+/// `2026-05-01T10:20:00Z by eve`.
+fn at_by(record: &Record) -> String {
+    let time = record.time.map_or_else(|| "at an unknown time".to_owned(), |time| time.to_string());
+    format!("{time} by {}", record.username.as_deref().unwrap_or("-"))
 }
 
 fn upstream(alert: &Alert) -> String {

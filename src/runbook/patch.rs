@@ -22,19 +22,51 @@ const MERGE_KEYS: [(&str, &str); 10] = [
 /// The state after a patch; `None` where the patch does not fit the state.
 pub(super) fn apply(state: &Value, patch: &Value) -> Option<Value> {
     let mut after = state.clone();
-    if let Value::Array(operations) = patch {
-        // Metadata are not kept, so that what is done to them cannot be repeated; a test has passed when it was logged.
-        let is_of_spec = |operation: &&Value| {
-            let paths = ["path", "from"].iter().filter_map(|key| operation[*key].as_str());
-            operation["op"] != "test" && paths.into_iter().all(|path| path == "/spec" || path.starts_with("/spec/"))
-        };
-        let operations: Vec<Value> = operations.iter().filter(is_of_spec).cloned().collect();
-        let operations: json_patch::Patch = serde_json::from_value(operations.into()).ok()?;
-        json_patch::patch(&mut after, &operations).ok()?;
-    } else {
-        merge(&mut after, patch);
+    match patch {
+        Value::Array(operations) => operations.iter().try_for_each(|operation| operate(&mut after, operation))?,
+        patch => merge(&mut after, patch),
     }
     Some(after)
+}
+
+/// One operation of a JSON Patch. Metadata are not kept, so that what is done to them cannot be repeated, and what comes
+/// from there is not known; a test has passed when it was logged.
+fn operate(state: &mut Value, operation: &Value) -> Option<()> {
+    let path = |key: &str| operation[key].as_str();
+    let is_of_spec = |path: &str| path == "/spec" || path.starts_with("/spec/");
+    let target = path("path")?;
+    if operation["op"] == "test"
+        || !target.is_empty() && !is_of_spec(target) && path("from").is_none_or(|from| !is_of_spec(from))
+    {
+        return Some(());
+    }
+    let is_add = operation["op"] != "remove" && operation["op"] != "replace";
+    let mut resolved = operation.clone();
+    resolved["path"] = counted(state, target, is_add).into();
+    if let Some(from) = path("from") {
+        if !is_of_spec(from) || !is_of_spec(target) {
+            return None;
+        }
+        resolved["from"] = counted(state, from, false).into();
+    }
+    let operations: json_patch::Patch = serde_json::from_value(vec![resolved].into()).ok()?;
+    json_patch::patch(state, &operations).ok()
+}
+
+/// A JSON Pointer whose negative indexes are counted from the front, as the API server's library takes them
+/// (evanphx/json-patch, `SupportNegativeIndices`); where something is added, -1 is behind the last element.
+fn counted(state: &Value, pointer: &str, is_add: bool) -> String {
+    let keys: Vec<&str> = pointer.split('/').skip(1).collect();
+    let mut counted = String::new();
+    for (at, key) in keys.iter().enumerate() {
+        let list = state.pointer(&counted).and_then(Value::as_array);
+        let back = list.zip(key.strip_prefix('-').and_then(|back| back.parse::<usize>().ok()));
+        let behind = usize::from(is_add && at + 1 == keys.len());
+        let index = back.and_then(|(list, back)| (list.len() + behind).checked_sub(back));
+        counted.push('/');
+        counted.push_str(&index.map_or_else(|| (*key).to_owned(), |index| index.to_string()));
+    }
+    counted
 }
 
 /// The parts of a CronJob that a patch names by itself.
@@ -52,7 +84,7 @@ pub(super) fn alone(patch: &Value) -> Value {
 /// The value at a JSON Pointer, made where it is missing. Lists have only the elements that are named.
 fn place<'v>(value: &'v mut Value, path: &str) -> &'v mut Value {
     path.split('/').map(|key| key.replace("~1", "/").replace("~0", "~")).fold(value, |value, key| {
-        let is_index = key == "-" || key.parse::<usize>().is_ok();
+        let is_index = key == "-" || key.parse::<isize>().is_ok();
         if !(value.is_array() && is_index || value.is_object()) {
             *value = if is_index { Value::Array(Vec::new()) } else { Value::Object(Map::new()) };
         }

@@ -1,6 +1,6 @@
 //! Scripts that a CronJob takes from ConfigMaps, where a second pass found their writes.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::Judge;
 use super::indicators::Context;
@@ -26,7 +26,9 @@ pub(super) fn notes(judge: &Judge<'_>, record: &Record, object: &Value) -> Vec<S
         Some(write) => {
             let user = write.record.username.as_deref().unwrap_or("-");
             let time = write.record.time.map_or_else(String::new, |time| format!(" at {time}"));
-            format!("ConfigMap {name}: written by {user}{time}; its data were looked at")
+            let is_told = scripts_of(write).is_some();
+            let looked = if is_told { "its data were looked at" } else { "script not in the log" };
+            format!("ConfigMap {name}: written by {user}{time}; {looked}")
         }
         None if judge.settings.deep => format!("ConfigMap {name}: script not in the log"),
         None => format!("ConfigMap {name}: not looked for (--deep)"),
@@ -38,11 +40,8 @@ pub(super) fn notes(judge: &Judge<'_>, record: &Record, object: &Value) -> Vec<S
 pub(super) fn findings(judge: &Judge<'_>, record: &Record, object: &Value) -> Vec<Finding> {
     let mut findings = Vec::new();
     for name in mounted(object) {
-        let Some(text) = write_of(judge, record, &name).and_then(|write| write.body.as_ref()?.state.clone()) else {
-            continue;
-        };
-        let data: Value = serde_json::from_str(&text).unwrap_or_default();
-        for (key, script) in data["data"].as_object().into_iter().flatten() {
+        let scripts = write_of(judge, record, &name).and_then(scripts_of);
+        for (key, script) in scripts.into_iter().flatten() {
             let pod = json!({"containers": [{"name": "script", "command": [script]}]});
             let wrapped = json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": pod}}}}});
             let found = judge.catalogue.examine(&wrapped, &Context::default()).into_iter();
@@ -51,6 +50,15 @@ pub(super) fn findings(judge: &Judge<'_>, record: &Record, object: &Value) -> Ve
         }
     }
     findings
+}
+
+/// The data that a write of a ConfigMap shows, by key.
+fn scripts_of(write: &Observation) -> Option<Map<String, Value>> {
+    let state = write.body.as_ref()?.state.as_ref()?;
+    match serde_json::from_str::<Value>(state).ok()?["data"].take() {
+        Value::Object(data) => Some(data),
+        _ => None,
+    }
 }
 
 /// The last write before the request; a script may also be written after it, and then the first one counts.

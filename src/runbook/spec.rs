@@ -6,7 +6,7 @@ use std::sync::Arc;
 use serde_json::Value;
 
 use super::patch;
-use super::timeline::{Object, Timeline, after, ahead, took_effect};
+use super::timeline::{Object, Timeline, after, ahead, is_by_controller, shown, took_effect, writes};
 use crate::aggregate::Observation;
 use crate::event::Change;
 
@@ -65,17 +65,21 @@ pub(super) fn steps(timeline: &Timeline<'_>, object: &Object) -> BTreeMap<usize,
         let logged = logged(event, known.as_ref());
         let write = event.record.change;
         if matches!(write, Some(Change::Created | Change::Modified)) {
-            let next = requests[place + 1..].iter().find(|&&later| timeline.record(later).change.is_some());
-            let after = logged.clone().filter(State::is_object);
-            let after = after.or_else(|| recovered(timeline, object, at, next.copied())).or_else(|| logged.clone());
+            let took_effect = took_effect(&event.record);
+            let recovered = || {
+                let mut later = requests[place + 1..].iter().copied();
+                let next = later.find(|&later| writes(timeline.record(later)));
+                recovered(timeline, object, at, next).filter(|_| took_effect)
+            };
+            let after = logged.clone().filter(State::is_object).or_else(recovered).or_else(|| logged.clone());
             let before = known.clone().filter(|_| write == Some(Change::Modified));
-            if took_effect(&event.record) {
+            if took_effect {
                 known = after.clone().filter(State::is_object);
             }
             steps.insert(at, Step { before, after });
         } else if write == Some(Change::Deleted) && took_effect(&event.record) {
             known = None;
-        } else if write.is_none() {
+        } else if write.is_none() && shown(event).is_some() {
             known = logged.filter(State::is_object).or(known);
         }
     }
@@ -85,13 +89,16 @@ pub(super) fn steps(timeline: &Timeline<'_>, object: &Object) -> BTreeMap<usize,
 /// What the record itself tells, with the state before where it is a patch.
 fn logged(event: &Observation, known: Option<&State>) -> Option<State> {
     let body = event.body.as_ref()?;
+    let patch = body.patch.as_ref().and_then(parse);
+    let patched =
+        known.zip(patch.as_ref()).and_then(|(known, patch)| Some((patch::apply(&known.object(), patch)?, known)));
+    if let Some((after, known)) = patched {
+        return Some(State::new(&after.to_string().into(), "patch on the last known state", known.part));
+    }
     if let Some(text) = &body.state {
         return Some(State::new(text, body.source.as_deref().unwrap_or_default(), Part::Spec));
     }
-    let patch = parse(body.patch.as_ref()?)?;
-    if let Some((after, part)) = known.and_then(|known| Some((patch::apply(&known.object(), &patch)?, known.part))) {
-        return Some(State::new(&after.to_string().into(), "patch on the last known state", part));
-    }
+    let patch = patch?;
     if let Some(applied) = last_applied(&patch) {
         let source = "last-applied-configuration, the client's word";
         return Some(State::new(&applied.to_string().into(), source, Part::Spec));
@@ -135,11 +142,13 @@ fn recovered(timeline: &Timeline<'_>, object: &Object, at: usize, next: Option<u
     of_children(timeline, between(timeline.jobs(object)), between(timeline.pods(object)))
 }
 
-/// What the first of some Jobs shows of their CronJob, else the first of some Pods.
+/// What the first of some Jobs that the controller made shows of their CronJob, else the first of some Pods.
 pub(super) fn of_children(timeline: &Timeline<'_>, jobs: &[usize], pods: &[usize]) -> Option<State> {
     let of = |positions: &[usize], source: &str, part| {
-        let state = |&position: &usize| timeline.event(position).body.as_ref()?.state.as_ref();
-        positions.iter().find_map(state).map(|text| State::new(text, source, part))
+        let is_told = |event: &&Observation| part == Part::PodSpec || is_by_controller(event);
+        let events = positions.iter().map(|&at| timeline.event(at)).filter(is_told);
+        let mut states = events.filter_map(|event| event.body.as_ref()?.state.as_ref());
+        states.next().map(|text| State::new(text, source, part))
     };
     of(jobs, "Job that the controller made", Part::Template).or_else(|| of(pods, "Pod of its Job", Part::PodSpec))
 }

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::actor::Actor;
 use super::memory::{Memory, Times};
 use crate::aggregate::{Evidence, Observation, Record};
-use crate::event::{Change, Outcome};
+use crate::event::{Change, Outcome, is_status_of_controller};
 
 /// A name that a record may have.
 pub(super) type Name = Option<Arc<str>>;
@@ -69,7 +69,7 @@ impl<'t> Timeline<'t> {
                 self.writes.entry(Actor::of(record)).or_default().push(at);
                 self.act(at, record);
             }
-        } else if made(event, "job_of_cronjob") {
+        } else if made(event, "job") {
             if let Some(owner) = cronjob_of_job(event) {
                 self.jobs.entry(owner).or_default().push(at);
             }
@@ -199,29 +199,67 @@ pub(super) fn object(record: &Record) -> Object {
     (record.cluster.clone(), record.namespace.clone(), record.name.clone())
 }
 
-/// Whether it is a Job or Pod of a CronJob. One that was refused is nothing but an act of its user.
+/// Whether it is a Job or Pod that was made. One that was refused is nothing but an act of its user.
 pub(super) fn made(event: &Observation, interest: &str) -> bool {
-    event.meets(interest) && !event.meets("refused")
+    event.meets(interest) && took_effect(&event.record)
+}
+
+/// Whether a request changed or deleted what it names.
+pub(super) fn writes(record: &Record) -> bool {
+    record.change.is_some() && took_effect(record)
+}
+
+/// The state that a request shows which writes none. Only the controller's word is taken for the spec beside a status: the
+/// API server ignores it.
+pub(super) fn shown(event: &Observation) -> Option<&Arc<str>> {
+    let (body, record) = (event.body.as_ref()?, &event.record);
+    let is_of_controller = || is_status_of_controller(record.subresource.as_deref(), record.username.as_deref());
+    let is_answer = body.source.as_deref() == Some("responseObject");
+    let is_sound = is_answer || record.subresource.is_none() || is_of_controller();
+    body.state.as_ref().filter(|_| took_effect(record) && is_sound)
+}
+
+/// Whether the controller made a Job, whose template is that of its CronJob. Anybody may give a Job such an owner.
+pub(super) fn is_by_controller(event: &Observation) -> bool {
+    event.meets("job_by_controller")
 }
 
 /// By owner reference; where bodies are not logged, by the name that the controller gives: CronJob and minutes.
 pub(super) fn cronjob_of_job(event: &Observation) -> Option<Object> {
     let owner = event.body.as_ref().and_then(|body| body.owner.as_ref());
     let told = owner.filter(|(kind, _)| kind == "CronJob").map(|(_, name)| name.as_str());
-    let name = told.or_else(|| without_minutes(event.record.name.as_deref()?))?;
+    let by_name = || scheduled(event.record.name.as_deref()?, event.record.time);
+    let name = told.or_else(|| by_name().filter(|_| is_by_controller(event)))?;
     Some((event.record.cluster.clone(), event.record.namespace.clone(), Some(name.into())))
 }
 
 /// By the name of the Job that owns it.
 pub(super) fn cronjob_of_pod(event: &Observation) -> Option<Object> {
-    let (kind, job) = event.body.as_ref()?.owner.as_ref()?;
-    let name = without_minutes(job).filter(|_| kind == "Job")?;
+    let name = scheduled(job_of_pod(event)?, event.record.time)?;
     Some((event.record.cluster.clone(), event.record.namespace.clone(), Some(name.into())))
 }
 
-/// `backup-29384715` is a Job of `backup`.
-fn without_minutes(job: &str) -> Option<&str> {
-    let (name, minutes) = job.rsplit_once('-')?;
-    let is_minutes = (7..=10).contains(&minutes.len()) && minutes.bytes().all(|byte| byte.is_ascii_digit());
-    is_minutes.then_some(name)
+/// The Job that owns a Pod.
+pub(super) fn job_of_pod(event: &Observation) -> Option<&str> {
+    let (kind, job) = event.body.as_ref()?.owner.as_ref()?;
+    (kind == "Job").then_some(job)
 }
+
+/// `backup-29384715` is a Job of `backup`, to be started at that minute; before Kubernetes 1.21 it bore the second. A number
+/// that is far from the time of the record is none of these.
+pub(super) fn scheduled(job: &str, time: Option<Timestamp>) -> Option<&str> {
+    let (name, number) = job.rsplit_once('-')?;
+    let at: i64 = number.parse().ok().filter(|_| number.bytes().all(|byte| byte.is_ascii_digit()))?;
+    let seconds = match number.len() {
+        7 | 8 => at * 60,
+        9 | 10 => at,
+        _ => return None,
+    };
+    let is_near = time.is_none_or(|time| (-LATE..=EARLY).contains(&(seconds - time.as_second())));
+    (is_near && seconds % 60 == 0).then_some(name)
+}
+
+/// Seconds by which a Job may be made behind its schedule, generously.
+const LATE: i64 = 2 * 365 * 24 * 3600;
+/// The same before it, by clocks that differ.
+const EARLY: i64 = 3600;

@@ -2,7 +2,7 @@
 
 use super::history::Known;
 use super::indicators::Level;
-use crate::aggregate::{Finding, Verdict};
+use crate::aggregate::{Category, Finding, Verdict};
 use crate::rule::Class;
 
 use Verdict::{Expected as E, MaliciousLikely as M, Review as R, Suspicious as S};
@@ -63,6 +63,19 @@ pub(super) fn verdict(level: Option<Level>, known: Known, flags: &[String]) -> (
     let flagged = if flags.is_empty() { String::new() } else { format!(" with {}", flags.join(", ")) };
     let verdict = if flags.is_empty() { without } else { with };
     (verdict, format!("{spec} x {}{flagged}", known.names().0))
+}
+
+/// What is said of EXPECTED, which is never benign: how little was found.
+pub(super) fn meaning(verdict: Verdict, level: Option<Level>, findings: &[Finding]) -> Option<&'static str> {
+    let is_of_spec = |finding: &Finding| finding.category != Category::Behaviour;
+    match level {
+        _ if verdict != E => None,
+        Some(Level::S0) if findings.iter().any(is_of_spec) => {
+            Some("consistent with established activity; nothing graver than info matched in the spec")
+        }
+        Some(Level::S0) => Some("consistent with established activity; nothing in the spec matched"),
+        _ => Some("consistent with established activity; what matched in the spec is low or medium"),
+    }
 }
 
 /// `S?` where no spec is known.

@@ -25,6 +25,8 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> W
     let schedule = text("/spec/schedule");
     let parsed = schedule.as_deref().and_then(|text| Schedule::parse(text).ok());
     let zone = text("/spec/timeZone");
+    let is_suspended = object.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false);
+    let runs = parsed.as_ref().filter(|_| !is_suspended);
     let pod = pod(&object);
     let (diff, diff_note) = diff(record, step, &object);
     What {
@@ -33,15 +35,18 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> W
         change: record.change,
         time: record.time,
         outcome: record.outcome,
+        session: record.actor.as_ref().and_then(|actor| actor.session.clone()),
         spec_level: level_name(judged.level),
         spec_source: state.map(|state| state.source.clone()),
         schedule_text: parsed.as_ref().map(Schedule::words),
         runs_per_day: parsed.as_ref().map(|parsed| (parsed.runs_per_day() * 1000.0).round() / 1000.0),
-        next_runs: parsed.as_ref().map(|parsed| next_runs(parsed, record.time, zone.as_deref())).unwrap_or_default(),
+        next_runs: runs.map(|parsed| next_runs(parsed, record.time, zone.as_deref())).unwrap_or_default(),
         schedule,
-        time_zone: zone.unwrap_or_else(|| "UTC".to_owned()),
-        suspend: object.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false),
-        service_account: pod["serviceAccountName"].as_str().map(str::to_owned),
+        time_zone: zone_words(zone),
+        suspend: is_suspended,
+        service_account: ["serviceAccountName", "serviceAccount"]
+            .iter()
+            .find_map(|key| Some(pod[*key].as_str()?.to_owned())),
         containers: containers(pod),
         volumes: pod["volumes"].as_array().map(|list| list.iter().map(volume).collect()).unwrap_or_default(),
         pod_security: pod_security(pod),
@@ -76,8 +81,17 @@ fn diff(record: &Record, step: Option<&Step>, after: &Value) -> (Vec<Difference>
     (found, note)
 }
 
+/// Kubernetes knows no other zones than those of the IANA.
+fn zone_words(zone: Option<String>) -> String {
+    match zone {
+        None => "UTC".to_owned(),
+        Some(zone) if TimeZone::get(&zone).is_ok() => zone,
+        Some(zone) => format!("{zone} (unknown)"),
+    }
+}
+
 fn next_runs(schedule: &Schedule, time: Option<Timestamp>, zone: Option<&str>) -> Vec<Timestamp> {
-    let zone = zone.and_then(|zone| TimeZone::get(zone).ok()).unwrap_or(TimeZone::UTC);
+    let Ok(zone) = zone.map_or(Ok(TimeZone::UTC), TimeZone::get) else { return Vec::new() };
     let mut runs = Vec::new();
     let mut last = time;
     while let Some(next) = last.filter(|_| runs.len() < RUNS).and_then(|time| schedule.next_after(time, &zone)) {

@@ -10,6 +10,7 @@ mod copies;
 mod damage;
 mod docs;
 mod dump;
+mod effects;
 mod events;
 mod evidence;
 mod faults;

@@ -6,7 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::{kubesweep, root};
+use crate::{kubesweep, root, scan};
 
 /// Runs the binary behind some words of a shell, over a fixture, into `out`.
 fn behind(words: &str, directory: &Path, options: &str) -> Output {
@@ -99,4 +99,45 @@ fn a_link_under_a_temporary_name_is_not_followed() {
     assert!(behind(":", here.path(), "--force").status.success());
     assert_eq!(fs::read_to_string(here.path().join("precious")).unwrap(), "mine");
     assert!(fs::symlink_metadata(here.path().join("out/hits.csv")).unwrap().is_file());
+}
+
+#[test]
+fn the_time_asked_for_is_said_and_that_it_holds_nothing() {
+    let dump = root().join("fixtures/dumps/s3");
+    let (_temporary, out, run) = scan(std::slice::from_ref(&dump), &["--since", "2026-12-01", "--no-prune"]);
+    let warning = "warning: no event lies in the time asked for, from 2026-12-01 00:00Z; the last one is of 2026-11-24";
+    assert!(run.stderr.contains(warning), "{}", run.stderr);
+    let text = |name: &str| std::fs::read_to_string(out.join(name)).unwrap();
+    for (name, said) in [
+        ("report.html", "No event lies in the time asked for, from 2026-12-01 00:00Z"),
+        ("runbook.md", "no event lies in the time asked for"),
+        ("report.json", r#""since": "2026-12-01T00:00:00Z""#),
+        ("run.json", r#""since": "2026-12-01T00:00:00Z""#),
+    ] {
+        assert!(text(name).contains(said), "{name}");
+    }
+    let (_temporary, out, run) = scan(&[dump], &["--since", "2026-11-20"]);
+    assert!(run.stderr.contains("alerts are those from 2026-11-20 00:00Z; the rest is history"), "{}", run.stderr);
+    assert!(!run.stderr.contains("warning"), "{}", run.stderr);
+    assert!(!std::fs::read_to_string(out.join("report.html")).unwrap().contains("role=\"alert\""));
+}
+
+#[test]
+fn the_console_names_what_no_alert_does() {
+    let event = |user: &str, resource: &str, code: u16, body: &str| {
+        format!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"{user}{resource}","stage":"ResponseComplete","requestURI":"/x","verb":"create","user":{{"username":"{user}"}},"objectRef":{{"resource":"{resource}","namespace":"web","name":"ghost-29626565"}},"responseStatus":{{"code":{code}}},"requestObject":{body},"requestReceivedTimestamp":"2026-05-01T00:05:00Z"}}"#
+        )
+    };
+    let job = r#"{"metadata":{"ownerReferences":[{"kind":"CronJob","name":"ghost"}]},"spec":{"template":{"spec":{"containers":[{"name":"c","image":"docker.io/x/xmrig"}]}}}}"#;
+    let lines = [
+        event("system:serviceaccount:kube-system:cronjob-controller", "jobs", 201, job),
+        event("eve", "cronjobs", 403, "null"),
+    ];
+    let here = tempfile::tempdir().unwrap();
+    std::fs::write(here.path().join("audit.log"), lines.join("\n")).unwrap();
+    let (_temporary, out, run) = scan(&[here.path().to_owned()], &[]);
+    assert!(run.stderr.contains("no creator S3  web/ghost\n"), "{}", run.stderr);
+    assert!(run.stderr.contains("refused    1 request of 1 group without a hit"), "{}", run.stderr);
+    assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("CJ-IMG-05"));
 }

@@ -90,7 +90,7 @@ fn commands_to_copy_hold_no_text_that_a_shell_or_kubectl_acts_on() {
         let is_there = |command: &str| next.iter().any(|text| text.starts_with(command));
         assert!(is_there("kubectl -n NAMESPACE get "), "{next:?}");
         assert!(is_there("kubectl -n NAMESPACE delete cronjob NAME "), "{next:?}");
-        assert!(is_there(r"kubesweep events DUMP --user 'it'\''s me; reboot'"), "{next:?}");
+        assert!(is_there(r"kubesweep events DUMP --user='it'\''s me; reboot'"), "{next:?}");
     }
 }
 
@@ -188,9 +188,13 @@ fn options_narrow_the_runbook() {
         (["--cluster", "payments"], 31),
         (["--namespace", "reports"], 1),
         (["--alert", &id[..8]], 1),
+        (["--user", "*@corp.example"], 3),
         (["--user", "nobody"], 0),
     ] {
-        assert_eq!(runbook(&dump, &options)["alerts"].as_array().unwrap().len(), count, "{options:?}");
+        let found = runbook(&dump, &options);
+        assert_eq!(found["alerts"].as_array().unwrap().len(), count, "{options:?}");
+        assert_eq!(found["settings"]["only"], options.join(" "));
+        assert_eq!(found["left_out"], 110 - count);
     }
 }
 

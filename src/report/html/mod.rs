@@ -156,6 +156,8 @@ fn content<C: Serialize>(report: &Value, runbook: Option<&Runbook<'_, C>>, alert
     json!({
         "judged": runbook.is_some(),
         "incomplete": report["complete"] == false,
+        "asked": report["asked"],
+        "missed": report["missed"],
         "settings": runbook.map(|runbook| bounded(runbook.settings.clone())),
         "totals": report["totals"],
         "span": span(report),
@@ -294,6 +296,30 @@ mod tests {
         }
         assert!(!page.contains(" style=") && !page.contains("http://") && !page.contains("https://"));
         assert!(!include_str!("page.html").contains("safe"));
+    }
+
+    #[test]
+    fn an_alert_without_a_verdict_stands_by_its_severity() {
+        let of = |title: &str, severity: &str, verdict: Value| {
+            let mut alert = alert(title);
+            (alert["severity"], alert["verdict"]) = (severity.into(), verdict);
+            alert
+        };
+        let (judged, none) = (|verdict: &str| Value::from(verdict), || Value::Null);
+        let alerts = json!([
+            of("fifth", "info", none()),
+            of("fourth", "info", judged("EXPECTED")),
+            of("third", "info", judged("REVIEW")),
+            of("second", "high", none()),
+            of("first", "info", judged("SUSPICIOUS")),
+        ]);
+        let page = printed(&json!({"alerts": alerts}), Some(&json!({"settings": {"deep": "false"}})));
+        let titles = ["first", "second", "third", "fourth", "fifth"];
+        let rows = page.split("<tr class=\"alert\">").skip(1);
+        let place = |row: &str| titles.iter().position(|title| row.contains(&format!(">{title}</span>")));
+        let places: Vec<_> = rows.map(|row| place(row).unwrap()).collect();
+        assert!(places.is_sorted(), "{places:?}");
+        assert!(page.contains("not deep"));
     }
 
     #[test]

@@ -34,7 +34,7 @@ pub(super) const VERDICTS: [Class; 5] = [
     class("MALICIOUS-LIKELY", "k0", "critical signs, or signs that add up to an attack"),
     class("SUSPICIOUS", "k1", "strong signs in the spec, or an actor out of character"),
     class("REVIEW", "k3", "too little evidence to decide; a person has to look"),
-    class("EXPECTED", "k4", "consistent with established activity; nothing in the spec matched"),
+    class("EXPECTED", "k4", "consistent with established activity, and nothing grave in the spec"),
     class("no verdict", "k5", "the runbook did not look at these"),
 ];
 
@@ -47,6 +47,9 @@ pub(super) const SEVERITIES: [Class; 6] = [
     class("info", "k4", ""),
     class("no severity", "k5", ""),
 ];
+
+/// The verdicts beside which alerts without one stand, by severity.
+const UNJUDGED: [usize; SEVERITIES.len()] = [1, 1, 2, 3, 3, 3];
 
 /// Of one alert, what the overview needs.
 #[derive(Debug)]
@@ -64,6 +67,8 @@ pub(super) struct Alert {
     pub(super) hits: u64,
     /// Index into the classes by which the page counts and colours.
     pub(super) class: usize,
+    /// The class beside which it stands: one without a verdict goes by its severity.
+    rank: usize,
 }
 
 /// Alerts, worst first.
@@ -97,6 +102,8 @@ impl Alerts {
             let verdict = value["verdict"].as_str().filter(|_| is_judged).unwrap_or_default();
             let (verdict, severity) = (rank(&VERDICTS, verdict), rank(&SEVERITIES, string(&value, "severity")));
             let first_seen = text("first_seen");
+            let class = if is_judged { verdict } else { severity };
+            let is_unjudged = is_judged && verdict == VERDICTS.len() - 1;
             Alert {
                 number,
                 id: text("alert_id"),
@@ -108,11 +115,12 @@ impl Alerts {
                 time: first_seen.parse().ok(),
                 first_seen,
                 hits: value["hits"].as_u64().unwrap_or(1),
-                class: if is_judged { verdict } else { severity },
+                class,
+                rank: if is_unjudged { UNJUDGED[severity] } else { class },
             }
         };
         let mut all: Vec<_> = alerts.iter().enumerate().map(alert).collect();
-        let key = |alert: &Alert| (alert.class, alert.severity, alert.time);
+        let key = |alert: &Alert| (alert.rank, alert.class, alert.severity, alert.time);
         all.sort_by(|left, right| {
             let texts = (&left.first_seen, &left.id).cmp(&(&right.first_seen, &right.id));
             key(left).cmp(&key(right)).then(texts)

@@ -1,0 +1,291 @@
+//! The runbook where requests fail, are dry runs, or say what is not so: only what took effect counts.
+
+use std::fmt::Write;
+
+use serde_json::{Value, json};
+
+use crate::{hits, kubesweep, scan};
+
+const CONTROLLER: &str = "system:serviceaccount:kube-system:cronjob-controller";
+const JOBS: &str = "system:serviceaccount:kube-system:job-controller";
+const FINE: &str = "registry.example.com/report:1";
+const MINER: &str = "docker.io/x/xmrig";
+
+/// A request on the CronJob `b`, so many minutes into 2026-05-01; `more` goes over what is common.
+fn request(minute: i64, verb: &str, user: &str, more: &Value) -> Value {
+    let start: jiff::Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
+    let time = start.checked_add(jiff::SignedDuration::from_mins(minute)).unwrap();
+    let id = format!("{minute} {verb} {user} {more}");
+    let mut event = json!({
+        "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "RequestResponse", "auditID": id,
+        "stage": "ResponseComplete", "requestURI": "/b", "verb": verb, "user": {"username": user},
+        "objectRef": {"resource": "cronjobs", "namespace": "p", "name": "b"},
+        "responseStatus": {"code": if verb == "create" { 201 } else { 200 }}, "requestReceivedTimestamp": time,
+    });
+    event.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    event
+}
+
+fn in_template(pod: &Value) -> Value {
+    json!({"jobTemplate": {"spec": {"template": {"spec": pod}}}})
+}
+
+fn cronjob(image: &str, schedule: &str, more: &Value) -> Value {
+    let mut spec = in_template(&json!({"containers": [{"name": "c", "image": image}]}));
+    spec["schedule"] = schedule.into();
+    spec.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    json!({"kind": "CronJob", "metadata": {"name": "b", "namespace": "p"}, "spec": spec})
+}
+
+fn whole(image: &str) -> Value {
+    cronjob(image, "0 2 * * *", &json!({}))
+}
+
+fn asked(body: &Value) -> Value {
+    json!({"requestObject": body})
+}
+
+/// The Job that the controller makes at a minute, 29,626,560 minutes behind 1970, but for what `more` says.
+fn job(minute: i64, user: &str, image: &str, more: &Value) -> Value {
+    let name = more["name"].as_str().map_or_else(|| format!("b-{}", 29_626_560 + minute), str::to_owned);
+    let owner = if more["owner"] == false { json!([]) } else { json!([{"kind": "CronJob", "name": "b"}]) };
+    let body = json!({"kind": "Job", "metadata": {"name": name, "ownerReferences": owner},
+        "spec": {"template": {"spec": {"containers": [{"name": "c", "image": image}]}}}});
+    let code = more["code"].as_i64().unwrap_or(201);
+    let place = json!({"resource": "jobs", "namespace": "p", "name": name});
+    request(
+        minute,
+        "create",
+        user,
+        &json!({"objectRef": place, "requestObject": body, "responseStatus": {"code": code}}),
+    )
+}
+
+fn pod(minute: i64, job: &str, image: &str) -> Value {
+    let body = json!({"kind": "Pod", "metadata": {"ownerReferences": [{"kind": "Job", "name": job, "controller": true}]},
+        "spec": {"containers": [{"name": "c", "image": image}]}});
+    request(
+        minute,
+        "create",
+        JOBS,
+        &json!({"objectRef": {"resource": "pods", "namespace": "p"}, "requestObject": body}),
+    )
+}
+
+/// The runbook of some events.
+fn judged(events: &[Value], options: &[&str]) -> Value {
+    let directory = tempfile::tempdir().unwrap();
+    let lines = events.iter().fold(String::new(), |mut lines, event| {
+        writeln!(lines, "{event}").unwrap();
+        lines
+    });
+    std::fs::write(directory.path().join("audit.log"), lines).unwrap();
+    let arguments = [&["runbook", "audit.log", "--format", "json", "-q"], options].concat();
+    let run = kubesweep(directory.path(), &arguments);
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    serde_json::from_str(&run.stdout).unwrap()
+}
+
+/// Of the alert of a user: verdict, level, image, source of the spec.
+fn verdict(runbook: &Value, user: &str) -> [String; 4] {
+    let page = page(runbook, user);
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let what = &page["cronjobs"][0];
+    [&page["verdict"], &page["spec_level"], &what["containers"][0]["image"], &what["spec_source"]].map(text)
+}
+
+fn page<'r>(runbook: &'r Value, user: &str) -> &'r Value {
+    let mut pages = runbook["alerts"].as_array().unwrap().iter();
+    pages.find(|page| page["username"] == user).unwrap()
+}
+
+fn since<'r>(runbook: &'r Value, user: &str) -> &'r str {
+    page(runbook, user)["since"]["text"].as_str().unwrap()
+}
+
+#[test]
+fn a_patch_with_all_that_a_whole_one_must_have_is_a_patch() {
+    let privileged = json!({"containers": [{"name": "c", "image": MINER, "securityContext": {"privileged": true}}]});
+    let mut evil = whole(MINER);
+    evil["spec"]["jobTemplate"] = in_template(&privileged)["jobTemplate"].clone();
+    let mut patch =
+        json!({"spec": in_template(&json!({"containers": [{"name": "c", "env": [{"name": "A", "value": "1"}]}]}))});
+    patch["spec"]["schedule"] = "*/30 * * * *".into();
+    let create = request(0, "create", "argo", &asked(&evil));
+    let found = judged(&[create.clone(), request(60, "patch", "bob", &asked(&patch))], &[]);
+    assert_eq!(verdict(&found, "bob"), ["MALICIOUS-LIKELY", "S3", MINER, "patch on the last known state"]);
+    let what = &page(&found, "bob")["cronjobs"][0];
+    assert_eq!(what["containers"][0]["security_context"], "privileged");
+    assert_eq!(what["diff"].as_array().unwrap().len(), 2, "{}", what["diff"]);
+
+    let applied = whole(MINER).to_string();
+    patch["metadata"] = json!({"annotations": {"kubectl.kubernetes.io/last-applied-configuration": applied}});
+    let found = judged(&[request(60, "patch", "bob", &asked(&patch))], &[]);
+    assert_eq!(verdict(&found, "bob")[1..3], ["S3", MINER]);
+
+    // Server-side apply sends a whole one.
+    let found = judged(&[request(60, "patch", "bob", &asked(&whole(MINER)))], &[]);
+    assert_eq!(verdict(&found, "bob")[2..], [MINER, "requestObject"]);
+}
+
+#[test]
+fn only_what_took_effect_shows_a_state() {
+    let (one, two) = (whole("r.example.com/b:1"), whole("r.example.com/b:2"));
+    let both = |body: &Value| json!({"requestObject": body, "responseObject": body});
+    let status = |code: i64, body: &Value| {
+        json!({"objectRef": {"resource": "cronjobs", "subresource": "status", "namespace": "p", "name": "b"},
+               "responseStatus": {"code": code}, "requestObject": body})
+    };
+    let after = cronjob("r.example.com/b:2", "5 5 * * *", &json!({}));
+    let patch = json!({"spec": {"schedule": "5 5 * * *"}});
+    let found = judged(
+        &[
+            request(0, "create", "argo", &both(&one)),
+            request(60, "update", "alice", &both(&two)),
+            request(61, "update", CONTROLLER, &status(409, &one)),
+            request(600, "patch", "bob", &json!({"requestObject": patch, "responseObject": after})),
+        ],
+        &[],
+    );
+    let bob = page(&found, "bob");
+    assert_eq!(bob["cronjobs"][0]["diff"].as_array().unwrap().len(), 1, "{}", bob["cronjobs"][0]["diff"]);
+    assert_eq!(bob["red_flags"], json!([]));
+
+    // The API server ignores what a status update says beside the status.
+    let forged = [
+        request(0, "create", "argo", &asked(&whole(MINER))),
+        request(60, "update", "eve", &status(200, &one)),
+        request(600, "patch", "bob", &asked(&patch)),
+    ];
+    assert_eq!(verdict(&judged(&forged, &[]), "bob")[1..3], ["S3", MINER]);
+}
+
+#[test]
+fn a_job_shows_what_the_last_write_with_effect_left() {
+    let create = |user: &str| request(0, "create", user, &json!({}));
+    let eve = ["MALICIOUS-LIKELY", "S3", MINER, "Job that the controller made"];
+    let dry = request(1, "patch", "bob", &json!({"requestURI": "/b?dryRun=All"}));
+    let found = judged(&[create("eve"), dry, job(5, CONTROLLER, MINER, &json!({}))], &[]);
+    assert_eq!(verdict(&found, "eve"), eve);
+    assert_eq!(verdict(&found, "bob")[..2], ["REVIEW", "S?"]);
+    let refused = request(1, "patch", "bob", &json!({"responseStatus": {"code": 403}}));
+    let found = judged(&[create("eve"), refused, job(5, CONTROLLER, MINER, &json!({}))], &[]);
+    assert_eq!(verdict(&found, "eve"), eve);
+
+    // Anybody may name a CronJob as the owner of a Job.
+    for forger in ["eve", "system:serviceaccount:p:cronjob-controller"] {
+        let forged = job(1, forger, FINE, &json!({"name": "manual"}));
+        let found = judged(&[create("eve"), forged, job(5, CONTROLLER, MINER, &json!({}))], &[]);
+        assert_eq!(verdict(&found, "eve"), eve, "{forger}");
+    }
+    let by_minute = format!("b-{}", 29_626_560 + 60);
+    for name in [by_minute.as_str(), "b-20260501", "b-1234567890"] {
+        let of_bob = job(60, "bob", MINER, &json!({"name": name, "owner": false}));
+        let found = judged(&[create("alice"), of_bob, pod(60, name, MINER)], &[]);
+        assert_eq!(verdict(&found, "alice")[..2], ["REVIEW", "S?"], "{name}");
+        assert_eq!(found["controller_only"], json!([]), "{name}");
+    }
+    let found = judged(&[create("alice"), pod(60, &by_minute, MINER)], &[]);
+    assert_eq!(verdict(&found, "alice")[1..], ["S3", MINER, "Pod of its Job"]);
+}
+
+#[test]
+fn jobs_that_were_not_made_were_not_started() {
+    let create = request(0, "create", "eve", &json!({}));
+    let failed = [409, 500].map(|code| job(5, CONTROLLER, MINER, &json!({"code": code})));
+    let found = judged(&[&[create][..], &failed].concat(), &[]);
+    assert_eq!(verdict(&found, "eve")[1], "S?");
+    assert!(since(&found, "eve").starts_with("0 Jobs started"), "{}", since(&found, "eve"));
+
+    let refused = request(0, "create", "eve", &json!({"responseStatus": {"code": 403}}));
+    let found = judged(&[refused, job(5, CONTROLLER, MINER, &json!({}))], &[]);
+    assert_eq!(found["controller_only"][0]["spec_level"], "S3");
+}
+
+#[test]
+fn the_end_of_a_cronjob_is_what_the_log_says_of_it() {
+    let create = |minute, user: &str| request(minute, "create", user, &asked(&whole(FINE)));
+    let nameless = json!({"objectRef": {"resource": "cronjobs", "namespace": "p"}});
+    let sweep = |minute| request(minute, "deletecollection", "bob", &nameless);
+    let again = [create(0, "eve"), request(20, "delete", "eve", &json!({})), create(1500, "argo")];
+    let found = judged(&again, &[]);
+    let text = since(&found, "eve");
+    assert!(
+        text.ends_with("deleted 2026-05-01T00:20:00Z by eve, and made again 2026-05-02T01:00:00Z by argo"),
+        "{text}"
+    );
+    assert!(!page(&found, "eve")["next"].to_string().contains("delete cronjob"));
+
+    let late = [create(0, "eve"), request(3000, "delete", "eve", &json!({}))];
+    let found = judged(&late, &["--since", "2026-05-01", "--until", "2026-05-02"]);
+    let text = since(&found, "eve");
+    assert!(text.ends_with("probably still there at the end of the time asked for, 2026-05-02T00:00:00Z"), "{text}");
+
+    let alive = [create(0, "eve"), sweep(5), request(300, "patch", "carol", &json!({"responseObject": whole(FINE)}))];
+    assert!(since(&judged(&alive, &[]), "eve").contains("no delete logged"));
+    let found = judged(&[create(0, "eve"), sweep(5)], &[]);
+    assert!(
+        since(&found, "eve")
+            .ends_with("perhaps deleted 2026-05-01T00:05:00Z by bob: deletecollection in the namespace")
+    );
+    let found = judged(&[request(0, "create", "eve", &nameless), sweep(5)], &[]);
+    assert!(since(&found, "eve").contains("perhaps deleted"));
+    assert_eq!(page(&found, "eve")["red_flags"], json!([]));
+
+    let dry = json!({"requestURI": "/b?dryRun=All", "requestObject": whole(MINER)});
+    let found = judged(&[request(0, "create", "eve", &dry)], &[]);
+    assert_eq!(since(&found, "eve"), "a dry run: it wrote nothing");
+    assert!(!page(&found, "eve")["next"].to_string().contains("delete cronjob"));
+}
+
+#[test]
+fn operations_that_cannot_be_repeated_leave_nothing_known() {
+    let create = request(0, "create", "argo", &asked(&whole(FINE)));
+    let image = "/spec/jobTemplate/spec/template/spec/containers/0/image";
+    let copied = json!([{"op": "add", "path": "/metadata/annotations", "value": {"p": MINER}},
+        {"op": "copy", "from": "/metadata/annotations/p", "path": image}]);
+    let found = judged(&[create.clone(), request(60, "patch", "bob", &asked(&copied))], &[]);
+    let what = &page(&found, "bob")["cronjobs"][0];
+    assert_eq!(
+        (&what["spec_source"], &what["diff_note"]),
+        (&json!("patch alone"), &json!("nothing is known beyond the patch"))
+    );
+    let last = json!([{"op": "replace", "path": image.replace("/0/", "/-1/"), "value": MINER}]);
+    let found = judged(&[create, request(60, "patch", "bob", &asked(&last))], &[]);
+    assert_eq!(verdict(&found, "bob")[1..3], ["S3", MINER]);
+    let found = judged(&[request(60, "patch", "bob", &asked(&last))], &[]);
+    assert_eq!(verdict(&found, "bob")[2..], [MINER, "patch alone"]);
+}
+
+#[test]
+fn what_is_not_known_is_said() {
+    let configmap =
+        json!({"objectRef": {"resource": "configmaps", "namespace": "p", "name": "s"}, "level": "Metadata"});
+    let volumes = json!({"containers": [{"name": "c", "image": FINE, "command": ["sh", "/s/run.sh"]}],
+        "volumes": [{"name": "s", "configMap": {"name": "s"}}]});
+    let mut mounting = whole(FINE);
+    mounting["spec"]["jobTemplate"] = in_template(&volumes)["jobTemplate"].clone();
+    let events = [request(0, "create", "eve", &configmap), request(60, "create", "eve", &asked(&mounting))];
+    let found = judged(&events, &["--deep"]);
+    let script = page(&found, "eve")["cronjobs"][0]["scripts"][0].as_str().unwrap();
+    assert!(script.ends_with("; script not in the log"), "{script}");
+
+    let what = |more: &Value| {
+        let body = cronjob(FINE, "0 2 * * *", more);
+        judged(&[request(0, "create", "eve", &asked(&body))], &[])["alerts"][0]["cronjobs"][0].clone()
+    };
+    assert_eq!(what(&json!({"suspend": true}))["next_runs"], json!([]));
+    let nowhere = what(&json!({"timeZone": "Mars/Phobos"}));
+    assert_eq!((&nowhere["next_runs"], &nowhere["time_zone"]), (&json!([]), &json!("Mars/Phobos (unknown)")));
+    let alias = in_template(&json!({"containers": [], "serviceAccount": "admin"}));
+    assert_eq!(what(&alias)["service_account"], "admin");
+}
+
+#[test]
+fn a_stage_that_is_none_hides_no_hit() {
+    let directory = tempfile::tempdir().unwrap();
+    let event = request(0, "create", "eve", &json!({"stage": "responseComplete"}));
+    std::fs::write(directory.path().join("audit.log"), format!("{event}\n")).unwrap();
+    let (_temporary, out, run) = scan(&[directory.path().to_owned()], &[]);
+    assert_eq!((hits(&out).len(), run.exit), (1, 0));
+}
