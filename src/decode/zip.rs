@@ -1,13 +1,14 @@
 //! Zip. Its directory stands at its end; where that is lost, members are found by the headers in front of them.
 
-use std::io::{self, BufRead, Cursor, Read, Seek};
+use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 
 use flate2::Crc;
 use flate2::read::DeflateDecoder;
 use memchr::memmem;
-use zip::CompressionMethod;
-use zip::read::{ZipFile, read_zipfile_from_stream};
+use zip::read::{Config, ZipFileEntry, read_zipfile_from_stream};
 use zip::result::ZipResult;
+use zip::unstable::read::ZipIterable;
+use zip::{CompressionMethod, ZipReadOptions};
 
 use super::archive::Part;
 use super::{Content, Damage, Place, Walker, Window};
@@ -15,6 +16,8 @@ use crate::paths::printable;
 
 /// The start of a header in front of a member.
 const LOCAL: &[u8] = b"PK\x03\x04";
+/// Bytes of it, without name and attributes (APPNOTE 4.3.7).
+const LOCAL_SIZE: usize = 30;
 
 impl Walker<'_> {
     pub(super) fn zip<'r>(&mut self, mut input: Window<Box<dyn Read + 'r>>, place: &Place) {
@@ -42,8 +45,8 @@ impl Walker<'_> {
     }
 
     fn zip_entries(&mut self, mut input: impl Read + Seek, place: &Place, mut problem: Option<String>) {
-        let mut archive = match zip::ZipArchive::new(&mut input) {
-            Ok(archive) => archive,
+        let entries = match entries(&mut input) {
+            Ok(entries) => entries,
             Err(error) => {
                 let problem = format!("zip archive: {error}");
                 return match input.rewind() {
@@ -53,15 +56,9 @@ impl Walker<'_> {
             }
         };
         let mut members = 0;
-        for index in 0..archive.len() {
-            let name = archive.by_index_raw(index).map(|file| printable(file.name_raw()));
-            let inner = self.inner(place, &name.unwrap_or_else(|_| format!("#{index}")));
-            if let Some(mut file) = archive.by_index_raw(index).ok().and_then(Inflating::of) {
-                members += 1;
-                self.member(&mut Part::checked(&mut file), &inner);
-            } else {
-                members += self.other_member(archive.by_index(index), &inner);
-            }
+        for entry in entries {
+            let inner = self.inner(place, &printable(entry.name_raw()));
+            members += self.zip_entry(&mut input, entry, &inner);
             if let Some(spent) = self.spent() {
                 problem = Some(spent);
                 break;
@@ -70,35 +67,23 @@ impl Walker<'_> {
         self.emit(place, Content::Archive(members, problem));
     }
 
-    /// A member of a rarer kind; gives how many it is, for a directory is none.
-    fn other_member(&mut self, file: ZipResult<ZipFile<'_, impl Read>>, inner: &Place) -> u64 {
-        match file {
-            Ok(file) if file.is_dir() => return 0,
+    /// What an entry of the directory names; gives how many members that is.
+    fn zip_entry(&mut self, input: &mut (impl Read + Seek), entry: ZipFileEntry<'_>, inner: &Place) -> u64 {
+        if let Some(mut file) = Inflating::of(input, &entry) {
+            self.member(&mut Part::checked(&mut file), inner);
+            return 1;
+        }
+        match entry.with_reader(input, ZipReadOptions::new()) {
+            Ok(file) if is_directory(&file.entry()) => return 0,
             Ok(mut file) => self.member(&mut Part::checked(&mut file), inner),
             Err(error) => self.emit(inner, Content::Failed(format!("zip member: {error}"))),
         }
         1
     }
 
-    /// Members in the order in which they stand. Those that do not say how long they are cannot be read so.
+    /// Members in the order in which they stand, where the directory is lost.
     fn zip_stream(&mut self, mut input: Window<impl Read>, place: &Place, problem: String) {
-        let mut members = 0;
-        while find_local(&mut input) && self.spent().is_none() {
-            members += 1;
-            match read_zipfile_from_stream(&mut input) {
-                Ok(Some(mut file)) => {
-                    let inner = self.inner(place, &printable(file.name_raw()));
-                    if !file.is_dir() {
-                        self.member(&mut Part::checked(&mut file), &inner);
-                    }
-                }
-                Ok(None) => {}
-                Err(error) => {
-                    let inner = self.inner(place, &format!("#{members}"));
-                    self.emit(&inner, Content::Failed(format!("zip member: {error}")));
-                }
-            }
-        }
+        let members = self.zip_members(&mut input, place);
         let content = if members == 0 {
             Content::Failed(problem)
         } else {
@@ -110,6 +95,38 @@ impl Walker<'_> {
         };
         self.emit(place, content);
     }
+
+    /// Members by the headers in front of them; gives how many. Those that do not say how long they are cannot be read so.
+    fn zip_members(&mut self, input: &mut Window<impl Read>, place: &Place) -> u64 {
+        let mut members = 0;
+        while find_local(input) && self.spent().is_none() {
+            members += 1;
+            match read_zipfile_from_stream(input) {
+                Ok(Some(mut file)) => {
+                    let inner = self.inner(place, &printable(file.name_raw()));
+                    if !is_directory(&file.entry()) {
+                        self.member(&mut Part::checked(&mut file), &inner);
+                    }
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    let inner = self.inner(place, &format!("#{members}"));
+                    self.emit(&inner, Content::Failed(format!("zip member: {error}")));
+                }
+            }
+        }
+        members
+    }
+}
+
+/// All that the directory names, members of one name too: `ZipArchive` knows the last of these only.
+fn entries(input: &mut (impl Read + Seek)) -> ZipResult<Vec<ZipFileEntry<'static>>> {
+    ZipIterable::try_new(input, Config::default())?.files()?.collect()
+}
+
+/// Whether an entry is a directory. The last character of a name, which tells it, may be damaged; a directory has no text.
+fn is_directory(entry: &ZipFileEntry<'_>) -> bool {
+    entry.is_dir() && entry.size() == 0
 }
 
 /// A member as nearly all are, to the end of its text: the zip crate ends one where it grows beyond the length that it
@@ -123,18 +140,31 @@ struct Inflating<'f> {
 }
 
 impl<'f> Inflating<'f> {
-    fn of<R: Read + 'f>(file: ZipFile<'f, R>) -> Option<Self> {
-        if file.is_dir() || file.encrypted() {
+    /// `None` for a rarer kind, and for a member that cannot be found.
+    fn of(input: &'f mut (impl Read + Seek), entry: &ZipFileEntry<'_>) -> Option<Self> {
+        if is_directory(entry) || entry.encrypted() {
             return None;
         }
-        let declared = (file.crc32(), file.size());
-        let text: Box<dyn Read + 'f> = match file.compression() {
-            CompressionMethod::Stored => Box::new(file),
-            CompressionMethod::Deflated => Box::new(DeflateDecoder::new(file)),
+        let is_stored = match entry.compression() {
+            CompressionMethod::Stored => true,
+            CompressionMethod::Deflated => false,
             _ => return None,
         };
-        Some(Inflating { text, crc: Crc::new(), read: 0, declared })
+        let start = data_start(input, entry)?;
+        input.seek(SeekFrom::Start(start)).ok()?;
+        let packed = input.take(entry.compressed_size());
+        let text: Box<dyn Read + 'f> = if is_stored { Box::new(packed) } else { Box::new(DeflateDecoder::new(packed)) };
+        Some(Inflating { text, crc: Crc::new(), read: 0, declared: (entry.crc32(), entry.size()) })
     }
+}
+
+/// Where the bytes of a member begin, behind the header in front of it.
+fn data_start(input: &mut (impl Read + Seek), entry: &ZipFileEntry<'_>) -> Option<u64> {
+    let mut header = [0; LOCAL_SIZE];
+    input.seek(SeekFrom::Start(entry.header_start())).ok()?;
+    input.read_exact(&mut header).ok().filter(|()| header.starts_with(LOCAL))?;
+    let length = |at: usize| u64::from(u16::from_le_bytes([header[at], header[at + 1]]));
+    entry.header_start().checked_add(LOCAL_SIZE as u64 + length(26) + length(28))
 }
 
 impl Read for Inflating<'_> {

@@ -147,23 +147,55 @@ fn hostile_shapes_are_records_like_others() {
     }
 }
 
-#[test]
-fn members_of_one_name_are_told_apart() {
+/// Members and events of an archive as they are told, and the exit status.
+fn members(bytes: &[u8]) -> (Vec<String>, i32) {
+    let here = tempfile::tempdir().unwrap();
+    let file = here.path().join("dump");
+    fs::write(&file, bytes).unwrap();
+    let (_kept, out, run) = scan(&[file], &[]);
+    let told = rows(&out.join("inputs.csv")).into_iter().skip(1);
+    (told.map(|row| format!("{} {} {}", row["member"], row["status"], row["events"])).collect(), run.exit)
+}
+
+/// A tar whose members hold one event each.
+fn tar_of(names: &[&str]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
-    for number in 0..2 {
-        let text = event(number);
+    for (number, name) in names.iter().enumerate() {
+        let text = event(number) + "\n";
         let mut header = tar::Header::new_gnu();
         header.set_size(text.len() as u64);
         header.set_cksum();
-        builder.append_data(&mut header, "a.log", text.as_bytes()).unwrap();
+        builder.append_data(&mut header, name, text.as_bytes()).unwrap();
     }
-    let here = tempfile::tempdir().unwrap();
-    let file = here.path().join("dump.tar");
-    fs::write(&file, builder.into_inner().unwrap()).unwrap();
-    let (_kept, out, _) = scan(&[file], &[]);
-    let told: Vec<_> =
-        rows(&out.join("inputs.csv")).iter().map(|row| row["member"].clone() + " " + &row["hits"]).collect();
-    assert_eq!(told, [" 0", "a.log 1", "a.log#2 1"]);
+    builder.into_inner().unwrap()
+}
+
+fn zip_of(names: &[&str], method: zip::CompressionMethod) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    for (number, name) in names.iter().enumerate() {
+        zip.start_file(*name, zip::write::SimpleFileOptions::default().compression_method(method)).unwrap();
+        zip.write_all((event(number) + "\n").as_bytes()).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
+
+/// The name of a member in the directory of a zip.
+fn rename(zip: &mut [u8], from: &[u8], to: &[u8]) {
+    let at = memchr::memmem::rfind(zip, from).unwrap();
+    zip[at..at + to.len()].copy_from_slice(to);
+}
+
+#[test]
+fn members_of_one_name_are_told_apart() {
+    assert_eq!(members(&tar_of(&["a.log", "a.log"])), (vec!["a.log ok 1".into(), "a.log#2 ok 1".into()], 0));
+    // A flipped bit makes names equal, or that of a directory.
+    for method in [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated] {
+        for (other, told) in [(b"a.log", ["a.log ok 1", "a.log#2 ok 1"]), (b"blog/", ["a.log ok 1", "blog/ ok 1"])] {
+            let mut zip = zip_of(&["a.log", "c.log"], method);
+            rename(&mut zip, b"c.log", other);
+            assert_eq!(members(&zip).0, told, "{method}");
+        }
+    }
 }
 
 /// A member of a zip that has another length than it declares, and the checksum that it should have, is read to its end.
