@@ -26,6 +26,8 @@ struct Archive<'r> {
     ends: Vec<(u64, String)>,
     /// What was told ahead of the next member.
     ahead: Attributes,
+    /// Whether zero bytes, which end an archive, stand behind the last header.
+    has_end: bool,
 }
 
 /// What headers of their own tell of the member behind them.
@@ -64,6 +66,17 @@ impl Archive<'_> {
         self.problem.get_or_insert_with(|| format!("tar archive: {problem}"));
     }
 
+    /// A cut between two members shows by nothing else than the end that is missing.
+    fn note_missing_end(&mut self) {
+        if !self.has_end {
+            let at = self.input.offset();
+            self.note(&format!(
+                "it stops at byte {at} of its text without the zero block that ends a tar: members behind may be lost, so \
+                 fetch it again"
+            ));
+        }
+    }
+
     /// The bytes behind a header that tell of the next member.
     fn attributes(&mut self, size: u64) -> io::Result<Vec<u8>> {
         if size > MAX_ATTRIBUTES {
@@ -97,11 +110,17 @@ impl Archive<'_> {
 impl Walker<'_> {
     pub(super) fn tar<'r>(&mut self, input: Window<Box<dyn Read + 'r>>, place: &Place) {
         let (ends, ahead) = (Vec::new(), Attributes::default());
-        let mut archive = Archive { input, members: 0, problem: None, ends, ahead };
+        let mut archive = Archive { input, members: 0, problem: None, ends, ahead, has_end: false };
         loop {
             match archive.next() {
-                Next::End => break,
-                Next::Zeros(count) => archive.input.consume(count),
+                Next::End => {
+                    archive.note_missing_end();
+                    break;
+                }
+                Next::Zeros(count) => {
+                    archive.has_end = count == BLOCK;
+                    archive.input.consume(count);
+                }
                 Next::Header(header) => self.tar_entry(&mut archive, &header, place),
                 Next::Damage(what) => self.tar_fragment(&mut archive, what, place),
                 Next::Lost(error) => {
@@ -122,6 +141,7 @@ impl Walker<'_> {
 
     fn tar_entry(&mut self, archive: &mut Archive<'_>, header: &Header, place: &Place) {
         archive.input.consume(BLOCK);
+        archive.has_end = false;
         let size = match header.entry_size() {
             Ok(size) => archive.ahead.size.unwrap_or(size),
             Err(error) => return archive.note(&error.to_string()),

@@ -12,9 +12,9 @@ fn event(number: usize) -> String {
     )
 }
 
-fn gzip(text: &str) -> Vec<u8> {
+fn gzip(text: impl AsRef<[u8]>) -> Vec<u8> {
     let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(text.as_bytes()).unwrap();
+    encoder.write_all(text.as_ref()).unwrap();
     encoder.finish().unwrap()
 }
 
@@ -54,7 +54,7 @@ fn damage_ends_the_line() {
         let mut first = gzip(&first);
         let crc = first.len() - 8;
         first[crc] ^= 1;
-        let second = gzip(&format!("2026-11-24T03:16:43.101Z {}", event(1)));
+        let second = gzip(format!("2026-11-24T03:16:43.101Z {}", event(1)));
         let (found, ..) = sweep(&[first, second].concat(), &["--max-record", "1MiB"]);
         assert_eq!(found.last().map(String::as_str), Some("id-1"));
     }
@@ -195,6 +195,24 @@ fn members_of_one_name_are_told_apart() {
             rename(&mut zip, b"c.log", other);
             assert_eq!(members(&zip).0, told, "{method}");
         }
+    }
+}
+
+/// Behind a cut between two members nothing stands that could be damaged.
+#[test]
+fn a_tar_without_its_end_is_told() {
+    let tar = tar_of(&["a.log", "b.log"]);
+    let end = tar.len() - 1024;
+    let second = (1024..end).step_by(512).rfind(|&at| tar[at..].starts_with(b"b.log")).unwrap();
+    let all = ["a.log ok 1", "b.log ok 1"];
+    for (length, told, exit) in
+        [(second, &all[..1], 3), (second - 7, &all[..1], 3), (end, &all, 3), (end + 512, &all, 0), (tar.len(), &all, 0)]
+    {
+        let cut = &tar[..length];
+        let (members, status) = members(cut);
+        assert_eq!((members, status), (told.iter().map(|&told| told.to_owned()).collect(), exit), "cut at {length}");
+        let (.., gzip, error) = sweep(&gzip(cut), &[]);
+        assert!(gzip == exit && (exit == 0 || error.contains(&format!("byte {length} of its text"))), "{error}");
     }
 }
 

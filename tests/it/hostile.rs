@@ -222,6 +222,7 @@ fn members_are_written_nowhere_and_encrypted_ones_are_named() {
         archive.extend_from_slice(text.as_bytes());
         archive.resize(archive.len().next_multiple_of(512), 0);
     }
+    archive.extend_from_slice(&[0; 1024]);
     fs::create_dir_all(here.path().join("a/b")).unwrap();
     fs::write(here.path().join("a/b/dump.tar"), archive).unwrap();
     let run = kubesweep(&here.path().join("a/b"), &["scan", "dump.tar", "-o", "out"]);

@@ -181,6 +181,13 @@ fn a_stream_that_ends_early_names_what_is_missing() {
     assert!(member["events"] != "0", "what came before is read");
     let stream = inputs.iter().find(|row| row["path"] == "'-").unwrap();
     assert_eq!((&*stream["container"], &*stream["status"]), ("tar", "partial"), "{stream:?}");
+    // Between two members.
+    let cut = 512 + usize::try_from(size.next_multiple_of(512)).unwrap();
+    let run = piped(here.path(), &input[..cut], &["scan", "-", "-q", "-o", "between"]);
+    assert_eq!(run.exit, 3, "{}", run.stderr);
+    let inputs = rows(&here.path().join("between/inputs.csv"));
+    let told: Vec<_> = inputs.iter().map(|row| (&*row["path"], &*row["status"])).collect();
+    assert_eq!(told, [("'-", "partial"), (&*files[0], "ok")]);
 }
 
 #[test]
