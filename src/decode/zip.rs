@@ -1,6 +1,7 @@
 //! Zip. Its directory stands at its end; where that is lost, members are found by the headers in front of them.
 
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
+use std::ops::Range;
 
 use flate2::Crc;
 use flate2::read::DeflateDecoder;
@@ -55,21 +56,59 @@ impl Walker<'_> {
                 };
             }
         };
-        let mut members = 0;
+        let directory = entries.first().map_or(u64::MAX, ZipFileEntry::central_header_start);
+        let (mut members, mut taken) = (0, Vec::new());
         for entry in entries {
             let inner = self.inner(place, &printable(entry.name_raw()));
-            members += self.zip_entry(&mut input, entry, &inner);
-            if let Some(spent) = self.spent() {
-                problem = Some(spent);
+            let start = data_start(&mut input, &entry);
+            taken.extend(start.map(|start| entry.header_start()..start.saturating_add(entry.compressed_size())));
+            members += self.zip_entry(&mut input, entry, start, &inner);
+            if self.spent().is_some() {
                 break;
             }
         }
-        self.emit(place, Content::Archive(members, problem));
+        // Members that were not reached are no gaps.
+        let gaps = if self.spent().is_some() { Vec::new() } else { gaps(taken, directory) };
+        for gap in gaps {
+            members += self.zip_gap(&mut input, gap, place, &mut problem);
+        }
+        self.emit(place, Content::Archive(members, self.spent().or(problem)));
+    }
+
+    /// Members that stand between those of the directory: another archive in front, or entries that were lost.
+    fn zip_gap(
+        &mut self,
+        input: &mut (impl Read + Seek),
+        gap: Range<u64>,
+        place: &Place,
+        problem: &mut Option<String>,
+    ) -> u64 {
+        if let Err(error) = input.seek(SeekFrom::Start(gap.start)) {
+            problem.get_or_insert_with(|| format!("zip archive: {error}"));
+            return 0;
+        }
+        let members = self.zip_members(&mut Window::new(input.take(gap.end - gap.start)), place);
+        if members > 0 {
+            problem.get_or_insert_with(|| {
+                format!(
+                    "zip archive: its directory does not name all members; those from byte {} on were read by the \
+                     headers in front of them",
+                    gap.start
+                )
+            });
+        }
+        members
     }
 
     /// What an entry of the directory names; gives how many members that is.
-    fn zip_entry(&mut self, input: &mut (impl Read + Seek), entry: ZipFileEntry<'_>, inner: &Place) -> u64 {
-        if let Some(mut file) = Inflating::of(input, &entry) {
+    fn zip_entry(
+        &mut self,
+        input: &mut (impl Read + Seek),
+        entry: ZipFileEntry<'_>,
+        start: Option<u64>,
+        inner: &Place,
+    ) -> u64 {
+        if let Some(mut file) = start.and_then(|start| Inflating::of(input, &entry, start)) {
             self.member(&mut Part::checked(&mut file), inner);
             return 1;
         }
@@ -124,6 +163,19 @@ fn entries(input: &mut (impl Read + Seek)) -> ZipResult<Vec<ZipFileEntry<'static
     ZipIterable::try_new(input, Config::default())?.files()?.collect()
 }
 
+/// What lies between these ranges, and between the last and `end`.
+fn gaps(mut taken: Vec<Range<u64>>, end: u64) -> Vec<Range<u64>> {
+    taken.push(end..end);
+    taken.sort_unstable_by_key(|range| range.start);
+    let mut last = 0;
+    let mut gap = |range: Range<u64>| {
+        let gap = last..range.start.min(end);
+        last = last.max(range.end);
+        gap
+    };
+    taken.into_iter().map(&mut gap).filter(|gap| !gap.is_empty()).collect()
+}
+
 /// Whether an entry is a directory. The last character of a name, which tells it, may be damaged; a directory has no text.
 fn is_directory(entry: &ZipFileEntry<'_>) -> bool {
     entry.is_dir() && entry.size() == 0
@@ -140,8 +192,8 @@ struct Inflating<'f> {
 }
 
 impl<'f> Inflating<'f> {
-    /// `None` for a rarer kind, and for a member that cannot be found.
-    fn of(input: &'f mut (impl Read + Seek), entry: &ZipFileEntry<'_>) -> Option<Self> {
+    /// The member whose bytes begin here; `None` for a rarer kind.
+    fn of(input: &'f mut (impl Read + Seek), entry: &ZipFileEntry<'_>, start: u64) -> Option<Self> {
         if is_directory(entry) || entry.encrypted() {
             return None;
         }
@@ -150,7 +202,6 @@ impl<'f> Inflating<'f> {
             CompressionMethod::Deflated => false,
             _ => return None,
         };
-        let start = data_start(input, entry)?;
         input.seek(SeekFrom::Start(start)).ok()?;
         let packed = input.take(entry.compressed_size());
         let text: Box<dyn Read + 'f> = if is_stored { Box::new(packed) } else { Box::new(DeflateDecoder::new(packed)) };
@@ -158,7 +209,7 @@ impl<'f> Inflating<'f> {
     }
 }
 
-/// Where the bytes of a member begin, behind the header in front of it.
+/// Where the bytes of a member begin, behind the header in front of it; `None` where no header stands.
 fn data_start(input: &mut (impl Read + Seek), entry: &ZipFileEntry<'_>) -> Option<u64> {
     let mut header = [0; LOCAL_SIZE];
     input.seek(SeekFrom::Start(entry.header_start())).ok()?;

@@ -198,6 +198,20 @@ fn members_of_one_name_are_told_apart() {
     }
 }
 
+/// The directory of the last of two archives, or one that has lost an entry, accounts for the bytes of some members only.
+#[test]
+fn zip_members_that_the_directory_does_not_name_are_read() {
+    let method = zip::CompressionMethod::Deflated;
+    let two = [zip_of(&["a.log", "b.log"], method), zip_of(&["c.log"], method)].concat();
+    let told = ["a.log ok 1", "b.log ok 1", "c.log ok 1"].map(str::to_owned).to_vec();
+    assert_eq!(members(&two), (told.clone(), 3));
+    assert!(sweep(&two, &[]).3.contains("does not name all members; those from byte 0 on"));
+    let mut counted = zip_of(&["a.log", "b.log", "c.log"], method);
+    let end = memchr::memmem::rfind(&counted, b"PK\x05\x06").unwrap();
+    counted[end + 8..end + 12].copy_from_slice(&[1, 0, 1, 0]);
+    assert_eq!(members(&counted), (told, 3));
+}
+
 /// Behind a cut between two members nothing stands that could be damaged.
 #[test]
 fn a_tar_without_its_end_is_told() {
