@@ -245,7 +245,7 @@ impl Walker<'_> {
             Kind::Utf16 => self.data(kind, &mut utf16::Utf8::new(input), place),
             Kind::Text | Kind::Avro => self.data(kind, &mut { input }, place),
             Kind::Empty | Kind::Gzip | Kind::Zstd | Kind::Bzip2 | Kind::Xz => self.emit(place, Content::Empty),
-            Kind::Binary => self.emit(place, Content::Foreign("not text")),
+            Kind::Binary => self.foreign(&mut input, place),
             Kind::Unsupported(what) => self.emit(place, Content::Unsupported(what)),
         }
     }
@@ -253,6 +253,19 @@ impl Walker<'_> {
     fn data(&mut self, kind: Kind, reader: &mut dyn Read, place: &Place) {
         let mut limited = Budgeted { inner: reader, left: self.budget };
         self.emit(place, Content::Data(kind, &mut limited));
+    }
+
+    /// What is no text. Damage of a container makes such bytes of a log, and shows at its end at the latest.
+    fn foreign(&mut self, input: &mut dyn Read, place: &Place) {
+        let mut limited = Budgeted { inner: input, left: self.budget };
+        let read = if place.layers == 0 { Ok(0) } else { io::copy(&mut limited, &mut io::sink()) };
+        self.emit(
+            place,
+            match read.as_ref().err().and_then(Damage::of) {
+                Some(damage) => Content::Failed(format!("not text, and damaged: {damage}")),
+                None => Content::Foreign("not text"),
+            },
+        );
     }
 
     fn emit(&mut self, place: &Place, content: Content<'_>) {

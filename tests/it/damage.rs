@@ -212,6 +212,23 @@ fn zip_members_that_the_directory_does_not_name_are_read() {
     assert_eq!(members(&counted), (told, 3));
 }
 
+/// Damage makes bytes of a log that are no text; what a container says of them tells the two apart.
+#[test]
+fn what_damage_makes_of_a_text_is_not_skipped() {
+    let packed = gzip(tar_of(&["a.log", "b.log"]));
+    let (_, _, exit, error) = sweep(&packed[..90], &[]);
+    assert!(exit == 3 && error.contains("gzip stream ends early"), "{exit} {error}");
+    let method = zip::CompressionMethod::Deflated;
+    let mut zip = zip_of(&["a.log", "b.log"], method);
+    let entry = memchr::memmem::find(&zip, b"PK\x01\x02").unwrap();
+    zip[entry + 10] = 0;
+    assert_eq!(members(&zip), (vec!["a.log failed 0".into(), "b.log ok 1".into()], 3));
+    // What no damage explains is no log.
+    let noise: Vec<u8> = (0..65_536_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
+    let (_, _, exit, error) = sweep(&gzip(&noise), &[]);
+    assert_eq!((exit, error.as_str()), (0, "not text"));
+}
+
 /// Behind a cut between two members nothing stands that could be damaged.
 #[test]
 fn a_tar_without_its_end_is_told() {
