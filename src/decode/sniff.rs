@@ -69,6 +69,9 @@ const MAGIC: [(&[u8], Kind); 17] = [
 /// So many zero bytes are a hole, not content.
 const ZEROS: usize = 16;
 
+/// So much text at the beginning is that of a log.
+const RECORD: usize = 128;
+
 /// First lines of YAML as `gcloud logging read` prints it when no format is asked for, and as kubectl does.
 const YAML: [&[u8]; 4] = [b"---\n", b"---\r\n", b"insertId: ", b"apiVersion: audit.k8s.io"];
 
@@ -151,12 +154,19 @@ fn kind_of(head: &[u8]) -> Kind {
     let controls = text.iter().filter(is_control).count();
     let runs = text.chunk_by(|left, right| left == right);
     let zeros: usize = runs.filter(|run| run[0] == 0 && run.len() >= ZEROS).map(<[u8]>::len).sum();
-    match (controls - zeros) * 20 > text.len() - zeros {
+    match (controls - zeros) * 20 > text.len() - zeros && !begins_as_record(text) {
         // Firehose names no ending: gzip is known with a byte of its magic lost, and where nothing else is left.
         true if is_nearly_gzip(head) => Kind::Gzip,
         true => Kind::Binary,
         false => Kind::Text,
     }
+}
+
+/// Whether a log begins here, whatever was written over it behind: a document, or the time or node of a line.
+fn begins_as_record(text: &[u8]) -> bool {
+    let Some(head) = text.get(..RECORD) else { return false };
+    let is_written = head.iter().all(|&byte| byte >= b' ' || byte == b'\t' || byte == b'\n' || byte == b'\r');
+    matches!(head[0], b'{' | b'[' | b'0'..=b'9') && is_written && is_text(head, Kind::Text)
 }
 
 fn is_nearly_gzip(head: &[u8]) -> bool {
@@ -178,6 +188,11 @@ pub(super) fn is_tar_header(header: &[u8]) -> bool {
 mod tests {
     use super::*;
 
+    /// Some text, and garbage over what followed it.
+    fn overwritten(text: &[u8]) -> Vec<u8> {
+        text.iter().copied().cycle().take(256).chain((0..=u8::MAX).cycle().take(2048)).collect()
+    }
+
     #[test]
     fn content_tells_the_kind() {
         for (head, expected) in [
@@ -187,6 +202,9 @@ mod tests {
             (b"\xef\xbb\xbf{}", Kind::Text),
             (b"\x89PNG\r\n\x1a\n\0\0", Kind::Binary),
             (b"hello\x01 this is a line of a log\n{}", Kind::Text),
+            (&overwritten(b"{\"kind\":\"Event\"}\n"), Kind::Text),
+            (&overwritten(b"2026-11-24T03:16:43.101Z {}\n"), Kind::Text),
+            (&overwritten(b"\x7fELF"), Kind::Binary),
             (b"PAR1\x15", Kind::Unsupported("parquet")),
             (b"---\ninsertId: a\n", Kind::Unsupported("yaml")),
             (b"", Kind::Empty),
