@@ -101,6 +101,16 @@ impl Codec {
     }
 }
 
+/// The compression of a stream that begins in a text, at a line of it, and the bytes of it in front of that line: framing
+/// passes control bytes, and gzip begins with one.
+pub(crate) fn packed(line: &[u8]) -> Option<(&'static str, u64)> {
+    if matches!(line, [0x8b, 8, flags, ..] if flags & 0xe0 == 0) {
+        return Some((Codec::Gzip.name(), 1));
+    }
+    let codec = [Codec::Zstd, Codec::Bzip2, Codec::Xz].into_iter().find(|codec| codec.begins(line))?;
+    Some((codec.name(), 0))
+}
+
 /// Reads the text of one unit, and no byte behind it.
 pub(super) enum Decoder<R: BufRead> {
     Gzip(Box<Gzip<R>>, Option<io::Error>),

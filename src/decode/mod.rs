@@ -21,6 +21,7 @@ use std::fs::File;
 use std::io::{self, Read};
 
 pub use ahead::{Full, ahead};
+pub(crate) use codec::packed;
 pub use hashing::Hashing;
 pub(crate) use hashing::{digest, sha256, sha256_of_parts};
 pub use sniff::Kind;

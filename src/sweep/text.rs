@@ -10,7 +10,7 @@ use super::listen::{Listener, Originals, Passing, Tap};
 use super::skim::{Hour, Look, Skimmer};
 use super::source::Stretch;
 use crate::aggregate::{Evidence, Input, Interner, Observation, Seen, Status, Tally};
-use crate::decode::Damage;
+use crate::decode::{self, Damage};
 use crate::discover::{Window, origin_of_path};
 use crate::evaluate::{evaluate, interests};
 use crate::event::{AuditEvent, Origin};
@@ -98,6 +98,11 @@ impl Sink for TextStream<'_> {
         }
         let _evaluate = enter(self.stats, Stage::Evaluate);
         let recorder = &mut self.recorder;
+        if let Body::Text(line) = document.body
+            && let Some((codec, ahead)) = decode::packed(line)
+        {
+            recorder.packed(codec, document.offset.unwrap_or(0).saturating_sub(ahead));
+        }
         if let Some(originals) = &mut recorder.originals {
             originals.add(&document);
         }
@@ -256,6 +261,14 @@ impl Recorder<'_> {
         let digest = if event.is_identified() { String::new() } else { leaf.digest() };
         let seen = Seen { time, origin, category, evidence, digest, matches, interests };
         self.tally.observations.push(Observation::new(event, seen, &mut self.texts));
+    }
+
+    /// A stream was written behind a text, and its lines are none.
+    fn packed(&mut self, codec: &str, offset: u64) {
+        let what = format!(
+            "{codec} begins inside the text, at byte {offset} of it, and is not read; cut the file there, and scan both parts"
+        );
+        self.told.input.problem(Status::Partial, what);
     }
 
     fn damage(&mut self, damage: &Damage) {

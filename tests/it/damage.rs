@@ -229,6 +229,20 @@ fn what_damage_makes_of_a_text_is_not_skipped() {
     assert_eq!((exit, error.as_str()), (0, "not text"));
 }
 
+/// What `cat` makes of a log and its compressed rotation.
+#[test]
+fn a_compressed_stream_inside_a_text_is_told() {
+    for end in ["\n", ""] {
+        let text = event(0) + "\n" + &event(1) + end;
+        let dump = [text.as_bytes(), &gzip(event(2) + "\n")].concat();
+        for (bytes, kind) in [(dump.clone(), "plain"), (gzip(&dump), "packed")] {
+            let (found, _, exit, error) = sweep(&bytes, &[]);
+            assert_eq!((found, exit), (vec!["id-0".to_owned(), "id-1".to_owned()], 3), "{kind} {end:?}");
+            assert!(error.contains(&format!("gzip begins inside the text, at byte {}", text.len())), "{kind}: {error}");
+        }
+    }
+}
+
 /// Behind a cut between two members nothing stands that could be damaged.
 #[test]
 fn a_tar_without_its_end_is_told() {
