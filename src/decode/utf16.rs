@@ -1,37 +1,95 @@
 //! UTF-16 with a byte order mark, as PowerShell's `>` writes it, read as UTF-8.
+//!
+//! A lost byte turns all that follows into other characters, none of which is invalid. Logs are nearly all ASCII, whose
+//! code units show when they are read the wrong way round: there it goes on one byte further.
 
-use std::io::{self, Read};
+use std::collections::BTreeSet;
+use std::io::{self, BufRead, Read};
 
 use encoding_rs::{CoderResult, Decoder, UTF_8};
 
-/// Transcodes as it reads. Offsets behind it are those of the UTF-8 text.
+use super::{Damage, Window};
+
+/// Code units in a row that are ASCII the wrong way round, and so no text of any language.
+const SWAPPED: usize = 16;
+/// Different ones among them, at least: U+2500 draws lines, and U+3000 is a space.
+const VARIED: usize = 4;
+
+/// Transcodes as it reads; after an error that is a [`Damage`] it goes on. Offsets behind it are those of the UTF-8 text.
 pub(super) struct Utf8<R> {
-    inner: R,
+    input: Window<R>,
+    /// Reads the bytes of a code unit, as the byte order mark tells; `None` before it was read.
+    unit: Option<fn([u8; 2]) -> u16>,
     decoder: Decoder,
-    input: Vec<u8>,
     output: Vec<u8>,
     given: usize,
+    /// Bytes of text that were made.
+    text: u64,
     ended: bool,
 }
 
 impl<R: Read> Utf8<R> {
     /// The byte order mark at the start tells the encoding.
-    pub(super) fn new(inner: R) -> Self {
+    pub(super) fn new(input: Window<R>) -> Self {
         let decoder = UTF_8.new_decoder();
-        Utf8 { inner, decoder, input: vec![0; 64 * 1024], output: Vec::new(), given: 0, ended: false }
+        Utf8 { input, unit: None, decoder, output: Vec::new(), given: 0, text: 0, ended: false }
     }
 
     fn refill(&mut self) -> io::Result<()> {
-        let count = self.inner.read(&mut self.input)?;
+        let bytes = self.input.peek(2 * SWAPPED)?;
+        let count = bytes.len();
+        let is_little = bytes.first() == Some(&0xff);
+        let unit = *self.unit.get_or_insert(if is_little { u16::from_le_bytes } else { u16::from_be_bytes });
+        let (sound, is_swapped) = sound(bytes, unit);
+        match sound {
+            0 if is_swapped => return Err(self.pass("a byte of UTF-16 text is lost, or one too many")),
+            0 if count == 1 => return Err(self.pass("UTF-16 text ends inside a character")),
+            // Nothing follows by which more could be told.
+            _ if count < 2 * SWAPPED => self.decode(count / 2 * 2),
+            _ => self.decode(sound),
+        }
+        Ok(())
+    }
+
+    /// Makes text of the next bytes; of none, at the end.
+    fn decode(&mut self, count: usize) {
         self.ended = count == 0;
         let room = self.decoder.max_utf8_buffer_length(count).unwrap_or(count * 3 + 16);
         self.output.resize(room, 0);
-        let (result, _, written, _) = self.decoder.decode_to_utf8(&self.input[..count], &mut self.output, self.ended);
+        let bytes = &self.input.available()[..count];
+        let (result, _, written, _) = self.decoder.decode_to_utf8(bytes, &mut self.output, self.ended);
         debug_assert_eq!(result, CoderResult::InputEmpty, "the buffer is as large as the decoder asks");
+        self.input.consume(count);
         self.output.truncate(written);
+        self.text += written as u64;
         self.given = 0;
-        Ok(())
     }
+
+    /// Passes one byte, so that the next ones are code units again.
+    fn pass(&mut self, what: &str) -> io::Error {
+        let at = self.input.offset();
+        self.input.consume(1);
+        Damage { what: what.to_owned(), at, text_start: self.text }.into()
+    }
+}
+
+/// Bytes in front of the first run of swapped code units, and true; or in front of what may begin one, and false.
+fn sound(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> (usize, bool) {
+    let (mut units, mut run) = (0, 0);
+    for pair in bytes.chunks_exact(2) {
+        let [high, low] = unit([pair[0], pair[1]]).to_be_bytes();
+        let is_swapped = low == 0 && matches!(high, b' '..=b'~' | b'\t' | b'\n' | b'\r');
+        (units, run) = (units + 1, if is_swapped { run + 1 } else { 0 });
+        if run >= SWAPPED && is_varied(&bytes[2 * (units - SWAPPED)..2 * units]) {
+            return (2 * (units - SWAPPED), true);
+        }
+    }
+    (2 * (units - run.min(SWAPPED - 1)), false)
+}
+
+/// Whether these are more than a ruled line, or a row of wide spaces.
+fn is_varied(units: &[u8]) -> bool {
+    units.chunks_exact(2).collect::<BTreeSet<_>>().len() >= VARIED
 }
 
 impl<R: Read> Read for Utf8<R> {
@@ -45,5 +103,50 @@ impl<R: Read> Read for Utf8<R> {
         let count = (&self.output[self.given..]).read(out)?;
         self.given += count;
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text of all reads, and the errors between them with where they stand in it.
+    fn read_all(bytes: &[u8]) -> (String, Vec<(u64, String)>) {
+        let (mut reader, mut text, mut errors) = (Utf8::new(Window::new(bytes)), Vec::new(), Vec::new());
+        let mut chunk = [0; 100];
+        loop {
+            match reader.read(&mut chunk) {
+                Ok(0) => return (String::from_utf8(text).unwrap(), errors),
+                Ok(count) => text.extend_from_slice(&chunk[..count]),
+                Err(error) => errors.push((Damage::of(&error).unwrap().text_start, error.to_string())),
+            }
+        }
+    }
+
+    fn encoded(text: &str, to_bytes: fn(u16) -> [u8; 2]) -> Vec<u8> {
+        format!("\u{feff}{text}").encode_utf16().flat_map(to_bytes).collect()
+    }
+
+    #[test]
+    fn a_lost_byte_loses_a_character() {
+        let line = r#"{"kind":"Event","user":"ünïcødé 日本語 🦀"}"#;
+        let [text, behind] = [8, 6].map(|lines| vec![line; lines].join("\r\n") + &"─\u{3000}".repeat(40));
+        for to_bytes in [u16::to_le_bytes, u16::to_be_bytes] {
+            let whole = encoded(&text, to_bytes);
+            assert_eq!(read_all(&whole), (text.clone(), vec![]));
+            for at in 2..line.encode_utf16().count() * 2 {
+                let (read, errors) = read_all(&[&whole[..at], &whole[at + 1..]].concat());
+                assert!(read.ends_with(&behind), "{at}: {read}");
+                assert!(errors.len() == 1 && errors[0].1.contains("lost") && errors[0].0 < 140, "{at}: {errors:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_cut_inside_a_character_is_told() {
+        let whole = encoded("{}", u16::to_le_bytes);
+        let (text, errors) = read_all(&whole[..whole.len() - 1]);
+        let told = "UTF-16 text ends inside a character at byte 4".to_owned();
+        assert_eq!((text.as_str(), errors), ("{", vec![(1, told)]));
     }
 }

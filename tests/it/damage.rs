@@ -229,6 +229,18 @@ fn what_damage_makes_of_a_text_is_not_skipped() {
     assert_eq!((exit, error.as_str()), (0, "not text"));
 }
 
+#[test]
+fn a_lost_byte_of_utf16_loses_no_record_behind_it() {
+    let text: String = (0..4).map(|number| event(number) + "\r\n").collect();
+    let whole: Vec<u8> = format!("\u{feff}{text}").encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let second = 2 * text.find("id-1").unwrap();
+    for at in [second, second + 1, second + 200] {
+        let (found, _, exit, error) = sweep(&[&whole[..at], &whole[at + 1..]].concat(), &[]);
+        assert!(found.first().is_some_and(|id| id == "id-0") && found.ends_with(&["id-2".into(), "id-3".into()]));
+        assert!(exit == 3 && !error.is_empty(), "{at}: {exit} {error}");
+    }
+}
+
 /// What `cat` makes of a log and its compressed rotation.
 #[test]
 fn a_compressed_stream_inside_a_text_is_told() {
