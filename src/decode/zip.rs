@@ -56,7 +56,6 @@ impl Walker<'_> {
                 };
             }
         };
-        let directory = entries.first().map_or(u64::MAX, ZipFileEntry::central_header_start);
         let (mut members, mut taken) = (0, Vec::new());
         for entry in entries {
             let inner = self.inner(place, &printable(entry.name_raw()));
@@ -68,14 +67,14 @@ impl Walker<'_> {
             }
         }
         // Members that were not reached are no gaps.
-        let gaps = if self.spent().is_some() { Vec::new() } else { gaps(taken, directory) };
+        let gaps = if self.spent().is_some() { Vec::new() } else { gaps(taken) };
         for gap in gaps {
             members += self.zip_gap(&mut input, gap, place, &mut problem);
         }
         self.emit(place, Content::Archive(members, self.spent().or(problem)));
     }
 
-    /// Members that stand between those of the directory: another archive in front, or entries that were lost.
+    /// Members that stand beside those of the directory: of another archive in the file, or those of entries that are lost.
     fn zip_gap(
         &mut self,
         input: &mut (impl Read + Seek),
@@ -163,17 +162,17 @@ fn entries(input: &mut (impl Read + Seek)) -> ZipResult<Vec<ZipFileEntry<'static
     ZipIterable::try_new(input, Config::default())?.files()?.collect()
 }
 
-/// What lies between these ranges, and between the last and `end`.
-fn gaps(mut taken: Vec<Range<u64>>, end: u64) -> Vec<Range<u64>> {
-    taken.push(end..end);
+/// What lies in front of these ranges, between them and behind, where the directory is.
+fn gaps(mut taken: Vec<Range<u64>>) -> Vec<Range<u64>> {
+    taken.push(u64::MAX..u64::MAX);
     taken.sort_unstable_by_key(|range| range.start);
     let mut last = 0;
-    let mut gap = |range: Range<u64>| {
-        let gap = last..range.start.min(end);
+    let gap = |range: Range<u64>| {
+        let gap = last..range.start;
         last = last.max(range.end);
         gap
     };
-    taken.into_iter().map(&mut gap).filter(|gap| !gap.is_empty()).collect()
+    taken.into_iter().map(gap).filter(|gap| !gap.is_empty()).collect()
 }
 
 /// Whether an entry is a directory. The last character of a name, which tells it, may be damaged; a directory has no text.

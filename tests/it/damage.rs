@@ -206,6 +206,10 @@ fn zip_members_that_the_directory_does_not_name_are_read() {
     let told = ["a.log ok 1", "b.log ok 1", "c.log ok 1"].map(str::to_owned).to_vec();
     assert_eq!(members(&two), (told.clone(), 3));
     assert!(sweep(&two, &[]).3.contains("does not name all members; those from byte 0 on"));
+    // The second one lost its directory.
+    let behind = zip_of(&["b.log", "c.log"], method);
+    let cut = memchr::memmem::find(&behind, b"PK\x01\x02").unwrap();
+    assert_eq!(members(&[&zip_of(&["a.log"], method), &behind[..cut]].concat()), (told.clone(), 3));
     let mut counted = zip_of(&["a.log", "b.log", "c.log"], method);
     let end = memchr::memmem::rfind(&counted, b"PK\x05\x06").unwrap();
     counted[end + 8..end + 12].copy_from_slice(&[1, 0, 1, 0]);
