@@ -12,6 +12,9 @@ const MAX_JOINED: usize = 8 << 20;
 /// Sources that may have an open record at once.
 const MAX_OPEN: usize = 64;
 
+/// Parts that are kept in mind as records of their own.
+const MAX_RESTARTS: usize = 16;
+
 /// Text of one log line, perhaps not all of it.
 pub(super) struct Fragment<'f> {
     /// Tells lines of different writers apart.
@@ -37,6 +40,8 @@ pub(super) struct Pending {
     last: u64,
     offset: Option<u64>,
     pointer: Pointer,
+    /// Where a part begins that may be a record of its own, and what it would be then, but for its text.
+    restarts: Vec<(usize, Pending)>,
 }
 
 impl Fragments {
@@ -65,6 +70,7 @@ impl Pending {
             last: walk.last,
             offset: walk.offset,
             pointer: walk.pointer.clone(),
+            restarts: Vec::new(),
         })
     }
 
@@ -98,7 +104,7 @@ impl Walk<'_, '_> {
     /// Opens a line that may be the beginning, the middle or the end of a record.
     pub(super) fn fragment(&mut self, fragment: &Fragment<'_>, envelope: &Envelope<'_>) {
         if let Some(pending) = self.unwrapper.fragments.take(fragment.source) {
-            match self.join(pending, fragment) {
+            match self.join(pending, fragment, envelope) {
                 Ok(()) => return,
                 Err(pending) => pending.give_up(self.on_leaf),
             }
@@ -117,7 +123,12 @@ impl Walk<'_, '_> {
     }
 
     /// Puts a line behind the one that waits for it; gives that back where this is not its continuation.
-    fn join(&mut self, mut pending: Box<Pending>, fragment: &Fragment<'_>) -> Result<(), Box<Pending>> {
+    fn join(
+        &mut self,
+        mut pending: Box<Pending>,
+        fragment: &Fragment<'_>,
+        envelope: &Envelope<'_>,
+    ) -> Result<(), Box<Pending>> {
         let length = pending.text.len();
         // A writer that marks line ends is believed. One that does not has cut at a limit, or not at all.
         let may_go_on =
@@ -125,21 +136,46 @@ impl Walk<'_, '_> {
         if !may_go_on || length + fragment.text.len() > MAX_JOINED {
             return Err(pending);
         }
+        if fragment.text.trim_start().starts_with("{\"") {
+            if pending.restarts.len() >= MAX_RESTARTS {
+                pending.restarts.remove(0);
+            }
+            let part = Fragment { text: "", ..*fragment };
+            pending.restarts.push((length, *Pending::new(&part, envelope, self)));
+        }
         pending.text.push_str(fragment.text);
         let open = is_open(&pending.text, fragment.ends_line);
         let fits = fragment.ends_line.is_some()
             || if open { fragment.text.len() >= LEAST_LIMIT } else { is_one_value(&pending.text) };
         if !fits {
             pending.text.truncate(length);
+            pending.restarts.retain(|(at, _)| *at < length);
             return Err(pending);
         }
         pending.last = self.last;
         if open {
             self.unwrapper.fragments.0.push(pending);
         } else {
-            self.joined(&pending);
+            self.whole(pending);
         }
         Ok(())
+    }
+
+    /// Opens a record whose last part has come. Where it is broken the end of an earlier one was lost, and a part that
+    /// begins as an object does is a record of its own if what is left is sound.
+    fn whole(&mut self, mut pending: Box<Pending>) {
+        let tail = |at: usize| &pending.text[at..];
+        let last = pending.restarts.iter().rposition(|(at, _)| is_one_value(tail(*at)));
+        match last.filter(|_| !is_one_value(&pending.text)) {
+            Some(last) => {
+                let (at, mut own) = pending.restarts.swap_remove(last);
+                own.text = pending.text.split_off(at);
+                own.last = std::mem::replace(&mut pending.last, pending.record.max(own.record.saturating_sub(1)));
+                pending.give_up(self.on_leaf);
+                self.joined(&own);
+            }
+            None => self.joined(&pending),
+        }
     }
 
     /// Opens a joined record at the place of its first part.
