@@ -8,7 +8,7 @@ use super::{Body, Document, Framing, Input, More, Sink};
 use crate::json::equal_folded;
 
 /// Columns that tell an export of audit records; others may stand beside them.
-const KNOWN: [&str; 22] = [
+const KNOWN: [&str; 25] = [
     "@message",
     "message",
     "_raw",
@@ -25,6 +25,9 @@ const KNOWN: [&str; 22] = [
     "verb",
     "requestURI",
     "objectRef.resource",
+    "kubernetes.audit.auditID",
+    "kubernetes.audit.verb",
+    "kubernetes.audit.objectRef.resource",
     "RawEvent",
     "protoPayload",
     "protoPayload.methodName",
@@ -119,7 +122,8 @@ impl<'r, 's> Rows<'r, 's> {
     /// Gives out the row that ends at `end`; one that spans lines and does not fit the header is cut at its line.
     fn emit(&mut self, end: usize) {
         let row = &self.input.available()[..end];
-        let closed = memchr::memchr_iter(b'"', row).count().is_multiple_of(2);
+        // Where a block was lost, the row may be the beginning of one record and the end of another.
+        let closed = memchr::memchr_iter(b'"', row).count().is_multiple_of(2) && memchr::memchr(0, row).is_none();
         let fits = |cells: &Vec<String>| closed && cells.len() == self.header.columns.len();
         let object = cells(row, self.header.delimiter).filter(fits).map(|cells| self.object(&cells));
         let end = if object.is_some() { end } else { memchr::memchr(b'\n', row).unwrap_or(end) };

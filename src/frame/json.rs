@@ -22,6 +22,8 @@ const TELLING: [&[u8]; 2] = [br#""owner":"#, br#""logGroup":"#];
 const MAX_SKIMMED: usize = 256 * 1024;
 /// Bytes that are looked at first behind a broken document, then twice as many, and so on.
 const FIRST_LOOK: usize = 4096;
+/// Lines of one content that are kept in mind as beginnings of records.
+const MAX_RESTARTS: usize = 64;
 /// What is kept of the object around a walked array.
 const MAX_AROUND: usize = 16 * 1024;
 
@@ -34,18 +36,22 @@ pub(super) struct Documents<'r, 's> {
     line_start: bool,
     /// Bytes that were looked at for nothing, behind broken documents.
     wasted: u64,
-    /// CRI lines that go on, with the output stream each belongs to.
+    /// CRI lines that go on, by the output stream they belong to.
     parts: Vec<(String, Part)>,
 }
 
-/// The beginning of a content that was written in several lines.
+/// What CRI lines of one content hold.
 struct Part {
-    record: u64,
-    offset: u64,
-    time: String,
-    bytes: Vec<u8>,
-    /// The lines as they were, where the sink keeps originals.
-    lines: Vec<u8>,
+    head: Head,
+    content: Vec<u8>,
+    restarts: Vec<Restart>,
+}
+
+/// Where a line was added that may begin a record, in the content and in the lines as they were.
+struct Restart {
+    content: usize,
+    ahead: usize,
+    head: Head,
 }
 
 /// What is common to all that comes out of one line or document.
@@ -60,12 +66,23 @@ struct Head {
 }
 
 /// The object or array whose elements are being walked.
+#[derive(Default)]
 struct Around {
     key: Option<&'static str>,
     text: Vec<u8>,
     index: usize,
     /// Whether the element at hand begins a line.
     own_lines: bool,
+    /// How its first element began that is an object or array.
+    first: Vec<u8>,
+}
+
+impl Around {
+    fn begin(&mut self, element: &[u8]) {
+        if self.first.is_empty() && matches!(element.first(), Some(b'{' | b'[')) {
+            resync::signature(element).clone_into(&mut self.first);
+        }
+    }
 }
 
 impl<'r, 's> Documents<'r, 's> {
@@ -88,13 +105,13 @@ impl<'r, 's> Documents<'r, 's> {
                 b'[' if self.opens_array() => {
                     let head = self.head(Framing::Json, None);
                     self.consume(1);
-                    self.elements(&head, &mut Around { key: None, text: Vec::new(), index: 0, own_lines: false });
+                    self.elements(&head, &mut Around::default());
                 }
                 _ => self.text(),
             }
         }
         for (_, part) in std::mem::take(&mut self.parts) {
-            emit(self.sink, &part.head(), None, Body::Broken(&part.bytes));
+            emit(self.sink, &part.head, None, Body::Broken(&part.content));
         }
     }
 
@@ -113,12 +130,13 @@ impl<'r, 's> Documents<'r, 's> {
         true
     }
 
-    /// Where the line ends, if it is not long.
+    /// Where the line ends, if it is not long and holds no zero byte, behind which it may be another record.
     fn line_at_hand(&mut self) -> Option<usize> {
         loop {
             let bytes = self.input.available();
-            let newline = memchr::memchr(b'\n', &bytes[..bytes.len().min(MAX_SKIMMED)]);
-            if newline.is_some() || bytes.len() >= MAX_SKIMMED || self.input.grow() != More::Text {
+            let found = memchr::memchr2(b'\n', 0, &bytes[..bytes.len().min(MAX_SKIMMED)]);
+            let newline = found.filter(|at| bytes[*at] == b'\n');
+            if found.is_some() || bytes.len() >= MAX_SKIMMED || self.input.grow() != More::Text {
                 return newline
                     .map(|end| if end > 0 && self.input.available()[end - 1] == b'\r' { end - 1 } else { end });
             }
@@ -155,6 +173,12 @@ impl<'r, 's> Documents<'r, 's> {
     fn comma_leads(&mut self) -> bool {
         let next = |text: &[u8]| text[1..].iter().find(|byte| **byte != b' ').copied();
         next(self.input.head(usize::MAX, |text| next(text).is_some()).0) == Some(b'{')
+    }
+
+    /// Whether a comma stands behind the byte at hand.
+    fn comma_follows(&mut self) -> bool {
+        let next = |text: &[u8]| text[1..].iter().find(|byte| !byte.is_ascii_whitespace()).copied();
+        next(self.input.head(usize::MAX, |text| next(text).is_some()).0) == Some(b',')
     }
 
     /// Drops bytes; true where that reached damage.
@@ -205,8 +229,12 @@ impl<'r, 's> Documents<'r, 's> {
     fn object(&mut self, head: &Head) {
         loop {
             match scan(self.input.available(), 1) {
-                Scan::Whole(end) => {
+                Scan::Whole(end) if self.is_matched(end) => {
                     self.give(head, None, end);
+                    return;
+                }
+                Scan::Whole(end) => {
+                    self.give_broken(head, None, end);
                     return;
                 }
                 Scan::Array(key, at) => return self.around_array(head, key, at),
@@ -233,7 +261,7 @@ impl<'r, 's> Documents<'r, 's> {
         }
         let text = self.input.available()[..at.min(MAX_AROUND)].to_vec();
         self.consume(at + 1);
-        let mut around = Around { key: Some(key), text, index: 0, own_lines: false };
+        let mut around = Around { key: Some(key), text, ..Around::default() };
         if self.elements(head, &mut around) {
             self.rest_of_object(head, around);
         }
@@ -243,11 +271,30 @@ impl<'r, 's> Documents<'r, 's> {
     fn small_object(&mut self) -> Option<usize> {
         loop {
             match json::skip_strict(self.input.available(), 0) {
-                Skip::End(end) if end <= WHOLE && end <= self.input.max_record => return Some(end),
+                Skip::End(end) if end <= WHOLE && end <= self.input.max_record => {
+                    return Some(end).filter(|end| self.is_matched(*end));
+                }
                 Skip::Incomplete if self.input.available().len() <= WHOLE && self.input.grow() == More::Text => {}
                 _ => return None,
             }
         }
+    }
+
+    /// Whether what ends at `end` is what it seems, or a lost bracket has let it end elsewhere. An event is read whole
+    /// whatever its brackets are.
+    fn is_matched(&self, end: usize) -> bool {
+        let text = &self.input.available()[..end];
+        text.starts_with(EVENT_START) || json::is_matched(text)
+    }
+
+    /// The same of an element. Of the events of a CloudWatch Logs payload, which hold nothing but texts, the ends tell.
+    fn is_whole_element(&self, around: &Around, end: usize) -> bool {
+        let text = &self.input.available()[..end];
+        let is_closed = match text.first() {
+            Some(opening @ (b'{' | b'[')) => text.last() == Some(&(opening + 2)),
+            _ => true,
+        };
+        is_closed && (around.text.starts_with(PAYLOAD) || self.is_matched(end))
     }
 
     /// Gives out the document or element at hand, which ends at `end`; true where that reached damage.
@@ -268,9 +315,19 @@ impl<'r, 's> Documents<'r, 's> {
                     self.consume(1);
                     return true;
                 }
-                Some(b'}' | b':') | None => {
+                Some(byte @ (b'}' | b':')) if around.first.is_empty() || byte == b'}' && !self.comma_follows() => {
                     self.unclosed(head);
                     return false;
+                }
+                None => {
+                    self.unclosed(head);
+                    return false;
+                }
+                // A lost bracket has let the element before end early.
+                Some(b'}' | b':') => {
+                    if !self.broken_element(head, around, 0) {
+                        return false;
+                    }
                 }
                 Some(_) => {
                     if !self.element(head, around) {
@@ -283,10 +340,14 @@ impl<'r, 's> Documents<'r, 's> {
     }
 
     /// One element; false where the array ends with it.
-    fn element(&mut self, head: &Head, around: &Around) -> bool {
+    fn element(&mut self, head: &Head, around: &mut Around) -> bool {
         loop {
             match json::skip_strict(self.input.available(), 0) {
+                Skip::End(end) if !self.is_whole_element(around, end) => {
+                    return self.broken_element(head, around, end);
+                }
                 Skip::End(end) => {
+                    around.begin(&self.input.available()[..end]);
                     let reached = self.give(head, Some(around), end);
                     if reached {
                         self.unclosed(head);
@@ -318,6 +379,7 @@ impl<'r, 's> Documents<'r, 's> {
                     self.consume(at + 1);
                     around.key = Some(key);
                     around.index = 0;
+                    around.first.clear();
                     if !self.elements(head, &mut around) {
                         return;
                     }
@@ -400,12 +462,13 @@ impl<'r, 's> Documents<'r, 's> {
         self.give_broken(head, None, end);
     }
 
-    fn broken_element(&mut self, head: &Head, around: &Around, looked: usize) -> bool {
+    fn broken_element(&mut self, head: &Head, around: &mut Around, looked: usize) -> bool {
+        around.begin(self.input.available());
         let mut size = FIRST_LOOK;
         let next = loop {
             let max_record = self.input.max_record;
             let (text, more) = self.input.head(size, |_| false);
-            match resync::element(text, around.own_lines, more) {
+            match resync::element(text, &around.first, around.own_lines, more) {
                 Some(next) => break next,
                 None if more => size *= 2,
                 None if text.len() > max_record => {
@@ -509,64 +572,102 @@ impl<'r, 's> Documents<'r, 's> {
             self.line_start = self.input.pass_line(self.sink);
             return;
         }
-        let line = self.input.available()[..end].to_vec();
+        let line = &self.input.available()[..end];
+        // Where the end of a line was lost the next one begins inside of it; a line of text may quote one.
+        let next = resync::cri_in_cri(line).filter(|_| !self.parts.is_empty() || holds_object(line));
+        let line = line[..next.unwrap_or(end)].to_vec();
         let text = String::from_utf8_lossy(&line[..line.len().min(MAX_PREFIX)]);
         if let Some(cri) = prefix::cri(&text) {
             let head = self.head(Framing::Cri, Some(cri.time));
             let content = line.get(cri.content..).unwrap_or_default();
-            let content = content.strip_suffix(b"\r").unwrap_or(content);
-            let slot = self.parts.iter().position(|(stream, _)| stream == cri.stream);
-            let mut part = slot.map_or_else(
-                || Part {
-                    record: head.record,
-                    offset: head.offset,
-                    time: cri.time.to_owned(),
-                    bytes: Vec::new(),
-                    lines: Vec::new(),
-                },
-                |slot| self.parts.swap_remove(slot).1,
-            );
-            part.bytes.extend_from_slice(content);
+            let content = content.strip_suffix(b"\r").unwrap_or(content).to_vec();
+            let mut part = Part { head, content, restarts: Vec::new() };
             if self.sink.keeps_originals() {
-                part.keep(&line);
+                part.head.ahead = line.strip_suffix(b"\r").unwrap_or(&line).to_vec();
             }
-            if cri.partial && part.bytes.len() <= self.input.max_record {
-                self.parts.push((cri.stream.to_owned(), part));
-            } else {
-                self.cri_content(&part);
-            }
+            self.cri_part(cri.stream, cri.partial, part);
         }
-        self.line_start = false;
-        self.consume(end);
+        self.line_start = next.is_some();
+        self.consume(line.len());
     }
 
-    fn cri_content(&mut self, part: &Part) {
-        let content = part.bytes.trim_ascii();
-        let body = match json::skip_strict(content, 0) {
-            _ if content.first() != Some(&b'{') => Body::Text(content),
-            Skip::End(end) if end == content.len() => Body::Json(content),
-            _ => Body::Broken(content),
+    /// Puts a line behind those of its stream that wait for it.
+    fn cri_part(&mut self, stream: &str, partial: bool, part: Part) {
+        let slot = self.parts.iter().position(|(open, _)| open == stream);
+        let part = match slot.map(|slot| self.parts.swap_remove(slot).1) {
+            Some(mut waiting) => {
+                waiting.add(part);
+                waiting
+            }
+            None => part,
         };
-        emit(self.sink, &part.head(), None, body);
+        if partial && part.content.len() <= self.input.max_record {
+            self.parts.push((stream.to_owned(), part));
+        } else {
+            self.cri_content(part);
+        }
+    }
+
+    /// Gives out a content. Where it is broken the end of a record was lost, and a part that begins as a record does
+    /// is one of its own.
+    fn cri_content(&mut self, mut part: Part) {
+        let content = part.content.trim_ascii();
+        let is_broken = content.first() == Some(&b'{') && !is_sound(content);
+        let signature = resync::signature(content).to_vec();
+        let mut later = Vec::new();
+        while let Some(restart) = part.restarts.pop().filter(|_| is_broken) {
+            let begun = &part.content[restart.content..];
+            if begun.starts_with(EVENT_START) || signature.len() > 2 && begun.starts_with(&signature) {
+                later.push(part.split(restart));
+            }
+        }
+        self.cri_record(&part);
+        for part in later.iter().rev() {
+            self.cri_record(part);
+        }
+    }
+
+    fn cri_record(&mut self, part: &Part) {
+        let content = part.content.trim_ascii();
+        if content.first() != Some(&b'{') {
+            emit(self.sink, &part.head, None, Body::Text(content));
+        } else if is_sound(content) {
+            emit(self.sink, &part.head, None, Body::Json(content));
+        } else {
+            emit(self.sink, &part.head, None, Body::Broken(content));
+        }
     }
 }
 
+/// Whether the content of a CRI line is an object.
+fn holds_object(line: &[u8]) -> bool {
+    line.splitn(4, |byte| *byte == b' ').nth(3).is_some_and(|content| content.starts_with(b"{"))
+}
+
+fn is_sound(text: &[u8]) -> bool {
+    json::skip_strict(text, 0) == Skip::End(text.len())
+}
+
 impl Part {
-    fn head(&self) -> Head {
-        Head {
-            record: self.record,
-            offset: self.offset,
-            framing: Framing::Cri,
-            time: Some(self.time.clone()),
-            ahead: self.lines.clone(),
+    /// Adds what the next line of the stream holds.
+    fn add(&mut self, next: Part) {
+        if !self.head.ahead.is_empty() {
+            self.head.ahead.push(b'\n');
+        }
+        let (content, ahead) = (self.content.len(), self.head.ahead.len());
+        self.head.ahead.extend_from_slice(&next.head.ahead);
+        self.content.extend_from_slice(&next.content);
+        if next.content.starts_with(b"{\"") && self.restarts.len() < MAX_RESTARTS {
+            self.restarts.push(Restart { content, ahead, head: Head { ahead: Vec::new(), ..next.head } });
         }
     }
 
-    fn keep(&mut self, line: &[u8]) {
-        if !self.lines.is_empty() {
-            self.lines.push(b'\n');
-        }
-        self.lines.extend_from_slice(line.strip_suffix(b"\r").unwrap_or(line));
+    /// Takes away what was added from there on.
+    fn split(&mut self, restart: Restart) -> Part {
+        let ahead = self.head.ahead.split_off(restart.ahead);
+        self.head.ahead.pop();
+        let content = self.content.split_off(restart.content);
+        Part { head: Head { ahead, ..restart.head }, content, restarts: Vec::new() }
     }
 }
 

@@ -11,6 +11,7 @@ mod scan;
 use std::io::{self, Read};
 
 use crate::decode::{Damage, Kind, Limits, Window};
+pub(crate) use resync::signature;
 
 /// One framed line, document, row or array element.
 #[derive(Debug)]

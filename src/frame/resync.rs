@@ -5,7 +5,7 @@
 
 use memchr::memmem;
 
-use super::prefix::EVENT_START;
+use super::prefix::{self, EVENT_START};
 use crate::json::{self, Skip};
 
 /// Starts that are tried in one broken document before its line is given up.
@@ -85,17 +85,18 @@ pub(super) enum Next {
 }
 
 /// Where to go on behind the element at the start of `text`; `None` where the text at hand does not tell. `own_lines`
-/// says that each element begins a line.
-pub(super) fn element(text: &[u8], own_lines: bool, more: bool) -> Option<Next> {
+/// says that each element begins a line, `first` how the first one began.
+pub(super) fn element(text: &[u8], first: &[u8], own_lines: bool, more: bool) -> Option<Next> {
     let balanced = match json::skip_lenient(text, 0) {
         Skip::End(end) if matches!(next_byte(text, end), Some(b',' | b']')) => Some(end),
         _ => None,
     };
     let column = memmem::find(text, b"\n{").map(|at| at + 1);
-    let signed = signed(text);
+    let own = if matches!(text.first(), Some(b'{' | b'[')) { signature(text) } else { b"" };
+    let signed = [own, first].into_iter().filter_map(|signature| signed(text, signature)).min();
     let is_open = |at: &usize| matches!(json::skip_strict(text, *at), Skip::Incomplete);
-    let first = [signed, balanced, column].into_iter().flatten().min();
-    if more && signed.filter(is_open).is_some_and(|signed| first == Some(signed)) {
+    let nearest = [signed, balanced, column].into_iter().flatten().min();
+    if more && signed.filter(is_open).is_some_and(|signed| nearest == Some(signed)) {
         return None;
     }
     let next = [balanced, signed].into_iter().flatten().min();
@@ -109,9 +110,9 @@ pub(super) fn element(text: &[u8], own_lines: bool, more: bool) -> Option<Next> 
     }
 }
 
-/// An element that begins as this one does and is followed as an element is.
-fn signed(text: &[u8]) -> Option<usize> {
-    let signature = Some(signature(text)).filter(|signature| signature.len() > 1)?;
+/// An element that begins so and is followed as an element is.
+fn signed(text: &[u8], signature: &[u8]) -> Option<usize> {
+    let signature = Some(signature).filter(|signature| signature.len() > 1)?;
     let followed = |at: &usize| match json::skip_strict(text, *at) {
         Skip::End(end) => matches!(next_byte(text, end), Some(b',' | b']') | None),
         Skip::Incomplete => true,
@@ -121,7 +122,7 @@ fn signed(text: &[u8]) -> Option<usize> {
 }
 
 /// The start of a document through its first key; of an audit event through its API group.
-pub(super) fn signature(text: &[u8]) -> &[u8] {
+pub(crate) fn signature(text: &[u8]) -> &[u8] {
     if text.starts_with(EVENT_START) {
         return EVENT_START;
     }
@@ -148,6 +149,25 @@ pub(super) fn event_in_text(line: &[u8]) -> Option<usize> {
         is_glued && ends
     })
 }
+
+/// Where a CRI line begins inside another, whose end is missing: with an object whose first key shows, which no string
+/// can hold unescaped.
+pub(super) fn cri_in_cri(line: &[u8]) -> Option<usize> {
+    let begins = |at: usize| {
+        // What was cut may end in digits, as the time begins: its length up to the `T` tells.
+        let time = at.saturating_sub(MAX_TIME);
+        let start = memchr::memrchr(b'T', &line[time..at]).and_then(|t| (time + t).checked_sub("2026-11-24".len()))?;
+        let head = &line[start..line.len().min(at + MAX_TIME)];
+        let text = String::from_utf8_lossy(head);
+        let content = line.get(start + prefix::cri(&text)?.content..)?;
+        let key = content.strip_prefix(b"{\"").and_then(<[u8]>::first)?;
+        (start > 0 && (key.is_ascii_alphanumeric() || b"@_".contains(key))).then_some(start)
+    };
+    memmem::find_iter(line, " std").find_map(begins)
+}
+
+/// Longer than the time of a CRI line with its zone, and than its stream and tag.
+const MAX_TIME: usize = 40;
 
 #[cfg(test)]
 mod tests {
@@ -181,10 +201,10 @@ mod tests {
     #[test]
     fn elements_go_on_behind_a_broken_one() {
         let text = format!(r#"{{"x" 1}},{EVENT}]"#);
-        assert_eq!(element(text.as_bytes(), false, false), Some(Next::Element(7)));
+        assert_eq!(element(text.as_bytes(), b"", false, false), Some(Next::Element(7)));
         let text = "{\"a\":\"cut\n{\"a\":1}\n";
-        assert_eq!(element(text.as_bytes(), false, false), Some(Next::Document(10)));
-        assert_eq!(element(text.as_bytes(), true, false), Some(Next::Element(10)));
+        assert_eq!(element(text.as_bytes(), b"", false, false), Some(Next::Document(10)));
+        assert_eq!(element(text.as_bytes(), b"", true, false), Some(Next::Element(10)));
     }
 
     #[test]

@@ -20,8 +20,9 @@ pub enum Skip {
 
 /// Finds the end of the value at `at` and checks on the way that tokens follow each other as RFC 8259 says.
 ///
-/// Brackets are counted, not matched: `[}` passes. A raw newline in a string is [`Skip::Broken`], since it is
-/// how a line that was cut shows.
+/// Brackets are counted, not matched: `[}` passes, and [`is_matched`] tells. A raw newline in a string is
+/// [`Skip::Broken`], since it is how a line that was cut shows; and so is a zero byte anywhere, since it is how a block
+/// that a disk has lost shows.
 #[must_use]
 pub fn skip_strict(text: &[u8], at: usize) -> Skip {
     skip::<true>(text, at)
@@ -44,14 +45,40 @@ fn skip<const STRICT: bool>(text: &[u8], mut at: usize) -> Skip {
     }
 }
 
+/// The closing brackets that `text` lacks, the one that is missing first last; `None` where one does not match the one
+/// that it closes.
+#[must_use]
+pub fn unclosed(text: &[u8]) -> Option<Vec<u8>> {
+    let (mut strings, mut unclosed) = (Strings::default(), Vec::new());
+    for at in (0..text.len()).step_by(SIZE) {
+        let block = Block::at(text, at);
+        let Quoted { quotes, inside, .. } = strings.next(block);
+        let mut brackets = (block.equal_with_0x20(b'{') | block.equal_with_0x20(b'}')) & !(inside | quotes);
+        while brackets != 0 {
+            match text[at + brackets.trailing_zeros() as usize] {
+                opening @ (b'{' | b'[') => unclosed.push(opening + 2),
+                closing => unclosed.pop().filter(|expected| *expected == closing).map(|_| ())?,
+            }
+            brackets &= brackets - 1;
+        }
+    }
+    Some(unclosed)
+}
+
+/// Whether every bracket of a text that [`skip_strict`] finds sound closes one of its kind.
+#[must_use]
+pub fn is_matched(text: &[u8]) -> bool {
+    unclosed(text).is_some_and(|unclosed| unclosed.is_empty())
+}
+
 /// Finds the end of the string that opens at `at`.
 pub(super) fn skip_string<const STRICT: bool>(text: &[u8], at: usize) -> Skip {
     let mut from = at + 1;
     let mut escapes = Escapes::default();
     while from < text.len() {
         let block = Block::at(text, from);
-        let newlines = if STRICT { block.equal(b'\n') } else { 0 };
-        let ends = (block.equal(b'"') | newlines) & !escapes.next(block.equal(b'\\'));
+        let cuts = if STRICT { block.equal(b'\n') | block.equal(0) } else { 0 };
+        let ends = (block.equal(b'"') | cuts) & !escapes.next(block.equal(b'\\'));
         if ends != 0 {
             let end = from + ends.trailing_zeros() as usize;
             return if text[end] == b'"' { Skip::End(end + 1) } else { Skip::Broken(end) };
@@ -280,6 +307,7 @@ fn walk<const STRICT: bool>(text: &[u8], mut at: usize) -> Skip {
         let next = match byte {
             b'"' => skip_string::<STRICT>(text, at),
             b'{' | b'[' | b'}' | b']' | b',' | b':' => Skip::End(at + 1),
+            0 if STRICT => return Skip::Broken(at),
             _ => skip_atom(text, at),
         };
         let Skip::End(end) = next else { return next };
@@ -316,7 +344,8 @@ fn fits(before: Before, byte: u8) -> bool {
 
 /// Finds the end of a number or literal; the text must go on behind it, or it may be cut.
 fn skip_atom(text: &[u8], at: usize) -> Skip {
-    let ends = |byte: &u8| matches!(byte, b',' | b']' | b'}' | b':' | b'"' | b'{' | b'[') || byte.is_ascii_whitespace();
+    let ends =
+        |byte: &u8| matches!(byte, b',' | b']' | b'}' | b':' | b'"' | b'{' | b'[' | 0) || byte.is_ascii_whitespace();
     // The first byte is taken whatever it is, so that a caller always moves forward.
     text[at + 1..].iter().position(ends).map_or(Skip::Incomplete, |n| Skip::End(at + 1 + n))
 }
@@ -346,20 +375,40 @@ pub(super) mod tests {
             ("{\"a\":\"cut\n{\"b\":1}", Some(9)),
             ("{\"a\" \"b\"}", Some(5)),
             ("{\"a\":1,}", Some(7)),
+            ("{\"a\":\"\0\"}", Some(6)),
+            ("{\"a\":1\0}", Some(6)),
+            ("{\"a\0\":1}", Some(3)),
         ] {
             let expected = at.map_or(Skip::End(text.len()), Skip::Broken);
             assert_eq!(skip_strict(text.as_bytes(), 0), expected, "{text}");
         }
     }
 
+    #[test]
+    fn brackets_match_or_not() {
+        let long = format!(r#"{{"a":"{}","b":[{{}}]}}"#, "]".repeat(100));
+        for (text, matched) in [
+            (r#"{"a":[1,{"b":"]"}]}"#, true),
+            (r#"{"a":[1,{"b":2]}}"#, false),
+            ("[}", false),
+            (r#"{"a":[{"b":1}"#, false),
+            ("]", false),
+            (&long, true),
+            (&long.replace("{}", "{]"), false),
+        ] {
+            assert_eq!(is_matched(text.as_bytes()), matched, "{text}");
+        }
+        assert_eq!(unclosed(br#"{"a":[{"b":1},["c"#), Some(b"}]]".to_vec()));
+    }
+
     /// The same as [`skip_string`], byte by byte.
-    fn plain_string(text: &[u8], at: usize, newline_breaks: bool) -> Skip {
+    fn plain_string(text: &[u8], at: usize, strict: bool) -> Skip {
         let mut at = at + 1;
         loop {
             match text.get(at) {
                 None => return Skip::Incomplete,
                 Some(b'"') => return Skip::End(at + 1),
-                Some(b'\n') if newline_breaks => return Skip::Broken(at),
+                Some(b'\n' | 0) if strict => return Skip::Broken(at),
                 Some(b'\\') => at += 2,
                 Some(_) => at += 1,
             }
@@ -369,7 +418,7 @@ pub(super) mod tests {
     fn pieces() -> impl Strategy<Value = String> {
         let tokens =
             r#"{ } [ ] , : " \ \" \\ \\" 1 true "a" "a\"b" "a": "": {"a":1} {} []"#.split(' ').map(str::to_owned);
-        let blanks = [" ", "\n", "\t", "\r", "\u{c}", "\u{1}", "\u{e9}"].map(str::to_owned);
+        let blanks = [" ", "\n", "\t", "\r", "\u{c}", "\u{0}", "\u{1}", "\u{e9}"].map(str::to_owned);
         let long =
             [r"\".repeat(63), r"\".repeat(64), " ".repeat(64), "[".repeat(70), format!("\"{}\"", "x".repeat(62))];
         let all: Vec<String> = tokens.chain(blanks).chain(long).collect();
@@ -389,12 +438,11 @@ pub(super) mod tests {
                 proptest::collection::vec(inner, 1..6).prop_map(|all| format!("[{}]", all.join(" ,"))),
             ]
         });
-        (value, any::<prop::sample::Index>(), select(vec!["", "", ",", ":", "\"", "}", "1", "\n", "\\"])).prop_map(
-            |(text, at, change)| {
+        (value, any::<prop::sample::Index>(), select(vec!["", "", ",", ":", "\"", "}", "1", "\n", "\0", "\\"]))
+            .prop_map(|(text, at, change)| {
                 let at = at.index(text.len());
                 format!("{}{change}{}", &text[..at], &text[at..])
-            },
-        )
+            })
     }
 
     proptest! {

@@ -9,6 +9,7 @@ mod azure;
 mod fragments;
 mod gcp;
 mod payload;
+mod rescue;
 mod shape;
 mod siem;
 mod table;
@@ -343,6 +344,7 @@ impl<'w, 's> Walk<'w, 's> {
     fn object<'a>(&mut self, raw: Raw<'a>, fields: &Fields<'a>, envelope: &Envelope<'a>) {
         match table::nest(fields) {
             Some(nested) => match Fields::read(nested.as_bytes()) {
+                _ if table::is_undecidable(fields) => self.leaf(Leaf::Broken(raw), &envelope.named("columns", None)),
                 Some(nested) => self.members(raw, &nested, &envelope.named("columns", None)),
                 None => self.leaf(Leaf::Broken(raw), envelope),
             },
@@ -406,7 +408,8 @@ impl<'w, 's> Walk<'w, 's> {
         }
         match bytes.first() {
             Some(b'{' | b'[') => match json::skip_strict(bytes, 0) {
-                Skip::End(end) if end == bytes.len() => self.value(bytes, envelope),
+                Skip::End(end) if end == bytes.len() && json::is_matched(bytes) => self.value(bytes, envelope),
+                Skip::End(end) if end == bytes.len() => self.broken(bytes, envelope),
                 Skip::End(_) => self.payload(bytes, envelope),
                 _ if bytes[0] == b'[' && !is_tail(trimmed) => self.leaf(Leaf::Other, envelope),
                 _ => self.broken(bytes, envelope),
@@ -415,17 +418,36 @@ impl<'w, 's> Walk<'w, 's> {
             _ if frame::cri_content(trimmed).is_some() => {
                 self.text(frame::cri_content(trimmed).unwrap_or_default(), envelope);
             }
-            _ if is_legacy(trimmed) => self.leaf(Leaf::Legacy(trimmed), &envelope.named("legacy", None)),
-            _ if is_tail(trimmed) || holds_event(trimmed) => self.leaf(Leaf::Broken(bytes), envelope),
+            _ if is_legacy(trimmed) && !trimmed.contains('\0') => {
+                self.leaf(Leaf::Legacy(trimmed), &envelope.named("legacy", None))
+            }
+            _ if is_tail(trimmed) || is_legacy(trimmed) || holds_event(trimmed) => {
+                self.leaf(Leaf::Broken(bytes), envelope)
+            }
             _ => self.leaf(Leaf::Other, envelope),
         }
     }
 
     /// JSON that is cut or broken: the envelopes around it may be whole enough to be opened.
     fn broken(&mut self, text: &[u8], envelope: &Envelope<'_>) {
+        if !self.rescue(text, envelope) {
+            self.cut(text, envelope);
+        }
+    }
+
+    /// The same, where its members say all that is left of it.
+    fn cut(&mut self, text: &[u8], envelope: &Envelope<'_>) {
         let around = std::mem::replace(&mut self.broken, true);
-        match Fields::read(text) {
-            Some(fields) => self.read(text, &fields, envelope),
+        // Behind a block that was lost stands the end of this record, or of a later one: neither may complete it.
+        let lost = memchr::memchr(0, text);
+        let left = &text[..lost.unwrap_or(text.len())];
+        match Fields::read(left) {
+            Some(fields) => {
+                self.read(left, &fields, envelope);
+                if let Some(lost) = lost {
+                    self.leaf(Leaf::Broken(&text[lost..]), envelope);
+                }
+            }
             None => self.leaf(Leaf::Broken(text), envelope),
         }
         self.broken = around;

@@ -41,7 +41,13 @@ pub(super) fn insights_row(raw: Raw<'_>) -> Option<Fields<'_>> {
 }
 
 /// Columns that tell a table whose names are paths: what Insights extracts, Splunk shows and Logs Explorer saves.
-const PATHS: [&str; 4] = ["objectRef.resource", "user.username", "kubernetes.audit.verb", "protoPayload.methodName"];
+const PATHS: [&str; 5] = [
+    "objectRef.resource",
+    "user.username",
+    "kubernetes.audit.verb",
+    "kubernetes.audit.objectRef.resource",
+    "protoPayload.methodName",
+];
 
 /// Opens such a row: its message where it has one, else what its fields say.
 pub(super) fn open_insights<'a>(row: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) {
@@ -53,6 +59,14 @@ pub(super) fn open_insights<'a>(row: &Fields<'a>, envelope: &Envelope<'a>, walk:
         }),
         None => walk.object(b"{}", row, &told),
     }
+}
+
+/// Whether such a row leaves open what was asked for: it has no column for that, and its path names CronJobs, or is not
+/// there either.
+pub(super) fn is_undecidable(fields: &Fields<'_>) -> bool {
+    let get = |path: &str| fields.get(path).or_else(|| fields.get(&format!("kubernetes.audit.{path}")));
+    let on_cronjobs = || get("requestURI").is_none_or(|uri| json::cut_string(uri).contains("/cronjobs"));
+    get("verb").is_some() && get("objectRef.resource").is_none() && get("objectRef").is_none() && on_cronjobs()
 }
 
 /// The object that a row of such a table was made from, as JSON; `None` for any other object.
