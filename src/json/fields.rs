@@ -43,11 +43,21 @@ impl<'a> Fields<'a> {
             let Skip::End(end) = skip_lenient(text, at) else {
                 match text.get(at) {
                     Some(b'{' | b'[') => fields.entries.push((key, &text[at..])),
-                    Some(b'"') => fields.cut = Some((key, &text[at..])),
+                    // A quote at its end is escaped, and would close what is left of it.
+                    Some(b'"') => {
+                        let left = &text[at..];
+                        let open = left.strip_suffix(b"\"").filter(|open| !open.is_empty());
+                        fields.cut = Some((key, open.unwrap_or(left)));
+                    }
                     _ => {}
                 }
                 return Some(fields);
             };
+            // A number with anything else behind it was cut, and something was put where its rest stood.
+            let is_atom = !matches!(text.get(at), Some(b'"' | b'{' | b'['));
+            if is_atom && !matches!(text.get(skip_blank(text, end, b' ')), Some(b',' | b'}' | b'"')) {
+                return Some(fields);
+            }
             fields.entries.push((key, &text[at..end]));
             at = end;
         }
@@ -256,7 +266,11 @@ mod tests {
         };
         assert_eq!(read(r#"{"a":1,"b":"cu"#), ("a".to_owned(), false));
         assert_eq!(read(r#"{"a":1,"b":20"#), ("a".to_owned(), false));
+        assert_eq!(read(r#"{"a":1,"b":2[Truncated...]"#), ("a".to_owned(), false));
+        assert_eq!(read("{\"a\":1,\"b\":2\0"), ("a".to_owned(), false));
         assert_eq!(read(r#"{"a":1,"b":{"c":2,"d":"#), ("a,b".to_owned(), false));
+        let cut = Fields::read(br#"{"a":"{\""#).unwrap();
+        assert!(!super::super::is_string(cut.get_even_cut("a").unwrap()));
         assert_eq!(read(r#"{"a":NaN,"b":1}"#), ("a,b".to_owned(), true));
     }
 }
