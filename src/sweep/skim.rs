@@ -1,6 +1,6 @@
 //! The fast path: records that no rule can match, told by their first and last bytes and counted without being parsed.
 //!
-//! It knows five forms, byte for byte as the API server and the clouds write them. Anything else, anything that ends
+//! It knows five forms, byte for byte as the API server and the clouds write them. Framing offers no line with a zero byte. Anything else, anything that ends
 //! otherwise, and anything that the prefilter passes takes the slow path. Its slow twin is `--validate`.
 //!
 //! Between its ends a record is looked at once, by the prefilter, which also finds where a second event begins.
@@ -28,6 +28,7 @@ pub(super) struct Skimmer {
     cluster_name: Finder<'static>,
     timestamp: Finder<'static>,
     split: Finder<'static>,
+    next_entry: Finder<'static>,
     of_resource: Memo,
     of_payload: Memo,
     of_label: Memo,
@@ -41,6 +42,8 @@ const INNER_EVENT: &[u8] = br#""{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.i
 const PAYLOAD: &[u8] = br#"{"messageType":"DATA_MESSAGE""#;
 const TIME: &[u8] = br#""requestReceivedTimestamp":""#;
 const INNER_TIME: &[u8] = br#"\"requestReceivedTimestamp\":\""#;
+/// A LogEntry of GKE as sinks begin it.
+const ENTRY: &[u8] = br#"{"insertId":"#;
 const MESSAGE: &[u8] = br#","message":""#;
 const RESOURCE_ID: &[u8] = br#""resourceId":"#;
 const CLUSTER_NAME: &[u8] = br#""cluster_name":"#;
@@ -78,6 +81,7 @@ impl Skimmer {
             cluster_name: Finder::new(CLUSTER_NAME),
             timestamp: Finder::new(TIMESTAMP),
             split: Finder::new(r#""split":"#),
+            next_entry: Finder::new(ENTRY),
             of_resource: Memo::default(),
             of_payload: Memo::default(),
             of_label: Memo::default(),
@@ -93,7 +97,7 @@ impl Skimmer {
         match text {
             [b'{', ..] if text.starts_with(EVENT) => self.plain(text, "audit-log", gate),
             [b'0'..=b'9', ..] if is_export(text) => self.plain(&text[25..], "cloudwatch-export", gate),
-            _ if text.starts_with(br#"{"insertId":"#) => self.entry(text, gate),
+            _ if text.starts_with(ENTRY) => self.entry(text, gate),
             _ => self.azure(text, gate),
         }
     }
@@ -152,6 +156,10 @@ impl Skimmer {
         // It stands near the end, behind request and response.
         let of_service = near_end(behind, &self.service).or_else(|| self.service.find(behind));
         if is_logged || of_service.is_none() || self.split.find(tail(text, TAIL)).is_some() {
+            return None;
+        }
+        // Two on one line have the first one's start and the last one's end.
+        if self.next_entry.find(&text[ENTRY.len()..]).is_some() {
             return None;
         }
         let cluster = self.of_label.tell(name, |name| json::string(name).map(Into::into))?;
