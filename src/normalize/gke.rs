@@ -46,7 +46,7 @@ pub(super) fn event<'a>(fields: &Fields<'a>, payload: &Fields<'a>) -> Normalized
         annotations: present(labels),
         request_received: read.time(fields.get_folded("timestamp"), "requestReceivedTimestamp"),
         stage_timestamp: read.time(fields.get_folded("receiveTimestamp"), "stageTimestamp"),
-        dry_run: label(labels, "command.gke.io/dryRun").is_some_and(is_true),
+        dry_run: label(labels, "command.gke.io/dryRun").is_some_and(is_dry_run),
         truncated: !fields.is_whole() || label(labels, "audit.k8s.io/truncated").is_some_and(is_true),
         salvaged: !fields.is_whole(),
         identity: Identity {
@@ -109,6 +109,11 @@ fn body<'a>(read: &mut Reader, payload: &Fields<'a>, keys: [&str; 2], name: &'st
         Some(Cow::Owned(text)) => Some(Cow::Owned(text.into_bytes())),
         None => read.body(Some(raw), name).0,
     }
+}
+
+/// The label says `true`, or what the request said: `All`.
+fn is_dry_run(label: Raw<'_>) -> bool {
+    is_true(label) || json::string(label).as_deref() == Some("All")
 }
 
 /// A label: a member of an object, or (BigQuery) one of a list of key and value.

@@ -1,37 +1,73 @@
 //! GKE: LogEntry as it is, in BigQuery's column names, and inside Pub/Sub messages.
 
-use super::{Envelope, Fields, Platform, Step, Walk, filled};
+use super::fragments::is_one_value;
+use super::{Envelope, Fields, Leaf, Platform, Step, Walk, filled};
+use crate::event::Text;
 use crate::json::{self, Raw};
+
+/// Where an entry keeps its audit log; BigQuery has another name for it.
+const PAYLOADS: [&str; 2] = ["protoPayload", "protopayload_auditlog"];
 
 /// The audit log of an entry of service k8s.io. Looked up ignoring case, as Panther's rule does.
 pub(crate) fn audit_log<'a>(fields: &Fields<'a>) -> Option<Fields<'a>> {
     payload(fields).filter(|payload| payload.get_folded("serviceName").is_some_and(|name| name == b"\"k8s.io\""))
 }
 
-/// The audit log of an entry: `protoPayload`, or BigQuery's `protopayload_auditlog`.
+/// The audit log of an entry.
 fn payload<'a>(fields: &Fields<'a>) -> Option<Fields<'a>> {
-    ["protoPayload", "protopayload_auditlog"].iter().find_map(|key| Fields::read(fields.get_folded(key)?))
+    PAYLOADS.iter().find_map(|key| Fields::read(fields.get_folded(key)?))
+}
+
+/// An entry whose payload is JSON in a string, as cells of tables are: with its objects and lists in place of their
+/// texts. The payload comes last, since it may be cut.
+fn unquoted(fields: &Fields<'_>) -> Option<String> {
+    let text = |raw| json::string(raw).filter(|text| text.trim_start().starts_with(['{', '[']));
+    let is_payload = |key: &str| PAYLOADS.iter().any(|payload| json::equal_folded(payload, key));
+    let (payload, others): (Vec<_>, Vec<_>) = fields.iter().partition(|(key, _)| is_payload(key));
+    payload.iter().any(|(_, raw)| text(raw).is_some()).then_some(())?;
+    let members = others.into_iter().chain(payload).map(|(key, raw)| {
+        let unquoted = text(raw).filter(|text| is_payload(key) || is_one_value(text));
+        let value = unquoted.unwrap_or_else(|| String::from_utf8_lossy(raw));
+        format!("{}:{value}", serde_json::Value::from(key))
+    });
+    Some(format!("{{{}}}", members.collect::<Vec<_>>().join(",")))
 }
 
 /// What an entry tells: the labels of its resource, and its time of receipt.
 pub(super) fn told<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
     let format = if fields.get_folded("protopayload_auditlog").is_some() { "gke-bigquery" } else { "gke-logentry" };
     let mut told = envelope.named(format, Some(Platform::Gke));
-    let labels = fields.get_folded("resource").and_then(Fields::read).and_then(|resource| resource.object("labels"));
+    let labels = fields.get_folded("resource").and_then(Fields::read).and_then(|resource| resource.get("labels"));
     if let Some(labels) = labels {
-        told.origin.cluster = filled(&labels, "cluster_name").or(told.origin.cluster);
-        told.origin.account = filled(&labels, "project_id").or(told.origin.account);
-        told.origin.region = filled(&labels, "location").or(told.origin.region);
+        told.origin.cluster = label(labels, "cluster_name").or(told.origin.cluster);
+        told.origin.account = label(labels, "project_id").or(told.origin.account);
+        told.origin.region = label(labels, "location").or(told.origin.region);
     }
     told.time = fields.get_folded("timestamp").or(told.time);
     told
 }
 
+/// A label of a resource: a member of an object, or (BigQuery) one of a list of key and value.
+fn label<'a>(labels: Raw<'a>, key: &str) -> Option<Text<'a>> {
+    if let Some(labels) = Fields::read(labels) {
+        return filled(&labels, key);
+    }
+    let mut pairs = json::elements(labels).filter_map(Fields::read);
+    filled(&pairs.find(|pair| pair.text("key").as_deref() == Some(key))?, "value")
+}
+
 /// Opens the envelopes of Google Cloud, and takes entries of its other services for what they are.
 pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    if let Some(text) = unquoted(fields) {
+        match Fields::read(text.as_bytes()).filter(|inner| payload(inner).is_some()) {
+            Some(inner) => walk.members(text.as_bytes(), &inner, envelope),
+            None => walk.leaf(Leaf::Broken(text.as_bytes()), envelope),
+        }
+        return true;
+    }
     let is_entry = ["insertId", "resource", "jsonPayload", "textPayload"].iter().any(|key| fields.get(key).is_some());
     if payload(fields).is_some() || fields.get("logName").is_some() && is_entry {
-        walk.leaf(super::Leaf::Other, &envelope.named("gcp-logentry", None));
+        walk.leaf(Leaf::Other, &envelope.named("gcp-logentry", None));
         return true;
     }
     pubsub(fields, envelope, walk)
