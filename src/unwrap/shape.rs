@@ -81,6 +81,9 @@ pub(super) fn is_tail(text: &str) -> bool {
     let klog = matches!(bytes, [b'I' | b'W' | b'E' | b'F', digit, ..] if digit.is_ascii_digit());
     let log_line = klog || text.starts_with("time=") || bytes.first().is_some_and(u8::is_ascii_digit);
     let ends = text.trim_end_matches([',', ' ']).ends_with(['}', ']']);
+    // The end of a string and of what is around it, with nothing in front that a person would write.
+    let ends_string = text.trim_end_matches([',', '}', ']']).ends_with('"') && text.ends_with(['}', ',']);
+    let is_solid = ends && ends_string && !text.contains(char::is_whitespace);
     let of_event = [
         "auditID",
         "objectRef",
@@ -90,6 +93,13 @@ pub(super) fn is_tail(text: &str) -> bool {
         "protoPayload",
         "properties",
     ];
-    let names_one = of_event.iter().any(|key| text.contains(&format!("\"{key}\"")));
-    ends && (names_one || !log_line && text.contains("\":"))
+    let is_named = |key: &&&str| {
+        let is_quoted = |at: usize| {
+            let behind = &text[at + key.len()..];
+            text[..at].ends_with('"') && (behind.starts_with('"') || behind.starts_with("\\\""))
+        };
+        text.match_indices(**key).any(|(at, _)| is_quoted(at))
+    };
+    let named = of_event.iter().filter(is_named).count();
+    named > 1 || ends && (named > 0 || !log_line && text.contains("\":")) || is_solid
 }
