@@ -120,7 +120,7 @@ fn capture<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_,
         walk.member("Body", body, &told);
         return true;
     };
-    if text.trim_start().starts_with(['{', '[']) {
+    if text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']) {
         walk.inside(Step::Key("Body"), |walk| walk.payload(text.as_bytes(), &told));
     } else {
         walk.base64("Body", body, &told);
