@@ -305,3 +305,270 @@ fn a_zip_member_of_another_length_is_read_and_marked() {
         }
     }
 }
+
+/// An event in each of the forms in which a record is a line.
+fn lines_of(event: &str) -> Vec<String> {
+    let quoted = |text: &str| serde_json::Value::from(text).to_string();
+    let entry = |number: &str| {
+        format!(
+            r#"{{"insertId":"{number}","protoPayload":{{"methodName":"io.k8s.batch.v1.cronjobs.create","resourceName":"batch/v1/namespaces/n/cronjobs/x","request":{{"spec":"{}"}},"serviceName":"k8s.io","status":{{}}}},"resource":{{"labels":{{"cluster_name":"c","project_id":"p"}},"type":"k8s_cluster"}},"timestamp":"2026-11-24T03:00:00Z"}}"#,
+            "y".repeat(300)
+        )
+    };
+    let id = event.split("\"auditID\":\"").nth(1).unwrap().split('"').next().unwrap();
+    let line = quoted(&format!("{event}\n"));
+    vec![
+        event.to_owned(),
+        format!("2026-11-24T03:16:43.101Z {event}"),
+        format!("2026-11-24T03:16:43.101010101Z stdout F {event}"),
+        format!(r#"{{"log":{line},"stream":"stdout","time":"2026-11-24T03:16:43Z"}}"#),
+        format!(
+            r#"{{ "category": "kube-audit", "properties": {{"log":{line},"stream":"stdout"}}, "resourceId": "/SUBSCRIPTIONS/S/RESOURCEGROUPS/G/PROVIDERS/MICROSOFT.CONTAINERSERVICE/MANAGEDCLUSTERS/A"}}"#
+        ),
+        format!(r#"{{"preview":false,"result":{{"_raw":{}}}}}"#, quoted(event)),
+        entry(id),
+    ]
+}
+
+/// A block that a disk has lost is read as zero bytes: what stands on its two sides is no record, whatever was in it.
+#[test]
+fn zero_bytes_join_no_records() {
+    // A long body, so that both ends of a block may lie in strings.
+    let padded: Vec<String> =
+        (1..9).map(|number| event(number).replace("\"spec\":\"", "\"spec\":\"yyyyyyyyyyyyyyyy")).collect();
+    for form in 0..lines_of(&event(0)).len() {
+        let dump: Vec<u8> = padded.iter().map(|event| lines_of(event)[form].clone() + "\n").collect::<String>().into();
+        let starts: Vec<usize> = std::iter::once(0)
+            .chain(dump.iter().enumerate().filter(|(_, byte)| **byte == b'\n').map(|(at, _)| at + 1))
+            .collect();
+        let bodies: Vec<usize> = memchr::memmem::find_iter(&dump, "yyyyyyyyyyyyyyyy").collect();
+        let body = |record: usize| *bodies.iter().find(|at| **at > starts[record]).unwrap();
+        for (from, to) in [(body(1) + 4, body(4) + 8), (body(1) + 4, starts[2] + 30), (body(2) - 40, body(3) + 8)] {
+            let mut damaged = dump.clone();
+            damaged[from..to].fill(0);
+            let (found, _, exit, error) = sweep(&damaged, &[]);
+            let whole = |record: &usize| starts[record + 1] <= from || starts[*record] >= to;
+            for record in (0..8).filter(whole) {
+                let id = format!("id-{}", record + 1);
+                assert!(found.contains(&id), "{form}: {id} is not among {found:?}");
+            }
+            assert_eq!(exit, 3, "{form}, {from}..{to}: {error}");
+            assert_eq!(sweep(&damaged, &["--validate"]).0, found, "{form}");
+        }
+    }
+}
+
+/// Counters of one file, without and with `--validate`, which must agree: records, events, not audit, malformed.
+fn counters(bytes: &[u8]) -> [String; 4] {
+    let here = tempfile::tempdir().unwrap();
+    let file = here.path().join("dump");
+    fs::write(&file, bytes).unwrap();
+    let [fast, slow] = [&[][..], &["--validate"]].map(|options| {
+        let (_kept, out, _) = scan(std::slice::from_ref(&file), options);
+        let row = rows(&out.join("inputs.csv")).remove(0);
+        ["records", "events", "not_audit", "malformed"].map(|column| row[column].clone())
+    });
+    assert_eq!(fast, slow);
+    fast
+}
+
+/// What was written in parts waits for its last one: a record that comes instead stands for itself.
+#[test]
+fn a_lost_part_takes_no_record_with_it() {
+    let long = event(1).replace("\"spec\":\"", &format!("\"spec\":\"{}", "y".repeat(20_000)));
+    let docker = |log: &str| {
+        format!("{}\n", serde_json::json!({"log": log, "stream": "stdout", "time": "2026-11-24T03:16:43Z"}))
+    };
+    let cri = |tag: &str, content: &str| format!("2026-11-24T03:16:43.101010101Z stdout {tag} {content}\n");
+    let line = cri("F", &event(1));
+    let cut = &line[..line.find("\"requestObject\"").unwrap()];
+    let also_long = long.replace("id-1", "id-2");
+    for (dump, expected) in [
+        (docker(&long[..16384]) + &docker(&(event(2) + "\n")) + &docker(&(event(3) + "\n")), 3),
+        (cri("P", &long[..16384]) + &cri("F", &event(2)) + &cri("F", &event(3)), 3),
+        (cri("P", &long[..16384]) + &cri("P", &also_long[..16384]) + &cri("F", &also_long[16384..]), 2),
+        (docker(&long[..16384]) + &docker(&also_long[..16384]) + &docker(&(also_long[16384..].to_owned() + "\n")), 2),
+        (cut.to_owned() + &cri("F", &event(2)) + &cri("F", &event(3)), 3),
+        (cut.replace(" F ", " P ") + &cri("F", &event(2)) + &cri("F", &event(3)), 3),
+    ] {
+        let (mut found, ..) = sweep(dump.as_bytes(), &[]);
+        found.sort();
+        let ids: Vec<_> = (1..=expected).map(|number| format!("id-{number}")).collect();
+        assert_eq!(found, ids, "{}", &dump[..200]);
+    }
+}
+
+/// A part that looks like an event by itself, inside of a record that is whole, is none.
+#[test]
+fn a_part_that_begins_as_an_event_is_no_record() {
+    let forged = event(7);
+    let whole = event(1).replace("\"requestObject\":{", &format!("\"requestObject\":{{\"a\":{forged},"));
+    let at = whole.find(&forged).unwrap();
+    let (head, tail) = whole.split_at(at);
+    let docker = |log: &str| {
+        format!("{}\n", serde_json::json!({"log": log, "stream": "stdout", "time": "2026-11-24T03:16:43Z"}))
+    };
+    let time = "2026-11-24T03:16:43.101010101Z";
+    for dump in [
+        docker(head) + &docker(&format!("{tail}\n")),
+        format!("{time} stdout P {head}\n{time} stdout F {tail}\n"),
+        format!("{time} stdout F listen to: {time} stdout F {forged}\n{time} stdout F {whole}\n"),
+    ] {
+        assert_eq!(sweep(dump.as_bytes(), &[]).0, ["id-1"]);
+    }
+}
+
+/// Answers that hold records in an array, as their tools write them.
+fn answers(events: &[String]) -> Vec<String> {
+    let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
+    let each = |form: &dyn Fn(&String) -> String| events.iter().map(form).collect::<Vec<_>>().join(",");
+    let records = each(&|event| {
+        format!(r#"{{"category":"kube-audit","properties":{{"log":{}}},"time":"2026-11-24T03:16:43Z"}}"#, quoted(event))
+    });
+    let hits = each(&|event| format!(r#"{{"_source":{{"kubernetes":{{"audit":{event}}}}}}}"#));
+    let values = each(&|event| format!(r#"["1795490175101",{}]"#, quoted(event)));
+    let rows = each(&|event| format!(r#"["kube-audit",{}]"#, quoted(event)));
+    let items = each(&|event| event.replacen(r#""kind":"Event","apiVersion":"audit.k8s.io/v1","#, "", 1));
+    vec![
+        format!(r#"{{"records":[{records}]}}"#),
+        format!(r#"{{"hits":{{"hits":[{hits}]}}}}"#),
+        format!(
+            r#"{{"status":"success","data":{{"resultType":"streams","result":[{{"stream":{{}},"values":[{values}]}}]}}}}"#
+        ),
+        format!(
+            r#"{{"tables":[{{"name":"P","columns":[{{"name":"Category"}},{{"name":"log_s"}}],"rows":[{rows}]}}]}}"#
+        ),
+        format!(r#"{{"kind":"EventList","apiVersion":"audit.k8s.io/v1","items":[{items}]}}"#),
+    ]
+}
+
+/// A bracket, quote or key that is lost in one record loses no other, and is told.
+#[test]
+fn damage_in_one_element_loses_no_other() {
+    let events: Vec<String> = (1..6).map(event).collect();
+    for answer in answers(&events) {
+        let at = answer.find("id-2").unwrap();
+        let start = answer[..at].rfind("auditID").unwrap() - 40;
+        let end = answer[at..].find("id-3").unwrap() + at - 120;
+        let structural = (start..end).filter(|at| b"{}[]\",:".contains(&answer.as_bytes()[*at]));
+        for at in structural.step_by(17) {
+            for change in [0, b'#', b']'] {
+                let mut damaged = answer.clone().into_bytes();
+                damaged[at] = change;
+                let (found, _, exit, error) = sweep(&damaged, &[]);
+                let others = ["id-1", "id-3", "id-4", "id-5"].iter().filter(|id| found.iter().any(|one| one == *id));
+                let around = &answer[at - 20..at + 20];
+                assert!(others.count() == 4 || exit == 3, "{change}, {around}: {found:?} {error}");
+            }
+        }
+        let structural = answer.find("id-2").unwrap() - 100;
+        let brace = structural + answer[structural..].find(['{', '[']).unwrap();
+        let lost = [&answer[..brace], &answer[brace + 1..]].concat();
+        let (found, _, exit, error) = sweep(lost.as_bytes(), &[]);
+        assert!(["id-1", "id-4", "id-5"].iter().all(|id| found.iter().any(|one| one == id)), "{lost}: {found:?}");
+        assert_eq!(exit, 3, "{error}");
+    }
+}
+
+/// An answer that is read whole says that it is not closed, also where nothing is left of the record that was cut.
+#[test]
+fn a_cut_answer_is_not_closed() {
+    let events: Vec<String> = (1..4).map(event).collect();
+    for answer in answers(&events) {
+        let third = answer.rfind("id-3").unwrap();
+        let between = answer[..third].rfind(",{\"").max(answer[..third].rfind(",[\"")).unwrap();
+        for end in [between, between + 1, third, answer.len() - 1] {
+            let (found, _, exit, error) = sweep(&answer.as_bytes()[..end], &[]);
+            assert!(found.starts_with(&["id-1".to_owned(), "id-2".to_owned()]), "{end}: {found:?}");
+            assert!(exit == 3 && !error.is_empty(), "{end} of {answer}");
+        }
+    }
+}
+
+#[test]
+fn a_cut_code_is_no_code() {
+    let event = event(1);
+    let at = event.find("\"code\":").unwrap() + 8;
+    for cut in [
+        format!("{}[Truncated...]\n", &event[..at]),
+        format!("2026-11-24T03:16:43.101Z {}[Truncated...]\n", &event[..at]),
+    ] {
+        let here = tempfile::tempdir().unwrap();
+        fs::write(here.path().join("dump"), cut).unwrap();
+        let (_kept, out, _) = scan(&[here.path().join("dump")], &[]);
+        let hits = hits(&out);
+        assert_eq!(
+            (hits[0]["outcome"].as_str(), hits[0].get("code").and_then(serde_json::Value::as_i64)),
+            (Some("unknown"), None)
+        );
+    }
+}
+
+#[test]
+fn entries_on_one_line_are_counted_each() {
+    let entries: String = (0..50)
+        .map(|number| lines_of(&event(number)).pop().unwrap().replace("cronjobs", "pods").replace("create", "get"))
+        .collect();
+    assert_eq!(counters((entries + "\n").as_bytes()), ["50", "50", "0", "0"]);
+}
+
+/// What an audit record is the end of is told, however it is wrapped; what people and programs write is not.
+#[test]
+fn records_without_their_beginning_are_told() {
+    let all: Vec<String> = lines_of(&event(1));
+    for line in [&all[0], &all[3], &all[4], &all[5]] {
+        for start in [60, 61, 130, 200, line.len() - 120] {
+            assert_eq!(
+                counters(format!("{}\n{}\n", &line[start..], event(2)).as_bytes())[2..],
+                ["0", "1"],
+                "{}",
+                &line[start..]
+            );
+        }
+    }
+    let pretty = format!("{},\n  \"x\"\n", &all[3][100..all[3].len() - 40]);
+    assert_eq!(counters(pretty.as_bytes())[3], "1");
+    assert_eq!(counters(b"pFAY2Bz7FtwmdvAjS5R/59oNhQ0hkDpZvufl6zORgzaK1ORuBBPIiohBP4Pz2hociqh0KA==\"}}\n")[3], "1");
+    let text = "I0710 20:27:25.673734 1 httplog.go:132] \"HTTP\" verb=\"GET\" URI=\"/healthz\" audit-ID=\"1\"\n\
+                time=\"2026-11-24T03:16:43Z\" level=info msg=\"got {a}\"\nRunning on machine: a\nthe \"auditID\" is wrong\n";
+    assert_eq!(counters(text.as_bytes()), ["4", "0", "4", "0"]);
+}
+
+/// Columns that Kibana exports, and cells of JSON where other exports have objects.
+#[test]
+fn tables_hold_events_in_other_columns() {
+    let kibana = "@timestamp,kubernetes.audit.auditID,kubernetes.audit.verb,kubernetes.audit.stage,kubernetes.audit.user.username,kubernetes.audit.objectRef.resource,kubernetes.audit.objectRef.namespace\n\
+                  x,id-1,create,ResponseComplete,eve,cronjobs,prod\n";
+    let payload = r#"{"serviceName":"k8s.io","methodName":"io.k8s.batch.v1.cronjobs.create","resourceName":"batch/v1/namespaces/prod/cronjobs/n","status":null}"#;
+    let cell = payload.replace('"', "\"\"");
+    let csv = |column: &str| format!("timestamp,insertId,{column}\n2026-11-24 03:16:43.101 UTC,id-1,\"{cell}\"\n");
+    let line = serde_json::json!({"insertId": "id-1", "timestamp": "2026-11-24T03:16:43Z", "protoPayload": payload});
+    for dump in [kibana.to_owned(), csv("protopayload_auditlog"), csv("protoPayload"), format!("{line}\n")] {
+        assert_eq!(sweep(dump.as_bytes(), &[]).0, ["id-1"], "{dump}");
+    }
+    let cut = csv("protoPayload").replace(",\"\"status\"\":null}", "").replace("methodName", "m");
+    assert_eq!(counters(cut.as_bytes()), ["1", "0", "0", "1"]);
+}
+
+/// BigQuery writes labels as lists of key and value.
+#[test]
+fn labels_may_be_pairs() {
+    let entry = r#"{"insertId":"id-1","timestamp":"2026-11-24 03:16:43.101 UTC","protopayload_auditlog":{"serviceName":"k8s.io","methodName":"io.k8s.batch.v1.cronjobs.create","resourceName":"batch/v1/namespaces/prod/cronjobs/n"},"labels":[{"key":"command.gke.io/dryRun","value":"All"}],"resource":{"type":"k8s_cluster","labels":[{"key":"cluster_name","value":"c1"},{"key":"project_id","value":"p1"}]}}"#;
+    let here = tempfile::tempdir().unwrap();
+    fs::write(here.path().join("dump"), entry).unwrap();
+    let (_kept, out, _) = scan(&[here.path().join("dump")], &[]);
+    let hit = hits(&out).remove(0);
+    assert_eq!([&hit["cluster"], &hit["account"], &hit["outcome"]], ["c1", "p1", "dry_run"]);
+}
+
+/// A table without a column for the resource cannot say that nothing happened.
+#[test]
+fn rows_without_a_resource_are_not_decided() {
+    let row = |uri: &str| {
+        format!(
+            "@timestamp,verb,requestURI,user.username,responseStatus.code\n2026-11-24 03:16:43.101,create,{uri},eve,201\n"
+        )
+    };
+    assert_eq!(counters(row("/apis/batch/v1/namespaces/prod/cronjobs").as_bytes()), ["1", "0", "0", "1"]);
+    assert_eq!(counters(row("/healthz").as_bytes()), ["1", "1", "0", "0"]);
+}
