@@ -419,10 +419,10 @@ impl<'w, 's> Walk<'w, 's> {
                 self.text(frame::cri_content(trimmed).unwrap_or_default(), envelope);
             }
             _ if is_legacy(trimmed) && !trimmed.contains('\0') => {
-                self.leaf(Leaf::Legacy(trimmed), &envelope.named("legacy", None))
+                self.leaf(Leaf::Legacy(trimmed), &envelope.named("legacy", None));
             }
             _ if is_tail(trimmed) || is_legacy(trimmed) || holds_event(trimmed) => {
-                self.leaf(Leaf::Broken(bytes), envelope)
+                self.leaf(Leaf::Broken(bytes), envelope);
             }
             _ => self.leaf(Leaf::Other, envelope),
         }
