@@ -40,7 +40,11 @@ pub fn closing(report: &Report<'_>, reports: &str) -> String {
     line(&mut out, "hits", &severities(report.alerts.iter().map(|alert| (alert.severity, alert.hits))));
     line(&mut out, "alerts", &severities(report.alerts.iter().map(|alert| (alert.severity, 1))));
     if let Some(runbook) = runbook {
-        line(&mut out, "verdicts", &verdicts(runbook, &report.alerts));
+        line(&mut out, "verdicts", &verdicts(runbook));
+        let mut without = report.alerts.iter().filter(|alert| alert.verdict.is_none()).peekable();
+        if without.peek().is_some() {
+            line(&mut out, "", &format!("without one: {}", severities(without.map(|alert| (alert.severity, 1)))));
+        }
         gravest(&mut out, &report.alerts);
         unwritten(&mut out, runbook);
     }
@@ -163,13 +167,11 @@ fn fit_path(path: &str, width: usize) -> String {
     fit(&reversed, width).chars().rev().collect()
 }
 
-/// Verdicts that were given, gravest first, and alerts without one.
-fn verdicts(runbook: &Runbook, alerts: &[Alert]) -> String {
+/// Verdicts that were given, gravest first.
+fn verdicts(runbook: &Runbook) -> String {
     let given = runbook.about.verdicts.iter().filter(|(_, count)| count.as_u64() != Some(0));
     let parts: Vec<String> = given.map(|(verdict, count)| format!("{count} {verdict}")).collect();
-    let given = if parts.is_empty() { "none".to_owned() } else { parts.join(", ") };
-    let without = severities(alerts.iter().filter(|alert| alert.verdict.is_none()).map(|alert| (alert.severity, 1)));
-    if without == "none" { given } else { format!("{given}; {without} without one") }
+    if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 
 /// The alerts with the gravest verdicts.
