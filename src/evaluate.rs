@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use crate::event::STAGES;
 use crate::rule::{
     Condition, Interest, Logic, Pack, Path, Piece, Quantifier, Rule, RuleMatch, Step, Suppression, Template, Value,
     View, same,
@@ -56,9 +57,6 @@ fn matches(rule: &Rule, pack: &Pack, view: &View<'_>, time: Option<Timestamp>) -
         suppressed,
     })
 }
-
-/// Stages of audit.k8s.io.
-const STAGES: [&str; 4] = ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
 
 /// RequestReceived has neither status nor body; only rules that ask for it see it. What is no stage hides nothing.
 fn looks_at(rule: &Rule, stage: Option<&str>) -> bool {

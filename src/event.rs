@@ -208,6 +208,9 @@ pub(crate) fn is_status_of_controller(subresource: Option<&str>, username: Optio
     subresource == Some("status") && username.is_some_and(|user| writers.contains(&user))
 }
 
+/// Stages of audit.k8s.io/v1.
+pub(crate) const STAGES: [&str; 4] = ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
+
 /// The parts that all copies of one request share, beside the time it was received.
 #[derive(Debug, Clone, Default)]
 pub struct Identity<'a> {

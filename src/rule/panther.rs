@@ -7,6 +7,7 @@ use super::field::{Path, steps};
 use super::template::Template;
 use super::yaml::{Kind, Node, Parsed, Problem, unknown};
 use super::{Logic, Rule, Severity, Test};
+use crate::event::STAGES;
 
 /// Panther's keys, and ours: Exclusions, DedupKey, Stages, ThresholdDistinct, FalsePositives.
 const KEYS: [&str; 28] = [
@@ -41,8 +42,6 @@ const KEYS: [&str; 28] = [
 ];
 /// Minutes of a year.
 const MAX_MINUTES: u64 = 366 * 24 * 60;
-/// Stages of audit.k8s.io.
-const STAGES: [&str; 4] = ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
 
 /// Compiles one document.
 pub(super) fn compile(node: &Node) -> Parsed<Rule> {

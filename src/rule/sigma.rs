@@ -18,6 +18,7 @@ use super::value::Value;
 use super::view::View;
 use super::yaml::{Node, Parsed, Problem};
 use super::{FIELDS, Logic, Rule, Severity};
+use crate::event::STAGES;
 
 /// A compiled Sigma rule.
 #[derive(Debug, Clone)]
@@ -205,9 +206,6 @@ fn technique(tag: &str) -> Option<String> {
         .then(|| technique.to_ascii_uppercase())
         .filter(|text| text[1..].starts_with(|c: char| c.is_ascii_digit()))
 }
-
-/// Stages of audit.k8s.io.
-const STAGES: [&str; 4] = ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
 
 /// All items of a rule's detections.
 fn items(rule: &SigmaRule) -> Vec<&DetectionItem> {

@@ -1,6 +1,7 @@
 //! EKS: CloudWatch Logs subscriptions and API answers, Firehose, Lambda.
 
 use super::{Envelope, Fields, Platform, Step, Walk, filled, part};
+use crate::event::STAGES;
 
 /// Opens the envelopes of AWS.
 pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
@@ -102,6 +103,3 @@ pub(super) fn is_ocsf(fields: &Fields<'_>) -> bool {
         && fields.get("api").is_some()
         && (of_eks() || stage() && fields.object("api").is_some_and(|api| api.get("group").is_some()))
 }
-
-/// Stages of audit.k8s.io/v1.
-const STAGES: [&str; 4] = ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
