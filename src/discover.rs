@@ -157,8 +157,11 @@ impl Found {
         while let Some(entry) = entries.next() {
             match entry {
                 Ok(entry) if entry.depth() > 0 && (is_excluded(&entry, exclude) || is_report(&entry)) => {
-                    self.skip(name(root, label, entry.path()), 0, "a report of kubesweep");
-                    entries.skip_current_dir();
+                    self.skip(name(root, label, entry.path()), 0, "written by kubesweep, not a dump");
+                    // For anything else it would leave out what lies beside it.
+                    if entry.file_type().is_dir() {
+                        entries.skip_current_dir();
+                    }
                 }
                 Ok(entry) => self.entry(root, label, &entry),
                 Err(error) => {
@@ -204,7 +207,8 @@ impl Found {
 
 fn is_excluded(entry: &DirEntry, exclude: &[PathBuf]) -> bool {
     let is_named = |excluded: &&PathBuf| excluded.file_name() == Some(entry.file_name());
-    exclude.iter().filter(is_named).any(|excluded| entry.path().canonicalize().is_ok_and(|path| path == *excluded))
+    let is_same = |excluded: &PathBuf| entry.path().canonicalize().is_ok_and(|path| path == *excluded);
+    !entry.path_is_symlink() && exclude.iter().filter(is_named).any(is_same)
 }
 
 /// Whether a directory holds the files that a scan leaves.

@@ -286,11 +286,39 @@ fn files_that_are_no_case_are_refused() {
 fn the_case_file_is_no_input() {
     let daily = Daily::new();
     copy(&files_below(&root().join("fixtures/dumps/self-managed"))[0], &daily.path("dump/a.log.gz"));
+    // Nor does it hide what lies beside it, whichever of them the system lists first.
+    for number in 0..20 {
+        fs::write(daily.path("dump").join(format!("{number}.log")), "").unwrap();
+    }
     for _ in 0..2 {
         let run = daily.scan("out", &["--case", "dump/case.db", "-q"]);
         assert_eq!(run.exit, 0, "{}", run.stderr);
-        assert_eq!(daily.statuses("out").len(), 1);
+        let read = daily.statuses("out").into_iter().filter(|(path, ..)| !path.starts_with("case.db"));
+        assert_eq!(read.count(), 21);
     }
+}
+
+/// A link to the report directory is a link like others.
+#[cfg(unix)]
+#[test]
+fn a_link_to_the_reports_hides_nothing() {
+    let daily = Daily::new();
+    fs::create_dir_all(daily.path("dump")).unwrap();
+    for number in 0..20 {
+        fs::write(daily.path("dump").join(format!("{number}.log")), "").unwrap();
+    }
+    fs::create_dir(daily.path("out")).unwrap();
+    std::os::unix::fs::symlink(daily.path("out"), daily.path("dump/out")).unwrap();
+    daily.scan("out", &["-q"]);
+    assert_eq!(daily.statuses("out").len(), 21);
+}
+
+#[test]
+fn a_second_pass_needs_a_dump() {
+    let daily = Daily::new();
+    let run = kubesweep(daily.directory.path(), &["runbook", "--case", "case.db", "--deep"]);
+    assert_eq!(run.exit, 2);
+    assert!(run.stderr.contains("--deep reads the dump once more: name it"), "{}", run.stderr);
 }
 
 #[test]
