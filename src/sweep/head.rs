@@ -4,8 +4,6 @@
 //! `pkg/apis/audit/v1/types.go`), which are most of a record. A field that stands behind them once more would count, and so
 //! would another record behind this one: where there may be either, the record is parsed.
 
-use std::borrow::Cow;
-
 use memchr::memmem::Finder;
 
 use crate::evaluate::may_match;
@@ -33,7 +31,11 @@ const READ: [&str; 11] = [
 ];
 
 /// Keys whose string is the event of an envelope: a second one would count in place of the first.
-const HOLDERS: [&str; 3] = ["properties", "log", "message"];
+const HOLDERS: [&str; 3] = ["\"properties\"", "\"log\"", "\"message\""];
+/// The key of another record: an entry of GKE.
+const ENTRY: &str = "\"protoPayload\"";
+/// Another way to write the quotes of keys in a string.
+const QUOTE: &str = r"\u0022";
 
 /// Where the event of a record begins.
 #[derive(Debug, Clone, Copy)]
@@ -97,12 +99,8 @@ impl Odds {
 /// What is searched for in a record that its head refutes.
 #[derive(Debug)]
 pub(super) struct Heads {
-    /// Keys behind what is read, in the order in which they are looked for.
-    behind: Vec<Finder<'static>>,
-    /// Keys of what is read.
-    read: Option<Searcher>,
-    /// Keys of envelopes whose string holds an event.
-    holders: Option<Searcher>,
+    plain: Keys,
+    in_string: Keys,
     /// Passes what is not whole, and what an escape may hide.
     odd: Option<Prefilter>,
 }
@@ -110,36 +108,59 @@ pub(super) struct Heads {
 impl Heads {
     pub(super) fn new() -> Self {
         Heads {
-            behind: BEHIND.map(|key| Finder::new(&format!(",\"{key}\":")).into_owned()).into(),
-            read: Searcher::new(&READ.map(|key| format!("{key}\""))),
-            holders: Searcher::new(&HOLDERS.map(|key| format!("\"{key}\""))),
+            plain: Keys::new("\"", &[ENTRY]),
+            in_string: Keys::new("\\\"", &[&HOLDERS[..], &[ENTRY, QUOTE]].concat()),
             odd: Prefilter::new(&[], &[]),
         }
     }
 
     /// Whether no rule matches a record, and no interest wants it, whatever its bodies say.
     pub(super) fn refute(&self, pack: &Pack, record: &[u8], start: Start) -> bool {
-        let holds = |searcher: &Option<Searcher>, text: &[u8]| {
-            searcher.as_ref().is_none_or(|searcher| searcher.find(text, 0).is_some())
+        let (keys, event) = match start {
+            Start::Plain | Start::Entry => (&self.plain, record),
+            Start::InString(quote) => (&self.in_string, &record[quote..]),
         };
-        let (event, rest) = match start {
-            Start::Plain | Start::Entry => (Cow::Borrowed(record), &record[record.len()..]),
-            Start::InString(quote) => {
-                let Some(held) = held(record, quote) else { return false };
-                held
+        let Some(end) = keys.end(event, start) else { return false };
+        let (head, rest) = event.split_at(end);
+        let decoded;
+        let head = match start {
+            Start::Plain | Start::Entry => head,
+            Start::InString(_) => {
+                decoded = json::cut_string(head);
+                if decoded.contains(char::REPLACEMENT_CHARACTER) {
+                    return false;
+                }
+                decoded.as_bytes()
             }
         };
-        let Some(end) = self.end(&event, start) else { return false };
         // What costs most comes last: most of what is asked is kept, or whole.
-        is_refuted(pack, &event[..end], start)
-            && !holds(&self.read, &event[end..])
-            && !holds(&self.holders, rest)
-            && is_whole(record)
-            && (matches!(event, Cow::Borrowed(_)) || is_whole(&event))
+        is_refuted(pack, head, start)
+            && !keys.come_again(rest)
+            && (!matches!(start, Start::Entry) || is_whole(record))
             && self.odd.as_ref().is_some_and(|odd| !odd.may_match(record))
     }
+}
 
-    /// Where the fields that are read end, behind a comma.
+/// Keys of an event, between quotes as the text around it has them.
+#[derive(Debug)]
+struct Keys {
+    /// Those after what is read, in the order in which they are looked for.
+    behind: [Finder<'static>; 3],
+    /// Those of what is read, and others that would count in their place.
+    again: Option<Searcher>,
+}
+
+impl Keys {
+    fn new(quote: &str, others: &[&str]) -> Self {
+        let read = READ.iter().map(|key| format!("{key}{quote}"));
+        let again: Vec<String> = others.iter().map(|&key| key.to_owned()).chain(read).collect();
+        Keys {
+            behind: BEHIND.map(|key| Finder::new(&format!(",{quote}{key}{quote}:")).into_owned()),
+            again: Searcher::new(&again),
+        }
+    }
+
+    /// Where the fields that are read end, after a comma.
     fn end(&self, event: &[u8], start: Start) -> Option<usize> {
         if let Start::Entry = start {
             return Some(event.len());
@@ -148,15 +169,10 @@ impl Heads {
         let end = self.behind.iter().fold(event.len(), earlier);
         (end < event.len()).then_some(end + 1)
     }
-}
 
-/// The event in a string, and the record behind that string.
-fn held(record: &[u8], quote: usize) -> Option<(Cow<'_, [u8]>, &[u8])> {
-    let Skip::End(end) = json::skip_lenient(record, quote) else { return None };
-    let decoded = json::decode(&record[quote..end]);
-    let mut text = decoded.text.into_owned();
-    text.truncate(text.trim_end().len());
-    (!decoded.replaced).then(|| (Cow::Owned(text.into_bytes()), &record[end..]))
+    fn come_again(&self, rest: &[u8]) -> bool {
+        self.again.as_ref().is_none_or(|again| again.find(rest, 0).is_some())
+    }
 }
 
 /// Whether nothing stands behind the value that a text begins with.
