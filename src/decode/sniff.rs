@@ -75,8 +75,12 @@ const RECORD: usize = 128;
 /// First lines of YAML as `gcloud logging read` prints it when no format is asked for, and as kubectl does.
 const YAML: [&[u8]; 4] = [b"---\n", b"---\r\n", b"insertId: ", b"apiVersion: audit.k8s.io"];
 
+/// Keys of events, rows of AKSAudit and entries, as lines of YAML begin with them.
+const YAML_KEYS: [&[u8]; 6] =
+    [b"auditID: ", b"objectRef:", b"AuditId: ", b"ObjectRef:", b"insertId: ", b"protoPayload:"];
+
 /// Endings of names, and what they promise. One ending may stand for two layers.
-const ENDINGS: [(&str, Kind, &str); 16] = [
+const ENDINGS: [(&str, Kind, &str); 28] = [
     (".gz", Kind::Gzip, ""),
     (".gzip", Kind::Gzip, ""),
     (".tgz", Kind::Gzip, ".tar"),
@@ -93,6 +97,18 @@ const ENDINGS: [(&str, Kind, &str); 16] = [
     (".zip", Kind::Zip, ""),
     (".avro", Kind::Avro, ""),
     (".parquet", Kind::Unsupported("parquet"), ""),
+    (".orc", Kind::Unsupported("orc"), ""),
+    (".snappy", Kind::Unsupported("snappy"), ""),
+    (".hsnappy", Kind::Unsupported("snappy"), ""),
+    (".sz", Kind::Unsupported("snappy"), ""),
+    (".lz4", Kind::Unsupported("lz4"), ""),
+    (".br", Kind::Unsupported("brotli"), ""),
+    (".zz", Kind::Unsupported("zlib"), ""),
+    (".zlib", Kind::Unsupported("zlib"), ""),
+    (".deflate", Kind::Unsupported("deflate"), ""),
+    (".lzma", Kind::Unsupported("lzma"), ""),
+    (".lz", Kind::Unsupported("lzip"), ""),
+    (".z", Kind::Unsupported("compress"), ""),
 ];
 
 /// Bytes that tell what a stream is: a tar header, or enough of a text to know it for one.
@@ -144,7 +160,7 @@ fn kind_of(head: &[u8]) -> Kind {
         return Kind::Tar;
     }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-    if YAML.iter().any(|first| text.starts_with(first)) {
+    if YAML.iter().any(|first| text.starts_with(first)) || is_yaml(text) {
         return Kind::Unsupported("yaml");
     }
     // A log that was truncated in place starts with zeros, a crash leaves blocks of them, and single control bytes stand
@@ -160,6 +176,16 @@ fn kind_of(head: &[u8]) -> Kind {
         true => Kind::Binary,
         false => Kind::Text,
     }
+}
+
+/// Whether this is YAML whose first line is no key of ours: lists, and keys in another order.
+fn is_yaml(text: &[u8]) -> bool {
+    let begins = |line: &[u8]| {
+        let line = line.trim_ascii_start();
+        let line = line.strip_prefix(b"- ").unwrap_or(line);
+        YAML_KEYS.iter().any(|key| line.starts_with(key))
+    };
+    !matches!(text.first(), Some(b'{' | b'[')) && text.split(|byte| *byte == b'\n').any(begins)
 }
 
 /// Whether a log begins here, whatever was written over it behind: a document, or the time or node of a line.

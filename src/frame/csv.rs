@@ -122,6 +122,11 @@ impl<'r, 's> Rows<'r, 's> {
     /// Gives out the row that ends at `end`; one that spans lines and does not fit the header is cut at its line.
     fn emit(&mut self, end: usize) {
         let row = &self.input.available()[..end];
+        if let Some(columns) = self.columns_again(row) {
+            self.header.columns = columns;
+            self.input.consume(end, self.sink);
+            return;
+        }
         // Where a block was lost, the row may be the beginning of one record and the end of another.
         let closed = memchr::memchr_iter(b'"', row).count().is_multiple_of(2) && memchr::memchr(0, row).is_none();
         let fits = |cells: &Vec<String>| closed && cells.len() == self.header.columns.len();
@@ -135,6 +140,21 @@ impl<'r, 's> Rows<'r, 's> {
             None => self.document(Body::Broken(&row), original),
         }
         self.input.consume(end, self.sink);
+    }
+
+    /// The columns of a row that is a header again: of a file that was put behind this one, perhaps in another order.
+    fn columns_again(&self, row: &[u8]) -> Option<Vec<String>> {
+        let start = row.strip_prefix(b"\"").unwrap_or(row);
+        let begins = |column: &String| !column.is_empty() && start.starts_with(column.as_bytes());
+        self.header.columns.iter().find(|column| begins(column))?;
+        let mut columns = cells(row, self.header.delimiter)?;
+        columns.iter_mut().for_each(|column| *column = column.trim().to_owned());
+        let sorted = |columns: &[String]| {
+            let mut columns = columns.to_vec();
+            columns.sort();
+            columns
+        };
+        (columns.len() > 1 && sorted(&columns) == sorted(&self.header.columns)).then_some(columns)
     }
 
     /// A row as a JSON object of strings.

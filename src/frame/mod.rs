@@ -83,6 +83,8 @@ pub enum Framing {
     Cri,
     /// `<time> <tab> <tag> <tab> {…}`: a Fluentd file.
     Fluentd,
+    /// `<time> {<labels>} {…}`: what `logcli query` prints.
+    Loki,
     /// A CSV row, as an object of its columns.
     Csv,
     /// An Avro record.
@@ -126,8 +128,21 @@ pub fn frame(kind: Kind, reader: &mut dyn Read, limits: Limits, sink: &mut dyn S
 }
 
 /// Keys whose array holds records: CloudWatch (`logEvents`, `events`, `results`), Azure (`records`, `value`),
-/// EventList (`items`), CloudTrail-like files (`Records`).
-pub(crate) const ARRAYS: [&str; 7] = ["logEvents", "events", "results", "records", "value", "items", "Records"];
+/// EventList (`items`), CloudTrail-like files and streams (`Records`), SQS (`Messages`), the REST API of Cloud Logging
+/// (`entries`) and of Pub/Sub (`receivedMessages`), Elasticsearch (`responses`).
+pub(crate) const ARRAYS: [&str; 11] = [
+    "logEvents",
+    "events",
+    "results",
+    "records",
+    "value",
+    "items",
+    "Records",
+    "Messages",
+    "entries",
+    "receivedMessages",
+    "responses",
+];
 
 /// The text of a stream; what lies behind damage is shown only when all before it was consumed.
 struct Input<'r> {

@@ -27,8 +27,9 @@ pub(super) fn find(line: &[u8]) -> Option<Prefix<'_>> {
     if let Some(cri) = cri(head) {
         return Some(Prefix { framing: Framing::Cri, content: cri.content, time: Some(cri.time) });
     }
-    let content = head.find('{')?;
-    let prefix = &head[..content];
+    let start = head.find('{')?;
+    let (prefix, labels) = (&head[..start], labels(&head[start..]));
+    let content = start + labels.unwrap_or(0);
     if !prefix.ends_with([' ', '\t']) {
         return None;
     }
@@ -37,6 +38,8 @@ pub(super) fn find(line: &[u8]) -> Option<Prefix<'_>> {
     let plain = tokens.iter().all(|token| token.bytes().all(is_token));
     let (framing, time) = match tokens.as_slice() {
         _ if !plain => return None,
+        [time] if is_time(time) && labels.is_some() => (Framing::Loki, Some(*time)),
+        _ if labels.is_some() => return None,
         [time] if is_time(time) => (Framing::CloudWatchExport, Some(*time)),
         ["EVENTS", _] | ["EVENTS", _, _] | ["EVENTS", _, _, _] => (Framing::CloudWatchText, None),
         [time, _] if is_time(time) && prefix.contains('\t') => (Framing::Fluentd, Some(*time)),
@@ -45,6 +48,18 @@ pub(super) fn find(line: &[u8]) -> Option<Prefix<'_>> {
         _ => return None,
     };
     Some(Prefix { framing, content, time })
+}
+
+/// How long the labels of a stream are that `logcli query` prints between time and line, with the blanks after them.
+fn labels(text: &str) -> Option<usize> {
+    let (inside, rest) = text[1..].split_once('}')?;
+    let is_label = |pair: &str| {
+        let pair = pair.split_once("=\"").filter(|(name, value)| name.bytes().all(is_token) && value.ends_with('"'));
+        pair.is_some()
+    };
+    let line = rest.trim_start_matches([' ', '\t']);
+    let is_labels = inside.is_empty() || inside.split(", ").all(is_label);
+    (is_labels && line.starts_with('{') && line.len() < rest.len()).then(|| text.len() - line.len())
 }
 
 fn is_token(byte: u8) -> bool {
@@ -86,6 +101,8 @@ mod tests {
             ("2026-11-24T03:16:43.101Z {\"a\":1}", Some(Framing::CloudWatchExport)),
             ("2026-11-24T03:16:43.101000+00:00 kube-apiserver-audit-7197 {}", Some(Framing::CloudWatchTail)),
             ("EVENTS\t3655\t1795490175101\tkube-apiserver-audit-1\t{}", Some(Framing::CloudWatchText)),
+            ("2026-11-24T03:16:43Z {app=\"audit\", node=\"a\"}   {\"a\":1}", Some(Framing::Loki)),
+            ("2026-11-24T03:16:43Z {} {\"a\":1}", Some(Framing::Loki)),
             ("master-0.example.com {}", Some(Framing::Node)),
             ("2024-10-21T16:18:00.555019251+08:00 stdout P {\"level", Some(Framing::Cri)),
             ("2026-11-24T03:16:43Z\tkube.audit\t{}", Some(Framing::Fluentd)),

@@ -36,6 +36,7 @@ pub fn normalize<T>(leaf: &Leaf<'_>, then: impl FnOnce(Normalized<'_>) -> T) -> 
         Leaf::Ocsf(fields) => rewrite::then(&rewrite::ocsf(fields).to_string(), fields.is_whole(), then),
         Leaf::Legacy(line) => rewrite::then(&rewrite::legacy(line).to_string(), true, then),
         Leaf::Other => then(Normalized::NotAudit),
+        Leaf::Unopened => then(Normalized::Malformed("it holds an audit event in an envelope that is not known")),
         Leaf::Broken(_) => then(Normalized::Malformed("no whole JSON, and too little of it left to decide")),
         Leaf::TooLong => then(Normalized::Malformed("larger than --max-record")),
     }

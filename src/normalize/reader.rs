@@ -60,7 +60,7 @@ impl Reader {
 
     /// A time.
     pub(super) fn time(&mut self, raw: Option<Raw<'_>>, name: &'static str) -> Option<Timestamp> {
-        let raw = present(raw)?;
+        let raw = present(raw).filter(|raw| !raw.starts_with(NO_TIME))?;
         let time = api_server_time(raw).or_else(|| time::from_json(raw));
         if time.is_none() {
             self.malformed(name);
@@ -92,6 +92,9 @@ impl Reader {
         }
     }
 }
+
+/// How the time begins that Go and .NET write where there is none.
+const NO_TIME: &[u8] = b"\"0001-01-01T00:00:00";
 
 /// Reads a time as API servers write it, which is what nearly every record has: `2026-11-24T03:16:43.101000Z`.
 fn api_server_time(raw: Raw<'_>) -> Option<Timestamp> {

@@ -1,7 +1,8 @@
 //! EKS: CloudWatch Logs subscriptions and API answers, Firehose, Lambda.
 
-use super::{Envelope, Fields, Platform, Step, Walk, filled, part};
+use super::{Envelope, Fields, Platform, Step, Walk, filled, part, step};
 use crate::event::STAGES;
+use crate::json;
 
 /// Opens the envelopes of AWS.
 pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
@@ -34,14 +35,14 @@ fn payload<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_,
     let Some(awslogs) = fields.object("awslogs") else { return false };
     let Some(data) = awslogs.get("data") else { return false };
     let told = envelope.named("awslogs", Some(Platform::Eks));
-    walk.inside(Step::Key("awslogs"), |walk| walk.base64("data", data, &told));
+    walk.inside(Step::Key("awslogs"), |walk| walk.base64(Step::Key("data"), data, &told));
     true
 }
 
 /// A record that Firehose could not process: the evidence is in `rawData` (AWS docs, Firehose data transformation).
 fn failed<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let Some(data) = fields.get("rawData").filter(|_| fields.get("errorCode").is_some()) else { return false };
-    walk.base64("rawData", data, &envelope.named("firehose-failed", Some(Platform::Eks)));
+    walk.base64(Step::Key("rawData"), data, &envelope.named("firehose-failed", Some(Platform::Eks)));
     true
 }
 
@@ -62,14 +63,15 @@ fn log_event<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'
     told.closed = told.control_plane || cluster.is_some();
     told.origin.cluster = told.origin.cluster.or(cluster);
     told.time = fields.get("timestamp").or(told.time);
-    walk.member("message", message, &told);
+    walk.inside(step(fields, "message"), |walk| walk.value(message, &told));
     true
 }
 
 /// A row of Sentinel's AWSEKSLogs, which keeps the event as it was (learn.microsoft.com, tables/AWSEKSLogs).
 fn sentinel<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let Some(event) = fields.get_even_cut("RawEvent") else { return false };
-    walk.member("RawEvent", event, &told_by_sentinel(fields, envelope));
+    let told = told_by_sentinel(fields, envelope);
+    walk.inside(step(fields, "RawEvent"), |walk| walk.value(event, &told));
     true
 }
 
@@ -93,7 +95,8 @@ pub(super) fn told_by_ocsf<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> 
 /// Whether this is an OCSF API Activity that Security Lake made of a Kubernetes audit event; CloudTrail's have the
 /// same class.
 pub(super) fn is_ocsf(fields: &Fields<'_>) -> bool {
-    let is_api_activity = fields.get("class_uid") == Some(b"6003");
+    // Databases write numbers as text.
+    let is_api_activity = fields.get("class_uid").and_then(json::integer) == Some(6003);
     let product = || fields.object("metadata")?.object("product");
     let names =
         || product().map(|product| [product.text("name"), product.object("feature").and_then(|f| f.text("name"))]);

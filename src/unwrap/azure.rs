@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::fragments::Fragment;
-use super::{Envelope, Fields, Platform, Raw, Step, Walk, part};
+use super::{Envelope, Fields, Platform, Raw, Step, Walk, part, step};
 use crate::json;
 use crate::paths::{azure_cluster, azure_subscription};
 
@@ -81,9 +81,7 @@ fn diagnostics_row<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
 
 /// The first of these members, under the name it has here.
 fn first<'a>(fields: &Fields<'a>, keys: &[&'static str]) -> Option<(Step, Raw<'a>)> {
-    keys.iter().find_map(|key| Some((fields.spelling(key)?, *key, fields.get_even_cut(key)?))).map(
-        |(spelling, key, raw)| (if spelling == key { Step::Key(key) } else { Step::Name(spelling.to_owned()) }, raw),
-    )
+    keys.iter().find_map(|key| Some((step(fields, key), fields.get_even_cut(key)?)))
 }
 
 /// The log text, joined with its continuation where a container runtime has split it (Azure/AKS issue 4635).
@@ -123,7 +121,7 @@ fn capture<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_,
     if text.trim_start_matches('\u{feff}').trim_start().starts_with(['{', '[']) {
         walk.inside(Step::Key("Body"), |walk| walk.payload(text.as_bytes(), &told));
     } else {
-        walk.base64("Body", body, &told);
+        walk.base64(Step::Key("Body"), body, &told);
     }
     true
 }

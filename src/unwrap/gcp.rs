@@ -77,11 +77,11 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
 fn pubsub<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let told = || envelope.named("pubsub", Some(Platform::Gke));
     if let Some(data) = fields.object("message").and_then(|message| message.get("data")) {
-        walk.inside(Step::Key("message"), |walk| walk.base64("data", data, &told()));
+        walk.inside(Step::Key("message"), |walk| walk.base64(Step::Key("data"), data, &told()));
         return true;
     }
     let wrapped = ["attributes", "messageId", "message_id", "publishTime"].iter().any(|key| fields.get(key).is_some());
     let Some(data) = fields.get("data").filter(|data: &Raw<'_>| wrapped && json::is_string(data)) else { return false };
-    walk.base64("data", data, &told());
+    walk.base64(Step::Key("data"), data, &told());
     true
 }

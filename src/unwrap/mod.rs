@@ -76,6 +76,8 @@ pub enum Leaf<'a> {
     Legacy(&'a str),
     /// A record of something else.
     Other,
+    /// A record of no known form that holds what an audit event holds.
+    Unopened,
     /// Text that is no whole JSON, where a record should be.
     Broken(&'a [u8]),
     /// A record larger than `--max-record`.
@@ -92,7 +94,7 @@ impl Leaf<'_> {
             Leaf::Row(_) => Some("aks-audit"),
             Leaf::Ocsf(_) => Some("ocsf"),
             Leaf::Legacy(_) => Some("legacy"),
-            Leaf::Other | Leaf::Broken(_) | Leaf::TooLong => None,
+            Leaf::Other | Leaf::Unopened | Leaf::Broken(_) | Leaf::TooLong => None,
         }
     }
 
@@ -114,7 +116,7 @@ impl Leaf<'_> {
                 decode::sha256_of_parts(members)
             }
             Leaf::Legacy(line) => decode::sha256(line.as_bytes()),
-            Leaf::Other | Leaf::Broken(_) | Leaf::TooLong => String::new(),
+            Leaf::Other | Leaf::Unopened | Leaf::Broken(_) | Leaf::TooLong => String::new(),
         }
     }
 }
@@ -207,6 +209,7 @@ fn framing_tells(document: &Document<'_>, known: Option<Platform>) -> (Option<&'
         Framing::Node => (Some("node-logs"), None),
         Framing::Cri => (Some("cri"), None),
         Framing::Fluentd => (Some("fluentd"), None),
+        Framing::Loki => (Some("loki"), None),
     };
     (format, known.or(platform))
 }
@@ -232,6 +235,8 @@ struct Walk<'w, 's> {
     depth: usize,
     payloads: usize,
     leaves: u64,
+    /// Those that are records of something else.
+    others: u64,
     /// Whether what is being opened was broken: then nothing in it is taken for a record of something else.
     broken: bool,
     /// Columns of the positional row being opened: a step into one of them is its index.
@@ -241,8 +246,16 @@ struct Walk<'w, 's> {
 /// Tries one family of envelopes on an object; true where it was one.
 type Family = for<'a> fn(&Fields<'a>, &Envelope<'a>, &mut Walk<'_, '_>) -> bool;
 
-/// Families in the order they are tried: what is recognised by more keys stands first.
-const FAMILIES: [Family; 6] = [aws::open, azure::open, gcp::open, table::open, arrays, siem::open];
+/// Families in the order they are tried: what is recognised by more keys stands first. Those of clouds know what else
+/// their envelopes hold; of the others only events tell that they were what they seemed.
+const FAMILIES: [(Family, bool); 6] = [
+    (aws::open, true),
+    (azure::open, true),
+    (gcp::open, true),
+    (table::open, false),
+    (arrays, false),
+    (siem::open, false),
+];
 
 impl<'w, 's> Walk<'w, 's> {
     fn new(unwrapper: &'w mut Unwrapper, record: u64, offset: Option<u64>, on_leaf: &'w mut OnLeaf<'s>) -> Self {
@@ -256,6 +269,7 @@ impl<'w, 's> Walk<'w, 's> {
             depth: 0,
             payloads: 0,
             leaves: 0,
+            others: 0,
             broken: false,
             columns: Vec::new(),
         }
@@ -264,6 +278,7 @@ impl<'w, 's> Walk<'w, 's> {
     fn leaf(&mut self, leaf: Leaf<'_>, envelope: &Envelope<'_>) {
         self.leaves += 1;
         let leaf = if self.broken && matches!(leaf, Leaf::Other) { Leaf::Broken(b"") } else { leaf };
+        self.others += u64::from(matches!(leaf, Leaf::Other));
         let place = Place { record: self.record, last: self.last, offset: self.offset, pointer: &self.pointer };
         (self.on_leaf)(leaf, envelope, place);
     }
@@ -360,15 +375,22 @@ impl<'w, 's> Walk<'w, 's> {
             let told = leaf_tells(&leaf, envelope);
             return self.leaf(leaf, told.as_ref().unwrap_or(envelope));
         }
-        let before = self.leaves;
+        let (leaves, others) = (self.leaves, self.others);
         let may_open = !envelope.closed && !siem::is_kubernetes_object(fields);
-        let opened = may_open && FAMILIES.iter().any(|open| open(fields, envelope, self));
+        let opened = FAMILIES.iter().find(|(open, _)| may_open && open(fields, envelope, self));
+        let found = [self.leaves - leaves, self.others - others];
+        let is_sealed = match opened {
+            Some((_, knows)) => !knows && found[0] > 0 && found[0] == found[1],
+            None => may_open,
+        };
         if !fields.is_whole() {
             // What a cut envelope still held was given out; with nothing found, the cut took the record.
-            if self.leaves == before {
+            if found[0] == 0 {
                 self.leaf(Leaf::Broken(raw), envelope);
             }
-        } else if !opened {
+        } else if is_sealed && holds_event(raw) {
+            self.leaf(Leaf::Unopened, envelope);
+        } else if opened.is_none() {
             self.leaf(Leaf::Other, envelope);
         }
     }
@@ -421,7 +443,7 @@ impl<'w, 's> Walk<'w, 's> {
             _ if is_legacy(trimmed) && !trimmed.contains('\0') => {
                 self.leaf(Leaf::Legacy(trimmed), &envelope.named("legacy", None));
             }
-            _ if is_tail(trimmed) || is_legacy(trimmed) || holds_event(trimmed) => {
+            _ if is_tail(trimmed) || is_legacy(trimmed) || holds_event(bytes) => {
                 self.leaf(Leaf::Broken(bytes), envelope);
             }
             _ => self.leaf(Leaf::Other, envelope),
@@ -454,9 +476,21 @@ impl<'w, 's> Walk<'w, 's> {
     }
 }
 
-/// Whether a line that is no JSON holds what an audit event holds: bytes around it were damaged.
-fn holds_event(line: &str) -> bool {
-    [r#""auditID""#, r#""audit.k8s.io/"#].iter().all(|part| line.contains(part))
+/// Whether text that is not a record of a known form holds what events of audit.k8s.io, rows of AKSAudit and entries of
+/// GKE hold, under the names that they have there and that databases make of them: bytes around it were damaged, or its
+/// envelope is not known.
+fn holds_event(text: &[u8]) -> bool {
+    const MARKS: [[&str; 2]; 8] = [
+        ["auditID", "audit.k8s.io"],
+        ["auditID", "objectRef"],
+        ["auditid", "objectref"],
+        ["audit_id", "object_ref"],
+        ["AuditId", "ObjectRef"],
+        ["protoPayload", "k8s.io"],
+        ["protopayload", "k8s.io"],
+        ["proto_payload", "k8s.io"],
+    ];
+    MARKS.iter().any(|marks| marks.iter().all(|mark| memchr::memmem::find(text, mark.as_bytes()).is_some()))
 }
 
 /// An object around an array of records, where it is not framing's to walk: inside another envelope, or small.
@@ -473,6 +507,14 @@ fn arrays<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, 
         }
     }
     opened
+}
+
+/// The step to a member, under the name that it has here.
+fn step(fields: &Fields<'_>, key: &'static str) -> Step {
+    match fields.spelling(key) {
+        Some(spelling) if spelling != key => Step::Name(spelling.to_owned()),
+        _ => Step::Key(key),
+    }
 }
 
 /// The text of a member of exactly this key, if it is not empty.

@@ -19,14 +19,12 @@ impl Walk<'_, '_> {
     }
 
     /// Opens a string that holds base64, or the JSON that some tools decode it to.
-    pub(super) fn base64<'a>(&mut self, key: &'static str, raw: Raw<'a>, envelope: &Envelope<'a>) {
-        let Some(text) = json::string(raw) else { return self.member(key, raw, envelope) };
-        if text.trim_start().starts_with('{') {
-            return self.member(key, raw, envelope);
-        }
-        self.inside(Step::Key(key), |walk| match decode_base64(&text) {
-            Some(bytes) => walk.payload(&bytes, envelope),
-            None => walk.leaf(Leaf::Broken(raw), envelope),
+    pub(super) fn base64<'a>(&mut self, key: Step, raw: Raw<'a>, envelope: &Envelope<'a>) {
+        let text = json::string(raw).filter(|text| !text.trim_start().starts_with('{'));
+        self.inside(key, |walk| match text.map(|text| decode_base64(&text)) {
+            Some(Some(bytes)) => walk.payload(&bytes, envelope),
+            Some(None) => walk.leaf(Leaf::Broken(raw), envelope),
+            None => walk.value(raw, envelope),
         });
     }
 }

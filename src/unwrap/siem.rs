@@ -1,13 +1,15 @@
 //! Containers, forwarders and SIEMs: one key around the record, known by name.
 
 use super::fragments::{Fragment, is_one_value};
-use super::{Envelope, Fields, Platform, Raw, Step, Walk};
+use super::{Envelope, Fields, Platform, Raw, Step, Walk, step};
 use crate::json;
 
 /// Keys that forwarders put around a record, the format they give away, and the platform where only one uses it.
 ///
 /// The order decides where several are there: Splunk's `result` holds `_raw`, Elastic's `_source` holds `message`.
-const WRAPPERS: [(&str, &str, Option<Platform>); 10] = [
+const WRAPPERS: [(&str, &str, Option<Platform>); 17] = [
+    ("RawEventData", "defender", Some(Platform::Aks)),
+    ("rawResponse", "elastic", None),
     ("result", "splunk", None),
     ("_raw", "splunk", None),
     ("_source", "elastic", None),
@@ -15,9 +17,14 @@ const WRAPPERS: [(&str, &str, Option<Platform>); 10] = [
     ("line", "loki", None),
     ("attributes", "datadog", None),
     ("json", "filebeat", None),
+    ("kinesis", "stream-record", None),
     ("event", "forwarder", None),
+    ("original", "forwarder", None),
     ("message", "forwarder", None),
+    ("payload", "forwarder", None),
+    ("body", "forwarder", None),
     ("log", "fluent-bit", None),
+    ("log_processed", "fluent-bit", None),
 ];
 
 /// Keys that carry the time beside a wrapped record.
@@ -29,6 +36,7 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
         || elastic_field(fields, envelope, walk)
         || loki(fields, envelope, walk)
         || docker(fields, envelope, walk)
+        || encoded(fields, envelope, walk)
         || wrapper(fields, envelope, walk)
 }
 
@@ -112,7 +120,22 @@ fn wrapper<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_,
     let Some((key, format, platform, inner)) = promising.or_else(|| all().next()) else { return false };
     let mut told = envelope.named(format, platform);
     told.time = TIMES.iter().find_map(|key| fields.get(key)).or(told.time);
-    walk.member(key, inner, &told);
+    walk.inside(step(fields, key), |walk| walk.value(inner, &told));
+    true
+}
+
+/// A record of a stream: of Kinesis as it is read and as a Lambda gets it, of Firehose as a transformation or an HTTP
+/// endpoint gets it (AWS docs, "Amazon Kinesis Data Firehose data transformation", "HTTP endpoint delivery request"); and of
+/// Event Hubs as a Logic App gets it.
+fn encoded<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    let Some((key, data)) = ["data", "ContentData"].iter().find_map(|key| Some((*key, fields.get_folded(key)?))) else {
+        return false;
+    };
+    // What gzip and objects begin with: `data` is what many call what is none of this.
+    if !["H4sI", "eyJ", "eyA", "ewo"].iter().any(|start| data[1..].starts_with(start.as_bytes())) {
+        return false;
+    }
+    walk.base64(step(fields, key), data, &envelope.named("stream-record", None));
     true
 }
 

@@ -4,30 +4,49 @@ use std::borrow::Cow;
 
 use serde_json::{Map, Value};
 
-use super::{Envelope, Fields, Leaf, Platform, Raw, Step, Walk};
+use super::{Envelope, Fields, Leaf, Platform, Raw, Step, Walk, step};
 use crate::json;
 
-/// The answer of Log Analytics' query API: `tables[].rows[][]`, whose columns stand beside the rows.
+/// Where answers keep the names of their columns, and the rows: Log Analytics and Azure Data Explorer (learn.microsoft.com,
+/// "Query response"), ES|QL (elastic.co), PPL and SQL of OpenSearch (docs.opensearch.org). Looked up ignoring case.
+const TABLES: [(&str, &str); 3] = [("columns", "rows"), ("columns", "values"), ("schema", "datarows")];
+
+/// Opens answers of positional rows, whose columns stand beside them: a table, or several in `tables`.
 pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    let Some(tables) = fields.get("tables").filter(|raw| raw.first() == Some(&b'[')) else { return false };
+    let Some(tables) = list(fields, "tables") else {
+        return table(fields, &envelope.named("query", None), walk);
+    };
     let told = envelope.named("azure-query", None);
-    walk.inside(Step::Key("tables"), |walk| walk.each(tables, &told, table));
+    walk.inside(step(fields, "tables"), |walk| {
+        walk.each(tables, &told, |walk, raw, told| {
+            if !Fields::read(raw).is_some_and(|fields| table(&fields, told, walk)) {
+                walk.leaf(Leaf::Other, told);
+            }
+        });
+    });
     true
 }
 
-fn table<'a>(walk: &mut Walk<'_, '_>, table: Raw<'a>, told: &Envelope<'a>) {
-    let Some(fields) = Fields::read(table) else { return walk.leaf(Leaf::Other, told) };
-    let columns = fields.get("columns").map(json::elements).into_iter().flatten();
-    let names: Vec<Cow<'a, str>> = columns.filter_map(|column| Fields::read(column)?.text("name")).collect();
-    let Some(rows) = fields.get("rows").filter(|raw| raw.first() == Some(&b'[')) else {
-        return walk.leaf(Leaf::Other, told);
+/// Opens the rows of a table; false where this is none.
+fn table<'a>(fields: &Fields<'a>, told: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    let held = |(columns, rows)| Some((list(fields, columns)?, step(fields, rows), list(fields, rows)?));
+    let Some((columns, step, rows)) = TABLES.into_iter().find_map(held) else { return false };
+    let name = |column| {
+        let column = Fields::read(column)?;
+        ["name", "ColumnName"].iter().find_map(|key| column.text(key))
     };
-    walk.inside(Step::Key("rows"), |walk| {
+    let names: Vec<Cow<'a, str>> = json::elements(columns).filter_map(name).collect();
+    walk.inside(step, |walk| {
         walk.each(rows, told, |walk, row, told| {
             let members = names.iter().cloned().zip(json::elements(row)).collect();
             walk.row(&Fields::from_entries(members), told);
         });
     });
+    true
+}
+
+fn list<'a>(fields: &Fields<'a>, key: &str) -> Option<Raw<'a>> {
+    fields.get_folded(key).filter(|raw| raw.first() == Some(&b'['))
 }
 
 /// A row of CloudWatch Logs Insights: `[{"field":…,"value":…},…]`.
@@ -40,9 +59,11 @@ pub(super) fn insights_row(raw: Raw<'_>) -> Option<Fields<'_>> {
     (!cells.is_empty()).then(|| Fields::from_entries(cells))
 }
 
-/// Columns that tell a table whose names are paths: what Insights extracts, Splunk shows and Logs Explorer saves.
-const PATHS: [&str; 5] = [
+/// Columns that tell a table whose names are paths: what Insights extracts, Splunk shows, Logs Explorer saves, and GDC
+/// flattens.
+const PATHS: [&str; 6] = [
     "objectRef.resource",
+    "objectRef_resource",
     "user.username",
     "kubernetes.audit.verb",
     "kubernetes.audit.objectRef.resource",
@@ -64,23 +85,74 @@ pub(super) fn open_insights<'a>(row: &Fields<'a>, envelope: &Envelope<'a>, walk:
 /// Whether such a row leaves open what was asked for: it has no column for that, and its path names CronJobs, or is not
 /// there either.
 pub(super) fn is_undecidable(fields: &Fields<'_>) -> bool {
-    let get = |path: &str| fields.get(path).or_else(|| fields.get(&format!("kubernetes.audit.{path}")));
+    let get = |path: &str| {
+        let spellings = [path.to_owned(), format!("kubernetes.audit.{path}"), path.replace('.', "_")];
+        spellings.iter().find_map(|spelling| fields.get_folded(spelling))
+    };
     let on_cronjobs = || get("requestURI").is_none_or(|uri| json::cut_string(uri).contains("/cronjobs"));
     get("verb").is_some() && get("objectRef.resource").is_none() && get("objectRef").is_none() && on_cronjobs()
 }
 
 /// The object that a row of such a table was made from, as JSON; `None` for any other object.
 pub(super) fn nest(fields: &Fields<'_>) -> Option<String> {
-    PATHS.iter().find(|path| fields.get(path).is_some())?;
+    let is_text = |key: &&str| fields.get(key).and_then(json::string).is_some_and(|text| text.starts_with('{'));
+    let is_table = PATHS.iter().any(|path| fields.get(path).is_some())
+        || fields.get("verb").is_some() && (QUOTED.iter().any(is_text) || fields.get(LOWERED).is_some());
+    is_table.then_some(())?;
     let mut object = Map::new();
     for (name, raw) in fields.iter().filter(|(_, raw)| !json::is_empty(raw)) {
         let path = name.strip_prefix("kubernetes.audit.").unwrap_or(name);
+        let flat = FLAT.iter().find_map(|(flat, dotted)| Some(format!("{dotted}{}", path.strip_prefix(flat)?)));
+        let path = flat.as_deref().unwrap_or(path);
         match path.strip_suffix("{}").unwrap_or(path) {
             list @ ("sourceIPs" | "user.groups" | "impersonatedUser.groups") => insert(&mut object, list, items(raw)),
-            path => insert(&mut object, path, cell(raw)),
+            path => insert(&mut object, spelled(path), respelled(path, cell(raw))),
         }
     }
     Some(Value::Object(object).to_string())
+}
+
+/// How paths begin that are written with `_`.
+const FLAT: [(&str, &str); 4] = [
+    ("objectRef_", "objectRef."),
+    ("user_", "user."),
+    ("impersonatedUser_", "impersonatedUser."),
+    ("responseStatus_", "responseStatus."),
+];
+/// Members of an event that are objects, and stand as text in cells of their own.
+const QUOTED: [&str; 2] = ["objectRef", "user"];
+/// What tells an event whose keys Hive and Athena have written in small letters.
+const LOWERED: &str = "objectref";
+/// Names of an event that have capitals.
+const SPELLINGS: [&str; 13] = [
+    "auditID",
+    "requestURI",
+    "objectRef",
+    "apiGroup",
+    "apiVersion",
+    "impersonatedUser",
+    "sourceIPs",
+    "userAgent",
+    "responseStatus",
+    "requestObject",
+    "responseObject",
+    "requestReceivedTimestamp",
+    "stageTimestamp",
+];
+
+/// A name as audit.k8s.io spells it.
+fn spelled(name: &str) -> &str {
+    SPELLINGS.iter().find(|spelling| spelling.eq_ignore_ascii_case(name)).unwrap_or(&name)
+}
+
+/// A value with its names so spelled; only the objectRef has any.
+fn respelled(name: &str, value: Value) -> Value {
+    match value {
+        Value::Object(members) if name == LOWERED => {
+            Value::Object(members.into_iter().map(|(name, value)| (spelled(&name).to_owned(), value)).collect())
+        }
+        value => value,
+    }
 }
 
 /// A cell of several values: an array, or lines.

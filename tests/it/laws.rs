@@ -661,7 +661,7 @@ fn joined(events: &[Value], separator: &str) -> Vec<u8> {
 }
 
 /// Ways in which clouds and forwarders put events away.
-const ENVELOPES: [(&str, Wrap); 14] = [
+const ENVELOPES: [(&str, Wrap); 22] = [
     ("lines", wrap_lines),
     ("array", |events| json!(events).to_string().into_bytes()),
     ("pretty array", |events| serde_json::to_vec_pretty(&json!(events)).unwrap()),
@@ -670,8 +670,7 @@ const ENVELOPES: [(&str, Wrap); 14] = [
     }),
     ("subscription", |events| subscription(events).to_string().into_bytes()),
     ("lambda", |events| {
-        let payload =
-            base64::engine::general_purpose::STANDARD.encode(gzip(subscription(events).to_string().as_bytes()));
+        let payload = encoded(&gzip(subscription(events).to_string().as_bytes()));
         json!({"awslogs": {"data": payload}}).to_string().into_bytes()
     }),
     ("azure", |events| {
@@ -699,6 +698,37 @@ const ENVELOPES: [(&str, Wrap); 14] = [
         let values: Vec<_> = events.iter().map(|event| json!(["1795490175101000000", event.to_string()])).collect();
         json!({"data": {"result": [{"stream": {}, "values": values}]}}).to_string().into_bytes()
     }),
+    ("kinesis", |events| {
+        let record = json!({"kinesis": {"partitionKey": "p", "data": encoded(&gzip(subscription(events).to_string().as_bytes()))}});
+        json!({"Records": [record]}).to_string().into_bytes()
+    }),
+    ("firehose endpoint", |events| {
+        let records: Vec<_> =
+            events.iter().map(|event| json!({"data": encoded(event.to_string().as_bytes())})).collect();
+        json!({"requestId": "r", "timestamp": 1, "records": records}).to_string().into_bytes()
+    }),
+    ("queue", |events| {
+        let messages: Vec<_> =
+            events.iter().map(|event| json!({"MessageId": "m", "Body": event.to_string()})).collect();
+        json!({"Messages": messages}).to_string().into_bytes()
+    }),
+    ("kafka", |events| lines(events, |event| json!({"topic": "t", "offset": 1, "payload": event.to_string()}))),
+    ("logstash", |events| {
+        lines(events, |event| json!({"message": "a line of text", "event": {"original": event.to_string()}}))
+    }),
+    ("multi-search", |events| {
+        let hits: Vec<_> = events.iter().map(|event| json!({"_source": {"message": event.to_string()}})).collect();
+        json!({"took": 1, "responses": [{"hits": {"hits": hits}}]}).to_string().into_bytes()
+    }),
+    ("kusto", |events| {
+        let rows: Vec<_> = events.iter().map(|event| json!(["2026-11-24T03:00:00Z", event.to_string()])).collect();
+        let columns = json!([{"ColumnName": "TimeGenerated"}, {"ColumnName": "log_s"}]);
+        json!({"Tables": [{"TableName": "t", "Columns": columns, "Rows": rows}]}).to_string().into_bytes()
+    }),
+    ("logcli", |events| {
+        let line = |event| format!("2026-11-24T03:00:00Z {{app=\"audit\", node=\"a\"}} {event}\n").into_bytes();
+        events.iter().flat_map(line).collect()
+    }),
     ("cri", |events| {
         events.iter().flat_map(|event| format!("2026-11-24T03:00:00.1Z stdout F {event}\n").into_bytes()).collect()
     }),
@@ -707,6 +737,10 @@ const ENVELOPES: [(&str, Wrap); 14] = [
         gzip(&members)
     }),
 ];
+
+fn encoded(bytes: &[u8]) -> String {
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
 
 fn lines(events: &[Value], wrap: impl Fn(&Value) -> Value) -> Vec<u8> {
     events.iter().flat_map(|event| format!("{}\n", wrap(event)).into_bytes()).collect()

@@ -11,6 +11,7 @@ mod damage;
 mod docs;
 mod dump;
 mod effects;
+mod envelopes;
 mod events;
 mod evidence;
 mod faults;

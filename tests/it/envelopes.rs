@@ -1,0 +1,170 @@
+//! Forms in which databases and forwarders give events back, beside those that the laws go through.
+
+use std::fs;
+
+use serde_json::{Value, json};
+
+use crate::{hits, rows, scan};
+
+/// A creation of a CronJob.
+fn event() -> Value {
+    json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": "a", "stage": "ResponseComplete",
+        "requestURI": "/apis/batch/v1/namespaces/n/cronjobs", "verb": "create",
+        "user": {"username": "u", "groups": ["g"]}, "sourceIPs": ["203.0.113.9"], "userAgent": "kubectl/v1.31.0",
+        "objectRef": {"resource": "cronjobs", "namespace": "n", "name": "x", "apiGroup": "batch", "apiVersion": "v1"},
+        "responseStatus": {"code": 201}, "requestReceivedTimestamp": "2026-11-24T03:00:00.000000Z",
+        "stageTimestamp": "2026-11-24T03:00:01.000000Z"})
+}
+
+/// Sweeps one file of this name; gives its hits, its row and the exit status.
+fn sweep(name: &str, bytes: &[u8]) -> (Vec<Value>, std::collections::BTreeMap<String, String>, i32) {
+    let here = tempfile::tempdir().unwrap();
+    let file = here.path().join(name);
+    fs::write(&file, bytes).unwrap();
+    let (_kept, out, run) = scan(&[file], &[]);
+    (hits(&out), rows(&out.join("inputs.csv")).remove(0), run.exit)
+}
+
+/// What every one of these forms keeps of the event.
+fn assert_event(hit: &Value, form: &str) {
+    for (key, value) in [
+        ("audit_id", "a"),
+        ("verb", "create"),
+        ("username", "u"),
+        ("resource", "cronjobs"),
+        ("namespace", "n"),
+        ("name", "x"),
+        ("time", "2026-11-24T03:00:00Z"),
+    ] {
+        assert_eq!(hit[key], value, "{form}: {key}");
+    }
+}
+
+/// The same with the keys that Hive and Athena write.
+fn lowered(value: Value) -> Value {
+    match value {
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(key, value)| (key.to_lowercase(), lowered(value)))
+            .collect::<serde_json::Map<_, _>>()
+            .into(),
+        other => other,
+    }
+}
+
+#[test]
+fn databases_write_keys_in_their_own_way() {
+    let mut flat = serde_json::Map::new();
+    for (key, value) in event().as_object().unwrap() {
+        match value {
+            Value::Object(members) => {
+                flat.extend(members.iter().map(|(inner, value)| (format!("{key}_{inner}"), value.clone())))
+            }
+            value => {
+                flat.insert(key.clone(), value.clone());
+            }
+        }
+    }
+    for (form, record) in [("lowered", lowered(event())), ("flat", Value::Object(flat))] {
+        let (hits, row, exit) = sweep("dump", format!("{record}\n").as_bytes());
+        assert_eq!((hits.len(), &*row["events"], exit), (1, "1", 0), "{form}: {row:?}");
+        assert_event(&hits[0], form);
+    }
+}
+
+fn csv(columns: &[&str], capital: bool) -> String {
+    let event = event();
+    let cell = |column: &&str| match &event[*column] {
+        Value::String(text) => text.clone(),
+        value => format!("\"{}\"", value.to_string().replace('"', "\"\"")),
+    };
+    let names: Vec<String> =
+        columns.iter().map(|name| if capital { (*name).to_owned() } else { name.to_lowercase() }).collect();
+    format!("{}\n{}\n", names.join(","), columns.iter().map(cell).collect::<Vec<_>>().join(","))
+}
+
+const COLUMNS: [&str; 10] = [
+    "auditID",
+    "stage",
+    "requestURI",
+    "verb",
+    "user",
+    "sourceIPs",
+    "userAgent",
+    "objectRef",
+    "responseStatus",
+    "requestReceivedTimestamp",
+];
+
+#[test]
+fn cells_hold_objects_as_text() {
+    for capital in [true, false] {
+        let (hits, row, exit) = sweep("rows.csv", csv(&COLUMNS, capital).as_bytes());
+        assert_eq!((hits.len(), exit), (1, 0), "{row:?}");
+        assert_event(&hits[0], "csv");
+    }
+}
+
+/// `cat a.csv b.csv`, of tools that order their columns otherwise.
+#[test]
+fn a_second_header_orders_what_follows() {
+    let backwards: Vec<&str> = COLUMNS.into_iter().rev().collect();
+    let text = csv(&COLUMNS, true) + &csv(&backwards, true) + &csv(&COLUMNS, true);
+    let (hits, row, exit) = sweep("rows.csv", text.as_bytes());
+    assert_eq!((&*row["records"], &*row["events"], exit), ("3", "3", 0));
+    assert_eq!(hits.len(), 1);
+    assert_eq!(hits[0]["copies"], 3);
+}
+
+#[test]
+fn numbers_of_classes_may_be_text() {
+    let input = crate::root().join("fixtures/cases/format-ocsf-json/input");
+    let input = fs::read_dir(input).unwrap().next().unwrap().unwrap().path();
+    let text = fs::read_to_string(input).unwrap();
+    let (as_number, ..) = sweep("dump", text.as_bytes());
+    let written = text.replace("\"class_uid\":6003,", "\"class_uid\":\"6003\",");
+    assert_ne!(written, text);
+    assert_eq!(sweep("dump", written.as_bytes()).0.len(), as_number.len());
+    assert!(!as_number.is_empty());
+}
+
+/// Go and .NET write the year 1 where there is no time.
+#[test]
+fn the_year_1_is_no_time() {
+    let mut event = event();
+    event["requestReceivedTimestamp"] = json!("0001-01-01T00:00:00Z");
+    let here = tempfile::tempdir().unwrap();
+    let file = here.path().join("dump");
+    fs::write(&file, event.to_string()).unwrap();
+    let (_kept, out, _) = scan(&[file], &["--since", "2026-11-24"]);
+    assert_eq!(hits(&out)[0]["time"], "2026-11-24T03:00:01Z");
+}
+
+#[test]
+fn pointers_name_keys_as_they_are_written() {
+    let record = json!({"Type": "Notification", "Message": event().to_string()});
+    let (hits, ..) = sweep("dump", record.to_string().as_bytes());
+    assert_eq!(hits[0]["evidence"]["pointer"], "/Message");
+}
+
+/// What these hold is known from their names alone.
+#[test]
+fn compressions_that_are_not_read_are_named() {
+    let noise: Vec<u8> = (0..5000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
+    for name in ["a.snappy", "a.hsnappy", "a.log.lz4", "a.br", "a.Z", "a.lzma", "a.zz"] {
+        let (_, row, exit) = sweep(name, &noise);
+        assert_eq!((&*row["status"], exit), ("failed", 3), "{name}");
+    }
+}
+
+#[test]
+fn yaml_is_known_by_its_keys() {
+    for text in [
+        "- Annotations: '{}'\n  AuditId: a\n  Verb: create\n",
+        "- httpRequest: {}\n  insertId: a\n  protoPayload:\n    serviceName: k8s.io\n",
+        "annotations: {}\nauditID: a\nkind: Event\n",
+    ] {
+        let (_, row, exit) = sweep("dump", text.as_bytes());
+        assert_eq!((&*row["status"], &*row["container"], exit), ("failed", "yaml", 3), "{text}");
+    }
+}
