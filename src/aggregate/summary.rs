@@ -12,7 +12,7 @@ use super::finding::Verdict;
 use super::finish::Hit;
 use super::observation::{Evidence, Record};
 use crate::event::{Change, Outcome};
-use crate::rule::{Pack, Rule, Severity};
+use crate::rule::{Pack, Severity};
 use crate::spill::Sorted;
 
 /// Reads a key of a group from a record.
@@ -83,7 +83,10 @@ pub(super) fn groups(lists: [&Sorted<Hit>; 3], pack: &Pack, by: &[String]) -> io
         .filter_map(|name| GROUP_FIELDS.iter().find(|(known, _)| known == name))
         .map(|(_, field)| *field)
         .collect();
-    let on_cronjobs = |hit: &Hit| hit.rule_id.as_deref().and_then(|id| pack.rule(id)).is_some_and(Rule::is_on_cronjobs);
+    let on_cronjobs = |hit: &Hit| {
+        let rule = hit.rule_id.as_deref().and_then(|id| pack.rule(id));
+        rule.is_some_and(|rule| rule.is_on_cronjobs().unwrap_or_else(|| is_on_cronjobs(&hit.record)))
+    };
     let mut groups: BTreeMap<Vec<Option<Arc<str>>>, Group> = BTreeMap::new();
     let mut counted: Option<Evidence> = None;
     each_by_time(lists, &mut |list, hit| {

@@ -130,12 +130,12 @@ pub struct Rule {
 }
 
 impl Rule {
-    /// Whether it can match requests on CronJobs only.
+    /// Whether it can match requests on CronJobs only; `None` for a Sigma rule, of which only its engine knows.
     #[must_use]
-    pub fn is_on_cronjobs(&self) -> bool {
+    pub fn is_on_cronjobs(&self) -> Option<bool> {
         match &self.logic {
-            Logic::Panther { detection } => detection.is_on_cronjobs(),
-            Logic::Sigma(_) => false,
+            Logic::Panther { detection } => Some(detection.is_on_cronjobs()),
+            Logic::Sigma(_) => None,
         }
     }
 }

@@ -284,6 +284,24 @@ fn one_rule_sees_the_same_on_every_platform() {
     }
 }
 
+/// What a Sigma rule asks only its engine knows; what it found tells whether that is a request on CronJobs.
+#[test]
+fn hits_of_sigma_rules_on_cronjobs_are_summed() {
+    let here = tempfile::tempdir().unwrap();
+    let event = |resource: &str| {
+        format!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"{resource}","verb":"create","user":{{"username":"u"}},"objectRef":{{"resource":"{resource}","namespace":"n"}},"responseStatus":{{"code":201}}}}"#
+        )
+    };
+    fs::write(here.path().join("dump.jsonl"), [event("cronjobs"), event("jobs")].join("\n")).unwrap();
+    let rule = "title: T\nid: 5b1a0c38-54a8-4c0e-9a0f-0d8f8a1f1aff\nlogsource:\n  product: kubernetes\n  service: audit\ndetection:\n  s:\n    verb: create\n  condition: s\n";
+    fs::write(here.path().join("rule.yml"), rule).unwrap();
+    let rule = here.path().join("rule.yml");
+    let (_kept, out, _) = scan(&[here.path().join("dump.jsonl")], &["-r", rule.to_str().unwrap()]);
+    let row = &crate::rows(&out.join("summary.csv"))[0];
+    assert_eq!([&*row["hits"], &*row["created"]], ["1", "1"]);
+}
+
 /// Where the crate differs from the Sigma specification, so that an update of it does not change answers unseen.
 #[test]
 fn sigma_differs_where_the_docs_say() {
