@@ -52,8 +52,9 @@ impl<'j> TextStream<'j> {
         let keeps = listener.is_some_and(Listener::keeps_originals);
         let originals = keeps.then(|| Originals::new(job.limits.max_record));
         let (hour, texts) = (Hour::default(), Interner::default());
-        let of_path = origin_of_path(&input.path).into_owned();
-        let told = Told { input, matches: 0, parsed: 0, damaged: Vec::new() };
+        let place = input.member.as_ref().map(|member| format!("{}/{member}", input.path));
+        let of_path = origin_of_path(place.as_deref().unwrap_or(&input.path)).into_owned();
+        let told = Told { input, matches: 0, parsed: 0, damaged: Vec::new(), trouble: None };
         TextStream {
             unwrapper: Unwrapper::new(job.limits),
             skimmer: Skimmer::new(),
@@ -72,7 +73,11 @@ impl<'j> TextStream<'j> {
         }
         let span = self.recorder.hour.take();
         self.recorder.span(span);
-        self.recorder.told
+        let mut told = self.recorder.told;
+        if let Some(trouble) = told.trouble.take() {
+            told.input.problem(Status::Partial, trouble);
+        }
+        told
     }
 }
 
@@ -138,6 +143,8 @@ pub(super) struct Told {
     pub matches: u64,
     pub parsed: u64,
     pub damaged: Vec<Stretch>,
+    /// What is wrong with the first bad record. A damaged stream, which may be the cause, is reported in its place.
+    trouble: Option<String>,
 }
 
 impl Told {
@@ -154,7 +161,7 @@ impl Told {
     /// Says what is wrong with a record.
     fn trouble(&mut self, place: Place<'_>, what: &str) {
         let offset = place.offset.map_or_else(String::new, |offset| format!(", byte {offset}"));
-        self.input.problem(Status::Partial, format!("record {}{offset}: {what}", place.record));
+        self.trouble.get_or_insert_with(|| format!("record {}{offset}: {what}", place.record));
     }
 }
 

@@ -572,3 +572,36 @@ fn rows_without_a_resource_are_not_decided() {
     assert_eq!(counters(row("/apis/batch/v1/namespaces/prod/cronjobs").as_bytes()), ["1", "0", "0", "1"]);
     assert_eq!(counters(row("/healthz").as_bytes()), ["1", "1", "0", "0"]);
 }
+
+/// An event in an envelope that nobody told us of is no event, but not nothing either.
+#[test]
+fn events_in_unknown_envelopes_are_told() {
+    let text = serde_json::Value::from(event(0)).to_string();
+    let entry = r#"{"insertId":"a","protoPayload":{"serviceName":"k8s.io","methodName":"io.k8s.get"}}"#;
+    let unknown = [
+        format!(r#"{{"tenant":"x","wrapped":{{"inner":{}}}}}"#, event(0)),
+        format!(r#"{{"tenant":"x","wrapped":{text}}}"#),
+        format!(r#"{{"tenant":"x","wrapped":{entry}}}"#),
+    ];
+    for record in &unknown {
+        let dump = format!("{}\n{record}\n", event(1));
+        let [records, events, not_audit, malformed] = counters(dump.as_bytes());
+        assert_eq!([&*records, &*events, &*not_audit, &*malformed], ["2", "1", "0", "1"], "{record}");
+        let (found, _, exit, error) = sweep(dump.as_bytes(), &[]);
+        assert_eq!((found.len(), exit), (1, 3), "{record}");
+        assert!(error.ends_with("it holds an audit event in an envelope that is not known"), "{error}");
+    }
+    // A Kubernetes object may quote one.
+    let quoted = format!(r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"name":"x"}},"data":{{"x":{text}}}}}"#);
+    assert_eq!(counters(quoted.as_bytes())[2..], ["1", "0"]);
+}
+
+/// The record that a cut stream ends in is cut too; that the rest is missing is the graver news.
+#[test]
+fn a_cut_stream_is_named_before_the_record_it_cuts() {
+    let whole = gzip((0..200).map(|number| event(number) + "\n").collect::<String>());
+    for left in [whole.len() / 3, whole.len() / 2, whole.len() - 9] {
+        let (_, _, exit, error) = sweep(&whole[..left], &[]);
+        assert!(exit == 3 && error.contains("gzip"), "{left}: {error}");
+    }
+}

@@ -152,6 +152,24 @@ fn links_are_rows() {
     assert_eq!(told[2], ("c.log", "skipped", skipped));
 }
 
+/// What the path of a file proves of where its events come from, the path of a member does.
+#[test]
+fn members_of_a_tar_file_keep_their_origin() {
+    let here = tempfile::tempdir().unwrap();
+    let (of_s3, file) = (dumps().join("s3"), here.path().join("s3.tar"));
+    fs::write(&file, tar(&of_s3, &files(&of_s3))).unwrap();
+    let origins = |path: PathBuf| {
+        let (_kept, out, _) = crate::scan(&[path], &[]);
+        let origin = |hit: serde_json::Value| ["audit_id", "account", "region"].map(|key| hit[key].to_string());
+        let mut origins: Vec<_> = crate::hits(&out).into_iter().map(origin).collect();
+        origins.sort();
+        origins
+    };
+    let of_walk = origins(of_s3);
+    assert!(of_walk.iter().any(|[_, account, _]| account == "\"111122223333\""));
+    assert_eq!(origins(file), of_walk);
+}
+
 #[test]
 fn a_compressed_tar_is_a_tar() {
     let input = backwards(&dumps());
