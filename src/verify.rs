@@ -148,7 +148,7 @@ pub fn inputs(directory: &Path, dump: &[PathBuf]) -> Result<Verified, Error> {
         find(Difference::Missing, name.clone());
     }
     verified.compared = to_hash.len();
-    verified.unhashed = listed.len() - to_hash.len();
+    verified.unhashed = listed.values().filter(|sha256| sha256.is_none()).count();
     let compare = |&(source, sha256): &(&Source, &str)| compare(source, sha256);
     verified.findings.extend(each(&to_hash, compare).into_iter().flatten());
     verified.findings.sort();

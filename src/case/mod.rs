@@ -239,11 +239,13 @@ impl Case {
     /// # Errors
     /// As for [`Case::open`]; or no run has been remembered.
     pub fn reopen(path: &Path) -> Result<(Self, Asked), Error> {
-        if !path.exists() {
-            return Err(Error::Case {
-                path: path.to_owned(),
-                problem: "is not there; name a dump to begin one".to_owned(),
-            });
+        let problem = match path.try_exists() {
+            Ok(true) => None,
+            Ok(false) => Some("is not there; name a dump to begin one".to_owned()),
+            Err(error) => Some(error.to_string()),
+        };
+        if let Some(problem) = problem {
+            return Err(Error::Case { path: path.to_owned(), problem });
         }
         let mut case = Case::open(path, String::new(), String::new())?;
         let sql = "SELECT (SELECT value FROM meta WHERE key = 'rules'), value FROM meta WHERE key = 'asked'";

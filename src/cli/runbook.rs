@@ -29,6 +29,9 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
         let problem = "--rules and --tune need a PATH: without one the rules are those that the case was read with";
         return Err(Error::Usage(problem.to_owned()));
     }
+    if runbook.paths.is_empty() && runbook.looks.deep {
+        return Err(Error::Usage("--deep reads the dump once more: name it, or leave --deep out".to_owned()));
+    }
     let reopened = match &runbook.case {
         Some(path) if runbook.paths.is_empty() => Some(Case::reopen(path)?),
         _ => None,

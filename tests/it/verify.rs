@@ -72,7 +72,7 @@ unreadable report  alerts.csv: not a regular file
 changed    input   =b.log
 missing    input   c/d.log
 new        input   \\u{1b}[32m
-verified   12 reports, 3 inputs (1 more have no hash): 2 changed, 2 missing, 2 new, 1 unreadable
+verified   12 reports, 3 inputs (0 more have no hash): 2 changed, 2 missing, 2 new, 1 unreadable
 ";
     assert_eq!((run.exit, &run.stdout[..]), (1, expected));
 }
