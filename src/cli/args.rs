@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
+use super::color::When;
 use super::help;
 use super::options::{AskedShard, FailOn};
 use crate::event::Platform;
@@ -215,6 +216,10 @@ pub(super) struct Output {
     /// Format of hits on standard output: jsonl, csv or timesketch
     #[arg(long, value_name = "F", default_value = "jsonl", help_heading = "Output")]
     pub format: Format,
+
+    /// When to print colours on standard error
+    #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Terminal")]
+    pub color: When,
 
     /// Overwrite the reports in a directory that is not empty
     #[arg(long, help_heading = "Output")]

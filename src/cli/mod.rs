@@ -1,6 +1,7 @@
 //! The command line: as typed, then as meant.
 
 mod args;
+mod color;
 mod events;
 mod help;
 mod inspect;

@@ -1,14 +1,13 @@
 //! How scan and merge end: what was observed is decided on, written, and closed with an exit status.
 
 use std::ffi::OsString;
-use std::io::{self, Write};
 use std::path::Path;
 
 use jiff::Timestamp;
 
 use super::args::Output;
 use super::options::{FailOn, Times, plan};
-use super::{ExitStatus, print, print_stats, redacted, status, warn_if_nothing};
+use super::{ExitStatus, color, print, print_stats, redacted, status, warn_if_nothing};
 use crate::aggregate::{Finished, Plan, Tally, finish};
 use crate::error::Error;
 use crate::paths::printable;
@@ -80,8 +79,7 @@ impl<'a> Reports<'a> {
         if !quiet {
             let to_stdout = output.out.as_os_str() == "-";
             let reports = if to_stdout { "standard output".to_owned() } else { output.out.display().to_string() };
-            // A closed standard error is no reason to fail: the reports are written.
-            let _ = io::stderr().write_all(closing(&report, &reports).as_bytes());
+            color::print(&closing(&report, &reports), output.color);
             warn_if_nothing(&finished);
         }
         print_stats(clock, &finished.totals);

@@ -29,11 +29,12 @@ const FLOW: [&str; 19] = [
 ];
 
 /// Crates that live in one file or folder, or in some.
-const HOMES: [(&str, &str); 23] = [
+const HOMES: [(&str, &str); 24] = [
     ("aho_corasick", "rule/literals"),
     ("rusqlite", "case"),
     ("minijinja", "report/html"),
     ("json_patch", "runbook/patch"),
+    ("anstream", "cli/color"),
     ("clap", "cli"),
     ("clap_complete", "cli"),
     ("clap_mangen", "cli/manual"),
