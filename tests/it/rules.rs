@@ -2,6 +2,8 @@
 
 use std::fs;
 
+use serde_json::json;
+
 use crate::{hits, kubesweep, root, rows, scan};
 
 #[test]
@@ -302,28 +304,92 @@ fn hits_of_sigma_rules_on_cronjobs_are_summed() {
     assert_eq!([&*row["hits"], &*row["created"]], ["1", "1"]);
 }
 
+/// Which of some events a Sigma rule with this selection finds, by audit ID.
+fn found_by_sigma(selection: &str, events: &[serde_json::Value]) -> String {
+    let here = tempfile::tempdir().unwrap();
+    let lines: Vec<String> = events.iter().map(ToString::to_string).collect();
+    fs::write(here.path().join("dump.jsonl"), lines.join("\n")).unwrap();
+    let rule = format!(
+        "title: T\nid: 5b1a0c38-54a8-4c0e-9a0f-0d8f8a1f1aff\nlogsource:\n  product: kubernetes\n  service: audit\ndetection:\n  s:\n    {selection}\n  condition: s\n"
+    );
+    let file = here.path().join("rule.yml");
+    fs::write(&file, rule).unwrap();
+    let (_kept, out, run) = scan(&[here.path().join("dump.jsonl")], &["-r", file.to_str().unwrap()]);
+    assert_eq!(run.exit, 0, "{selection}\n{}", run.stderr);
+    hits(&out).iter().map(|hit| hit["audit_id"].as_str().unwrap()).collect()
+}
+
 /// Where the crate differs from the Sigma specification, so that an update of it does not change answers unseen.
 #[test]
 fn sigma_differs_where_the_docs_say() {
-    let here = tempfile::tempdir().unwrap();
-    let event = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","verb":"create","requestObject":{"text":"a\nb","none":null,"list":[{"x":null,"y":2},{"x":1}]}}"#;
-    fs::write(here.path().join("dump.jsonl"), event).unwrap();
-    for (item, found) in [
-        ("requestObject.text: 'a*b'", 0),
-        ("requestObject.text|startswith: 'a'", 1),
-        ("requestObject.none|exists: true", 0),
-        ("requestObject.none: null", 1),
-        ("requestObject.list.x: null", 0),
-        ("requestObject.list.x: 1", 1),
-        ("requestObject.list.x: 1\n    requestObject.list.y: 2", 1),
-        ("requestObject.list.x: 1\n    requestObject.list.y: 3", 0),
+    let event = json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "verb": "create", "auditID": "A",
+        "requestObject": {"none": null, "list": [{"x": null, "y": 2}, {"x": 1}]}});
+    for (selection, found) in [
+        ("requestObject.none|exists: true", ""),
+        ("requestObject.none: null", "A"),
+        ("requestObject.list.x: null", ""),
+        ("requestObject.list.x: 1", "A"),
+        ("requestObject.list.x: 1\n    requestObject.list.y: 2", "A"),
+        ("requestObject.list.x: 1\n    requestObject.list.y: 3", ""),
     ] {
-        let rule = format!(
-            "title: T\nid: 5b1a0c38-54a8-4c0e-9a0f-0d8f8a1f1aff\nlogsource:\n  product: kubernetes\n  service: audit\ndetection:\n  s:\n    {item}\n  condition: s\n"
-        );
-        let file = here.path().join("rule.yml");
-        fs::write(&file, rule).unwrap();
-        let (_kept, out, _) = scan(&[here.path().join("dump.jsonl")], &["-r", file.to_str().unwrap()]);
-        assert_eq!(hits(&out).len(), found, "{item}");
+        assert_eq!(found_by_sigma(selection, std::slice::from_ref(&event)), found, "{selection}");
+    }
+}
+
+/// A wildcard stands for any text, line breaks too, and the modifier says which end is open.
+#[test]
+fn sigma_wildcards_mean_what_the_specification_says() {
+    let event = |id: &str, name: &str| {
+        json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "verb": "get", "auditID": id, "user": {"username": name},
+            "requestObject": {"text": "a\nb", "code": 201}})
+    };
+    let events = [event("A", "arn:aws:iam::1:user/eve"), event("B", "eve"), event("C", "arn")];
+    for (selection, found) in [
+        ("user.username|startswith: 'ar?'", "AC"),
+        ("user.username|startswith: 'a*n:'", "A"),
+        ("user.username|startswith: '?rn'", "AC"),
+        ("user.username|startswith: ['ar?:aws', zzz, null]", "A"),
+        ("user.username|endswith: 'us*EVE'", "A"),
+        ("user.username|endswith: '/e?e'", "A"),
+        ("user.username|endswith: '?ve'", "AB"),
+        ("user.username|endswith|cased: '?VE'", ""),
+        ("user.username|endswith|all: ['?ve', 'r/eve']", "A"),
+        ("user.username|contains: 'r?:'", "A"),
+        ("user.username: 'a*'", "AC"),
+        ("user.username|neq: ['a*', 'x']", "B"),
+        ("user.username: 'a.n*'", ""),
+        ("user.username: ['e*', null]", "B"),
+        ("requestObject.code|startswith: ['2*', x]", "ABC"),
+        ("requestObject.text: 'a*b'", "ABC"),
+        ("requestObject.text: 'a?b'", "ABC"),
+        ("requestObject.text|startswith: 'a'", "ABC"),
+    ] {
+        assert_eq!(found_by_sigma(selection, &events), found, "{selection}");
+    }
+}
+
+/// Keywords are text anywhere in an event, each of several where it may be, and numbers are text too.
+#[test]
+fn sigma_keywords_are_looked_for_in_the_whole_event() {
+    let event = json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "verb": "get", "auditID": "A", "userAgent": "curl/8 base64 -d",
+        "user": {"username": "eve"}, "responseStatus": {"code": 201}, "requestObject": {"text": "one\ntwo", "tags": ["x1", "y2"]}});
+    for (selection, found) in [
+        ("'|all': [curl, base64]", "A"),
+        ("'|all': [curl, eve]", "A"),
+        ("'|all': [curl, mallory]", ""),
+        ("'|all': [curl]", "A"),
+        ("'|contains|all': [CURL, eve]", "A"),
+        ("'|all': ['*curl*', '*eve*']", "A"),
+        ("'|all': [curl, 201]", "A"),
+        ("'|cased': CURL", ""),
+        ("'|re': '^eve$'", "A"),
+        ("- 201", "A"),
+        ("- 202", ""),
+        ("- EVE\n    - mallory", "A"),
+        ("- 'one*two'", "A"),
+        ("- curl\n    - verb: list", "A"),
+        ("'requestObject.tags|contains|all': [x, '2']", ""),
+    ] {
+        assert_eq!(found_by_sigma(selection, std::slice::from_ref(&event)), found, "{selection}");
     }
 }

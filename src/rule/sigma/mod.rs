@@ -3,6 +3,8 @@
 //! Three names that rules use stand in no audit event; they mean what they say here: `apiGroup` is
 //! objectRef.apiGroup, `hostPath` and `capabilities` are those of the pod template of any workload.
 
+mod told;
+
 use std::borrow::Cow;
 use std::sync::Arc;
 
@@ -13,6 +15,7 @@ use rsigma_parser::value::SigmaValue;
 use rsigma_parser::{Detection, DetectionItem, SigmaRule, parse_sigma_yaml};
 use serde_json::{Value as Json, json};
 
+use self::told::told;
 use super::template::Template;
 use super::value::Value;
 use super::view::View;
@@ -82,7 +85,7 @@ impl Event for Audit<'_> {
     }
 
     fn any_string_value(&self, pred: &dyn Fn(&str) -> bool) -> bool {
-        self.plain.any_string_value(pred)
+        any_text(self.json, pred)
     }
 
     fn all_string_values(&self) -> Vec<Cow<'_, str>> {
@@ -91,6 +94,17 @@ impl Event for Audit<'_> {
 
     fn to_json(&self) -> Json {
         self.json.clone()
+    }
+}
+
+/// Whether the predicate holds for a text of an event, numbers and booleans as written.
+fn any_text(value: &Json, pred: &dyn Fn(&str) -> bool) -> bool {
+    match value {
+        Json::Null => false,
+        Json::Bool(_) | Json::Number(_) => pred(&value.to_string()),
+        Json::String(text) => pred(text),
+        Json::Array(items) => items.iter().any(|item| any_text(item, pred)),
+        Json::Object(members) => members.values().any(|member| any_text(member, pred)),
     }
 }
 
@@ -140,7 +154,7 @@ pub(super) fn compile(documents: &[Node], text: &str) -> Parsed<Vec<Rule>> {
 }
 
 fn compile_one(line: usize, rule: &SigmaRule) -> Parsed<Rule> {
-    let compiled = compile_rule(rule).map_err(|error| Problem::new(line, format!("{}: {error}", rule.title)))?;
+    let compiled = compile_rule(&told(rule)).map_err(|error| Problem::new(line, format!("{}: {error}", rule.title)))?;
     let fits =
         |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(is));
     let source = &rule.logsource;
@@ -212,7 +226,7 @@ fn items(rule: &SigmaRule) -> Vec<&DetectionItem> {
     fn visit<'d>(detection: &'d Detection, items: &mut Vec<&'d DetectionItem>) {
         match detection {
             Detection::AllOf(all) => items.extend(all),
-            Detection::AnyOf(inner) => inner.iter().for_each(|detection| visit(detection, items)),
+            Detection::AnyOf(inner) | Detection::And(inner) => inner.iter().for_each(|detection| visit(detection, items)),
             _ => {}
         }
     }
