@@ -209,9 +209,9 @@ fn print_stats(stats: Option<&Stats>, totals: &Totals) {
     }
 }
 
-/// Says which entries of the tuning do nothing.
+/// Says which fields of Sigma rules and entries of the tuning do nothing.
 fn warn_of_tuning(pack: &Pack, now: Timestamp, quiet: bool) {
-    for warning in pack.tuning.warnings(&pack.rules, now) {
+    for warning in pack.warnings(now) {
         if !quiet {
             let _ = writeln!(io::stderr(), "warning: {}", warning.0);
         }

@@ -2,8 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use super::yaml::{self, RuleError};
-use super::{Interest, Prefilter, Rule, Tuning, panther, sigma};
+use super::{Interest, Logic, Prefilter, Rule, Tuning, Warning, panther, sigma};
 use crate::decode::sha256;
 
 include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
@@ -36,11 +38,27 @@ impl Pack {
         Pack { rules, tuning, interests, prefilter }
     }
 
+    /// What of the rules and the tuning can do nothing at `now`.
+    #[must_use]
+    pub fn warnings(&self, now: Timestamp) -> Vec<Warning> {
+        let mut warnings: Vec<Warning> = self.rules.iter().filter_map(unknown_fields).collect();
+        warnings.extend(self.tuning.warnings(&self.rules, now));
+        warnings
+    }
+
     /// The rule of this id.
     #[must_use]
     pub fn rule(&self, id: &str) -> Option<&Rule> {
         self.rules.iter().find(|rule| rule.id == id)
     }
+}
+
+/// Fields that a Sigma rule names, and no audit event has.
+fn unknown_fields(rule: &Rule) -> Option<Warning> {
+    let Logic::Sigma(sigma) = &rule.logic else { return None };
+    let names = sigma.unknown.join(", ");
+    let place = format!("{}:{}", rule.file, rule.line);
+    (!names.is_empty()).then(|| Warning(format!("{place}: {} names {names}, which no audit event has", rule.id)))
 }
 
 /// Loads what `--rules` asks for; nothing asked for is `builtin:cronjob`. Disabled rules are left out, unless they
@@ -116,13 +134,10 @@ fn files_below(directory: &Path) -> Result<Vec<PathBuf>, RuleError> {
 pub(crate) fn compile(file: &str, text: &str) -> Result<Vec<Rule>, RuleError> {
     let documents = yaml::documents(text).map_err(|problem| problem.in_file(file))?;
     let documents: Vec<_> = documents.into_iter().filter(|document| !document.is_null()).collect();
-    let is_sigma = |document: &yaml::Node| {
-        document.get("detection").is_some() || document.get("title").is_some() && document.get("logsource").is_some()
-    };
-    let compiled = match documents.iter().position(|document| !is_sigma(document)) {
+    let compiled = match documents.iter().position(|document| !sigma::is_one(document)) {
         None if documents.is_empty() => Ok(Vec::new()),
         None => sigma::compile(&documents, text),
-        Some(_) if !documents.iter().any(is_sigma) => documents.iter().map(panther::compile).collect(),
+        Some(_) if !documents.iter().any(sigma::is_one) => documents.iter().map(panther::compile).collect(),
         Some(other) => {
             let what = "Sigma rules and other rules need files of their own";
             Err(yaml::Problem::new(documents[other].line, what))

@@ -97,7 +97,7 @@ struct Entry {
     expires: Option<Timestamp>,
 }
 
-/// Something in a tuning file that does nothing.
+/// Something in a rule or a tuning file that does nothing.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning(pub String);
 
@@ -201,8 +201,7 @@ impl Tuning {
     }
 
     /// Entries that do nothing: for rules that are not there, or past their end at `now`.
-    #[must_use]
-    pub fn warnings(&self, rules: &[Rule], now: Timestamp) -> Vec<Warning> {
+    pub(super) fn warnings(&self, rules: &[Rule], now: Timestamp) -> Vec<Warning> {
         let known = |id: &str| rules.iter().any(|rule| rule.id == id);
         let at = |line: usize, what: String| Warning(format!("{}:{line}: {what}", self.file));
         let unknown_severity = self.severities.iter().filter(|(_, id, _)| !known(id));

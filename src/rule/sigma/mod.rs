@@ -3,16 +3,18 @@
 //! Three names that rules use stand in no audit event; they mean what they say here: `apiGroup` is
 //! objectRef.apiGroup, `hostPath` and `capabilities` are those of the pod template of any workload.
 
+mod faults;
 mod told;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use jiff::SignedDuration;
 use rsigma_eval::event::{Event, EventValue, JsonEvent};
 use rsigma_eval::{CompiledRule, compile_rule, evaluate_rule};
 use rsigma_parser::value::SigmaValue;
-use rsigma_parser::{Detection, DetectionItem, SigmaRule, parse_sigma_yaml};
+use rsigma_parser::{Detection, DetectionItem, SigmaCollection, SigmaRule, parse_sigma_yaml};
 use serde_json::{Value as Json, json};
 
 use self::told::told;
@@ -136,40 +138,92 @@ fn event_value(value: Value<'_>) -> Option<EventValue<'_>> {
     })
 }
 
+/// Documents of kinds that are not run, by the key that makes them so, and what to do instead.
+const NOT_RUN: [(&str, &str); 2] = [
+    (
+        "correlation",
+        "a Sigma correlation is not run; take it out, and count with Threshold in a rule of Panther's form",
+    ),
+    (
+        "filter",
+        "a Sigma filter is not run; take it out, and put its opposite into the conditions of the rules it is for",
+    ),
+];
+/// What the parser says of documents that are empty.
+const EMPTY: &str = "Document is not a YAML mapping";
+
+/// Whether a document is one of Sigma's, whatever its kind.
+pub(super) fn is_one(document: &Node) -> bool {
+    let keys = ["detection", "correlation", "filter", "logsource", "action"];
+    keys.iter().any(|key| document.get(key).is_some())
+}
+
 /// Compiles the rules of a file.
 pub(super) fn compile(documents: &[Node], text: &str) -> Parsed<Vec<Rule>> {
-    let line = documents.first().map_or(1, |document| document.line);
-    let collection = parse_sigma_yaml(text).map_err(|error| Problem::new(line, format!("no Sigma rule: {error}")))?;
-    if let Some(error) = collection.errors.first() {
-        return Err(Problem::new(line, format!("no Sigma rule: {error}")));
+    for (key, sentence) in NOT_RUN {
+        if let Some(document) = documents.iter().find(|document| document.get(key).is_some()) {
+            return Err(Problem::new(document.line, sentence));
+        }
     }
-    if !collection.filters.is_empty() || !collection.correlations.is_empty() {
-        return Err(Problem::new(
-            line,
-            "Sigma filters and correlations are not run; keep the rules in files of their own",
-        ));
-    }
-    let lines = documents.iter().map(|document| document.line).chain(std::iter::repeat(line));
+    let collection =
+        parsed(text).map_err(|what| Problem::new(faulty(documents, text), format!("no Sigma rule: {what}")))?;
+    let is_template = |document: &&Node| {
+        document.get("action").is_some_and(|action| action.text().is_ok_and(|action| action != "repeat"))
+    };
+    let lines = documents.iter().filter(|document| !is_template(document)).map(|document| document.line);
     collection.rules.iter().zip(lines).map(|(rule, line)| compile_one(line, rule)).collect()
 }
 
+/// The rules of a file, or what the parser has against them.
+fn parsed(text: &str) -> Result<SigmaCollection, String> {
+    let collection = parse_sigma_yaml(text).map_err(sentence)?;
+    match collection.errors.iter().find(|error| *error != EMPTY) {
+        Some(error) => Err(sentence(error)),
+        None => Ok(collection),
+    }
+}
+
+/// The line of the first document up to which a file cannot be parsed: the parser does not say which it is.
+fn faulty(documents: &[Node], text: &str) -> usize {
+    let lines: Vec<&str> = text.lines().collect();
+    // A document ends where the line before the next one starts with dashes.
+    let border = |line: usize| (0..line.min(lines.len())).rev().find(|at| lines[*at].starts_with("---")).unwrap_or(0);
+    let ends = documents.iter().skip(1).map(|next| border(next.line)).chain([lines.len()]);
+    let mut documents = documents.iter().zip(ends);
+    let first = documents.find(|(_, end)| parsed(&lines[..*end].join("\n")).is_err());
+    first.map_or(1, |(document, _)| document.line)
+}
+
+/// An error of the crates in one line: they draw where it is, between what is wrong and why.
+fn sentence(error: impl ToString) -> String {
+    let text = error.to_string();
+    let what = text.lines().next().unwrap_or_default().split("  -->").next().unwrap_or_default();
+    match text.trim_end().lines().skip(1).last() {
+        Some(why) => {
+            format!("{}: {}", what.trim_end_matches(':'), why.trim_start_matches("error: ").trim_start_matches("  = "))
+        }
+        None => text,
+    }
+}
+
 fn compile_one(line: usize, rule: &SigmaRule) -> Parsed<Rule> {
-    let compiled = compile_rule(&told(rule)).map_err(|error| Problem::new(line, format!("{}: {error}", rule.title)))?;
+    let problem = |what: String| Problem::new(line, format!("{}: {what}", rule.title));
+    if let Some(what) = faults::first(rule) {
+        return Err(problem(what));
+    }
+    let compiled = compile_rule(&told(rule)).map_err(|error| problem(sentence(error)))?;
     let fits =
         |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(is));
     let source = &rule.logsource;
     if source.product.is_none() || !fits(&source.product, "kubernetes") || !fits(&source.service, "audit") {
-        return Err(Problem::new(
-            line,
-            format!("{}: its logsource is not product kubernetes, service audit", rule.title),
-        ));
+        return Err(problem("its logsource is not product kubernetes, service audit".to_owned()));
     }
     let items = items(rule);
     let names = |name: &str| items.iter().any(|item| item.field.name.as_deref() == Some(name));
     let sigma = Sigma {
         compiled: Arc::new(compiled),
         aliases: ALIASES.iter().map(|(alias, _)| *alias).filter(|alias| names(alias)).collect(),
-        unknown: items.iter().filter_map(|item| item.field.name.clone()).filter(|name| !is_known(name)).collect(),
+        unknown: unknown(&items),
         code_is_decision: items
             .iter()
             .any(|item| item.field.name.as_deref() == Some(CODE) && item.values.iter().any(is_word)),
@@ -226,7 +280,9 @@ fn items(rule: &SigmaRule) -> Vec<&DetectionItem> {
     fn visit<'d>(detection: &'d Detection, items: &mut Vec<&'d DetectionItem>) {
         match detection {
             Detection::AllOf(all) => items.extend(all),
-            Detection::AnyOf(inner) | Detection::And(inner) => inner.iter().for_each(|detection| visit(detection, items)),
+            Detection::AnyOf(inner) | Detection::And(inner) => {
+                inner.iter().for_each(|detection| visit(detection, items))
+            }
             _ => {}
         }
     }
@@ -237,6 +293,12 @@ fn items(rule: &SigmaRule) -> Vec<&DetectionItem> {
         visit(&rule.detection.named[name], &mut items);
     }
     items
+}
+
+/// Names of fields that no audit event has, each once.
+fn unknown(items: &[&DetectionItem]) -> Vec<String> {
+    let names: BTreeSet<&String> = items.iter().filter_map(|item| item.field.name.as_ref()).collect();
+    names.into_iter().filter(|name| !is_known(name)).cloned().collect()
 }
 
 /// Whether a value is text that is no number.

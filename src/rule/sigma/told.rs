@@ -68,7 +68,8 @@ fn values(item: DetectionItem) -> Detection {
     let expressions = texts.into_iter().map(written).map(|value| expression(value, &field.modifiers)).collect();
     let told = DetectionItem { field: of_expressions(&field), values: expressions };
     let told = [told, DetectionItem { field: field.clone(), values: nulls }];
-    let told = told.into_iter().filter(|item| !item.values.is_empty()).map(|item| Detection::AllOf(vec![item])).collect();
+    let told =
+        told.into_iter().filter(|item| !item.values.is_empty()).map(|item| Detection::AllOf(vec![item])).collect();
     let is_any = !field.modifiers.iter().any(is_link);
     if is_any { Detection::AnyOf(told) } else { Detection::And(told) }
 }
