@@ -95,7 +95,7 @@ fn matches(pack: &Pack, log: &str) -> Option<Vec<RuleMatch>> {
                 let time = time_of(&event, envelope).map(|(time, _)| time);
                 found.get_or_insert_default().extend(evaluate(
                     pack,
-                    &View::new(&event, &origin, leaf.native_members()),
+                    &View::new(&event, &origin, leaf.native_members()).tuned(&pack.tuning),
                     time,
                 ));
             }

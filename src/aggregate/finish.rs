@@ -298,7 +298,7 @@ impl<'p> Sorting<'p> {
     }
 }
 
-/// Gives an observation the class that the tuning has for its user.
+/// Gives an observation the class that the tuning has for its user, as rules saw it.
 fn classify(observation: &mut Observation, pack: &Pack) {
     let record = &observation.record;
     let class = pack.tuning.class(record.username.as_deref().unwrap_or_default(), record.principal_class);

@@ -189,9 +189,11 @@ impl Tuning {
         }
     }
 
-    /// What decides which matches are suppressed, for comparison.
+    /// What decides which matches there are and which are suppressed, for comparison.
     pub(crate) fn suppressions_text(&self) -> String {
-        format!("{:?}", self.suppressions)
+        // Rules see the class of a user, which these change.
+        let classes = if self.gitops.is_empty() { String::new() } else { format!("{:?}", self.gitops) };
+        format!("{:?}{classes}", self.suppressions)
     }
 
     /// The severity that a rule was given.

@@ -6,6 +6,7 @@ use std::cell::OnceCell;
 use serde_json::{Value as Json, json};
 
 use super::principal::{self, Class};
+use super::tune::Tuning;
 use super::value::Value;
 use crate::event::{AuditEvent, Origin, Text, User};
 use crate::json::{Fields, Raw};
@@ -21,6 +22,7 @@ pub struct View<'e> {
     origin: &'e Origin<'e>,
     /// The record's own members, where it is an event of audit.k8s.io as it was.
     members: Option<&'e Fields<'e>>,
+    tuning: Option<&'e Tuning>,
     native: OnceCell<Json>,
     request: OnceCell<Json>,
     response: OnceCell<Json>,
@@ -37,6 +39,7 @@ impl<'e> View<'e> {
             event,
             origin,
             members,
+            tuning: None,
             native: OnceCell::new(),
             request: OnceCell::new(),
             response: OnceCell::new(),
@@ -44,6 +47,12 @@ impl<'e> View<'e> {
             extra: OnceCell::new(),
             annotations: OnceCell::new(),
         }
+    }
+
+    /// The same event, its user in the class that the tuning has for it.
+    #[must_use]
+    pub fn tuned(self, tuning: &'e Tuning) -> Self {
+        View { tuning: Some(tuning), ..self }
     }
 
     /// `requestObject`; null where there is none, or none that can be parsed.
@@ -86,7 +95,9 @@ impl<'e> View<'e> {
     }
 
     pub(super) fn principal_class(&self) -> Class {
-        principal::classify(&self.event.user)
+        let class = principal::classify(&self.event.user);
+        let username = self.event.user.username.as_deref().unwrap_or_default();
+        self.tuning.map_or(class, |tuning| tuning.class(username, class))
     }
 
     pub(super) fn origin(&self) -> &Origin<'e> {

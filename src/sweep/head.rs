@@ -184,7 +184,7 @@ fn is_whole(text: &[u8]) -> bool {
 fn is_refuted(pack: &Pack, head: &[u8], start: Start) -> bool {
     let is_refuted = |normalized: Normalized<'_>| match normalized {
         Normalized::Event(event) if event.malformed_fields.is_empty() => {
-            !may_match(pack, &View::new(&event, &Origin::default(), None))
+            !may_match(pack, &View::new(&event, &Origin::default(), None).tuned(&pack.tuning))
         }
         _ => false,
     };

@@ -246,7 +246,7 @@ impl Recorder<'_> {
                 }
             }
         }
-        let view = View::new(event, &origin, leaf.native_members());
+        let view = View::new(event, &origin, leaf.native_members()).tuned(&self.job.pack.tuning);
         let matches = evaluate(&self.job.pack, &view, time.map(|(time, _)| time));
         let interests = interests(&self.job.pack, &view);
         // A hit names such fields itself.

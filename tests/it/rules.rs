@@ -93,6 +93,38 @@ fn tuning_suppresses_and_regrades() {
     assert!(kept.iter().all(|hit| hit["severity"] == "high"));
 }
 
+/// An exclusion by class goes by the class that reports print, also where a record is refuted by its head alone.
+#[test]
+fn rules_see_the_class_that_tuning_gives() {
+    let here = tempfile::tempdir().unwrap();
+    let event = |id: &str, user: &str| {
+        json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "auditID": id, "stage": "ResponseComplete", "verb": "create",
+            "user": {"username": user}, "objectRef": {"resource": "cronjobs", "namespace": "n"}, "responseStatus": {"code": 201},
+            "requestObject": {"spec": {}}, "requestReceivedTimestamp": "2026-11-24T03:00:00Z"})
+    };
+    let argocd = "system:serviceaccount:argocd:argocd-application-controller";
+    let dump: Vec<String> = [event("A", "deploybot"), event("B", argocd)].iter().map(ToString::to_string).collect();
+    fs::write(here.path().join("dump"), dump.join("\n")).unwrap();
+    let tune = "gitops:\n  add: [deploybot]\n  remove: ['system:serviceaccount:argocd:*']\n";
+    fs::write(here.path().join("tune.yml"), tune).unwrap();
+    let excluding = rule("resource", "Equals", "cronjobs")
+        + "Exclusions:\n  gitops: {Key: principal_class, Condition: Equals, Value: gitops}\n";
+    for (text, hit, suppressed) in [
+        (excluding, "B workload_sa", "A gitops"),
+        (rule("principal_class", "Equals", "gitops"), "A gitops", ""),
+        (rule("principal_class", "Equals", "workload_sa"), "B workload_sa", ""),
+    ] {
+        fs::write(here.path().join("r.yml"), &text).unwrap();
+        let [rules, tune] = ["r.yml", "tune.yml"].map(|name| here.path().join(name).to_str().unwrap().to_owned());
+        let (_kept, out, _) = scan(&[here.path().join("dump")], &["-r", &rules, "--tune", &tune]);
+        let told = |file: &str| {
+            let rows = rows(&out.join(file));
+            rows.iter().map(|row| format!("{} {}", row["audit_id"], row["principal_class"])).collect::<String>()
+        };
+        assert_eq!((told("hits.csv"), told("suppressed.csv")), (hit.to_owned(), suppressed.to_owned()), "{text}");
+    }
+}
+
 #[test]
 fn thresholds_count_within_the_window() {
     let here = tempfile::tempdir().unwrap();
