@@ -271,6 +271,12 @@ fn path(node: &Node, scope: Scope) -> Parsed<Option<Path>> {
     if scope == Scope::Element { Ok(Some(Path::new(None, steps))) } else { Path::of_event(line, &steps).map(Some) }
 }
 
+/// The field of an event that Key, DeepKey or KeyPath names.
+pub(super) fn key(node: &Node) -> Parsed<Path> {
+    let names_none = || Problem::new(node.line, "name a field with Key, DeepKey or KeyPath");
+    path(node, Scope::Event)?.ok_or_else(names_none)
+}
+
 fn deep_step(node: &Node) -> Parsed<Step> {
     match node.integer() {
         Ok(index) => Ok(Step::Index(usize::try_from(index).unwrap_or(usize::MAX))),
@@ -292,9 +298,12 @@ fn operand(node: &Node, word: &str, test: Test) -> Parsed<Operand> {
             | Test::IsPrivate
     );
     let in_list = word == "IsIn" || word == "IsNotIn";
+    if needs_none {
+        let stray = ["Value", "Values"].iter().find_map(|key| Some((key, node.get(key)?.line)));
+        let problem = |(key, line): (&&str, usize)| Problem::new(line, format!("{word} takes no {key}"));
+        return stray.map_or(Ok(Operand::None), |stray| Err(problem(stray)));
+    }
     let operand = match (node.get("Value"), node.get("Values")) {
-        (None, None) if needs_none => return Ok(Operand::None),
-        (Some(value), _) if needs_none => return Err(Problem::new(value.line, format!("{word} takes no Value"))),
         (Some(_), Some(values)) => return Err(Problem::new(values.line, "write Value or Values, not both")),
         (Some(value), None) if !in_list => Operand::One(value.to_json()),
         (None, Some(values)) if in_list || takes_several(test) => {
@@ -303,6 +312,9 @@ fn operand(node: &Node, word: &str, test: Test) -> Parsed<Operand> {
         _ if in_list => return Err(Problem::new(node.line, format!("{word} needs Values, a list"))),
         _ => return Err(Problem::new(node.line, format!("{word} needs a Value"))),
     };
+    if operand.all().is_empty() {
+        return Err(Problem::new(node.line, format!("{word} needs at least one of Values")));
+    }
     let numeric = matches!(test, Test::Greater | Test::GreaterOrEquals | Test::Less | Test::LessOrEquals);
     let is_number = |value: &serde_json::Value| {
         value.is_number() || value.as_str().is_some_and(|text| text.trim().parse::<f64>().is_ok())

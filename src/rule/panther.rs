@@ -55,15 +55,10 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
     }
     let text =
         |key: &str| node.get(key).map(Node::text).transpose().map(|text| text.unwrap_or_default().trim().to_owned());
-    let number = |key: &str| node.get(key).map(Node::integer).transpose();
-    let group_by = group_by(node)?;
-    let template = |key: &str, default: &str| match node.get(key) {
-        Some(node) => Template::compile(node.line, node.text()?),
-        None => Template::compile(node.line, default),
-    };
+    runs_here(node)?;
     let name = Some(text("DisplayName")?).filter(|name| !name.is_empty()).unwrap_or_else(|| id.clone());
-    let title_default = name.replace(['{', '}'], "");
-    let minutes = number("DedupPeriodMinutes")?.unwrap_or(60);
+    let template = |key: &str| node.get(key).map(|node| Template::compile(node.line, node.text()?)).transpose();
+    let minutes = count(node, "DedupPeriodMinutes")?.unwrap_or(60);
     if minutes > MAX_MINUTES {
         let line = node.get("DedupPeriodMinutes").map_or(node.line, |node| node.line);
         return Err(Problem::new(line, format!("DedupPeriodMinutes is at most {MAX_MINUTES}, a year")));
@@ -77,10 +72,10 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
         false_positives: node.get("FalsePositives").map(Node::texts).transpose()?.unwrap_or_default(),
         mitre: node.get("Reports").map(mitre).transpose()?.unwrap_or_default(),
         dedup_period: SignedDuration::from_mins(i64::try_from(minutes).unwrap_or(60)),
-        threshold: number("Threshold")?.unwrap_or(1).max(1),
+        threshold: count(node, "Threshold")?.unwrap_or(1),
         distinct: node.get("ThresholdDistinct").map(path).transpose()?,
-        title: template("AlertTitle", &title_default)?,
-        dedup_key: template("DedupKey", &format!("{id} {}", group_by.join(" ")))?,
+        title: template("AlertTitle")?.unwrap_or_else(|| Template::of_text(&name)),
+        dedup_key: template("DedupKey")?.map_or_else(|| group_by(node, &id), Ok)?,
         stages: node.get("Stages").map(stages).transpose()?,
         logic: Logic::Panther { detection: condition::compile(needed("Detection")?)? },
         exclusions: exclusions(node)?,
@@ -93,16 +88,44 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
     })
 }
 
-/// The fields whose values make the dedup key where the rule gives none: names, or match expressions' key specifiers.
-fn group_by(node: &Node) -> Parsed<Vec<String>> {
-    let Some(group_by) = node.get("GroupBy") else {
-        return Ok(vec!["{username}".to_owned(), "{namespace}".to_owned()]);
+/// What Panther runs otherwise is refused: a hit here is an event that a rule matches, and belongs to an alert.
+const RUN: [(&str, &str, &str); 2] = [
+    ("AnalysisType", "rule", "only AnalysisType rule looks at events; keep what is of another type out of here"),
+    ("CreateAlert", "true", "every hit belongs to an alert here; take CreateAlert away, or suppress the hits with Exclusions"),
+];
+
+fn runs_here(node: &Node) -> Parsed<()> {
+    for (key, expected, sentence) in RUN {
+        if let Some(value) = node.get(key)
+            && value.to_json().to_string().trim_matches('"') != expected
+        {
+            return Err(Problem::new(value.line, sentence));
+        }
+    }
+    Ok(())
+}
+
+/// A number of things, of which there is one at least.
+fn count(node: &Node, key: &str) -> Parsed<Option<u64>> {
+    let Some(value) = node.get(key) else { return Ok(None) };
+    match value.integer()? {
+        0 => Err(Problem::new(value.line, format!("{key} is at least 1"))),
+        count => Ok(Some(count)),
+    }
+}
+
+/// The dedup key where the rule gives none: values of fields, by name or as match expressions name them.
+fn group_by(node: &Node, id: &str) -> Parsed<Template> {
+    let field = |item: &Node| match item.value {
+        Kind::Map(_) => condition::key(item),
+        _ => path(item),
     };
-    let name = |item: &Node| match ["Key", "KeyPath"].iter().find_map(|key| item.get(key)) {
-        Some(key) => key.text().map(|key| format!("{{{key}}}")),
-        None => item.text().map(|key| format!("{{{key}}}")),
+    let of_names = || ["username", "namespace"].iter().map(|name| Path::of_event(node.line, &steps(node.line, name)?));
+    let fields: Parsed<Vec<Path>> = match node.get("GroupBy") {
+        Some(group_by) => group_by.list()?.iter().map(field).collect(),
+        None => of_names().collect(),
     };
-    group_by.list()?.iter().map(name).collect()
+    Ok(Template::of_fields(id, fields?))
 }
 
 fn path(node: &Node) -> Parsed<Path> {

@@ -31,4 +31,16 @@ impl Template {
         pieces.push(Piece::Text(rest.to_owned()));
         Ok(Template(pieces))
     }
+
+    /// Text in which nothing stands for a field.
+    pub(super) fn of_text(text: &str) -> Template {
+        Template(vec![Piece::Text(text.to_owned())])
+    }
+
+    /// Text and fields, with spaces between.
+    pub(super) fn of_fields(text: &str, fields: Vec<Path>) -> Template {
+        let fields = fields.into_iter().map(|field| Piece::Field(field, String::new()));
+        let between = |field| [Piece::Text(" ".to_owned()), field];
+        Template([Piece::Text(text.to_owned())].into_iter().chain(fields.flat_map(between)).collect())
+    }
 }

@@ -60,6 +60,19 @@ fn mistakes_name_file_line_and_the_nearest_word() {
         (good.replace("Value: get", "Vlaue: get"), "a.yml:6: unknown key Vlaue; did you mean Value?"),
         (rule("sourceIPs[x]", "Equals", "x"), "a.yml:4: in the path sourceIPs[x] write [2] or [*]"),
         (rule("verb", "IsIPAddressInCIDR", "10.0.0.1"), "a.yml:4: IsIPAddressInCIDR needs an address block"),
+        (rule("verb", "Exists", "x"), "a.yml:6: Exists takes no Value\n"),
+        (rule("verb", "Exists", "x").replace("Value: x", "Values: [x]"), "a.yml:6: Exists takes no Values\n"),
+        (rule("verb", "IsIPAddress", "x").replace("Value: x", "Values: [x]"), "a.yml:6: IsIPAddress takes no Values\n"),
+        (rule("verb", "IsIn", "x").replace("Value: x", "Values: []"), "a.yml:4: IsIn needs at least one of Values"),
+        (rule("verb", "Contains", "x").replace("Value: x", "Values: []"), "a.yml:4: Contains needs at least one of"),
+        (good.clone() + "Threshold: 0\n", "a.yml:8: Threshold is at least 1"),
+        (good.clone() + "DedupPeriodMinutes: 0\n", "a.yml:8: DedupPeriodMinutes is at least 1"),
+        (good.clone() + "CreateAlert: false\n", "a.yml:8: every hit belongs to an alert here; take CreateAlert away"),
+        (good.clone() + "AnalysisType: scheduled_rule\n", "a.yml:8: only AnalysisType rule looks at events;"),
+        (good.clone() + "AnalysisType: 1\n", "a.yml:8: only AnalysisType rule looks at events;"),
+        (good.clone() + "GroupBy: [verb,\n  vreb]\n", "a.yml:9: unknown field vreb; did you mean verb?"),
+        (good.clone() + "GroupBy: [{DeepKey: [usr, uid]}]\n", "a.yml:8: unknown field usr.uid; did you mean user.uid?"),
+        (good.clone() + "GroupBy: [{Name: verb}]\n", "a.yml:8: name a field with Key, DeepKey or KeyPath"),
         (good.replace("RuleID: X\n", ""), "the rule has no RuleID"),
         ("a: [".to_owned(), "no YAML"),
     ] {
@@ -91,6 +104,28 @@ fn tuning_suppresses_and_regrades() {
     let suppressed = rows(&tuned.join("suppressed.csv")).iter().filter(|row| row["suppressed_by"] == "argocd").count();
     assert_eq!(suppressed + kept.len(), hits(&all).into_iter().filter(argocd).count());
     assert!(kept.iter().all(|hit| hit["severity"] == "high"));
+}
+
+/// Dedup keys are of the fields that GroupBy names, however it does; names hold what they like.
+#[test]
+fn group_by_makes_the_dedup_key() {
+    let here = tempfile::tempdir().unwrap();
+    let event = json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "auditID": "A", "stage": "ResponseComplete", "verb": "get",
+        "user": {"username": "eve"}, "objectRef": {"resource": "pods", "namespace": "n"}, "annotations": {"a.b/c": "v"}});
+    fs::write(here.path().join("dump"), event.to_string()).unwrap();
+    for (keys, expected) in [
+        ("", "X{} eve n"),
+        ("GroupBy: [verb, user.username]\n", "X{} get eve"),
+        ("GroupBy: [{Key: verb}, {KeyPath: objectRef.namespace}]\n", "X{} get n"),
+        ("GroupBy: [{DeepKey: [user, username]}, {DeepKey: [annotations, a.b/c]}]\n", "X{} eve v"),
+        ("GroupBy: [verb]\nCreateAlert: true\nAnalysisType: rule\nDedupKey: 'of {verb}'\n", "of get"),
+    ] {
+        let text = rule("verb", "Equals", "get").replace("RuleID: X", "RuleID: X{}") + keys;
+        fs::write(here.path().join("r.yml"), text).unwrap();
+        let run = kubesweep(here.path(), &["scan", "dump", "-r", "r.yml", "-o", "-"]);
+        let hit: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+        assert_eq!([&hit["dedup_key"], &hit["title"]], [expected, "X{}"], "{keys}");
+    }
 }
 
 /// An exclusion by class goes by the class that reports print, also where a record is refuted by its head alone.
