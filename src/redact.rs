@@ -1,9 +1,11 @@
 //! `--redact`: secrets out of finished results, before any report is made of them.
 //!
 //! Places that hold secrets are masked whole: values of environment variables, data of Secrets, last-applied annotations,
-//! members named like a secret. Elsewhere forms are, in base64 too: tokens, keys, `password=…` and what follows `--token`. What looks like
-//! neither stays, so a report is better for it, and no proof that nothing is in it. Evidence is never changed.
+//! members named like a secret, titles of rules that quote one of these. Elsewhere forms are, in base64 too: tokens, keys,
+//! `password=…` and what follows `--token`. More is masked rather than less. What looks like neither stays, so a report is
+//! better for it, and no proof that nothing is in it. Evidence is never changed.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use base64::Engine;
@@ -21,27 +23,53 @@ const MASK: &str = "[redacted]";
 /// Parts of the names that secrets have.
 const NAMES: &str =
     r"(?:passw(?:or)?d|passphrase|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|signature)";
+/// Text in quotes, which a quote behind a backslash does not end; in JSON inside a string the quotes have one themselves.
+const QUOTED: &str =
+    r#"(?:\\+"(?:[^"\\]|\\\\\\"|\\\\|\\[^"\\])*(?:\\+")?|"(?:[^"\\]|\\.)*"?|'[^']*'?)"#;
+/// A value: what is quoted and what stands close behind, or a word.
+const VALUE: &str = r#"(?:QUOTED(?:QUOTED|[^\s"'&;,|)}\]])*|(?:\\.|[^\s"'&;,])+)"#;
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Members of a finding or a difference that quote what stands at its place.
 const QUOTES: [&str; 4] = ["match", "text", "before", "after"];
+/// Members that hold what a rule's templates quote.
+const FROM_TEMPLATES: [&str; 3] = ["title", "dedup_key", "upstream"];
+/// Members, inside one named like a secret, that say which it is and not what it is.
+const REFERENCES: [&str; 6] = ["name", "namespace", "secretName", "path", "kind", "apiVersion"];
 
-/// Forms of secrets in any text, and what is put in their place; `NAMES` stands for the above.
-const FORMS: [(&str, &str); 11] = [
+/// Forms of secrets in any text, and what is put in their place; the words in capitals stand for the above.
+const FORMS: [(&str, &str); 16] = [
     (r"(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:-----END[A-Z -]*|$)", "${1}[redacted]"),
     (r"(?s)(last-applied-configuration\W+)\w.*", "${1}[redacted]"),
-    (r#"(?i)(authorization["']?\s*[:=]\s*["']?(?:(?:basic|bearer|token|digest)\s+)?)[^\s"']+"#, "${1}[redacted]"),
+    // A header ends with its line or its quotes.
+    (
+        r#"(?i)(authorization\\*["']?\s*[:=]\s*\\*["']?(?:(?:basic|bearer|token|digest)\s+)?)[^\s"'][^"'\n]*"#,
+        "${1}[redacted]",
+    ),
+    (r#"(?i)(\bcookie\\*["']?\s*:\s*\\*["']?)[^\s"'][^"'\n]*"#, "${1}[redacted]"),
     (r"(?i)\b(bearer\s+)[\w.~+/=-]{6,}", "${1}[redacted]"),
     (r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?", MASK),
     (r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", MASK),
     (r"\b(?:gh[opsur]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}|xox[a-z]-[\w-]{10,}|AIza[\w-]{35})", MASK),
-    (r#"(://[^\s/:@"']*:)[^\s/@"']+@"#, "${1}[redacted]@"),
-    (r#"("name"\s*:\s*"[^"]*"\s*,\s*"value"\s*:\s*")[^"]*"#, "${1}[redacted]"),
-    (r#"(?i)([\w.-]*NAMES[\w.-]*(?:["']?\s*=\s*["']?|["']\s*:\s*["']?|:\s+["']?))[^\s"'&;,]+"#, "${1}[redacted]"),
-    (r"(?i)((?:^|\s)(?:--?[\w-]*NAMES[\w-]*\s+|(?:-u|--user)[\s=]+[^\s:]+:))[^\s-]\S*", "${1}[redacted]"),
+    // A password may hold what ends a host.
+    (r#"(://)(?:[^\s/:@"']+:x-oauth-basic|[^\s/:@"']{20,})@"#, "${1}[redacted]@"),
+    (r#"(://[^\s/:@"']*:)[^\s"']+@"#, "${1}[redacted]@"),
+    (r#"(?s)("value\\*"\s*:\s*)(?:QUOTED|[\d.eE+-]+)"#, "${1}[redacted]"),
+    // A line of YAML, and the block below it.
+    (
+        r#"(?im)^([ \t-]*["']?[\w./-]*NAMES[\w.-]*["']?[ \t]*:[ \t]+)(?:[|>][-+\d]*[ \t]*(?:\n[ \t]+.*)+|\S.*)"#,
+        "${1}[redacted]",
+    ),
+    (r#"(?is)([\w.-]*NAMES[\w.-]*(?:\\*["']?\s*=\s*|\\*["']\s*:\s*|:\s+))VALUE"#, "${1}[redacted]"),
+    (r"(?is)([\w.-]*NAMES[\w.-]*:)QUOTED", "${1}[redacted]"),
+    (
+        r"(?is)((?:^|\s)--?[\w-]*NAMES[\w-]*\s+)(?:--?[\w-]*NAMES[\w-]*\s+)*VALUE",
+        "${1}[redacted]",
+    ),
+    (r#"(?is)((?:^|\s)(?:(?:-u|--user)[\s=]+["']?[^\s:"']+|-u[\w.@%+-]+):)[^\s/"'][^\s"']*"#, "${1}[redacted]"),
 ];
 
 /// Masks secrets.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Redactor {
     forms: Vec<(Regex, &'static str)>,
     /// What may be text in base64.
@@ -52,6 +80,8 @@ pub struct Redactor {
     member: Regex,
     /// A place inside a CronJob or ConfigMap that holds one.
     place: Regex,
+    /// Rules whose templates quote one.
+    quoting: BTreeSet<String>,
 }
 
 impl Redactor {
@@ -60,16 +90,18 @@ impl Redactor {
     /// # Errors
     /// None that a test would not have found: the forms are embedded.
     pub fn new() -> Result<Self, regex::Error> {
-        let regex = |form: &str| Regex::new(&form.replace("NAMES", NAMES));
+        let regex =
+            |form: &str| Regex::new(&form.replace("VALUE", VALUE).replace("QUOTED", QUOTED).replace("NAMES", NAMES));
         let forms = FORMS.iter().map(|(form, mask)| Ok((regex(form)?, *mask))).collect::<Result<_, regex::Error>>()?;
         Ok(Redactor {
             forms,
             base64: regex(r"[A-Za-z0-9+/_-]{12,}")?,
             option: regex(r"(?i)^--?[\w-]*NAMES[\w-]*$")?,
             member: regex(
-                r"(?i)^(?:[\w-]*[_-])?(?:NAMES|credentials|auth|cookie|secret[_-]?key|client[_-]?secret|secret[_-]?access[_-]?key|access[_-]?key[_-]?id|authorization)$",
+                r"(?i)(?:NAMES|secret[_-]?key|access[_-]?key[_-]?id)s?$|(?:^|[^a-z])(?:auth|cookie|authorization)s?$",
             )?,
             place: regex(r"(?i)(?:^|[./])(?:env\[\d+\]|env/\d+|env|data|stringdata)(?:[.\[/ ]|$)|last-applied")?,
+            quoting: BTreeSet::new(),
         })
     }
 
@@ -77,7 +109,13 @@ impl Redactor {
     ///
     /// # Errors
     /// A temporary file cannot be read or written.
-    pub fn results(&self, mut report: Finished, runbook: Option<Runbook>) -> io::Result<(Finished, Option<Runbook>)> {
+    pub fn results(&self, report: Finished, runbook: Option<Runbook>) -> io::Result<(Finished, Option<Runbook>)> {
+        let quotes_secret = |(_, path): &&(String, String)| self.is_secret(path) || self.is_set_secret(path);
+        let quoting = report.quotes.iter().filter(quotes_secret).map(|(rule, _)| rule.clone()).collect();
+        Redactor { quoting, ..self.clone() }.masked(report, runbook)
+    }
+
+    fn masked(&self, mut report: Finished, runbook: Option<Runbook>) -> io::Result<(Finished, Option<Runbook>)> {
         report.hits = self.hits(report.hits)?;
         report.suppressed = self.hits(report.suppressed)?;
         report.activity = self.hits(report.activity)?;
@@ -135,15 +173,20 @@ impl Redactor {
                     || members.get("objectRef").is_some_and(|object| object["resource"] == "secrets");
                 let quotes = text("where").or(text("path")).is_some_and(|place| self.is_secret(place));
                 // An operation of a JSON Patch (RFC 6902).
-                let sets = members.contains_key("op") && text("path").is_some_and(|path| self.is_set_secret(path));
+                let set = text("path").filter(|_| members.contains_key("op"));
+                let (sets_data, sets) =
+                    (set.is_some_and(|path| self.is_secret(path)), set.is_some_and(|path| self.is_set_secret(path)));
+                let from_template = text("rule_id").is_some_and(|rule| self.quoting.contains(rule));
                 for (key, member) in members.iter_mut().filter(|(key, member)| !is_evidence(key, member)) {
                     match key.as_str() {
                         "env" | "httpHeaders" => variables(member),
-                        "value" if sets => mask(member),
-                        "data" | "stringData" if of_secret => mask(member),
-                        LAST_APPLIED => mask(member),
-                        key if quotes && QUOTES.contains(&key) => mask(member),
-                        key if self.member.is_match(key) && !member.is_object() => mask(member),
+                        "value" if sets_data => mask(member, &[]),
+                        "value" if sets => mask(member, &REFERENCES),
+                        "data" | "stringData" if of_secret => mask(member, &[]),
+                        LAST_APPLIED => mask(member, &[]),
+                        key if quotes && QUOTES.contains(&key) => mask(member, &[]),
+                        key if from_template && FROM_TEMPLATES.contains(&key) => mask(member, &[]),
+                        key if self.member.is_match(key) => mask(member, &REFERENCES),
                         _ => {}
                     }
                     self.inside(member, of_secret);
@@ -156,17 +199,21 @@ impl Redactor {
     fn list(&self, items: &mut [Value], of_secret: bool) {
         let mut follows = false;
         for item in items {
+            // What follows one option may look like another.
             let is_option = item.as_str().is_some_and(|text| self.option.is_match(text));
-            if follows && !is_option {
-                mask(item);
+            if follows {
+                mask(item, &[]);
             }
             self.inside(item, of_secret);
             follows = is_option;
         }
     }
 
+    /// Whether a path leads into a member named like a secret, and not to what says which it is.
     fn is_set_secret(&self, path: &str) -> bool {
-        self.is_secret(path) || path.rsplit('/').next().is_some_and(|key| self.member.is_match(key))
+        let mut keys = path.split(['/', '.']).rev().peekable();
+        let is_reference = keys.peek().is_some_and(|last| REFERENCES.contains(last));
+        !is_reference && keys.any(|key| self.member.is_match(key))
     }
 
     /// The name of a variable is none.
@@ -210,19 +257,26 @@ fn is_evidence(key: &str, member: &Value) -> bool {
 /// Masks the values of environment variables or headers: a list of names and values, or a map.
 fn variables(list: &mut Value) {
     match list {
-        Value::Array(variables) => variables.iter_mut().filter_map(|variable| variable.get_mut("value")).for_each(mask),
-        Value::Object(values) => values.values_mut().for_each(mask),
+        Value::Array(variables) => {
+            let values = variables.iter_mut().filter_map(|variable| variable.get_mut("value"));
+            values.for_each(|value| mask(value, &[]));
+        }
+        Value::Object(values) => values.values_mut().for_each(|value| mask(value, &[])),
         _ => {}
     }
 }
 
-/// Masks all that is text in a value.
-fn mask(value: &mut Value) {
+/// Masks all texts and numbers in a value, but for those of some members.
+fn mask(value: &mut Value, but: &[&str]) {
     match value {
-        Value::String(text) if !text.is_empty() => MASK.clone_into(text),
-        Value::Array(items) => items.iter_mut().for_each(mask),
-        Value::Object(members) => members.values_mut().for_each(mask),
-        _ => {}
+        Value::String(text) if text.is_empty() => {}
+        Value::String(_) | Value::Number(_) => *value = MASK.into(),
+        Value::Array(items) => items.iter_mut().for_each(|item| mask(item, but)),
+        Value::Object(members) => {
+            let members = members.iter_mut().filter(|(key, _)| !but.contains(&key.as_str()));
+            members.for_each(|(_, member)| mask(member, but));
+        }
+        Value::Null | Value::Bool(_) => {}
     }
 }
 
@@ -249,8 +303,28 @@ mod tests {
             ("git clone https://eve:hunter2@host/x", "git clone https://eve:[redacted]@host/x"),
             (r#"{"password":"hunter2","a":1}"#, r#"{"password":"[redacted]","a":1}"#),
             ("\n{\"password\":[\"a b\"]}", r#"{"password":["[redacted]"]}"#),
-            (r#"cut {"password":"hunter2","#, r#"cut {"password":"[redacted]","#),
-            (r#"cut "env":[{"name":"A","value":"b"#, r#"cut "env":[{"name":"A","value":"[redacted]"#),
+            (r#"cut {"password":"hunter2","#, r#"cut {"password":[redacted],"#),
+            (r#"cut "env":[{"name":"A","value":"b\"c"#, r#"cut "env":[{"name":"A","value":[redacted]"#),
+            (r#"cut "env":[{"value":"b\"c","name":"A""#, r#"cut "env":[{"value":[redacted],"name":"A""#),
+            (r#"export PASSWORD="one two" ; id"#, "export PASSWORD=[redacted] ; id"),
+            (r"mysql --password='ab,c;d' -h db", "mysql --password=[redacted] -h db"),
+            (r#"mysql --password "ab cd" -h db"#, "mysql --password [redacted] -h db"),
+            (r#"PASSWORD='a b'"'"'c d' run"#, "PASSWORD=[redacted] run"),
+            (r"PASSWORD=a\ b run", "PASSWORD=[redacted] run"),
+            (r"mysql --password -hunter2 -h db", "mysql --password [redacted] -h db"),
+            (r"x --token --password hunter2 -h db", "x --token [redacted] -h db"),
+            (r#"curl -d '{"password":"a\"b c","d":1}' x"#, r#"curl -d '{"password":[redacted],"d":1}' x"#),
+            (r#"curl -d "{\"password\": \"a b\",\"d\":1}" x"#, r#"curl -d "{\"password\": [redacted],\"d\":1}" x"#),
+            (r#"curl -d "{\"password\":\"a\\\"b c\"}" x"#, r#"curl -d "{\"password\":[redacted]}" x"#),
+            ("x: {password:'a b', c: d}", "x: {password:[redacted], c: d}"),
+            ("a: 1\npassword: one two\nb: 2", "a: 1\npassword: [redacted]\nb: 2"),
+            ("a: 1\n  token: |\n    one\n    two\nb: 2", "a: 1\n  token: [redacted]\nb: 2"),
+            ("git clone https://eve:a/b@host/x", "git clone https://eve:[redacted]@host/x"),
+            ("git clone https://hunter2:x-oauth-basic@host/x", "git clone https://[redacted]@host/x"),
+            ("curl -u 'eve:hunter2' https://x", "curl -u 'eve:[redacted]' https://x"),
+            ("curl -ueve:hunter2 https://x", "curl -ueve:[redacted] https://x"),
+            ("curl -H 'Cookie: a=b; c=d' x", "curl -H 'Cookie: [redacted]' x"),
+            ("curl -H 'Authorization: Own abc def' x", "curl -H 'Authorization: [redacted]' x"),
             ("echo ghp_abcdefghijklmnopqrst1", "echo [redacted]"),
             ("echo ZXhwb3J0IHBhc3N3b3JkPWh1bnRlcjI7IHJ1bg | base64 -d", "echo [redacted] | base64 -d"),
             ("-----BEGIN RSA PRIVATE KEY-----\nMII\n", "-----BEGIN RSA PRIVATE KEY-----[redacted]"),
@@ -265,6 +339,8 @@ mod tests {
             "/apis/batch/v1/namespaces/n/cronjobs?fieldManager=kubectl-create",
             "secrets \"db-password\" is forbidden",
             r#"{ "a" : [1, 2] }"#,
+            "curl -url=http://203.0.113.7/x http://h:8080/a",
+            "docker pull registry.corp.example:5000/a@sha256:0123",
         ] {
             assert_eq!(redactor.text(same), same);
         }
@@ -300,5 +376,32 @@ mod tests {
         let mut patch = json!({"objectRef": {"resource": "secrets"}, "requestObject": {"stringData": {"k": "v"}}});
         redactor.value(&mut patch);
         assert_eq!(patch["requestObject"]["stringData"]["k"], MASK);
+    }
+
+    #[test]
+    fn members_named_like_a_secret_are_masked_and_references_are_not() {
+        let redactor = Redactor::new().unwrap();
+        let mut value = json!({
+            "adminPassword": "a", "dbPassword": 9_182_736_455_u64, "accessToken": "a", "passwords": ["a", 1], "secretKey": "a",
+            "password": {"value": "a", "name": "n"}, "vault.corp.example/token": "a", "oauth-cookie": "a",
+            "env": [{"value": 8_675_309_001_u64, "name": "PIN"}],
+            "args": ["--password", "-hunter2", "--token", "--password", "x", "y"],
+            "patch": [{"op": "add", "path": "/spec/adminPassword/plain", "value": "a"},
+                      {"op": "add", "path": "/spec/volumes/0/secret/secretName", "value": "s"}],
+            "volumes": [{"secret": {"secretName": "s", "optional": true}}], "imagePullSecrets": [{"name": "s"}],
+            "automountServiceAccountToken": false, "secretRef": {"name": "s"}, "tokens_used": 3, "author": "eve",
+        });
+        redactor.value(&mut value);
+        let expected = json!({
+            "adminPassword": MASK, "dbPassword": MASK, "accessToken": MASK, "passwords": [MASK, MASK], "secretKey": MASK,
+            "password": {"value": MASK, "name": "n"}, "vault.corp.example/token": MASK, "oauth-cookie": MASK,
+            "env": [{"value": MASK, "name": "PIN"}],
+            "args": ["--password", MASK, "--token", MASK, MASK, "y"],
+            "patch": [{"op": "add", "path": "/spec/adminPassword/plain", "value": MASK},
+                      {"op": "add", "path": "/spec/volumes/0/secret/secretName", "value": "s"}],
+            "volumes": [{"secret": {"secretName": "s", "optional": true}}], "imagePullSecrets": [{"name": "s"}],
+            "automountServiceAccountToken": false, "secretRef": {"name": "s"}, "tokens_used": 3, "author": "eve",
+        });
+        assert_eq!(value, expected);
     }
 }

@@ -165,6 +165,8 @@ pub struct Finished {
     pub asked: Window,
     /// Whether all was read that was asked for.
     pub extent: Extent,
+    /// Rules, and the paths of fields that their titles and dedup keys quote.
+    pub quotes: Vec<(String, String)>,
 }
 
 impl Finished {
@@ -209,6 +211,7 @@ pub fn finish(tally: Tally, pack: &Pack, plan: &Plan) -> io::Result<Finished> {
         alerts,
         inputs,
         extent: tally.extent,
+        quotes: pack.rules.iter().flat_map(|rule| rule.quotes().map(|path| (rule.id.clone(), path))).collect(),
     })
 }
 

@@ -130,6 +130,12 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// Paths of the fields that its titles and dedup keys quote.
+    pub(crate) fn quotes(&self) -> impl Iterator<Item = String> {
+        let path = |piece: &Piece| if let Piece::Field(path, _) = piece { Some(path.to_string()) } else { None };
+        self.title.0.iter().chain(&self.dedup_key.0).filter_map(path)
+    }
+
     /// Whether it can match requests on CronJobs only; `None` for a Sigma rule, of which only its engine knows.
     #[must_use]
     pub fn is_on_cronjobs(&self) -> Option<bool> {

@@ -123,3 +123,29 @@ fn nothing_printed_holds_a_secret() {
         assert!(!masked.stdout.is_empty() && !leaks(masked), "{command:?}");
     }
 }
+
+/// A title that a rule fills with the value of a variable is masked everywhere, and what else it says stays the same.
+#[test]
+fn a_title_that_quotes_a_secret_is_masked() {
+    let here = tempfile::tempdir().unwrap();
+    let dump = here.path().join("a.log");
+    fs::write(&dump, log()).unwrap();
+    let rules = here.path().join("r.yml");
+    let env = "requestObject.spec.jobTemplate.spec.template.spec.containers[0].env[0].value";
+    let rule = |id: &str, title: &str| {
+        format!("RuleID: {id}\nSeverity: High\nAlertTitle: 'ran {{{title}}}'\nDedupKey: '{{{title}}}'\nDetection: {{Key: resource, Condition: Equals, Value: cronjobs}}\n")
+    };
+    fs::write(&rules, rule("A", env) + "---\n" + &rule("B", "username")).unwrap();
+    let rules = ["-r", rules.to_str().unwrap()];
+    let (_kept, plain, _) = scan(std::slice::from_ref(&dump), &rules);
+    let titles = |out: &std::path::Path| -> Vec<String> {
+        hits(out).iter().map(|hit| hit["title"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(titles(&plain).iter().any(|title| title.contains(MARK)));
+    let (_kept, masked, run) = scan(&[dump], &[&rules[..], &["--redact"]].concat());
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    assert_eq!(leaking(&masked), Vec::<String>::new());
+    assert_eq!(titles(&masked), ["[redacted]", "ran eve", "[redacted]", "ran eve"]);
+    let ids = |out: &std::path::Path| hits(out).iter().map(|hit| hit["alert_id"].clone()).collect::<Vec<_>>();
+    assert_eq!(ids(&plain), ids(&masked));
+}
