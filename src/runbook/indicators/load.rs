@@ -171,6 +171,7 @@ fn indicator(node: &Node, compile: Compile) -> Parsed<Indicator> {
     if indicator.at.is_empty() {
         return Err(Problem::new(node.line, format!("{} needs a place: at", indicator.id)));
     }
+    check_tests(node, &indicator)?;
     let is_event = !indicator.is_of_spec();
     if test.re.is_none() && test.equals.is_none() && !test.exists && test.function.is_none() && !is_event {
         return Err(Problem::new(
@@ -179,6 +180,24 @@ fn indicator(node: &Node, compile: Compile) -> Parsed<Indicator> {
         ));
     }
     Ok(indicator)
+}
+
+/// Refuses tests that could never find anything.
+fn check_tests(node: &Node, indicator: &Indicator) -> Parsed<()> {
+    let line = |key: &'static str| Some((key, node.get(key)?.line));
+    let given: Vec<(&str, usize)> = ["re", "fn", "equals", "exists"].into_iter().filter_map(line).collect();
+    let (line, what) = match given.as_slice() {
+        [] | [("re" | "fn", _)] | [("re", _), ("fn", _)] => return Ok(()),
+        [("exists", line)] if !indicator.test.exists => {
+            (*line, "exists: false is not looked for; an indicator points to what is there".to_owned())
+        }
+        [(key, line)] => match indicator.at.iter().find_map(Place::of_texts) {
+            Some((name, path)) => (*line, format!("{key} compares no {name}; write re, or look at {path}")),
+            None => return Ok(()),
+        },
+        [_, (_, line), ..] => (*line, "write one of re, equals, exists and fn; only re and fn go together".to_owned()),
+    };
+    Err(Problem::new(line, format!("{}: {what}", indicator.id)))
 }
 
 fn composite(node: &Node) -> Parsed<Composite> {
@@ -273,6 +292,9 @@ fn severity(node: &Node) -> Parsed<Severity> {
 
 fn place(node: &Node) -> Parsed<Place> {
     let name = node.text()?;
+    if let Some(path) = places::astray(name) {
+        return Err(Problem::new(node.line, format!("{name} is no part of a CronJob; write {path}")));
+    }
     Place::parse(name).ok_or_else(|| unknown(node.line, "place", name, Place::names()))
 }
 

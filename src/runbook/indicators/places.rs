@@ -98,6 +98,15 @@ impl Place {
         }
     }
 
+    /// The name of a place whose texts are searched and not compared, and a path to what they are made of.
+    pub(super) fn of_texts(&self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Place::Command => Some(("command", "container.command[*]")),
+            Place::EnvName => Some(("env_name", "container.env[*].name")),
+            Place::Paths(_) | Place::Event(_) => None,
+        }
+    }
+
     /// Whether all that stands there is among [`texts`].
     pub(super) fn is_searched(&self) -> bool {
         let is_searched = |path: &Path| SEARCHED.iter().any(|known| split(known) == Some((path.root, &path.steps)));
@@ -133,6 +142,16 @@ impl Path {
         let root = ROOTS.iter().find(|(_, root)| *root == self.root).map_or("", |(name, _)| *name);
         (root, wrapped)
     }
+}
+
+/// Members of the object that every path from its root starts with.
+const OF_OBJECT: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
+
+/// What a path means that leads from the object to what stands in its spec.
+pub(super) fn astray(path: &str) -> Option<String> {
+    let below = path.strip_prefix("cronjob.")?;
+    let first = below.split(['.', '[']).next().unwrap_or_default();
+    (!OF_OBJECT.contains(&first)).then(|| format!("cronjob.spec.{below}"))
 }
 
 /// The root of a path, and the steps below it.
@@ -260,7 +279,9 @@ pub(super) fn member(place: &str, key: &str) -> String {
 
 /// The last member of a place.
 pub(super) fn last(place: &str) -> &str {
-    place.rsplit('.').next().unwrap_or(place)
+    // A key with dots stands in brackets.
+    let in_brackets = place.strip_suffix("\"]").and_then(|place| Some(place.rsplit_once("[\"")?.1));
+    in_brackets.unwrap_or_else(|| place.rsplit('.').next().unwrap_or(place))
 }
 
 /// Text, or a number or boolean as text; the part that is looked at.

@@ -189,6 +189,26 @@ fn files_add_change_and_switch_off() {
 }
 
 #[test]
+fn members_are_compared_and_named() {
+    let entry = |id: &str, at: &str, test: &str| {
+        format!("- {{id: {id}, name: a, category: privilege, severity: low, at: '{at}', {test}}}\n")
+    };
+    let text = "indicators:\n".to_owned()
+        + &entry("A-1", "pod.nodeSelector[\"a.b/c\"]", "equals: v")
+        + &entry("A-2", "cronjob.spec.suspend", "exists: true")
+        + &entry("A-3", "container.env[*].name", "equals: FOO")
+        + &entry("A-4", "container.command[*]", "equals: sh");
+    let catalogue = Catalogue::builtin().with_file("own.yml", &text).unwrap();
+    let mut object = cronjob(&json!({"nodeSelector": {"a.b/c": "v"},
+        "containers": [{"image": "acme.example/a:1", "command": ["sh"], "env": [{"name": "FOO", "value": "x"}]}]}));
+    object["spec"]["suspend"] = json!(false);
+    let found = catalogue.examine(&object, &Context::default());
+    let found: Vec<(&str, &str)> =
+        found.iter().map(|finding| (&*finding.id, &*finding.text)).filter(|(id, _)| id.starts_with("A-")).collect();
+    assert_eq!(found, [("A-1", "a.b/c: v"), ("A-2", "false"), ("A-3", "name: FOO"), ("A-4", "command[0]: sh")]);
+}
+
+#[test]
 fn expressions_on_texts_are_searched_together_where_they_can_be() {
     let together = |catalogue: &Catalogue| {
         let found = catalogue.examine(&cronjob(&args(&["crontab - # été"])), &Context::default());
@@ -214,6 +234,20 @@ fn errors_name_file_line_and_what_is_near() {
         (own("  re: x\n  severty: low\n"), "own.yml:8: unknown key severty; did you mean severity?"),
         (own("  re: '('\n"), "own.yml:7: no regular expression: unclosed group"),
         (own(""), "own.yml:2: A needs what to look for: re, equals, exists or fn"),
+        (own("  exists: false\n"), "own.yml:7: A: exists: false is not looked for; an indicator points to what is there"),
+        (own("  equals: x\n"), "own.yml:7: A: equals compares no command; write re, or look at container.command[*]"),
+        (
+            own("  exists: true\n").replace("at: command", "at: [image, env_name]"),
+            "own.yml:7: A: exists compares no env_name; write re, or look at container.env[*].name",
+        ),
+        (
+            own("  re: x\n  equals: y\n").replace("at: command", "at: image"),
+            "own.yml:8: A: write one of re, equals, exists and fn; only re and fn go together",
+        ),
+        (
+            own("  exists: true\n").replace("at: command", "at: cronjob.suspend"),
+            "own.yml:6: cronjob.suspend is no part of a CronJob; write cronjob.spec.suspend",
+        ),
         (own("  fn: big_computer\n"), "own.yml:7: unknown function big_computer; did you mean big_compute?"),
         (
             "indicators:\n- {id: CJ-CMD-01, at: comand}\n".to_owned(),
