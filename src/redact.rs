@@ -24,8 +24,7 @@ const MASK: &str = "[redacted]";
 const NAMES: &str =
     r"(?:passw(?:or)?d|passphrase|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|signature)";
 /// Text in quotes, which a quote behind a backslash does not end; in JSON inside a string the quotes have one themselves.
-const QUOTED: &str =
-    r#"(?:\\+"(?:[^"\\]|\\\\\\"|\\\\|\\[^"\\])*(?:\\+")?|"(?:[^"\\]|\\.)*"?|'[^']*'?)"#;
+const QUOTED: &str = r#"(?:\\+"(?:[^"\\]|\\\\\\"|\\\\|\\[^"\\])*(?:\\+")?|"(?:[^"\\]|\\.)*"?|'[^']*'?)"#;
 /// A value: what is quoted and what stands close behind, or a word.
 const VALUE: &str = r#"(?:QUOTED(?:QUOTED|[^\s"'&;,|)}\]])*|(?:\\.|[^\s"'&;,])+)"#;
 const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
@@ -61,10 +60,7 @@ const FORMS: [(&str, &str); 16] = [
     ),
     (r#"(?is)([\w.-]*NAMES[\w.-]*(?:\\*["']?\s*=\s*|\\*["']\s*:\s*|:\s+))VALUE"#, "${1}[redacted]"),
     (r"(?is)([\w.-]*NAMES[\w.-]*:)QUOTED", "${1}[redacted]"),
-    (
-        r"(?is)((?:^|\s)--?[\w-]*NAMES[\w-]*\s+)(?:--?[\w-]*NAMES[\w-]*\s+)*VALUE",
-        "${1}[redacted]",
-    ),
+    (r"(?is)((?:^|\s)--?[\w-]*NAMES[\w-]*\s+)(?:--?[\w-]*NAMES[\w-]*\s+)*VALUE", "${1}[redacted]"),
     (r#"(?is)((?:^|\s)(?:(?:-u|--user)[\s=]+["']?[^\s:"']+|-u[\w.@%+-]+):)[^\s/"'][^\s"']*"#, "${1}[redacted]"),
 ];
 
@@ -211,7 +207,7 @@ impl Redactor {
 
     /// Whether a path leads into a member named like a secret, and not to what says which it is.
     fn is_set_secret(&self, path: &str) -> bool {
-        let mut keys = path.split(['/', '.']).rev().peekable();
+        let mut keys = path.split(['/', '.', '[']).rev().peekable();
         let is_reference = keys.peek().is_some_and(|last| REFERENCES.contains(last));
         !is_reference && keys.any(|key| self.member.is_match(key))
     }

@@ -91,7 +91,11 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
 /// What Panther runs otherwise is refused: a hit here is an event that a rule matches, and belongs to an alert.
 const RUN: [(&str, &str, &str); 2] = [
     ("AnalysisType", "rule", "only AnalysisType rule looks at events; keep what is of another type out of here"),
-    ("CreateAlert", "true", "every hit belongs to an alert here; take CreateAlert away, or suppress the hits with Exclusions"),
+    (
+        "CreateAlert",
+        "true",
+        "every hit belongs to an alert here; take CreateAlert away, or suppress the hits with Exclusions",
+    ),
 ];
 
 fn runs_here(node: &Node) -> Parsed<()> {

@@ -133,7 +133,9 @@ fn a_title_that_quotes_a_secret_is_masked() {
     let rules = here.path().join("r.yml");
     let env = "requestObject.spec.jobTemplate.spec.template.spec.containers[0].env[0].value";
     let rule = |id: &str, title: &str| {
-        format!("RuleID: {id}\nSeverity: High\nAlertTitle: 'ran {{{title}}}'\nDedupKey: '{{{title}}}'\nDetection: {{Key: resource, Condition: Equals, Value: cronjobs}}\n")
+        format!(
+            "RuleID: {id}\nSeverity: High\nAlertTitle: 'ran {{{title}}}'\nDedupKey: '{{{title}}}'\nDetection: {{Key: resource, Condition: Equals, Value: cronjobs}}\n"
+        )
     };
     fs::write(&rules, rule("A", env) + "---\n" + &rule("B", "username")).unwrap();
     let rules = ["-r", rules.to_str().unwrap()];

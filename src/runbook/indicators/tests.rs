@@ -234,7 +234,10 @@ fn errors_name_file_line_and_what_is_near() {
         (own("  re: x\n  severty: low\n"), "own.yml:8: unknown key severty; did you mean severity?"),
         (own("  re: '('\n"), "own.yml:7: no regular expression: unclosed group"),
         (own(""), "own.yml:2: A needs what to look for: re, equals, exists or fn"),
-        (own("  exists: false\n"), "own.yml:7: A: exists: false is not looked for; an indicator points to what is there"),
+        (
+            own("  exists: false\n"),
+            "own.yml:7: A: exists: false is not looked for; an indicator points to what is there",
+        ),
         (own("  equals: x\n"), "own.yml:7: A: equals compares no command; write re, or look at container.command[*]"),
         (
             own("  exists: true\n").replace("at: command", "at: [image, env_name]"),
