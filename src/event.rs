@@ -112,8 +112,6 @@ pub struct ObjectRef<'a> {
 /// How the API server answered.
 #[derive(Debug, Clone, Default)]
 pub struct ResponseStatus<'a> {
-    /// Whether the record has a response at all; GKE logs completed requests only, so there it always does.
-    pub present: bool,
     /// Whether an answer without a code is OK, as on GKE.
     pub silent_is_ok: bool,
     /// HTTP code, or google.rpc code on GKE (1 to 16; OK is absent).

@@ -98,7 +98,7 @@ fn response_status<'a>(read: &mut Reader, raw: Option<Raw<'a>>) -> ResponseStatu
     let fields = read.object(raw, "responseStatus");
     let code = fields.as_ref().and_then(|fields| read.code(fields.get_folded("code"), "responseStatus.code"));
     let message = fields.and_then(|fields| read.text(fields.get_folded("message"), "responseStatus.message"));
-    ResponseStatus { present: true, silent_is_ok: true, code, message, ..ResponseStatus::default() }
+    ResponseStatus { silent_is_ok: true, code, message, ..ResponseStatus::default() }
 }
 
 /// A body, or BigQuery's string of one.

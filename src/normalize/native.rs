@@ -99,7 +99,6 @@ fn object_ref<'a>(read: &mut Reader, raw: Option<Raw<'a>>) -> ObjectRef<'a> {
 fn response_status<'a>(read: &mut Reader, raw: Option<Raw<'a>>) -> ResponseStatus<'a> {
     let Some(fields) = read.object(raw, "responseStatus") else { return ResponseStatus::default() };
     ResponseStatus {
-        present: true,
         silent_is_ok: false,
         code: read.code(fields.get_folded("code"), "responseStatus.code"),
         status: read.text(fields.get("status"), "responseStatus.status"),

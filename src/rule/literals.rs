@@ -91,8 +91,8 @@ pub fn literals_of(rule: &Rule) -> Option<BTreeSet<String>> {
 }
 
 /// The same of an interest.
-#[must_use]
-pub fn literals_of_interest(interest: &Interest) -> Option<BTreeSet<String>> {
+#[cfg(test)]
+pub(crate) fn literals_of_interest(interest: &Interest) -> Option<BTreeSet<String>> {
     literals(&Need::of(&interest.condition))
 }
 

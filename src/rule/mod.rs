@@ -27,7 +27,9 @@ pub use condition::{Condition, Quantifier};
 pub use field::{FIELDS, Field, Path, Step};
 pub use interest::{Interest, Keeps, compile as compile_interests};
 pub(crate) use literals::Searcher;
-pub use literals::{Prefilter, literals_of, literals_of_interest};
+#[cfg(test)]
+pub(crate) use literals::literals_of_interest;
+pub use literals::{Prefilter, literals_of};
 pub use pack::{Pack, load};
 pub use principal::{Class, classify};
 pub use sigma::Sigma;

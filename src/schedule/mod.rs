@@ -133,17 +133,6 @@ impl Schedule {
         }
     }
 
-    /// Most runs within one day, of the days it runs at all; zero if it can never fire.
-    /// An interval that does not divide the day counts the fuller days: `@every 7h` is 4.
-    #[must_use]
-    pub fn runs_on_a_day(&self) -> f64 {
-        match &self.0 {
-            Kind::Every(every) => (f64::from(SECONDS_A_DAY) / every.as_secs_f64()).ceil(),
-            Kind::Calendar(calendar) if calendar.never_fires() => 0.0,
-            Kind::Calendar(calendar) => f64::from(calendar.times_a_day()),
-        }
-    }
-
     /// The schedule in plain English, e.g. `at 05:30 on Monday` or `every 5 minutes`; `never` if it can never fire.
     /// Where day of month and day of week are alternatives, "day 13 of the month and every Friday" names both.
     #[must_use]
