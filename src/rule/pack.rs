@@ -14,6 +14,8 @@ include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 const CRONJOB: [&str; 2] =
     ["kubernetes_cronjob_created_or_modified.yml", "kubernetes_cronjob_by_excluded_identity.yml"];
 
+const BUILTIN_SETS: &str = "the built-in sets are builtin:cronjob and builtin:all";
+
 /// Rules that are evaluated together.
 #[derive(Debug)]
 pub struct Pack {
@@ -72,14 +74,14 @@ pub fn load(specs: &[String]) -> Result<Vec<Rule>, RuleError> {
     for spec in if specs.is_empty() { &default } else { specs } {
         let loaded = load_one(spec)?;
         if loaded.is_empty() {
-            return Err(at(spec, 1, "no enabled rule is in it; rule files end in .yml or .yaml"));
+            return Err(whole(spec, "no enabled rule is in it; rule files end in .yml or .yaml"));
         }
         for rule in loaded {
             match rules.iter().find(|known| known.id == rule.id) {
                 Some(known) if known.sha256 == rule.sha256 && known.line == rule.line => {}
                 Some(known) => {
                     let what = format!("the rule {} is in {} too", rule.id, known.file);
-                    return Err(RuleError { file: rule.file, line: rule.line, what });
+                    return Err(RuleError { file: rule.file, line: Some(rule.line), what });
                 }
                 None => rules.push(rule),
             }
@@ -93,7 +95,7 @@ fn load_one(spec: &str) -> Result<Vec<Rule>, RuleError> {
         let wanted = |name: &str| set == "all" || set == "cronjob" && CRONJOB.contains(&name);
         let files: Vec<_> = BUILTIN.iter().filter(|(name, _)| wanted(name)).collect();
         if files.is_empty() {
-            return Err(at(spec, 1, "the built-in sets are builtin:cronjob and builtin:all"));
+            return Err(whole(spec, BUILTIN_SETS));
         }
         return files
             .into_iter()
@@ -102,11 +104,14 @@ fn load_one(spec: &str) -> Result<Vec<Rule>, RuleError> {
             .map(|all| all.concat());
     }
     let path = Path::new(spec);
+    if path.extension().is_none() && !path.exists() {
+        return Err(whole(spec, &format!("there is no such file or directory; {BUILTIN_SETS}")));
+    }
     let is_directory = path.is_dir();
     let mut rules = Vec::new();
     for file in if is_directory { files_below(path)? } else { vec![path.to_owned()] } {
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(&file).map_err(|error| at(&name, 1, &format!("cannot be read: {error}")))?;
+        let text = yaml::read(&file)?;
         rules.extend(compile(&name, &text)?.into_iter().filter(|rule| !is_directory || rule.enabled));
     }
     Ok(rules)
@@ -114,7 +119,7 @@ fn load_one(spec: &str) -> Result<Vec<Rule>, RuleError> {
 
 fn files_below(directory: &Path) -> Result<Vec<PathBuf>, RuleError> {
     let mut files = Vec::new();
-    let problem = |error: std::io::Error| at(&directory.display().to_string(), 1, &format!("cannot be read: {error}"));
+    let problem = |error: std::io::Error| yaml::cannot_read(directory, &error);
     for entry in std::fs::read_dir(directory).map_err(problem)? {
         let path = entry.map_err(problem)?.path();
         if path.is_dir() {
@@ -151,6 +156,7 @@ pub(crate) fn compile(file: &str, text: &str) -> Result<Vec<Rule>, RuleError> {
     Ok(rules)
 }
 
-fn at(file: &str, line: usize, what: &str) -> RuleError {
-    RuleError { file: file.to_owned(), line, what: what.to_owned() }
+/// Something wrong with a file, a directory or a built-in set as a whole.
+fn whole(file: &str, what: &str) -> RuleError {
+    RuleError { file: file.to_owned(), line: None, what: what.to_owned() }
 }

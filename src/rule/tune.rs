@@ -118,11 +118,7 @@ impl Tuning {
     /// It cannot be read, or names something unknown; with file and line.
     pub fn load(path: &Path) -> Result<Self, RuleError> {
         let file = path.display().to_string();
-        let text = std::fs::read_to_string(path).map_err(|error| RuleError {
-            file: file.clone(),
-            line: 1,
-            what: format!("cannot be read: {error}"),
-        })?;
+        let text = yaml::read(path)?;
         let tuning = Self::parse(&file, &text).map_err(|problem| problem.in_file(&file))?;
         Ok(Tuning { sha256: sha256(text.as_bytes()), ..tuning })
     }

@@ -1,16 +1,19 @@
 //! YAML with the line of every node, so that an error can name it.
 
+use std::io;
+use std::path::Path;
+
 use saphyr::{LoadableYamlNode, MarkedYaml, Scalar, YamlData};
 use serde_json::Value;
 
-/// An error in a rule or tuning file.
+/// An error in a rule, tuning or indicator file.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}: {what}")]
+#[error("{file}{}: {what}", line.map(|line| format!(":{line}")).unwrap_or_default())]
 pub struct RuleError {
     /// The file, or the name of a built-in rule.
     pub file: String,
-    /// Line, from 1.
-    pub line: usize,
+    /// Line, from 1; `None` where the file as a whole cannot be used.
+    pub line: Option<usize>,
     /// What is wrong, and what would be right.
     pub what: String,
 }
@@ -51,13 +54,23 @@ impl Problem {
     }
 
     pub(crate) fn in_file(self, file: &str) -> RuleError {
-        RuleError { file: file.to_owned(), line: self.line, what: self.what }
+        RuleError { file: file.to_owned(), line: Some(self.line), what: self.what }
     }
 }
 
 pub(crate) type Parsed<T> = Result<T, Problem>;
 
-/// Reads the documents of a YAML file.
+/// The text of a file that a user names.
+pub(crate) fn read(path: &Path) -> Result<String, RuleError> {
+    std::fs::read_to_string(path).map_err(|error| cannot_read(path, &error))
+}
+
+/// What to say of a file or directory that cannot be read.
+pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> RuleError {
+    RuleError { file: path.display().to_string(), line: None, what: format!("cannot be read: {error}") }
+}
+
+/// Reads the documents of YAML text.
 pub(crate) fn documents(text: &str) -> Parsed<Vec<Node>> {
     let documents = MarkedYaml::load_from_str(text)
         .map_err(|error| Problem::new(error.marker().line(), format!("no YAML: {}", error.info())))?;
