@@ -521,6 +521,10 @@ pub(super) enum RulesAction {
         /// Files, directories, builtin:cronjob or builtin:all
         #[arg(value_name = "PATH", default_value = "builtin:all")]
         rules: Vec<String>,
+        /// Indicators whose examples are tried as well, on top of the built-in
+        /// ones
+        #[arg(long, value_name = "FILE")]
+        indicators: Option<PathBuf>,
         /// Output format
         #[arg(long, value_enum, default_value_t)]
         format: OutputFormat,

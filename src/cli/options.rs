@@ -174,13 +174,7 @@ pub(super) fn runbook(
     tuning: &Tuning,
     only: Only,
 ) -> Result<(Settings, Catalogue), Error> {
-    let mut catalogue = Catalogue::builtin();
-    if let Some(path) = &options.indicators {
-        let file = path.display().to_string();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Error::Usage(format!("--indicators {file} cannot be read: {error}")))?;
-        catalogue = catalogue.with_file(&file, &text)?;
-    }
+    let catalogue = options.indicators.as_deref().map_or_else(|| Ok(Catalogue::builtin()), Catalogue::load)?;
     let settings = Settings {
         lookback: span(&times.lookback, "--lookback")?,
         context: span(&times.context, "--context")?,

@@ -7,6 +7,7 @@ use super::{ExitStatus, print};
 use crate::error::Error;
 use crate::report::escape;
 use crate::rule::{self, FIELDS, Logic, Rule};
+use crate::runbook::{Catalogue, Tried};
 use crate::testing::{self, Verdict};
 
 /// Lists, shows or tests rules.
@@ -14,7 +15,10 @@ pub(super) fn run(action: &RulesAction) -> Result<ExitStatus, Error> {
     let (text, status) = match action {
         RulesAction::List { rules } => (list(&rule::load(rules)?), ExitStatus::Swept),
         RulesAction::Show { id, rules } => (show(id, &rule::load(rules)?)?, ExitStatus::Swept),
-        RulesAction::Test { rules, format } => test(&rule::load(rules)?, *format),
+        RulesAction::Test { rules, indicators, format } => {
+            let tried = indicators.as_deref().map(Catalogue::load).transpose()?.map(|own| own.try_examples());
+            test(&rule::load(rules)?, tried.as_ref(), *format)
+        }
         RulesAction::Fields => (fields(), ExitStatus::Swept),
     };
     print(|out| out.write_all(text.as_bytes()))?;
@@ -77,17 +81,36 @@ fn prefilter(rule: &Rule) -> String {
     }
 }
 
-fn test(rules: &[Rule], format: OutputFormat) -> (String, ExitStatus) {
+fn test(rules: &[Rule], tried: Option<&Tried>, format: OutputFormat) -> (String, ExitStatus) {
     let verdicts: Vec<Verdict> = rules.iter().flat_map(testing::run).collect();
-    let failed = verdicts.iter().filter(|verdict| !verdict.passed).count();
+    let broken = tried.map_or(0, |tried| tried.broken.len());
+    let failed = verdicts.iter().filter(|verdict| !verdict.passed).count() + broken;
     let text = match format {
-        OutputFormat::Json => serde_json::json!({"tests": verdicts, "warnings": warnings(rules)}).to_string() + "\n",
-        OutputFormat::Text => test_text(rules, &verdicts, failed),
+        OutputFormat::Json => {
+            let mut all = serde_json::json!({"tests": verdicts, "warnings": warnings(rules)});
+            if let Some(tried) = tried {
+                all["examples"] = serde_json::json!(tried);
+            }
+            all.to_string() + "\n"
+        }
+        OutputFormat::Text => {
+            let all = verdicts.len() + tried.map_or(0, |tried| tried.count);
+            let examples = tried.map(examples_text).unwrap_or_default();
+            test_text(rules, &verdicts) + &examples + &format!("{} passed, {failed} failed\n", all - failed)
+        }
     };
     (text, if failed > 0 { ExitStatus::Alerted } else { ExitStatus::Swept })
 }
 
-fn test_text(rules: &[Rule], verdicts: &[Verdict], failed: usize) -> String {
+fn examples_text(tried: &Tried) -> String {
+    let mut out = format!("examples of indicators: {}\n", tried.count);
+    for broken in &tried.broken {
+        let _ = writeln!(out, "  [FAIL] {}", escape(broken));
+    }
+    out
+}
+
+fn test_text(rules: &[Rule], verdicts: &[Verdict]) -> String {
     let mut out = String::new();
     for rule in rules {
         let _ = writeln!(out, "{}", escape(&rule.id));
@@ -110,7 +133,6 @@ fn test_text(rules: &[Rule], verdicts: &[Verdict], failed: usize) -> String {
     for warning in warnings(rules) {
         let _ = writeln!(out, "warning: {}", escape(&warning));
     }
-    let _ = writeln!(out, "{} passed, {failed} failed", verdicts.len() - failed);
     out
 }
 

@@ -32,7 +32,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use self::history::{Key, rounded};
-pub use self::indicators::Catalogue;
+pub use self::indicators::{Catalogue, Tried};
 use self::memory::Memory;
 pub use self::page::{Page, Seen, Suppressed, User};
 pub use self::pages::Printed;

@@ -33,6 +33,34 @@ fn a_failing_test_is_exit_1() {
     assert_eq!(json["tests"][1]["passed"], false);
 }
 
+#[test]
+fn examples_of_own_indicators_are_tried() {
+    let here = tempfile::tempdir().unwrap();
+    let own = "indicators:\n- {id: ACME-1, name: a, category: command, severity: low, at: command, re: acme, \
+               positive: [acme], negative: [an acme]}\n";
+    fs::write(here.path().join("own.yml"), own).unwrap();
+    let run = kubesweep(here.path(), &["rules", "test", "builtin:cronjob", "--indicators", "own.yml"]);
+    assert_eq!(run.exit, 1, "{}{}", run.stdout, run.stderr);
+    assert!(run.stdout.contains("\n  [FAIL] ACME-1 finds \"an acme\"\n"), "{}", run.stdout);
+    assert!(run.stdout.ends_with(" passed, 1 failed\n"), "{}", run.stdout);
+    let run = kubesweep(here.path(), &["rules", "test", "--indicators", "own.yml", "--format", "json"]);
+    let json: serde_json::Value = serde_json::from_str(&run.stdout).unwrap();
+    assert_eq!(json["examples"]["broken"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn files_that_are_not_there_have_no_line() {
+    let here = tempfile::tempdir().unwrap();
+    for (arguments, expected) in [
+        (["rules", "list", "cronjob"], "cronjob: there is no such file or directory; the built-in sets are builtin:cronjob"),
+        (["rules", "list", "gone.yml"], "gone.yml: cannot be read: "),
+        (["rules", "test", "--indicators=gone.yml"], "gone.yml: cannot be read: "),
+    ] {
+        let run = kubesweep(here.path(), &arguments);
+        assert!(run.exit == 2 && run.stderr.starts_with(&format!("error: {expected}")), "{}", run.stderr);
+    }
+}
+
 const TESTS: &str = r#"Tests:
   - Name: a read
     ExpectedResult: true

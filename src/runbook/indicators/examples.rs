@@ -1,5 +1,6 @@
 //! Examples of indicators: what they must find, and must not find.
 
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::places::Place;
@@ -21,30 +22,39 @@ pub(super) const KEYS: [&str; 12] = [
     "actor_is_system",
 ];
 
+/// How the examples of a catalogue went.
+#[derive(Debug, Default, Serialize)]
+pub struct Tried {
+    /// How many were tried.
+    pub count: usize,
+    /// Those that do not hold, in a sentence each.
+    pub broken: Vec<String>,
+}
+
 impl Catalogue {
-    /// Examples that do not hold, in a sentence each. Those of requests are not tried here.
+    /// Tries the examples of all that is switched on. Those of requests are not tried: they need more than a CronJob.
     #[must_use]
-    pub fn broken_examples(&self) -> Vec<String> {
-        let mut broken = Vec::new();
+    pub fn try_examples(&self) -> Tried {
+        let mut tried = Tried::default();
         let mut check = |id: &str, example: &Example, expected: bool, found: Option<bool>| {
-            if found.is_some_and(|found| found != expected) {
+            let Some(found) = found else { return };
+            tried.count += 1;
+            if found != expected {
                 let finds = if expected { "does not find" } else { "finds" };
-                broken.push(format!("{id} {finds} {}", show(example)));
+                tried.broken.push(format!("{id} {finds} {}", show(example)));
             }
         };
-        for indicator in self.iter() {
-            let positive = indicator.positive.iter().map(|example| (example, true));
-            for (example, expected) in positive.chain(indicator.negative.iter().map(|example| (example, false))) {
+        for indicator in self.iter().filter(|indicator| indicator.enabled) {
+            for (example, expected) in with_answers(&indicator.positive, &indicator.negative) {
                 check(&indicator.id, example, expected, self.finds(indicator, example, expected));
             }
         }
-        for composite in self.composites() {
-            let positive = composite.positive.iter().map(|example| (example, true));
-            for (example, expected) in positive.chain(composite.negative.iter().map(|example| (example, false))) {
+        for composite in self.composites().filter(|composite| composite.enabled) {
+            for (example, expected) in with_answers(&composite.positive, &composite.negative) {
                 check(&composite.id, example, expected, self.finds_spec(&composite.id, example));
             }
         }
-        broken
+        tried
     }
 
     /// Text is found at one place if it must be, and at none if it must not.
@@ -77,6 +87,12 @@ impl Catalogue {
     fn is_found(&self, id: &str, object: &Value, context: &Context<'_>) -> bool {
         self.examine(object, context).iter().any(|finding| finding.id == id)
     }
+}
+
+/// Examples, each with whether it must be found.
+fn with_answers<'e>(positive: &'e [Example], negative: &'e [Example]) -> impl Iterator<Item = (&'e Example, bool)> {
+    let negative = negative.iter().map(|example| (example, false));
+    positive.iter().map(|example| (example, true)).chain(negative)
 }
 
 fn show(example: &Example) -> String {
@@ -121,7 +137,7 @@ fn objects(place: &Place, text: &str) -> Vec<Value> {
     match place {
         Place::Command => vec![in_container(json!({"args": [text]}))],
         Place::EnvName => vec![in_container(json!({"env": [{"name": text, "value": "x"}]}))],
-        Place::Event(_) => Vec::new(),
+        Place::Event => Vec::new(),
         Place::Paths(paths) => {
             let wrapped = paths.iter().map(|path| path.wrap(text.into()));
             wrapped.map(|(root, value)| if root == "cronjob" { value } else { object(&only(root, value)) }).collect()

@@ -10,7 +10,7 @@ use super::pattern::cut_to;
 use super::places::{self, Place, Trail, member, secrets};
 use super::subject::{Container, JOB, POD, Subject, Text};
 use super::{Finding, Indicator};
-use crate::rule::is_public;
+use crate::rule::{glob, is_public};
 
 /// A function by its name in the data file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub(super) enum Function {
     BigCompute,
     ImitatesSystemName,
     NoHistory,
-    /// About the request or what was before: decided elsewhere, this is its name.
-    History(&'static str),
+    /// About the request or what was before: behaviour.rs decides, by the indicator's id.
+    History,
 }
 
 const NAMES: [(&str, Function); 12] = [
@@ -70,14 +70,7 @@ const EVERY_MINUTE: f64 = 1440.0;
 impl Function {
     pub(super) fn parse(text: &str) -> Option<Function> {
         let named = NAMES.iter().find(|(name, _)| *name == text).map(|(_, function)| *function);
-        named.or_else(|| HISTORY.into_iter().find(|name| *name == text).map(Function::History))
-    }
-
-    pub(super) fn name(self) -> &'static str {
-        match self {
-            Function::History(name) => name,
-            _ => NAMES.iter().find(|(_, function)| *function == self).map_or("", |(name, _)| *name),
-        }
+        named.or_else(|| HISTORY.contains(&text).then_some(Function::History))
     }
 
     pub(super) fn names() -> impl Iterator<Item = &'static str> {
@@ -106,7 +99,7 @@ impl Function {
             Function::BigCompute => big_compute(indicator, subject),
             Function::ImitatesSystemName => imitates(indicator, subject),
             Function::NoHistory => no_history(indicator, subject),
-            Function::History(_) => Vec::new(),
+            Function::History => Vec::new(),
         }
     }
 
@@ -151,7 +144,7 @@ fn is_allowed(image: &str, allowed: &[String]) -> bool {
     let name = full_name(image);
     let is_below = |pattern: &String| {
         let pattern = pattern.trim_end_matches('/').trim_start_matches("index.");
-        glob(pattern.as_bytes(), name.as_bytes()) || glob(format!("{pattern}/*").as_bytes(), name.as_bytes())
+        glob(pattern, &name) || glob(&format!("{pattern}/*"), &name)
     };
     allowed.iter().any(is_below)
 }
@@ -169,28 +162,6 @@ fn full_name(image: &str) -> String {
         Some((first, _)) if first.contains(['.', ':']) || first == "localhost" => name,
         Some(_) => format!("docker.io/{name}"),
     }
-}
-
-/// Whether text fits a pattern in which `*` stands for any text. Each star but the last takes as little as it can.
-fn glob(pattern: &[u8], text: &[u8]) -> bool {
-    let (mut at, mut on, mut star) = (0, 0, None);
-    while at < text.len() {
-        match pattern.get(on) {
-            Some(b'*') => {
-                star = Some((on, at));
-                on += 1;
-            }
-            Some(byte) if *byte == text[at] => (on, at) = (on + 1, at + 1),
-            _ => match star {
-                Some((back, from)) => {
-                    star = Some((back, from + 1));
-                    (on, at) = (back + 1, from + 1);
-                }
-                None => return false,
-            },
-        }
-    }
-    pattern[on..].iter().all(|byte| *byte == b'*')
 }
 
 /// Whether the command that a match starts names a public address as a host.

@@ -1,5 +1,6 @@
 //! The data file of indicators, and files of users on top of it.
 
+use std::path::Path;
 use std::sync::OnceLock;
 
 use serde_json::Value;
@@ -15,7 +16,8 @@ use crate::rule::{RuleError, Severity};
 const BUILTIN: &str = include_str!("../../indicators.yml");
 
 const SECTIONS: [&str; 2] = ["indicators", "composites"];
-const KEYS: [&str; 25] = [
+/// Keys of an indicator.
+const OF_INDICATOR: [&str; 23] = [
     "id",
     "name",
     "category",
@@ -39,11 +41,8 @@ const KEYS: [&str; 25] = [
     "false_positives",
     "positive",
     "negative",
-    "all",
-    "any",
 ];
-/// The number of [`KEYS`] that an indicator has.
-const OF_INDICATOR: usize = 23;
+/// Keys of a composite.
 const OF_COMPOSITE: [&str; 7] = ["id", "name", "enabled", "all", "any", "positive", "negative"];
 
 impl Catalogue {
@@ -53,13 +52,24 @@ impl Catalogue {
         Catalogue { entries: OnceLock::new(), files: vec![("builtin".to_owned(), sha256(BUILTIN.as_bytes()))] }
     }
 
+    /// Those, with the indicators of a user's file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or as [`Catalogue::with_file`] says.
+    pub fn load(path: &Path) -> Result<Catalogue, RuleError> {
+        Catalogue::builtin().with_file(&path.display().to_string(), &yaml::read(path)?)
+    }
+
     /// Adds the indicators of a file; those with a known id change what they say and keep the rest.
     ///
     /// # Errors
-    /// The file names something unknown, or misses something; with file and line.
+    /// The file names something unknown, misses something, or looks where nothing would be found; with file and line.
     pub fn with_file(mut self, file: &str, text: &str) -> Result<Catalogue, RuleError> {
         let mut entries = self.entries.take().unwrap_or_else(Entries::builtin);
-        entries.add(text, Pattern::new).map_err(|problem| problem.in_file(file))?;
+        let of_events: Vec<String> =
+            entries.indicators.iter().filter(|known| known.needs_events()).map(|known| known.id.clone()).collect();
+        let read = entries.add(text, Pattern::new).and_then(|()| entries.check_events(&of_events));
+        read.map_err(|problem| problem.in_file(file))?;
         self.entries = entries.into();
         self.files.push((file.to_owned(), sha256(text.as_bytes())));
         Ok(self)
@@ -79,7 +89,7 @@ impl Entries {
         entries
     }
 
-    fn add(&mut self, text: &str, compile: Compile) -> Parsed<()> {
+    pub(super) fn add(&mut self, text: &str, compile: Compile) -> Parsed<()> {
         for document in yaml::documents(text)?.iter().filter(|document| !document.is_null()) {
             for section in document.map()? {
                 let entries = section.value.list();
@@ -112,6 +122,19 @@ impl Entries {
             None => self.composites.push(composite(node)?),
         }
         Ok(())
+    }
+
+    /// That events are read by those indicators only which the runbook knows by id: others would never find anything.
+    fn check_events(&self, of_events: &[String]) -> Parsed<()> {
+        let is_unread = |indicator: &&Indicator| indicator.needs_events() && !of_events.contains(&indicator.id);
+        match self.indicators.iter().find(is_unread) {
+            None => Ok(()),
+            Some(Indicator { id, node, .. }) => {
+                let what = "events are read by built-in indicators only; use at: command or another place of the \
+                            CronJob, or write a rule";
+                Err(Problem::new(node.line, format!("{id}: {what}")))
+            }
+        }
     }
 
     /// That every id which an entry refers to is there.
@@ -148,8 +171,7 @@ fn merge(known: &Node, changes: &Node) -> Parsed<Node> {
 }
 
 fn indicator(node: &Node, compile: Compile) -> Parsed<Indicator> {
-    let known = &KEYS[..OF_INDICATOR];
-    check_keys(node, known)?;
+    check_keys(node, &OF_INDICATOR)?;
     let adjusts = node.get("adjust").map_or(Ok(&[][..]), Node::list)?;
     let indicator = Indicator {
         id: id(node)?.to_owned(),

@@ -25,7 +25,7 @@ impl Indicator {
 
     fn at_place(&self, place: &Place, subject: &Subject<'_>) -> Vec<Finding> {
         match place {
-            Place::Event(_) => Vec::new(),
+            Place::Event => Vec::new(),
             Place::Command => self.in_commands(subject, &|_, _| true),
             Place::EnvName => {
                 subject.env_names().filter_map(|(place, name, value)| self.in_env(place, name, value)).collect()

@@ -19,6 +19,7 @@ use regex::bytes::RegexSet;
 use serde::Serialize;
 use serde_json::Value;
 
+pub use self::examples::Tried;
 use self::functions::Function;
 use self::pattern::Pattern;
 use self::places::Place;
@@ -351,12 +352,12 @@ impl Indicator {
     /// Whether it is read from the object; else from the request, or from what was before.
     #[must_use]
     pub fn is_of_spec(&self) -> bool {
-        self.at.iter().any(|place| !matches!(place, Place::Event(_)))
+        self.at.iter().any(|place| !matches!(place, Place::Event))
     }
 
-    /// The function that decides, by name.
-    #[must_use]
-    pub fn function(&self) -> Option<&'static str> {
-        self.test.function.map(Function::name)
+    /// Whether a place or the function of it is about the request, or about what was before.
+    fn needs_events(&self) -> bool {
+        let is_event = |place: &Place| matches!(place, Place::Event);
+        self.at.iter().any(is_event) || self.test.function == Some(Function::History)
     }
 }
