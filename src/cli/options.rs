@@ -21,8 +21,8 @@ use crate::rule::{self, Pack, Severity, Tuning};
 use crate::runbook::{self, Catalogue, Only, Scope, Settings};
 use crate::sweep::Job;
 
-/// Raised when the same record gives another observation.
-const CASE_FORMAT: &str = "4";
+/// Raised when the same record gives another observation, or when what [`rule_texts`] says changes its meaning.
+const CASE_FORMAT: &str = "5";
 
 /// Reads a size: bytes, or with KiB, MiB, GiB.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {

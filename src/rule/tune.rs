@@ -185,11 +185,16 @@ impl Tuning {
         }
     }
 
-    /// What decides which matches there are and which are suppressed, for comparison.
+    /// What decides which matches there are, which are suppressed and what is kept of it, for comparison: not where it stands
+    /// in the file.
     pub(crate) fn suppressions_text(&self) -> String {
+        let parts = |entry: &Entry| {
+            let Entry { line: _, name, rule, patterns, cluster, reason, expires } = entry;
+            format!("{:?}", (name, rule, patterns, cluster, reason, expires))
+        };
         // Rules see the class of a user, which these change.
         let classes = if self.gitops.is_empty() { String::new() } else { format!("{:?}", self.gitops) };
-        format!("{:?}{classes}", self.suppressions)
+        self.suppressions.iter().map(parts).chain([classes]).collect::<Vec<_>>().join("\n")
     }
 
     /// The severity that a rule was given.
