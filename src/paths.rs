@@ -13,6 +13,11 @@ pub(crate) fn printable(name: &[u8]) -> String {
     })
 }
 
+/// The cluster in the name of a log group of EKS: `/aws/eks/<cluster>/cluster` (AWS docs, EKS control plane logging).
+pub(crate) fn eks_cluster(group: &str) -> Option<&str> {
+    group.strip_prefix("/aws/eks/")?.split('/').next().filter(|cluster| !cluster.is_empty())
+}
+
 /// The cluster in an Azure resource id: the segment behind `managedClusters`, or `connectedClusters` of Arc.
 pub(crate) fn azure_cluster(id: &str) -> Option<&str> {
     behind(id, "managedclusters").or_else(|| behind(id, "connectedclusters"))

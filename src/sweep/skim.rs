@@ -10,7 +10,7 @@ use memchr::memmem::Finder;
 
 use super::head::{Gate, Odds, Start};
 use crate::json::{self, Fields};
-use crate::paths::azure_cluster;
+use crate::paths::{azure_cluster, eks_cluster};
 
 /// Searchers for what tells a record, since building one costs more than searching a record with it; and what was told
 /// of the record before, since most have the same envelope.
@@ -135,8 +135,7 @@ impl Skimmer {
         }
         let (time, _) = time(element, &self.inner_time)?;
         let cluster = self.of_payload.tell(around, |around| {
-            let group = Fields::read(around)?.text("logGroup")?;
-            Some(group.strip_prefix("/aws/eks/")?.split('/').next()?.to_owned())
+            Some(eks_cluster(&Fields::read(around)?.text("logGroup")?)?.to_owned())
         })?;
         Some(Look { format: "cloudwatch-subscription", cluster: Some(cluster), time })
     }

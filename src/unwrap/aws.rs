@@ -3,6 +3,7 @@
 use super::{Envelope, Fields, Platform, Step, Walk, filled, part, step};
 use crate::event::STAGES;
 use crate::json;
+use crate::paths::eks_cluster;
 
 /// Opens the envelopes of AWS.
 pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
@@ -12,22 +13,17 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
         || log_event(fields, envelope, walk)
 }
 
-/// What the head of a subscription payload tells of its events: account and log group, whose third part is the
-/// cluster (`/aws/eks/<cluster>/cluster`; AWS docs, EKS control plane logging).
+/// What the head of a subscription payload tells of its events: the account, and by its log group the cluster.
 pub(super) fn subscription<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
     let mut told = envelope.named("cloudwatch-subscription", Some(Platform::Eks));
     if let Some(owner) = filled(fields, "owner").filter(|owner| owner.bytes().all(|byte| byte.is_ascii_digit())) {
         told.origin.account = Some(owner);
     }
-    let cluster = fields.text("logGroup").and_then(|group| part(group, cluster_of_group));
+    let cluster = fields.text("logGroup").and_then(|group| part(group, eks_cluster));
     // The control plane's own log group holds events and lines of text, nothing that forwarders wrap.
     told.control_plane = cluster.is_some();
     told.origin.cluster = told.origin.cluster.or(cluster);
     told
-}
-
-fn cluster_of_group(group: &str) -> Option<&str> {
-    group.strip_prefix("/aws/eks/")?.split('/').next().filter(|cluster| !cluster.is_empty())
 }
 
 /// The event of a Lambda around its base64.
@@ -59,7 +55,7 @@ fn log_event<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'
         Some(awslogs) => subscription(awslogs, &envelope.named("forwarder", None)),
         None => envelope.named("cloudwatch-events", Some(Platform::Eks)),
     };
-    let cluster = fields.text("logGroup").and_then(|group| part(group, cluster_of_group));
+    let cluster = fields.text("logGroup").and_then(|group| part(group, eks_cluster));
     told.closed = told.control_plane || cluster.is_some();
     told.origin.cluster = told.origin.cluster.or(cluster);
     told.time = fields.get("timestamp").or(told.time);
