@@ -3,7 +3,7 @@
 use std::io;
 use std::path::PathBuf;
 
-/// Why nothing was swept.
+/// Why a command could not do what it was asked for.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A PATH argument that is not there or cannot be read.
@@ -55,7 +55,7 @@ pub enum Error {
     /// A rule or tuning file that cannot be used.
     #[error(transparent)]
     Rule(#[from] crate::rule::RuleError),
-    /// Arguments that contradict each other or mean nothing.
+    /// Arguments that contradict each other, mean nothing, or name what cannot be used.
     #[error("{0}")]
     Usage(String),
 }

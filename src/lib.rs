@@ -27,6 +27,8 @@
 //! - [`verify`] compares reports and dump with what the reports say of them.
 //! - [`sweep`] is the loop over sources and threads, [`cli`] the command line, [`progress`] the display.
 //! - [`stats`] times the stages, where somebody asks.
+//! - [`error`] says why a command failed. `paths` reads what names of files and cloud resources tell; `words` has
+//!   counts, sizes and times as people read them.
 //! - [`json`] and [`time`] read what logs write, leniently; [`schedule`] reads schedules as Kubernetes does; [`spill`]
 //!   sorts more than memory holds; [`threads`] does work on all threads.
 //!

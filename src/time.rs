@@ -24,7 +24,8 @@ pub fn parse(text: &str) -> Option<Timestamp> {
     })
 }
 
-/// Reads a time from a JSON value: text, or a number of seconds or milliseconds since 1970.
+/// Reads a time from a JSON value: text, or a number since 1970 (of seconds, milliseconds, microseconds or nanoseconds,
+/// in a string or not).
 #[must_use]
 pub fn from_json(raw: Raw<'_>) -> Option<Timestamp> {
     if json::is_string(raw) {

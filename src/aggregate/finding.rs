@@ -93,6 +93,6 @@ impl FromStr for Verdict {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let named = Verdict::ALL.into_iter().find(|verdict| verdict.to_string() == text.to_ascii_uppercase());
-        named.ok_or_else(|| "a verdict is review, suspicious or malicious-likely".to_owned())
+        named.ok_or_else(|| "a verdict is expected, review, suspicious or malicious-likely".to_owned())
     }
 }

@@ -58,7 +58,7 @@ const TIME_LENGTH: usize = 27;
 /// What a record that is skimmed tells.
 #[derive(Debug)]
 pub(super) struct Look<'a> {
-    /// Its form, as `inputs.csv` names it; `None` for a plain event.
+    /// Its form, as `inputs.csv` names it.
     pub format: &'static str,
     /// The cluster that its envelope names.
     pub cluster: Option<&'a str>,
