@@ -11,6 +11,7 @@ use walkdir::{DirEntry, WalkDir};
 use crate::error::Error;
 use crate::event::Origin;
 use crate::paths::{azure_cluster, azure_subscription, printable};
+use crate::words::minute;
 
 /// How far outside the window a file's path must date it to be left out. Azure files records by the hour they were
 /// received, GCS adds late ones, Firehose buffers.
@@ -92,7 +93,6 @@ impl Window {
     /// What it leaves in, in words; `None` for all times.
     #[must_use]
     pub fn words(&self) -> Option<String> {
-        let minute = |time: Timestamp| time.strftime("%Y-%m-%d %H:%MZ");
         match (self.start, self.end) {
             (None, None) => None,
             (Some(start), None) => Some(format!("from {}", minute(start))),

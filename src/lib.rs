@@ -52,6 +52,7 @@ pub mod spill;
 pub mod stats;
 pub mod threads;
 pub mod time;
+mod words;
 
 pub mod discover;
 

@@ -33,6 +33,7 @@ use crate::runbook::{self as steps, Runbook};
 use crate::stats::Stats;
 use crate::sweep::{self, Job, Observer};
 use crate::threads::in_threads;
+use crate::words::minute;
 use args::{Cli, Command};
 use reports::Begun;
 
@@ -223,8 +224,7 @@ fn warn_if_nothing(report: &Finished) {
     let last = report.coverage.iter().map(|day| day.last_seen).max();
     let warning = match (report.asked.words(), last) {
         (Some(asked), Some(last)) if report.missed() => {
-            let last = last.strftime("%Y-%m-%d %H:%MZ");
-            format!("no event lies in the time asked for, {asked}; the last one is of {last}")
+            format!("no event lies in the time asked for, {asked}; the last one is of {}", minute(last))
         }
         (asked, None) if report.totals.events == 0 => {
             let asked = asked.map_or_else(String::new, |asked| format!(" {asked}"));

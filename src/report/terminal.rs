@@ -2,7 +2,6 @@
 
 use std::fmt::Write;
 
-use jiff::Timestamp;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Report;
@@ -10,6 +9,7 @@ use super::hidden::is_hidden;
 use crate::aggregate::{Alert, Day, Extent, Finished, Input, Status, Totals, Verdict};
 use crate::rule::Severity;
 use crate::runbook::{Runbook, Seen};
+use crate::words::{minute, plural, size};
 
 /// Columns of the narrowest terminal that is served.
 const WIDTH: usize = 80;
@@ -232,30 +232,10 @@ fn span(days: &[Day]) -> String {
     let gaps: usize = days.iter().map(|day| day.gaps.len()).sum();
     match (first, last) {
         (Some(first), Some(last)) => {
-            format!("{} to {}, {}", short(first), short(last), plural(gaps as u64, "gap") + " over an hour")
+            format!("{} to {}, {}", minute(first), minute(last), plural(gaps as u64, "gap") + " over an hour")
         }
         _ => "no event with a time".to_owned(),
     }
-}
-
-fn short(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%MZ").to_string()
-}
-
-fn plural(count: u64, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
-}
-
-/// A size for people, in powers of 1024.
-#[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
-fn size(bytes: u64) -> String {
-    let (mut size, mut unit) = (bytes as f64, 0);
-    while size >= 1024.0 && unit < 4 {
-        size /= 1024.0;
-        unit += 1;
-    }
-    let unit_name = ["B", "KiB", "MiB", "GiB", "TiB"][unit];
-    if unit == 0 { format!("{bytes} B") } else { format!("{size:.1} {unit_name}") }
 }
 
 /// What `inspect` says of a dump.
@@ -275,7 +255,7 @@ pub fn inspection(report: &Finished) -> String {
         let mut gaps: Vec<_> = days.iter().flat_map(|day| &day.gaps).collect();
         gaps.sort_by_key(|gap| std::cmp::Reverse(gap.end.duration_since(gap.start)));
         for gap in gaps.iter().take(SHOWN) {
-            let _ = writeln!(out, "    nothing from {} to {}", short(gap.start), short(gap.end));
+            let _ = writeln!(out, "    nothing from {} to {}", minute(gap.start), minute(gap.end));
         }
         if gaps.len() > SHOWN {
             let _ = writeln!(out, "    and {} shorter gaps", gaps.len() - SHOWN);

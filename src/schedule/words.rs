@@ -1,6 +1,7 @@
 //! A schedule in plain words.
 
 use super::{Calendar, Days, HOUR, MINUTES_A_DAY, MONTH, MOST_LISTED_TIMES};
+use crate::words::plural;
 
 /// The English description; it assumes the schedule can fire.
 impl Calendar {
@@ -120,17 +121,13 @@ pub(super) fn duration_words(seconds: u64) -> String {
     let whole = ONE_UNIT.iter().find(|(_, unit, below)| seconds.is_multiple_of(*unit) && seconds < *below);
     match whole {
         Some((word, unit, _)) if seconds == *unit => (*word).to_string(),
-        Some((word, unit, _)) => counted(seconds / unit, word),
+        Some((word, unit, _)) => plural(seconds / unit, word),
         None => {
             let parts = [(seconds / 3600, "hour"), (seconds / 60 % 60, "minute"), (seconds % 60, "second")];
-            let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| counted(*count, word));
+            let parts = parts.iter().filter(|(count, _)| *count > 0).map(|(count, word)| plural(*count, word));
             parts.collect::<Vec<_>>().join(" ")
         }
     }
-}
-
-fn counted(count: u64, word: &str) -> String {
-    format!("{count} {word}{}", if count == 1 { "" } else { "s" })
 }
 
 /// "minute 5", "hours 1 to 5 and 9", "days 1 to 31 in steps of 2".

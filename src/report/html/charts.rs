@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::model::{Alerts, list, string};
-use super::text::{count, escaped, minutes, plural};
+use super::text::{count, escaped, plural};
+use crate::words::minute;
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
@@ -61,7 +62,7 @@ impl Axis {
 
     pub(super) fn label(&self, bar: usize) -> String {
         let Ok(time) = Timestamp::from_second(self.begin(bar)) else { return String::new() };
-        time.strftime(if self.step < DAY { "%Y-%m-%d %H:%MZ" } else { "%Y-%m-%d" }).to_string()
+        if self.step < DAY { minute(time) } else { time.strftime("%Y-%m-%d").to_string() }
     }
 
     /// Labels under a chart: begin, middle and end.
@@ -193,9 +194,9 @@ fn describe(days: &[Value]) -> Value {
     let mut gaps: Vec<_> = days.iter().flat_map(|day| list(day, "gaps")).filter_map(gap).collect();
     gaps.sort_by_key(|(start, end)| (start.as_second() - end.as_second(), *start));
     let listed = gaps.iter().take(GAPS).map(|&(start, end)| {
-        json!({"start": minutes(start), "end": minutes(end), "length": length(end.as_second() - start.as_second())})
+        json!({"start": minute(start), "end": minute(end), "length": length(end.as_second() - start.as_second())})
     });
-    json!({"name": string(&days[0], "cluster"), "first": first.map(minutes), "last": last.map(minutes), "seen": seen,
+    json!({"name": string(&days[0], "cluster"), "first": first.map(minute), "last": last.map(minute), "seen": seen,
            "hours": hours, "percent": format!("{:.0}", (share(seen, hours) * 100.0).floor()), "gap_count": gaps.len(),
            "gaps": listed.collect::<Vec<_>>()})
 }

@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::decode::digest;
+use crate::words::minute;
 use charts::Axis;
 use model::{Alert, Alerts, SEVERITIES, VERDICTS, list};
 
@@ -194,7 +195,7 @@ fn span(report: &Value) -> Value {
     };
     let (first, last) = (time("first_seen").into_iter().min(), time("last_seen").into_iter().max());
     let clusters = days.chunk_by(|left, right| left["cluster"] == right["cluster"]).count();
-    json!({"first": first.map(text::minutes), "last": last.map(text::minutes), "clusters": clusters})
+    json!({"first": first.map(minute), "last": last.map(minute), "clusters": clusters})
 }
 
 /// Rows of alerts, each with its page as JSON.

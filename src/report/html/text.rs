@@ -76,11 +76,6 @@ pub(super) fn seconds(text: &str) -> String {
     text.parse::<Timestamp>().map_or_else(|_| text.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
 
-/// A time to the minute.
-pub(super) fn minutes(time: Timestamp) -> String {
-    time.strftime("%Y-%m-%d %H:%MZ").to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
