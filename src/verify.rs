@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
-use crate::decode::Hashing;
+use crate::decode::hashed;
 use crate::discover::{Source, discover};
 use crate::error::Error;
 use crate::paths::printable;
@@ -200,9 +200,7 @@ fn regular(path: &Path) -> io::Result<File> {
 
 /// SHA-256 of a regular file.
 fn hash(path: &Path) -> io::Result<String> {
-    let mut hashing = Hashing::new(regular(path)?);
-    hashing.drain()?;
-    Ok(hashing.finish().1)
+    hashed(regular(path)?).map(|(_, sha256)| sha256)
 }
 
 fn difference(error: &io::Error) -> Difference {

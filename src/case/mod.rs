@@ -20,7 +20,7 @@ use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
 use serde::{Deserialize, Serialize};
 
 use crate::aggregate::{Input, Status, Tally};
-use crate::decode::Hashing;
+use crate::decode::hashed;
 use crate::discover::{Found, Source, origin_of_path};
 use crate::error::Error;
 use crate::paths::printable;
@@ -145,9 +145,7 @@ impl Case {
         if same.is_some() || !self.note(|connection| store::has_size(connection, &bytes))? {
             return same;
         }
-        let mut hashing = Hashing::new(std::fs::File::open(source.path.as_ref()?).ok()?);
-        hashing.drain().ok()?;
-        let (size, sha256) = hashing.finish();
+        let (size, sha256) = hashed(fs::File::open(source.path.as_ref()?).ok()?).ok()?;
         bytes.size = i64::try_from(size).ok()?;
         bytes.sha256 = Some(&sha256);
         self.note(|connection| store::find(connection, &bytes))?

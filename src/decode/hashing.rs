@@ -38,6 +38,13 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
+/// Reads all there is: how many bytes, and their SHA-256 in hexadecimal.
+pub(crate) fn hashed(reader: impl Read) -> io::Result<(u64, String)> {
+    let mut hashing = Hashing::new(reader);
+    hashing.drain()?;
+    Ok(hashing.finish())
+}
+
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().fold(String::new(), |mut out, byte| {

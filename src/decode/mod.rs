@@ -23,7 +23,7 @@ use std::io::{self, Read};
 pub use ahead::{Full, ahead};
 pub(crate) use codec::packed;
 pub use hashing::Hashing;
-pub(crate) use hashing::{digest, sha256, sha256_of_parts};
+pub(crate) use hashing::{digest, hashed, sha256, sha256_of_parts};
 pub use sniff::Kind;
 pub use spread::Ended;
 pub use window::Window;

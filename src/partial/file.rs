@@ -11,7 +11,7 @@ use tempfile::NamedTempFile;
 
 use super::Header;
 use crate::aggregate::{Input, Observation, Tally};
-use crate::decode::Hashing;
+use crate::decode::{Hashing, hashed};
 use crate::error::Error;
 use crate::spill::{pack, read_json, unpack, write_json};
 
@@ -91,9 +91,8 @@ fn fill(mut file: &File, header: &Header, mut tally: Tally) -> io::Result<()> {
     }
     out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
     file.seek(SeekFrom::Start(0))?;
-    let mut hashing = Hashing::new(file);
-    hashing.drain()?;
-    writeln!(file, "{}", hashing.finish().1)?;
+    let (_, sha256) = hashed(file)?;
+    writeln!(file, "{sha256}")?;
     file.sync_all()
 }
 

@@ -4,7 +4,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use crate::decode::Hashing;
+use crate::decode::hashed;
 use crate::error::Error;
 
 /// The file that is removed first and written last: a directory without it is incomplete.
@@ -75,7 +75,8 @@ impl Directory {
             // It may not even have been created; the first error is the one to report.
             let _ = fs::remove_file(&temporary);
         }
-        written.and_then(|()| hash(&self.path.join(name))).map_err(|source| self.error(name, source))
+        let hash = || Ok(hashed(File::open(self.path.join(name))?)?.1);
+        written.and_then(|()| hash()).map_err(|source| self.error(name, source))
     }
 
     /// Where it is.
@@ -93,12 +94,6 @@ fn write_file(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()
     let mut out = BufWriter::with_capacity(WRITTEN, create_file(path)?);
     content(&mut out)?;
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
-}
-
-fn hash(path: &Path) -> io::Result<String> {
-    let mut hashing = Hashing::new(File::open(path)?);
-    hashing.drain()?;
-    Ok(hashing.finish().1)
 }
 
 /// A new file: what a run that was killed left under its name goes, and no link there is followed.
