@@ -209,6 +209,18 @@ pub(crate) fn is_status_of_controller(subresource: Option<&str>, username: Optio
 /// Stages of audit.k8s.io/v1.
 pub(crate) const STAGES: [&str; 4] = ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
 
+/// The start of an audit event as every API server writes it; unquoted, so nothing that a program logged in quotes.
+pub(crate) const EVENT_START: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
+
+/// The start of a subscription payload of CloudWatch Logs, which holds many events.
+pub(crate) const SUBSCRIPTION_START: &[u8] = br#"{"messageType":"DATA_MESSAGE""#;
+
+/// The annotation that holds a whole object as `kubectl apply` sent it.
+pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
+
+/// What Panther's rule prints where an entry of GKE names nobody; no record holds it.
+pub(crate) const UNKNOWN_USER: &str = "<UNKNOWN ACTOR USER>";
+
 /// The parts that all copies of one request share, beside the time it was received.
 #[derive(Debug, Clone, Default)]
 pub struct Identity<'a> {

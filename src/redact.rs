@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::aggregate::{Finished, Group, Hit};
+use crate::event::LAST_APPLIED;
 use crate::runbook::Runbook;
 use crate::spill::Sorted;
 
@@ -27,7 +28,6 @@ const NAMES: &str =
 const QUOTED: &str = r#"(?:\\+"(?:[^"\\]|\\\\\\"|\\\\|\\[^"\\])*(?:\\+")?|"(?:[^"\\]|\\.)*"?|'[^']*'?)"#;
 /// A value: what is quoted and what stands close behind, or a word.
 const VALUE: &str = r#"(?:QUOTED(?:QUOTED|[^\s"'&;,|)}\]])*|(?:\\.|[^\s"'&;,])+)"#;
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 /// Members of a finding or a difference that quote what stands at its place.
 const QUOTES: [&str; 4] = ["match", "text", "before", "after"];
 /// Members that hold what a rule's templates quote.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::cronjob::{may_be_whole, whole_spec};
-use crate::event::AuditEvent;
+use crate::event::{AuditEvent, LAST_APPLIED};
 use crate::json::{self, Fields, Raw, compact};
 use crate::spill::{Shared, shared};
 
@@ -65,9 +65,6 @@ impl Interner {
         text
     }
 }
-
-/// Where kubectl leaves what it applied.
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// Reads both bodies, the response first: it is the state after the change.
 ///

@@ -3,20 +3,19 @@
 
 use memchr::memmem;
 
-use super::prefix::{self, EVENT_START, MAX_PREFIX};
+use super::prefix::{self, MAX_PREFIX};
 use super::resync::{self, Next};
 use super::scan::{Passed, Scan, scan};
 use super::{Body, Document, Element, Framing, Input, More, Sink};
 use crate::decode::Damage;
+use crate::event::{EVENT_START, SUBSCRIPTION_START};
 use crate::json::{self, Skip};
 
 /// Objects up to this size are given out whole, with all that stands around their arrays; larger ones are walked.
 const WHOLE: usize = 1 << 20;
 /// Bytes that may be looked at for nothing in one stream; one broken document wastes what follows it in the buffer.
 const MAX_WASTED: u64 = 256 << 20;
-/// The start of a CloudWatch Logs payload.
-const PAYLOAD: &[u8] = br#"{"messageType":"DATA_MESSAGE""#;
-/// Its keys that tell where its events come from.
+/// Keys of a CloudWatch Logs payload that tell where its events come from.
 const TELLING: [&[u8]; 2] = [br#""owner":"#, br#""logGroup":"#];
 /// Longer lines are not offered for skimming.
 const MAX_SKIMMED: usize = 256 * 1024;
@@ -118,7 +117,7 @@ impl<'r, 's> Documents<'r, 's> {
     /// Offers the line at hand to the sink; true where it took it.
     fn skim(&mut self) -> bool {
         let bytes = self.input.available();
-        if !self.line_start || !matches!(bytes[0], b'{' | b'0'..=b'9') || bytes.starts_with(PAYLOAD) {
+        if !self.line_start || !matches!(bytes[0], b'{' | b'0'..=b'9') || bytes.starts_with(SUBSCRIPTION_START) {
             return false;
         }
         let Some(end) = self.line_at_hand().filter(|end| self.sink.skim(&self.input.available()[..*end])) else {
@@ -254,7 +253,7 @@ impl<'r, 's> Documents<'r, 's> {
         // What tells of the events has to stand in front of them: what stands behind a walked array comes too late.
         let front = &self.input.available()[..at];
         let is_told = || TELLING.iter().all(|key| memmem::find(front, key).is_some());
-        let is_payload = front.starts_with(PAYLOAD) && is_told() && !self.sink.keeps_originals();
+        let is_payload = front.starts_with(SUBSCRIPTION_START) && is_told() && !self.sink.keeps_originals();
         if !is_payload && let Some(end) = self.small_object() {
             self.give(head, None, end);
             return;
@@ -294,7 +293,7 @@ impl<'r, 's> Documents<'r, 's> {
             Some(opening @ (b'{' | b'[')) => text.last() == Some(&(opening + 2)),
             _ => true,
         };
-        is_closed && (around.text.starts_with(PAYLOAD) || self.is_matched(end))
+        is_closed && (around.text.starts_with(SUBSCRIPTION_START) || self.is_matched(end))
     }
 
     /// Gives out the document or element at hand, which ends at `end`; true where that reached damage.

@@ -8,9 +8,6 @@ use crate::time;
 /// How far from the start of a line its JSON may begin.
 pub(super) const MAX_PREFIX: usize = 1024;
 
-/// The start of an audit event as every API server writes it; unquoted, so nothing that a program logged in quotes.
-pub(super) const EVENT_START: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
-
 /// A recognised prefix.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Prefix<'a> {

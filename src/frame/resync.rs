@@ -5,7 +5,8 @@
 
 use memchr::memmem;
 
-use super::prefix::{self, EVENT_START};
+use super::prefix;
+use crate::event::EVENT_START;
 use crate::json::{self, Skip};
 
 /// Starts that are tried in one broken document before its line is given up.

@@ -7,11 +7,9 @@ use std::borrow::Cow;
 use super::Normalized;
 use super::native::{is_dry_delete, is_true};
 use super::reader::{Reader, present};
-use crate::event::{AuditEvent, Identity, ObjectRef, ResponseStatus, Text, User};
+use crate::event::{AuditEvent, Identity, ObjectRef, ResponseStatus, Text, UNKNOWN_USER, User};
 use crate::json::{self, Fields, Raw};
-
-/// What Panther's rule prints where an entry names nobody.
-const UNKNOWN_USER: &str = "<UNKNOWN ACTOR USER>";
+use crate::unwrap::gcp_label;
 
 /// Reads an entry of service k8s.io, whole or cut; `payload` is the audit log in it.
 pub(super) fn event<'a>(fields: &Fields<'a>, payload: &Fields<'a>) -> Normalized<'a> {

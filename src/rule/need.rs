@@ -10,6 +10,7 @@ use super::field::{Path, Step};
 use super::mark::{Codes, Mark, Text};
 use super::value::{Operand, Test};
 use super::view::SYSTEM_NAMESPACES;
+use crate::event::UNKNOWN_USER;
 
 /// Shorter runs stand in most records.
 const MIN_LITERAL: usize = 3;
@@ -181,8 +182,8 @@ fn of_values(test: Test, operand: &Operand) -> Need {
         Test::EndsWith => Ends { start: false, end: true },
         _ => return Need::nothing(),
     };
-    // Panther's word for a GKE entry that names nobody stands in no record.
-    let is_invented = |text: &str| "<UNKNOWN ACTOR USER>".contains(text);
+    // It is in no record.
+    let is_invented = |text: &str| UNKNOWN_USER.contains(text);
     // Text that is a number is equal to that number, however it is written.
     let is_number = |text: &str| text.trim().parse::<f64>().is_ok_and(f64::is_finite);
     let wild = (test == Test::Fits).then_some('*');

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::patch;
 use super::timeline::{Object, Timeline, after, ahead, is_by_controller, shown, took_effect, writes};
 use crate::aggregate::Observation;
-use crate::event::Change;
+use crate::event::{Change, LAST_APPLIED};
 
 /// A CronJob at one moment.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,8 +52,6 @@ pub(super) struct Step {
     pub before: Option<State>,
     pub after: Option<State>,
 }
-
-const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
 /// The steps of one CronJob by position.
 pub(super) fn steps(timeline: &Timeline<'_>, object: &Object) -> BTreeMap<usize, Step> {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use memchr::memmem::Finder;
 
 use super::head::{Gate, Odds, Start};
+use crate::event::{EVENT_START, SUBSCRIPTION_START};
 use crate::json::{self, Fields};
 use crate::paths::{azure_cluster, eks_cluster};
 
@@ -35,11 +36,8 @@ pub(super) struct Skimmer {
     odds: Odds,
 }
 
-/// An audit event as every API server begins it.
-const EVENT: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
-/// The same inside a JSON string; the part that `\/` and `/` share.
+/// [`EVENT_START`] inside a JSON string; the part that `\/` and `/` share.
 const INNER_EVENT: &[u8] = br#""{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io"#;
-const PAYLOAD: &[u8] = br#"{"messageType":"DATA_MESSAGE""#;
 const TIME: &[u8] = br#""requestReceivedTimestamp":""#;
 const INNER_TIME: &[u8] = br#"\"requestReceivedTimestamp\":\""#;
 /// A LogEntry of GKE as sinks begin it.
@@ -95,7 +93,7 @@ impl Skimmer {
             return None;
         }
         match text {
-            [b'{', ..] if text.starts_with(EVENT) => self.plain(text, "audit-log", gate),
+            [b'{', ..] if text.starts_with(EVENT_START) => self.plain(text, "audit-log", gate),
             [b'0'..=b'9', ..] if is_export(text) => self.plain(&text[25..], "cloudwatch-export", gate),
             _ if text.starts_with(ENTRY) => self.entry(text, gate),
             _ => self.azure(text, gate),
@@ -126,7 +124,7 @@ impl Skimmer {
 
     /// One element of the `logEvents` of a CloudWatch Logs payload; `around` is what stands before the array.
     pub(super) fn log_event<'a>(&'a mut self, element: &'a [u8], around: &[u8], gate: &Gate<'_>) -> Option<Look<'a>> {
-        if !around.starts_with(PAYLOAD) || !element.ends_with(br#"}"}"#) {
+        if !around.starts_with(SUBSCRIPTION_START) || !element.ends_with(br#"}"}"#) {
             return None;
         }
         let start = self.message.find(head(element))? + MESSAGE.len() - 1;
@@ -185,7 +183,7 @@ impl Memo {
 
 /// `2026-11-24T03:16:43.101Z {"kind":"Event"…`
 fn is_export(text: &[u8]) -> bool {
-    text.get(23..25) == Some(b"Z ") && text[10] == b'T' && text[25..].starts_with(EVENT)
+    text.get(23..25) == Some(b"Z ") && text[10] == b'T' && text[25..].starts_with(EVENT_START)
 }
 
 fn head(text: &[u8]) -> &[u8] {
