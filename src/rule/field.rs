@@ -6,7 +6,7 @@ use super::value::Value;
 use super::view::{SYSTEM_NAMESPACES, View, commands, container_texts, exec_command, owned, texts};
 use super::{principal, yaml};
 
-/// A field: its name, how it is read, whether its text stands in the raw record as it is, and what it means.
+/// A field: its name, how it is read, where its text is in a record, and what it means.
 pub struct Field {
     /// As rules write it.
     pub name: &'static str,
@@ -14,6 +14,8 @@ pub struct Field {
     pub read: for<'v> fn(&'v View<'_>) -> Value<'v>,
     /// Whether an equal text must stand somewhere in the raw record, on every platform.
     pub raw: bool,
+    /// Whether an event tells it before its bodies; of a delete it may not, whose options are in the body.
+    of_head: bool,
     /// For `rules fields`.
     pub meaning: &'static str,
 }
@@ -25,117 +27,79 @@ impl std::fmt::Debug for Field {
 }
 
 macro_rules! fields {
-    ($($name:literal, $raw:literal, $meaning:literal, $read:expr;)*) => {
+    ($($name:literal, $raw:literal, $of_head:literal, $meaning:literal, $read:expr;)*) => {
         /// All fields, in the order `rules fields` prints them.
-        pub static FIELDS: &[Field] = &[$(Field { name: $name, read: $read, raw: $raw, meaning: $meaning }),*];
+        pub static FIELDS: &[Field] =
+            &[$(Field { name: $name, read: $read, raw: $raw, of_head: $of_head, meaning: $meaning }),*];
     };
 }
 
 fields! {
-    "verb", false, "audit.k8s.io verb; GKE: last part of methodName", |view| view.event.verb.as_deref().into();
-    "resource", true, "objectRef.resource; GKE: from resourceName", |view| view.event.object_ref.resource.as_deref().into();
-    "subresource", true, "objectRef.subresource; GKE: from resourceName", |view| view.event.object_ref.subresource.as_deref().into();
-    "namespace", true, "objectRef.namespace; GKE: from resourceName", |view| view.event.object_ref.namespace.as_deref().into();
-    "name", true, "objectRef.name; GKE: from resourceName, the namespace where there is no name", |view| view.event.object_ref.name.as_deref().into();
-    "apiGroup", true, "objectRef.apiGroup; GKE: from resourceName, absent for core", |view| view.event.object_ref.api_group.as_deref().into();
-    "apiVersion", true, "objectRef.apiVersion; GKE: from resourceName", |view| view.event.object_ref.api_version.as_deref().into();
-    "username", true, "user.username; GKE: principalEmail, else principalSubject, else authoritySelector", |view| view.event.user.username.as_deref().into();
-    "uid", true, "user.uid; absent on GKE", |view| view.event.user.uid.as_deref().into();
-    "groups", true, "user.groups; absent on GKE", |view| texts(&view.event.user.groups);
-    "impersonated_user", true, "impersonatedUser.username; absent on GKE", |view| view.event.impersonated_user.as_ref().and_then(|user| user.username.as_deref()).into();
-    "sourceIPs", true, "sourceIPs, the client's word first; GKE: callerIp", |view| texts(&view.event.source_ips);
-    "trusted_ip", true, "the last of sourceIPs: the one that the API server saw itself", |view| view.event.source_ips.last().map(AsRef::as_ref).into();
-    "userAgent", true, "userAgent; GKE: callerSuppliedUserAgent", |view| view.event.user_agent.as_deref().into();
-    "requestURI", false, "requestURI; absent on GKE", |view| view.event.request_uri.as_deref().into();
-    "auditID", true, "auditID; GKE: operation.id, else insertId", |view| view.event.audit_id.as_deref().into();
-    "stage", false, "stage; absent on GKE, which logs completed requests only", |view| view.event.stage.as_deref().into();
-    "level", false, "audit level; absent on GKE", |view| view.event.level.as_deref().into();
-    "response_code", false, "responseStatus.code: HTTP, or google.rpc (1 to 16) on GKE", |view| code(view);
-    "outcome", false, "failed (code from 400, or 1 to 16), dry_run, unknown (no answer logged) or success", |view| outcome(view).into();
-    "change", false, "of a write: created (create, or an update answered with 201), modified or deleted", |view| change(view).into();
-    "change_word", false, "created for verb create, else modified, as Panther's titles say", |view| if view.event.verb.as_deref() == Some("create") { "created".into() } else { "modified".into() };
-    "principal_class", false, "human, node, anonymous, control_plane, controller, gitops, workload_sa, cloud_addon or shared", |view| Value::Text(view.principal_class().to_string().into());
-    "resource_class", false, "rbac (roles and bindings), workload (pods and what makes them), secret, webhook or other", |view| view.event.object_ref.resource.as_deref().map(resource_class).into();
-    "is_system_namespace", false, "namespace is kube-system, gke-system, kube-node-lease or kube-public", |view| Value::Bool(view.event.object_ref.namespace.as_deref().is_some_and(|ns| SYSTEM_NAMESPACES.contains(&ns)));
-    "is_system_principal", false, "username is one that Panther's rules exclude in system namespaces", |view| Value::Bool(view.event.user.username.as_deref().is_some_and(principal::is_system));
-    "request.dry_run", false, "the request asked for dryRun; GKE: label command.gke.io/dryRun", |view| Value::Bool(view.event.dry_run);
-    "exec_command", false, "command of an exec, from the request's parameters", |view| exec_command(view).map_or(Value::Missing, |command| Value::Text(command.into()));
-    "pod_spec", true, "pod template of any workload, from responseObject, else requestObject", |view| view.pod_spec().map_or(Value::Missing, Value::from);
-    "containers", true, "all its containers, init and ephemeral ones too", |view| list(view.containers());
-    "images", true, "images of these", |view| owned(container_texts(&view.containers(), "image"));
-    "commands", false, "command and arguments of each, joined by spaces", |view| owned(commands(&view.containers()));
-    "host_paths", true, "hostPath of its volumes", |view| owned(host_paths(view));
-    "capabilities", true, "capabilities that its containers add", |view| owned(capabilities(view));
-    "platform", false, "eks, aks, gke or kubernetes", |view| view.origin().platform.map_or(Value::Missing, |platform| Value::Text(platform.to_string().into()));
-    "cluster", false, "cluster name, where the dump tells it", |view| view.origin().cluster.as_deref().into();
-    "account", false, "AWS account, Azure subscription or GCP project", |view| view.origin().account.as_deref().into();
-    "region", false, "region or location", |view| view.origin().region.as_deref().into();
-    "requestObject", true, "body of the request: a whole object, or a patch; paths go inside", |view| present(view.request());
-    "responseObject", true, "body of the answer: the state after the change; paths go inside", |view| present(view.response());
-    "annotations", true, "annotations; GKE: the labels of the entry", |view| present(view.annotations());
-    "user.username", true, "as username", |view| view.event.user.username.as_deref().into();
-    "user.uid", true, "as uid", |view| view.event.user.uid.as_deref().into();
-    "user.groups", true, "as groups", |view| texts(&view.event.user.groups);
-    "user.extra", true, "user.extra: on EKS arn, sessionName, accessKeyId, each a list", |view| present(view.extra());
-    "impersonatedUser.username", true, "as impersonated_user", |view| view.event.impersonated_user.as_ref().and_then(|user| user.username.as_deref()).into();
-    "impersonatedUser.groups", true, "groups of the impersonated user", |view| view.event.impersonated_user.as_ref().map_or(Value::Missing, |user| texts(&user.groups));
-    "objectRef.resource", true, "as resource", |view| view.event.object_ref.resource.as_deref().into();
-    "objectRef.subresource", true, "as subresource", |view| view.event.object_ref.subresource.as_deref().into();
-    "objectRef.namespace", true, "as namespace", |view| view.event.object_ref.namespace.as_deref().into();
-    "objectRef.name", true, "as name", |view| view.event.object_ref.name.as_deref().into();
-    "objectRef.apiGroup", true, "as apiGroup", |view| view.event.object_ref.api_group.as_deref().into();
-    "objectRef.apiVersion", true, "as apiVersion", |view| view.event.object_ref.api_version.as_deref().into();
-    "responseStatus.code", false, "as response_code", |view| code(view);
-    "responseStatus.status", false, "Success or Failure", |view| view.event.response_status.status.as_deref().into();
-    "responseStatus.reason", true, "reason of a failure", |view| view.event.response_status.reason.as_deref().into();
-    "objectRef", false, "the whole object, with uid and resourceVersion where they are logged", |view| whole(view, "objectRef");
-    "user", false, "the whole user", |view| whole(view, "user");
-    "impersonatedUser", false, "the whole impersonated user", |view| whole(view, "impersonatedUser");
-    "responseStatus", false, "the whole status; GKE: with the HTTP code behind the google.rpc one", |view| whole(view, "responseStatus");
-    "authenticationMetadata", false, "as newer API servers log it", |view| whole(view, "authenticationMetadata");
-    "requestReceivedTimestamp", false, "as the record writes it", |view| whole(view, "requestReceivedTimestamp");
-    "stageTimestamp", false, "as the record writes it", |view| whole(view, "stageTimestamp");
-    "responseStatus.message", true, "message of a failure", |view| view.event.response_status.message.as_deref().into();
+    "verb", false, true, "audit.k8s.io verb; GKE: last part of methodName", |view| view.event.verb.as_deref().into();
+    "resource", true, true, "objectRef.resource; GKE: from resourceName", |view| view.event.object_ref.resource.as_deref().into();
+    "subresource", true, true, "objectRef.subresource; GKE: from resourceName", |view| view.event.object_ref.subresource.as_deref().into();
+    "namespace", true, true, "objectRef.namespace; GKE: from resourceName", |view| view.event.object_ref.namespace.as_deref().into();
+    "name", true, true, "objectRef.name; GKE: from resourceName, the namespace where there is no name", |view| view.event.object_ref.name.as_deref().into();
+    "apiGroup", true, true, "objectRef.apiGroup; GKE: from resourceName, absent for core", |view| view.event.object_ref.api_group.as_deref().into();
+    "apiVersion", true, true, "objectRef.apiVersion; GKE: from resourceName", |view| view.event.object_ref.api_version.as_deref().into();
+    "username", true, true, "user.username; GKE: principalEmail, else principalSubject, else authoritySelector", |view| view.event.user.username.as_deref().into();
+    "uid", true, true, "user.uid; absent on GKE", |view| view.event.user.uid.as_deref().into();
+    "groups", true, true, "user.groups; absent on GKE", |view| texts(&view.event.user.groups);
+    "impersonated_user", true, true, "impersonatedUser.username; absent on GKE", |view| view.event.impersonated_user.as_ref().and_then(|user| user.username.as_deref()).into();
+    "sourceIPs", true, true, "sourceIPs, the client's word first; GKE: callerIp", |view| texts(&view.event.source_ips);
+    "trusted_ip", true, true, "the last of sourceIPs: the one that the API server saw itself", |view| view.event.source_ips.last().map(AsRef::as_ref).into();
+    "userAgent", true, true, "userAgent; GKE: callerSuppliedUserAgent", |view| view.event.user_agent.as_deref().into();
+    "requestURI", false, true, "requestURI; absent on GKE", |view| view.event.request_uri.as_deref().into();
+    "auditID", true, true, "auditID; GKE: operation.id, else insertId", |view| view.event.audit_id.as_deref().into();
+    "stage", false, true, "stage; absent on GKE, which logs completed requests only", |view| view.event.stage.as_deref().into();
+    "level", false, true, "audit level; absent on GKE", |view| view.event.level.as_deref().into();
+    "response_code", false, true, "responseStatus.code: HTTP, or google.rpc (1 to 16) on GKE", |view| code(view);
+    "outcome", false, true, "failed (code from 400, or 1 to 16), dry_run, unknown (no answer logged) or success", |view| outcome(view).into();
+    "change", false, true, "of a write: created (create, or an update answered with 201), modified or deleted", |view| change(view).into();
+    "change_word", false, true, "created for verb create, else modified, as Panther's titles say", |view| if view.event.verb.as_deref() == Some("create") { "created".into() } else { "modified".into() };
+    "principal_class", false, true, "human, node, anonymous, control_plane, controller, gitops, workload_sa, cloud_addon or shared", |view| Value::Text(view.principal_class().to_string().into());
+    "resource_class", false, true, "rbac (roles and bindings), workload (pods and what makes them), secret, webhook or other", |view| view.event.object_ref.resource.as_deref().map(resource_class).into();
+    "is_system_namespace", false, true, "namespace is kube-system, gke-system, kube-node-lease or kube-public", |view| Value::Bool(view.event.object_ref.namespace.as_deref().is_some_and(|ns| SYSTEM_NAMESPACES.contains(&ns)));
+    "is_system_principal", false, true, "username is one that Panther's rules exclude in system namespaces", |view| Value::Bool(view.event.user.username.as_deref().is_some_and(principal::is_system));
+    "request.dry_run", false, true, "the request asked for dryRun; GKE: label command.gke.io/dryRun", |view| Value::Bool(view.event.dry_run);
+    "exec_command", false, false, "command of an exec, from the request's parameters", |view| exec_command(view).map_or(Value::Missing, |command| Value::Text(command.into()));
+    "pod_spec", true, false, "pod template of any workload, from responseObject, else requestObject", |view| view.pod_spec().map_or(Value::Missing, Value::from);
+    "containers", true, false, "all its containers, init and ephemeral ones too", |view| list(view.containers());
+    "images", true, false, "images of these", |view| owned(container_texts(&view.containers(), "image"));
+    "commands", false, false, "command and arguments of each, joined by spaces", |view| owned(commands(&view.containers()));
+    "host_paths", true, false, "hostPath of its volumes", |view| owned(host_paths(view));
+    "capabilities", true, false, "capabilities that its containers add", |view| owned(capabilities(view));
+    "platform", false, false, "eks, aks, gke or kubernetes", |view| view.origin().platform.map_or(Value::Missing, |platform| Value::Text(platform.to_string().into()));
+    "cluster", false, false, "cluster name, where the dump tells it", |view| view.origin().cluster.as_deref().into();
+    "account", false, false, "AWS account, Azure subscription or GCP project", |view| view.origin().account.as_deref().into();
+    "region", false, false, "region or location", |view| view.origin().region.as_deref().into();
+    "requestObject", true, false, "body of the request: a whole object, or a patch; paths go inside", |view| present(view.request());
+    "responseObject", true, false, "body of the answer: the state after the change; paths go inside", |view| present(view.response());
+    "annotations", true, false, "annotations; GKE: the labels of the entry", |view| present(view.annotations());
+    "user.username", true, true, "as username", |view| view.event.user.username.as_deref().into();
+    "user.uid", true, true, "as uid", |view| view.event.user.uid.as_deref().into();
+    "user.groups", true, true, "as groups", |view| texts(&view.event.user.groups);
+    "user.extra", true, false, "user.extra: on EKS arn, sessionName, accessKeyId, each a list", |view| present(view.extra());
+    "impersonatedUser.username", true, false, "as impersonated_user", |view| view.event.impersonated_user.as_ref().and_then(|user| user.username.as_deref()).into();
+    "impersonatedUser.groups", true, false, "groups of the impersonated user", |view| view.event.impersonated_user.as_ref().map_or(Value::Missing, |user| texts(&user.groups));
+    "objectRef.resource", true, true, "as resource", |view| view.event.object_ref.resource.as_deref().into();
+    "objectRef.subresource", true, true, "as subresource", |view| view.event.object_ref.subresource.as_deref().into();
+    "objectRef.namespace", true, true, "as namespace", |view| view.event.object_ref.namespace.as_deref().into();
+    "objectRef.name", true, true, "as name", |view| view.event.object_ref.name.as_deref().into();
+    "objectRef.apiGroup", true, true, "as apiGroup", |view| view.event.object_ref.api_group.as_deref().into();
+    "objectRef.apiVersion", true, true, "as apiVersion", |view| view.event.object_ref.api_version.as_deref().into();
+    "responseStatus.code", false, true, "as response_code", |view| code(view);
+    "responseStatus.status", false, true, "Success or Failure", |view| view.event.response_status.status.as_deref().into();
+    "responseStatus.reason", true, true, "reason of a failure", |view| view.event.response_status.reason.as_deref().into();
+    "objectRef", false, false, "the whole object, with uid and resourceVersion where they are logged", |view| whole(view, "objectRef");
+    "user", false, false, "the whole user", |view| whole(view, "user");
+    "impersonatedUser", false, false, "the whole impersonated user", |view| whole(view, "impersonatedUser");
+    "responseStatus", false, false, "the whole status; GKE: with the HTTP code behind the google.rpc one", |view| whole(view, "responseStatus");
+    "authenticationMetadata", false, false, "as newer API servers log it", |view| whole(view, "authenticationMetadata");
+    "requestReceivedTimestamp", false, false, "as the record writes it", |view| whole(view, "requestReceivedTimestamp");
+    "stageTimestamp", false, false, "as the record writes it", |view| whole(view, "stageTimestamp");
+    "responseStatus.message", true, true, "message of a failure", |view| view.event.response_status.message.as_deref().into();
 }
-
-/// Fields that an event tells in front of its bodies, but for deletes, whose options are in the body.
-const OF_HEAD: [&str; 35] = [
-    "verb",
-    "resource",
-    "subresource",
-    "namespace",
-    "name",
-    "apiGroup",
-    "apiVersion",
-    "username",
-    "uid",
-    "groups",
-    "impersonated_user",
-    "sourceIPs",
-    "trusted_ip",
-    "userAgent",
-    "requestURI",
-    "stage",
-    "level",
-    "response_code",
-    "outcome",
-    "change",
-    "change_word",
-    "principal_class",
-    "resource_class",
-    "is_system_namespace",
-    "is_system_principal",
-    "request.dry_run",
-    "user.username",
-    "user.groups",
-    "objectRef.resource",
-    "objectRef.subresource",
-    "objectRef.namespace",
-    "objectRef.name",
-    "objectRef.apiGroup",
-    "responseStatus.code",
-    "responseStatus.reason",
-];
 
 fn resource_class(resource: &str) -> &'static str {
     match resource {
@@ -233,7 +197,7 @@ impl Path {
     /// A field and the way into it.
     #[must_use]
     pub fn new(field: Option<&'static Field>, steps: Vec<Step>) -> Self {
-        Path { field, steps, of_head: field.is_some_and(|field| OF_HEAD.contains(&field.name)) }
+        Path { field, steps, of_head: field.is_some_and(|field| field.of_head) }
     }
 
     /// A path of an event: the longest known field that it starts with, then steps.
