@@ -94,7 +94,7 @@ fn survivor(mut copies: Vec<Observation>, duplicates: &mut dyn FnMut(&Evidence))
         record.cluster = record.cluster.take().or(other.cluster);
         record.region = record.region.take().or(other.region);
         kept.body = kept.body.or(copy.body);
-        if !copy.matches.is_empty() || other.resource.as_deref() == Some("cronjobs") {
+        if !copy.matches.is_empty() || other.is_on_cronjobs() {
             duplicates(&other.evidence);
         }
     }

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 pub const INTERRUPTED: &str = "interrupted";
 
 /// How reading an input ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// Everything was read and decided.
+    #[default]
     Ok,
     /// Not read, for a reason that is no damage.
     Skipped,
@@ -25,7 +26,7 @@ pub enum Status {
 }
 
 /// One input: a file, or a member of an archive. The row of `inputs.csv`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Input {
     /// Path relative to the PATH argument.
     pub path: Arc<str>,
@@ -79,28 +80,7 @@ impl Input {
     /// A row with nothing counted yet.
     #[must_use]
     pub fn new(path: Arc<str>, member: Option<Arc<str>>) -> Self {
-        Input {
-            path,
-            member,
-            bytes: 0,
-            sha256: None,
-            container: String::new(),
-            format: BTreeSet::new(),
-            members: None,
-            records: 0,
-            events: 0,
-            not_audit: 0,
-            malformed: 0,
-            truncated: 0,
-            salvaged: 0,
-            duplicates: 0,
-            outside: 0,
-            hits: 0,
-            first_time: None,
-            last_time: None,
-            status: Status::Ok,
-            error: None,
-        }
+        Input { path, member, ..Input::default() }
     }
 
     /// Notes what went wrong; the gravest status and the first reason for it stay.

@@ -166,6 +166,12 @@ impl Record {
         evidence.member
     );
 
+    /// Whether the request is on CronJobs.
+    #[must_use]
+    pub fn is_on_cronjobs(&self) -> bool {
+        self.resource.as_deref() == Some("cronjobs")
+    }
+
     /// Refused: 401 and 403, and what google.rpc calls PERMISSION_DENIED and UNAUTHENTICATED.
     #[must_use]
     pub fn is_denied(&self) -> bool {

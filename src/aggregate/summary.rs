@@ -102,7 +102,7 @@ pub(super) fn groups(lists: [&Sorted<Hit>; 3], pack: &Pack, by: &[String]) -> io
         }
         // A request that several rules match is one request.
         let evidence = &hit.record.evidence;
-        if is_on_cronjobs(&hit.record) && counted.as_ref() != Some(evidence) {
+        if hit.record.is_on_cronjobs() && counted.as_ref() != Some(evidence) {
             group.request(&hit.record);
             counted = Some(evidence.clone());
         }
@@ -172,8 +172,4 @@ impl Group {
             self.schedules.extend(cronjob.schedule.clone());
         }
     }
-}
-
-fn is_on_cronjobs(record: &Record) -> bool {
-    record.resource.as_deref() == Some("cronjobs")
 }

@@ -150,6 +150,12 @@ impl<'a> Fields<'a> {
         if rest.is_empty() { Some(value) } else { Fields::read(value)?.inside(rest) }
     }
 
+    /// The list member of this key; `None` for any other type.
+    #[must_use]
+    pub fn list(&self, key: &str) -> Option<Raw<'a>> {
+        self.get(key).filter(|raw| raw.first() == Some(&b'['))
+    }
+
     /// The members of the object member of this key.
     #[must_use]
     pub fn object(&self, key: &str) -> Option<Fields<'a>> {

@@ -20,6 +20,7 @@ pub(super) fn event<'a>(fields: &Fields<'a>, payload: &Fields<'a>) -> Normalized
         return Normalized::Malformed("a GKE entry that is cut before its method and resource");
     }
     let labels = fields.get_folded("labels");
+    let label = |key: &str| gcp_label(labels?, key);
     let split = fields.get_folded("split").and_then(Fields::read);
     let operation = fields.get_folded("operation").and_then(Fields::read);
     let audit_id = operation
@@ -44,8 +45,8 @@ pub(super) fn event<'a>(fields: &Fields<'a>, payload: &Fields<'a>) -> Normalized
         annotations: present(labels),
         request_received: read.time(fields.get_folded("timestamp"), "requestReceivedTimestamp"),
         stage_timestamp: read.time(fields.get_folded("receiveTimestamp"), "stageTimestamp"),
-        dry_run: label(labels, "command.gke.io/dryRun").is_some_and(is_dry_run),
-        truncated: !fields.is_whole() || label(labels, "audit.k8s.io/truncated").is_some_and(is_true),
+        dry_run: label("command.gke.io/dryRun").is_some_and(is_dry_run),
+        truncated: !fields.is_whole() || label("audit.k8s.io/truncated").is_some_and(is_true),
         salvaged: !fields.is_whole(),
         identity: Identity {
             id: split_uid.or(audit_id),
@@ -112,13 +113,4 @@ fn body<'a>(read: &mut Reader, payload: &Fields<'a>, keys: [&str; 2], name: &'st
 /// The label says `true`, or what the request said: `All`.
 fn is_dry_run(label: Raw<'_>) -> bool {
     is_true(label) || json::string(label).as_deref() == Some("All")
-}
-
-/// A label: a member of an object, or (BigQuery) one of a list of key and value.
-fn label<'a>(labels: Option<Raw<'a>>, key: &str) -> Option<Raw<'a>> {
-    let labels = labels?;
-    if let Some(fields) = Fields::read(labels) {
-        return fields.get(key);
-    }
-    json::elements(labels).filter_map(Fields::read).find(|pair| pair.text("key").as_deref() == Some(key))?.get("value")
 }

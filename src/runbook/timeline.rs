@@ -111,48 +111,47 @@ impl<'t> Timeline<'t> {
 
     /// Writes to CronJobs by one actor, whatever came of them.
     pub(super) fn writes(&self, actor: &Actor) -> &[usize] {
-        self.writes.get(actor).map(Vec::as_slice).unwrap_or_default()
+        listed(&self.writes, actor)
     }
 
     /// Writes to CronJobs and precursors of an actor, whatever address and client.
     pub(super) fn acts(&self, actor: &Actor) -> &[usize] {
-        self.acts.get(actor).map(Vec::as_slice).unwrap_or_default()
+        listed(&self.acts, actor)
     }
 
     /// The acts of an actor from one address, or with one client.
     pub(super) fn acts_with(&self, actor: &Actor, client: &'t str) -> &[usize] {
-        self.clients.get(&(actor.clone(), client)).map(Vec::as_slice).unwrap_or_default()
+        listed(&self.clients, &(actor.clone(), client))
     }
 
     /// All requests on one CronJob.
     pub(super) fn requests(&self, object: &Object) -> &[usize] {
-        self.objects.get(object).map(Vec::as_slice).unwrap_or_default()
+        listed(&self.objects, object)
     }
 
     /// Requests that deleted one CronJob.
     pub(super) fn deletes(&self, object: &Object) -> &[usize] {
-        self.deletes.get(object).map(Vec::as_slice).unwrap_or_default()
+        listed(&self.deletes, object)
     }
 
     /// Those Jobs that a CronJob started that first showed its spec.
     pub(super) fn jobs(&self, object: &Object) -> &[usize] {
-        self.jobs.get(object).map(Vec::as_slice).unwrap_or_default()
+        listed(&self.jobs, object)
     }
 
     /// The same of the Pods of its Jobs.
     pub(super) fn pods(&self, object: &Object) -> &[usize] {
-        self.pods.get(object).map(Vec::as_slice).unwrap_or_default()
+        listed(&self.pods, object)
     }
 
     /// When Jobs of a CronJob were started, and Pods of these.
     pub(super) fn started(&self, object: &Object) -> [&'t [Option<Timestamp>]; 2] {
-        let times = |times: &'t Times| times.get(object).map(Vec::as_slice).unwrap_or_default();
-        [times(&self.memory.jobs), times(&self.memory.pods)]
+        [listed(&self.memory.jobs, object), listed(&self.memory.pods, object)]
     }
 
     /// Writes of one ConfigMap.
     pub(super) fn configmap(&self, object: &Object) -> &[usize] {
-        self.configmaps.get(object).map(Vec::as_slice).unwrap_or_default()
+        listed(&self.configmaps, object)
     }
 
     /// CronJobs that some record speaks of.
@@ -177,6 +176,11 @@ impl<'t> Timeline<'t> {
         let before = |limit: Timestamp| positions.partition_point(|&at| self.time(at).is_some_and(|time| time < limit));
         &positions[before(start)..before(end)]
     }
+}
+
+/// What a map has of a key, which may be nothing.
+fn listed<'m, K: Ord, V>(map: &'m BTreeMap<K, Vec<V>>, key: &K) -> &'m [V] {
+    map.get(key).map(Vec::as_slice).unwrap_or_default()
 }
 
 /// Those of some positions that lie behind one of them.

@@ -1,8 +1,7 @@
 //! GKE: LogEntry as it is, in BigQuery's column names, and inside Pub/Sub messages.
 
 use super::fragments::is_one_value;
-use super::{Envelope, Fields, Leaf, Platform, Step, Walk, filled};
-use crate::event::Text;
+use super::{Envelope, Fields, Leaf, Platform, Step, Walk};
 use crate::json::{self, Raw};
 
 /// Where an entry keeps its audit log; BigQuery has another name for it.
@@ -38,22 +37,21 @@ pub(super) fn told<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope
     let format = if fields.get_folded("protopayload_auditlog").is_some() { "gke-bigquery" } else { "gke-logentry" };
     let mut told = envelope.named(format, Some(Platform::Gke));
     let labels = fields.get_folded("resource").and_then(Fields::read).and_then(|resource| resource.get("labels"));
-    if let Some(labels) = labels {
-        told.origin.cluster = label(labels, "cluster_name").or(told.origin.cluster);
-        told.origin.account = label(labels, "project_id").or(told.origin.account);
-        told.origin.region = label(labels, "location").or(told.origin.region);
-    }
+    let label = |key: &str| json::string(label(labels?, key)?).filter(|text| !text.is_empty());
+    told.origin.cluster = label("cluster_name").or(told.origin.cluster);
+    told.origin.account = label("project_id").or(told.origin.account);
+    told.origin.region = label("location").or(told.origin.region);
     told.time = fields.get_folded("timestamp").or(told.time);
     told
 }
 
-/// A label of a resource: a member of an object, or (BigQuery) one of a list of key and value.
-fn label<'a>(labels: Raw<'a>, key: &str) -> Option<Text<'a>> {
+/// A label: a member of an object, or (BigQuery) one of a list of key and value.
+pub(crate) fn label<'a>(labels: Raw<'a>, key: &str) -> Option<Raw<'a>> {
     if let Some(labels) = Fields::read(labels) {
-        return filled(&labels, key);
+        return labels.get(key);
     }
     let mut pairs = json::elements(labels).filter_map(Fields::read);
-    filled(&pairs.find(|pair| pair.text("key").as_deref() == Some(key))?, "value")
+    pairs.find(|pair| pair.text("key").as_deref() == Some(key))?.get("value")
 }
 
 /// Opens the envelopes of Google Cloud, and takes entries of its other services for what they are.

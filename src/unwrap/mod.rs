@@ -22,7 +22,7 @@ use crate::event::{Origin, Platform, Text};
 use crate::frame::{self, Body, Document, Framing};
 use crate::json::{self, Fields, Raw, Skip};
 use fragments::Fragments;
-pub(crate) use gcp::audit_log as gcp_audit_log;
+pub(crate) use gcp::{audit_log as gcp_audit_log, label as gcp_label};
 use shape::{is_legacy, is_tail, leaf_tells, native, panther};
 
 /// Payloads inside payloads, at most: base64 and gzip inside JSON.

@@ -42,8 +42,7 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
 
 /// An Elasticsearch answer: `hits.hits[]._source`.
 fn elastic_hits<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    let is_list = |raw: &Raw<'a>| raw.first() == Some(&b'[');
-    let Some(hits) = fields.object("hits").and_then(|hits| hits.get("hits")).filter(is_list) else { return false };
+    let Some(hits) = fields.object("hits").and_then(|hits| hits.list("hits")) else { return false };
     let told = envelope.named("elastic", None);
     walk.inside(Step::Key("hits"), |walk| {
         walk.inside(Step::Key("hits"), |walk| walk.each(hits, &told, Walk::value));
@@ -65,8 +64,7 @@ fn elastic_field<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Wa
 
 /// A Loki answer: `data.result[].values[][1]`.
 fn loki<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    let is_list = |raw: &Raw<'a>| raw.first() == Some(&b'[');
-    let Some(result) = fields.object("data").and_then(|data| data.get("result")).filter(is_list) else { return false };
+    let Some(result) = fields.object("data").and_then(|data| data.list("result")) else { return false };
     let told = envelope.named("loki", None);
     walk.inside(Step::Key("data"), |walk| {
         walk.inside(Step::Key("result"), |walk| walk.each(result, &told, loki_stream));
@@ -75,8 +73,7 @@ fn loki<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_
 }
 
 fn loki_stream<'a>(walk: &mut Walk<'_, '_>, stream: Raw<'a>, told: &Envelope<'a>) {
-    let is_list = |raw: &Raw<'a>| raw.first() == Some(&b'[');
-    let Some(values) = Fields::read(stream).and_then(|stream| stream.get("values")).filter(is_list) else {
+    let Some(values) = Fields::read(stream).and_then(|stream| stream.list("values")) else {
         return walk.leaf(super::Leaf::Other, told);
     };
     walk.inside(Step::Key("values"), |walk| {
