@@ -82,6 +82,7 @@ fn survivor(mut copies: Vec<Observation>, duplicates: &mut dyn FnMut(&Evidence))
     record.copies = count;
     for copy in copies {
         let other = Arc::unwrap_or_clone(copy.record);
+        let is_counted = !copy.matches.is_empty() || other.is_on_cronjobs();
         // A copy that was cut has lost the time at which the request was received.
         if other.time_source < record.time_source || record.time.is_none() {
             (record.time, record.time_source) = (other.time, other.time_source);
@@ -94,7 +95,7 @@ fn survivor(mut copies: Vec<Observation>, duplicates: &mut dyn FnMut(&Evidence))
         record.cluster = record.cluster.take().or(other.cluster);
         record.region = record.region.take().or(other.region);
         kept.body = kept.body.or(copy.body);
-        if !copy.matches.is_empty() || other.is_on_cronjobs() {
+        if is_counted {
             duplicates(&other.evidence);
         }
     }

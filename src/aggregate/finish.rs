@@ -353,8 +353,7 @@ fn unlisted(below: &Sorted<Hit>, listed: [&Sorted<Hit>; 2], give: &mut dyn FnMut
 
 /// Requests on CronJobs; the controllers' status updates are left out.
 fn is_activity(record: &Record) -> bool {
-    record.is_on_cronjobs()
-        && !is_status_of_controller(record.subresource.as_deref(), record.username.as_deref())
+    record.is_on_cronjobs() && !is_status_of_controller(record.subresource.as_deref(), record.username.as_deref())
 }
 
 /// What only `finish` knows of inputs.

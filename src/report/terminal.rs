@@ -181,7 +181,7 @@ fn gravest(out: &mut String, alerts: &[Alert]) {
     grave.sort_by_key(|alert| std::cmp::Reverse(alert.verdict));
     for (at, alert) in grave.iter().take(GRAVE).enumerate() {
         let verdict = alert.verdict.map(|verdict| verdict.to_string());
-        let parts = [verdict, alert.first_seen.map(short), alert.cluster.as_deref().map(escape)];
+        let parts = [verdict, alert.first_seen.map(minute), alert.cluster.as_deref().map(escape)];
         let parts: Vec<String> = parts.into_iter().flatten().chain([format!("alert {}", alert.alert_id)]).collect();
         line(out, if at == 0 { "gravest" } else { "" }, &parts.join("  "));
         line(out, "", &format!("  {}", escape(&alert.title)));

@@ -335,6 +335,8 @@ mod tests {
             ("*", "", true),
             ("ab*ba", "aba", false),
         ] {
+            ("a*a", "a", false),
+            ("1.dkr.ecr.*.amazonaws.com/*", "1.dkr.ecr.eu-west-1.amazonaws.com/a", true),
             assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::actor::Actor;
-use super::memory::{Memory, Times};
+use super::memory::Memory;
 use crate::aggregate::{Evidence, Observation, Record};
 use crate::event::{Change, Outcome, is_status_of_controller};
 

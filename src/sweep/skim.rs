@@ -132,9 +132,8 @@ impl Skimmer {
             return None;
         }
         let (time, _) = time(element, &self.inner_time)?;
-        let cluster = self.of_payload.tell(around, |around| {
-            Some(eks_cluster(&Fields::read(around)?.text("logGroup")?)?.to_owned())
-        })?;
+        let cluster = |around: &[u8]| Some(eks_cluster(&Fields::read(around)?.text("logGroup")?)?.to_owned());
+        let cluster = self.of_payload.tell(around, cluster)?;
         Some(Look { format: "cloudwatch-subscription", cluster: Some(cluster), time })
     }
 

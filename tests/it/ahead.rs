@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Write;
 use std::path::Path;
 
-use crate::{kubesweep, scan};
+use crate::{gzip, kubesweep, reports, scan};
 
 /// Events that hardly compress, every seventh on a CronJob; larger than what is not worth a thread.
 fn text() -> String {
@@ -24,12 +23,6 @@ fn text() -> String {
         ) + "\n"
     };
     (0..4000).map(event).collect()
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 fn tar(bytes: &[u8]) -> Vec<u8> {
@@ -72,11 +65,9 @@ fn dumps() -> Vec<(String, Vec<u8>)> {
 }
 
 /// The reports of a scan, but for the one that tells of the run.
-fn reports(dump: &Path, options: &[&str]) -> (i32, BTreeMap<String, Vec<u8>>) {
+fn swept(dump: &Path, options: &[&str]) -> (i32, BTreeMap<String, Vec<u8>>) {
     let (_kept, out, run) = scan(&[dump.to_owned()], options);
-    let files = fs::read_dir(&out).unwrap().map(|entry| entry.unwrap().path());
-    let files = files.map(|path| (path.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(&path).unwrap()));
-    (run.exit, files.filter(|(name, _)| name != "run.json").collect())
+    (run.exit, reports(&out))
 }
 
 #[test]
@@ -88,9 +79,9 @@ fn reading_ahead_changes_no_byte_of_a_report() {
         fs::write(here.path().join("small"), &text()[..10_000]).unwrap();
         let options = [&[][..], &["--max-bytes", "1000000"], &["--validate"]];
         for options in &options[..if name.starts_with("flipped") { 1 } else { 3 }] {
-            let alone = reports(here.path(), &[*options, &["-j1"]].concat());
+            let alone = swept(here.path(), &[*options, &["-j1"]].concat());
             assert!(!alone.1["hits.jsonl"].is_empty(), "{name} {options:?}");
-            let ahead = reports(here.path(), &[*options, &["-j2"]].concat());
+            let ahead = swept(here.path(), &[*options, &["-j2"]].concat());
             assert_eq!(alone.0, ahead.0, "{name} {options:?}");
             for (file, content) in &alone.1 {
                 assert!(ahead.1.get(file) == Some(content), "{name} {options:?}: {file} differs");

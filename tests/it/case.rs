@@ -344,6 +344,19 @@ fn killed_runs_change_nothing() {
     daily.assert_same("killed", "once");
 }
 
+/// What decides is what a suppression says, not where it stands in its file.
+#[test]
+fn a_comment_in_a_tuning_file_reads_nothing_again() {
+    let daily = Daily::new();
+    copy(&files_below(&root().join("fixtures/dumps/self-managed"))[0], &daily.path("dump/a.log.gz"));
+    let suppression = "suppress:\n- {id: T-1, username: alice, reason: ";
+    for (comment, reason, status) in [("", "known", "ok"), ("# more\n", "known", "skipped"), ("", "other", "ok")] {
+        fs::write(daily.path("tune.yml"), format!("{comment}{suppression}{reason}}}\n")).unwrap();
+        daily.scan("out", &["--case", "case.db", "-q", "--tune", "tune.yml"]);
+        assert_eq!(daily.statuses("out")[0].1, status, "{comment}{reason}");
+    }
+}
+
 /// A file that changes while it is read is read again; suppressions that change leave history.
 #[test]
 fn other_rules_leave_history() {

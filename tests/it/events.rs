@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::{hits, kubesweep, root, rows, scan};
+use crate::{dumps, hits, kubesweep, root, rows, scan};
 
 fn inputs() -> Vec<PathBuf> {
     let cases = fs::read_dir(root().join("fixtures/cases")).unwrap();
@@ -25,10 +25,6 @@ fn events(path: &Path, options: &[&str]) -> crate::Run {
 
 fn lines(text: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"))).collect()
-}
-
-fn dumps() -> PathBuf {
-    root().join("fixtures/dumps")
 }
 
 #[test]

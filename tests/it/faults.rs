@@ -11,7 +11,7 @@ use std::ops::Range;
 
 use serde_json::json;
 
-use crate::{hits, rows, scan};
+use crate::{gzip, hits, rows, scan};
 
 /// Bytes that can be read without those around them, and the ids of the records in them.
 struct Unit {
@@ -498,12 +498,6 @@ fn avro(groups: Groups<'_>) -> Vec<Unit> {
         Unit { bytes: [long(group.len()), long(records.len()), records, marker.to_vec()].concat(), ids: unit.ids }
     }));
     units
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 fn zstd(bytes: &[u8]) -> Vec<u8> {

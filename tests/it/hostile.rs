@@ -17,7 +17,7 @@ use kubesweep::threads::in_threads;
 
 use serde_json::{Value, json};
 
-use crate::{hits, kubesweep, rows, scan};
+use crate::{gzip, hits, kubesweep, rows, scan};
 
 fn event(id: &str) -> Value {
     json!({
@@ -26,12 +26,6 @@ fn event(id: &str) -> Value {
         "objectRef": {"resource": "cronjobs", "namespace": "n", "name": "x"}, "responseStatus": {"code": 201},
         "requestReceivedTimestamp": "2026-11-24T03:00:00Z",
     })
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }
 
 /// Audit ids of the hits.

@@ -25,6 +25,8 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use serde_json::{Value, json};
 
+use crate::gzip;
+
 const LIMITS: Limits = Limits { max_record: 1 << 20, max_bytes: None };
 
 /// Audit ids and clusters of the events found, in order, and all that they say; and whether anything was reported as lost.
@@ -754,11 +756,4 @@ fn subscription(events: &[Value]) -> Value {
     let events: Vec<_> =
         events.iter().map(|event| json!({"id": "1", "timestamp": 1, "message": event.to_string()})).collect();
     json!({"messageType": "DATA_MESSAGE", "owner": "111122223333", "logGroup": "/aws/eks/prod/cluster", "logEvents": events})
-}
-
-fn gzip(bytes: &[u8]) -> Vec<u8> {
-    use std::io::Write;
-    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-    encoder.write_all(bytes).unwrap();
-    encoder.finish().unwrap()
 }

@@ -31,6 +31,8 @@ mod stream;
 mod tidy;
 mod verify;
 
+use std::collections::BTreeMap;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
@@ -80,6 +82,26 @@ fn hits(out: &Path) -> Vec<serde_json::Value> {
 }
 
 /// The rows of a CSV report as maps of its columns.
-fn rows(file: &Path) -> Vec<std::collections::BTreeMap<String, String>> {
+fn rows(file: &Path) -> Vec<BTreeMap<String, String>> {
     csv::Reader::from_path(file).unwrap().deserialize().map(Result::unwrap).collect()
+}
+
+/// All files of a report but the one with the clock.
+fn reports(out: &Path) -> BTreeMap<String, Vec<u8>> {
+    let files = std::fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path());
+    let named =
+        files.map(|file| (file.file_name().unwrap().to_str().unwrap().to_owned(), std::fs::read(file).unwrap()));
+    named.filter(|(name, _)| name != "run.json").collect()
+}
+
+/// The dump that tells a story.
+fn dumps() -> PathBuf {
+    root().join("fixtures/dumps")
+}
+
+/// Bytes as one gzip member.
+fn gzip(bytes: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(bytes).unwrap();
+    encoder.finish().unwrap()
 }

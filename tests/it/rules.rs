@@ -52,7 +52,10 @@ fn examples_of_own_indicators_are_tried() {
 fn files_that_are_not_there_have_no_line() {
     let here = tempfile::tempdir().unwrap();
     for (arguments, expected) in [
-        (["rules", "list", "cronjob"], "cronjob: there is no such file or directory; the built-in sets are builtin:cronjob"),
+        (
+            ["rules", "list", "cronjob"],
+            "cronjob: there is no such file or directory; the built-in sets are builtin:cronjob",
+        ),
         (["rules", "list", "gone.yml"], "gone.yml: cannot be read: "),
         (["rules", "test", "--indicators=gone.yml"], "gone.yml: cannot be read: "),
     ] {

@@ -1,18 +1,10 @@
 //! Many machines: shares and streams, merged, are one run; and what is no part of it is refused by name.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::{kubesweep, root};
-
-/// All files of a report but the one with the clock.
-fn reports(out: &Path) -> BTreeMap<String, Vec<u8>> {
-    let files = fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path());
-    let named = files.map(|file| (file.file_name().unwrap().to_str().unwrap().to_owned(), fs::read(file).unwrap()));
-    named.filter(|(name, _)| name != "run.json").collect()
-}
+use crate::{kubesweep, reports, root};
 
 #[track_caller]
 fn assert_same(one: &Path, other: &Path) {

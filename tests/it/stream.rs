@@ -1,12 +1,11 @@
 //! Standard input: one stream, or a tar whose members are read as a walk reads the files they were.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::{kubesweep, root, rows};
+use crate::{dumps, kubesweep, reports, root, rows};
 
 /// Files below a directory, by their path relative to it.
 fn files(directory: &Path) -> Vec<String> {
@@ -60,11 +59,6 @@ fn piped(here: &Path, input: &[u8], arguments: &[&str]) -> crate::Run {
     }
 }
 
-fn reports(out: &Path) -> BTreeMap<String, Vec<u8>> {
-    let names = files(out).into_iter().filter(|name| name != "run.json");
-    names.map(|name| (name.clone(), fs::read(out.join(name)).unwrap())).collect()
-}
-
 fn assert_walked(dump: &Path, input: &[u8], options: &[&str]) {
     let here = tempfile::tempdir().unwrap();
     let arguments = |path, out| [&["scan", path, "-o", out, "-q"], options].concat();
@@ -76,10 +70,6 @@ fn assert_walked(dump: &Path, input: &[u8], options: &[&str]) {
     for (name, content) in &walk {
         assert!(*content == stream[name], "{name} differs");
     }
-}
-
-fn dumps() -> PathBuf {
-    root().join("fixtures/dumps")
 }
 
 /// The inputs of all cases as one dump. What they expect is left out: a walk knows a directory of reports when it sees
