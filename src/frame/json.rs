@@ -3,6 +3,7 @@
 
 use memchr::memmem;
 
+use super::cri::{self, Part, Parts};
 use super::prefix::{self, MAX_PREFIX};
 use super::resync::{self, Next};
 use super::scan::{Passed, Scan, scan};
@@ -21,8 +22,6 @@ const TELLING: [&[u8]; 2] = [br#""owner":"#, br#""logGroup":"#];
 const MAX_SKIMMED: usize = 256 * 1024;
 /// Bytes that are looked at first behind a broken document, then twice as many, and so on.
 const FIRST_LOOK: usize = 4096;
-/// Lines of one content that are kept in mind as beginnings of records.
-const MAX_RESTARTS: usize = 64;
 /// What is kept of the object around a walked array.
 const MAX_AROUND: usize = 16 * 1024;
 
@@ -35,33 +34,19 @@ pub(super) struct Documents<'r, 's> {
     line_start: bool,
     /// Bytes that were looked at for nothing, behind broken documents.
     wasted: u64,
-    /// CRI lines that go on, by the output stream they belong to.
-    parts: Vec<(String, Part)>,
-}
-
-/// What CRI lines of one content hold.
-struct Part {
-    head: Head,
-    content: Vec<u8>,
-    restarts: Vec<Restart>,
-}
-
-/// Where a line was added that may begin a record, in the content and in the lines as they were.
-struct Restart {
-    content: usize,
-    ahead: usize,
-    head: Head,
+    /// CRI lines whose content goes on.
+    parts: Parts,
 }
 
 /// What is common to all that comes out of one line or document.
 #[derive(Clone)]
-struct Head {
-    record: u64,
-    offset: u64,
-    framing: Framing,
-    time: Option<String>,
-    /// Where the sink keeps originals: what stood in front of the document in its line; of CRI lines all of them.
-    ahead: Vec<u8>,
+pub(super) struct Head {
+    pub record: u64,
+    pub offset: u64,
+    pub framing: Framing,
+    pub time: Option<String>,
+    /// Where the sink keeps originals: what stood before the document in its line; of CRI lines all of them.
+    pub prefix: Vec<u8>,
 }
 
 /// The object or array whose elements are being walked.
@@ -86,7 +71,7 @@ impl Around {
 
 impl<'r, 's> Documents<'r, 's> {
     pub(super) fn new(input: Input<'r>, sink: &'s mut dyn Sink) -> Self {
-        Documents { input, sink, record: 0, line_start: true, wasted: 0, parts: Vec::new() }
+        Documents { input, sink, record: 0, line_start: true, wasted: 0, parts: Parts::default() }
     }
 
     pub(super) fn run(mut self) {
@@ -109,8 +94,8 @@ impl<'r, 's> Documents<'r, 's> {
                 _ => self.text(),
             }
         }
-        for (_, part) in std::mem::take(&mut self.parts) {
-            emit(self.sink, &part.head, None, Body::Broken(&part.content));
+        for part in self.parts.unfinished() {
+            emit(self.sink, &part.head, None, Body::Broken(part.content()));
         }
     }
 
@@ -194,7 +179,7 @@ impl<'r, 's> Documents<'r, 's> {
             offset: self.input.offset(),
             framing,
             time: time.map(str::to_owned),
-            ahead: Vec::new(),
+            prefix: Vec::new(),
         }
     }
 
@@ -394,7 +379,8 @@ impl<'r, 's> Documents<'r, 's> {
         self.unclosed(head);
     }
 
-    /// The next byte that is neither blank nor a comma, inside a structure; `None` where the text of the structure ends.
+    /// The next byte that is neither blank nor a comma, inside a structure; `None` where the text of the structure
+    /// ends.
     fn next_in_structure(&mut self, around: &mut Around) -> Option<u8> {
         loop {
             let bytes = self.input.available();
@@ -430,12 +416,7 @@ impl<'r, 's> Documents<'r, 's> {
     /// A document that must end with its line: so many were broken that looking further costs too much.
     fn one_line(&mut self) {
         let head = self.head(Framing::Json, None);
-        let (end, too_long) = self.input.line();
-        if too_long {
-            emit(self.sink, &head, None, Body::TooLong);
-            self.line_start = self.input.pass_line(self.sink);
-            return;
-        }
+        let Some(end) = self.whole_line(Framing::Json) else { return };
         let line = self.input.available()[..end].trim_ascii_end();
         if json::skip_strict(line, 0) == Skip::End(line.len()) {
             self.give(&head, None, line.len());
@@ -536,18 +517,12 @@ impl<'r, 's> Documents<'r, 's> {
             }
             let mut head = self.head(framing, time.as_deref());
             if self.sink.keeps_originals() {
-                head.ahead = self.input.available()[..content].to_vec();
+                head.prefix = self.input.available()[..content].to_vec();
             }
             self.consume(content);
             return self.object(&head);
         }
-        let (end, too_long) = self.input.line();
-        if too_long {
-            let head = self.head(Framing::Json, None);
-            emit(self.sink, &head, None, Body::TooLong);
-            self.line_start = self.input.pass_line(self.sink);
-            return;
-        }
+        let Some(end) = self.whole_line(Framing::Json) else { return };
         let line = &self.input.available()[..end];
         // Where one byte stands between two documents it was a newline, or a comma.
         let is_joint = !self.line_start && line.get(1) == Some(&b'{');
@@ -564,119 +539,46 @@ impl<'r, 's> Documents<'r, 's> {
 
     /// A CRI line: kept while its content goes on, given out when it is whole.
     fn cri_line(&mut self) {
-        let (end, too_long) = self.input.line();
-        if too_long {
-            let head = self.head(Framing::Cri, None);
-            emit(self.sink, &head, None, Body::TooLong);
-            self.line_start = self.input.pass_line(self.sink);
-            return;
-        }
+        let Some(end) = self.whole_line(Framing::Cri) else { return };
         let line = &self.input.available()[..end];
         // Where the end of a line was lost the next one begins inside of it; a line of text may quote one.
-        let next = resync::cri_in_cri(line).filter(|_| !self.parts.is_empty() || holds_object(line));
+        let next = cri::line_in_line(line).filter(|_| !self.parts.is_empty() || cri::holds_object(line));
         let line = line[..next.unwrap_or(end)].to_vec();
         let text = String::from_utf8_lossy(&line[..line.len().min(MAX_PREFIX)]);
-        if let Some(cri) = prefix::cri(&text) {
-            let head = self.head(Framing::Cri, Some(cri.time));
+        if let Some(cri) = cri::parse(&text) {
+            let mut head = self.head(Framing::Cri, Some(cri.time));
             let content = line.get(cri.content..).unwrap_or_default();
             let content = content.strip_suffix(b"\r").unwrap_or(content).to_vec();
-            let mut part = Part { head, content, restarts: Vec::new() };
             if self.sink.keeps_originals() {
-                part.head.ahead = line.strip_suffix(b"\r").unwrap_or(&line).to_vec();
+                head.prefix = line.strip_suffix(b"\r").unwrap_or(&line).to_vec();
             }
-            self.cri_part(cri.stream, cri.partial, part);
+            let give = |part: &Part| emit(self.sink, &part.head, None, part.body());
+            self.parts.add(&cri, Part::new(head, content), self.input.max_record, give);
         }
         self.line_start = next.is_some();
         self.consume(line.len());
     }
 
-    /// Puts a line behind those of its stream that wait for it.
-    fn cri_part(&mut self, stream: &str, partial: bool, part: Part) {
-        let slot = self.parts.iter().position(|(open, _)| open == stream);
-        let part = match slot.map(|slot| self.parts.swap_remove(slot).1) {
-            Some(mut waiting) => {
-                waiting.add(part);
-                waiting
-            }
-            None => part,
-        };
-        if partial && part.content.len() <= self.input.max_record {
-            self.parts.push((stream.to_owned(), part));
-        } else {
-            self.cri_content(part);
+    /// The end of the line at hand, without its newline; one that is longer than a record may be is passed.
+    fn whole_line(&mut self, framing: Framing) -> Option<usize> {
+        let (end, too_long) = self.input.line();
+        if !too_long {
+            return Some(end);
         }
-    }
-
-    /// Gives out a content. Where it is broken the end of a record was lost, and a part that begins as a record does
-    /// is one of its own.
-    fn cri_content(&mut self, mut part: Part) {
-        let content = part.content.trim_ascii();
-        let is_broken = content.first() == Some(&b'{') && !is_sound(content);
-        let signature = resync::signature(content).to_vec();
-        let mut later = Vec::new();
-        while let Some(restart) = part.restarts.pop().filter(|_| is_broken) {
-            let begun = &part.content[restart.content..];
-            if begun.starts_with(EVENT_START) || signature.len() > 2 && begun.starts_with(&signature) {
-                later.push(part.split(restart));
-            }
-        }
-        self.cri_record(&part);
-        for part in later.iter().rev() {
-            self.cri_record(part);
-        }
-    }
-
-    fn cri_record(&mut self, part: &Part) {
-        let content = part.content.trim_ascii();
-        if content.first() != Some(&b'{') {
-            emit(self.sink, &part.head, None, Body::Text(content));
-        } else if is_sound(content) {
-            emit(self.sink, &part.head, None, Body::Json(content));
-        } else {
-            emit(self.sink, &part.head, None, Body::Broken(content));
-        }
-    }
-}
-
-/// Whether the content of a CRI line is an object.
-fn holds_object(line: &[u8]) -> bool {
-    line.splitn(4, |byte| *byte == b' ').nth(3).is_some_and(|content| content.starts_with(b"{"))
-}
-
-fn is_sound(text: &[u8]) -> bool {
-    json::skip_strict(text, 0) == Skip::End(text.len())
-}
-
-impl Part {
-    /// Adds what the next line of the stream holds.
-    fn add(&mut self, next: Part) {
-        if !self.head.ahead.is_empty() {
-            self.head.ahead.push(b'\n');
-        }
-        let (content, ahead) = (self.content.len(), self.head.ahead.len());
-        self.head.ahead.extend_from_slice(&next.head.ahead);
-        self.content.extend_from_slice(&next.content);
-        if next.content.starts_with(b"{\"") && self.restarts.len() < MAX_RESTARTS {
-            self.restarts.push(Restart { content, ahead, head: Head { ahead: Vec::new(), ..next.head } });
-        }
-    }
-
-    /// Takes away what was added from there on.
-    fn split(&mut self, restart: Restart) -> Part {
-        let ahead = self.head.ahead.split_off(restart.ahead);
-        self.head.ahead.pop();
-        let content = self.content.split_off(restart.content);
-        Part { head: Head { ahead, ..restart.head }, content, restarts: Vec::new() }
+        let head = self.head(framing, None);
+        emit(self.sink, &head, None, Body::TooLong);
+        self.line_start = self.input.pass_line(self.sink);
+        None
     }
 }
 
 fn emit(sink: &mut dyn Sink, head: &Head, around: Option<&Around>, body: Body<'_>) {
     let line;
     let original = match head.framing {
-        Framing::Cri => &head.ahead,
-        _ if around.is_some() || head.ahead.is_empty() => body.bytes(),
+        Framing::Cri => &head.prefix,
+        _ if around.is_some() || head.prefix.is_empty() => body.bytes(),
         _ => {
-            line = [&head.ahead, body.bytes()].concat();
+            line = [&head.prefix, body.bytes()].concat();
             &line
         }
     };

@@ -2,6 +2,7 @@
 
 mod avro;
 mod blocks;
+mod cri;
 mod csv;
 mod json;
 mod prefix;
@@ -11,6 +12,7 @@ mod scan;
 use std::io::{self, Read};
 
 use crate::decode::{Damage, Kind, Limits, Window};
+pub(crate) use cri::cri_content;
 pub(crate) use resync::signature;
 
 /// One framed line, document, row or array element.
@@ -89,12 +91,6 @@ pub enum Framing {
     Csv,
     /// An Avro record.
     Avro,
-}
-
-/// The content of a whole line of the CRI log format.
-pub(crate) fn cri_content(line: &str) -> Option<&str> {
-    let cri = prefix::cri(line).filter(|cri| !cri.partial)?;
-    line.get(cri.content..)
 }
 
 /// Takes what [`frame`] finds.

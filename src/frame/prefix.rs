@@ -2,7 +2,7 @@
 //!
 //! Only these forms are taken: a line of another program may hold JSON that an attacker wrote.
 
-use super::Framing;
+use super::{Framing, cri};
 use crate::time;
 
 /// How far from the start of a line its JSON may begin.
@@ -21,7 +21,7 @@ pub(super) struct Prefix<'a> {
 pub(super) fn find(line: &[u8]) -> Option<Prefix<'_>> {
     let head = &line[..line.len().min(MAX_PREFIX)];
     let head = std::str::from_utf8(head).unwrap_or_else(|error| valid_part(head, error));
-    if let Some(cri) = cri(head) {
+    if let Some(cri) = cri::parse(head) {
         return Some(Prefix { framing: Framing::Cri, content: cri.content, time: Some(cri.time) });
     }
     let start = head.find('{')?;
@@ -65,27 +65,6 @@ fn is_token(byte: u8) -> bool {
 
 fn valid_part(head: &[u8], error: std::str::Utf8Error) -> &str {
     std::str::from_utf8(&head[..error.valid_up_to()]).unwrap_or_default()
-}
-
-/// A line of the CRI log format (kubernetes/design-proposals-archive, node/kubelet-cri-logging.md).
-pub(super) struct Cri<'a> {
-    pub time: &'a str,
-    pub stream: &'a str,
-    /// Whether the content goes on in the next line of this stream.
-    pub partial: bool,
-    pub content: usize,
-}
-
-pub(super) fn cri(head: &str) -> Option<Cri<'_>> {
-    let mut tokens = head.splitn(4, ' ');
-    let (time, stream, tags) = (tokens.next()?, tokens.next()?, tokens.next()?);
-    let known = matches!(stream, "stdout" | "stderr") && time::parse(time).is_some();
-    let tag = tags.split([':', '\n', '\r']).next()?;
-    let partial = tag == "P";
-    (known && (partial || tag == "F")).then(|| {
-        let content = (time.len() + stream.len() + tags.len() + 3).min(head.len());
-        Cri { time, stream, partial, content }
-    })
 }
 
 #[cfg(test)]

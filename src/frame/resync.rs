@@ -5,7 +5,6 @@
 
 use memchr::memmem;
 
-use super::prefix;
 use crate::event::EVENT_START;
 use crate::json::{self, Skip};
 
@@ -150,25 +149,6 @@ pub(super) fn event_in_text(line: &[u8]) -> Option<usize> {
         is_glued && ends
     })
 }
-
-/// Where a CRI line begins inside another, whose end is missing: with an object whose first key shows, which no string
-/// can hold unescaped.
-pub(super) fn cri_in_cri(line: &[u8]) -> Option<usize> {
-    let begins = |at: usize| {
-        // What was cut may end in digits, as the time begins: its length up to the `T` tells.
-        let time = at.saturating_sub(MAX_TIME);
-        let start = memchr::memrchr(b'T', &line[time..at]).and_then(|t| (time + t).checked_sub("2026-11-24".len()))?;
-        let head = &line[start..line.len().min(at + MAX_TIME)];
-        let text = String::from_utf8_lossy(head);
-        let content = line.get(start + prefix::cri(&text)?.content..)?;
-        let key = content.strip_prefix(b"{\"").and_then(<[u8]>::first)?;
-        (start > 0 && (key.is_ascii_alphanumeric() || b"@_".contains(key))).then_some(start)
-    };
-    memmem::find_iter(line, " std").find_map(begins)
-}
-
-/// Longer than the time of a CRI line with its zone, and than its stream and tag.
-const MAX_TIME: usize = 40;
 
 #[cfg(test)]
 mod tests {
