@@ -159,19 +159,8 @@ fn expressions(node: &Node, scope: Scope) -> Parsed<Vec<Condition>> {
 
 fn expression(node: &Node, scope: Scope) -> Parsed<Condition> {
     let members = node.map()?;
-    if let [Member { key, value, .. }] = members
-        && COMBINATORS.contains(&key.as_str())
-    {
-        let inside = expressions(value, scope)?;
-        return Ok(match key.as_str() {
-            "All" => all(inside),
-            "Any" => Condition::Any(inside),
-            "OnlyOne" => Condition::OnlyOne(inside),
-            _ => Condition::None(inside),
-        });
-    }
-    if let Some(member) = members.iter().find(|member| COMBINATORS.contains(&member.key.as_str())) {
-        return Err(Problem::new(member.line, format!("{} stands alone in its expression", member.key)));
+    if let Some(combined) = combined(members, scope)? {
+        return Ok(combined);
     }
     if let Some(member) = members.iter().find(|member| !KEYS.contains(&member.key.as_str())) {
         return Err(unknown(member.line, "key", &member.key, KEYS.iter().chain(&COMBINATORS).copied()));
@@ -202,18 +191,29 @@ fn expression(node: &Node, scope: Scope) -> Parsed<Condition> {
         let known = OPERATORS.iter().map(|(name, ..)| *name).chain(others);
         return Err(unknown(condition.line, "condition", word, known));
     };
-    match path(node, scope)? {
-        Some(path) => {
-            let operand = operand(node, word, *test)?;
-            Ok(Condition::Test { path, test: *test, negated: *negated, operand, fold: *fold })
-        }
-        None if scope == Scope::Element && two_keys(node).is_none() => {
-            let operand = operand(node, word, *test)?;
-            let path = Path::new(None, Vec::new());
-            Ok(Condition::Test { path, test: *test, negated: *negated, operand, fold: *fold })
-        }
-        None => same(node, word, *test, (*negated, *fold), scope),
+    let path = match path(node, scope)? {
+        Some(path) => path,
+        None if scope == Scope::Element && two_keys(node).is_none() => Path::new(None, Vec::new()),
+        None => return same(node, word, *test, (*negated, *fold), scope),
+    };
+    let operand = operand(node, word, *test)?;
+    Ok(Condition::Test { path, test: *test, negated: *negated, operand, fold: *fold })
+}
+
+/// An expression that is All, Any, OnlyOne or None of others; `None` where it is a test.
+fn combined(members: &[Member], scope: Scope) -> Parsed<Option<Condition>> {
+    let is_combinator = |member: &&Member| COMBINATORS.contains(&member.key.as_str());
+    let Some(Member { line, key, value }) = members.iter().find(is_combinator) else { return Ok(None) };
+    if members.len() > 1 {
+        return Err(Problem::new(*line, format!("{key} stands alone in its expression")));
     }
+    let inside = expressions(value, scope)?;
+    Ok(Some(match key.as_str() {
+        "All" => all(inside),
+        "Any" => Condition::Any(inside),
+        "OnlyOne" => Condition::OnlyOne(inside),
+        _ => Condition::None(inside),
+    }))
 }
 
 /// Reads `IsIPv4AddressInCIDR` and its like: family, test, and whether its negation is meant.
