@@ -9,6 +9,7 @@ mod finding;
 mod finish;
 mod ledger;
 mod observation;
+mod record;
 mod summary;
 
 pub use alerts::Alert;
@@ -18,13 +19,14 @@ pub use cronjob::{CronJob, POD_OF_SPEC};
 pub use finding::{Category, Finding, Verdict};
 pub use finish::{Finished, Hit, Plan, finish};
 pub use ledger::{INTERRUPTED, Input, Status, Totals};
-pub use observation::{Actor, Evidence, Observation, Record, Seen};
+pub use observation::{Observation, Seen};
+pub use record::{Actor, Evidence, Record};
 pub use summary::{GROUP_FIELDS, Group, is_group_field};
 
 use crate::spill::Sorter;
 
-/// Roughly the bytes of observations that are held in memory by all threads together, and again by the sources that they
-/// read; the rest goes to temporary files.
+/// Roughly the bytes of observations that are held in memory by all threads together, and again by the sources that
+/// they read; the rest goes to temporary files.
 const OBSERVED: usize = 24 << 20;
 /// What each of many threads holds at least, or they would leave too many files to merge.
 const LEAST: usize = 2 << 20;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::finding::Verdict;
 use super::finish::Hit;
-use super::observation::{Evidence, Record};
+use super::record::{Evidence, Record};
 use crate::event::{Change, Outcome};
 use crate::rule::{Pack, Severity};
 use crate::spill::Sorted;
