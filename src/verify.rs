@@ -104,6 +104,13 @@ pub fn reports(directory: &Path) -> Result<Verified, Error> {
     Ok(verified)
 }
 
+/// The files of a report, its run.json among them, if a directory holds one that a scan finished.
+#[must_use]
+pub fn files(directory: &Path) -> Option<Vec<String>> {
+    let manifest = manifest(directory).ok()?;
+    Some(manifest.reports.into_iter().map(|listed| listed.file).chain([MARK.to_owned()]).collect())
+}
+
 fn manifest(directory: &Path) -> Result<Manifest, Error> {
     let text = regular(&directory.join(MARK)).and_then(io::read_to_string).map_err(|error| match error.kind() {
         io::ErrorKind::NotFound if directory.is_dir() => {

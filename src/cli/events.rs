@@ -5,7 +5,6 @@ use std::io::{self, Write};
 use super::args::{EventFormat, Events, Sort};
 use super::{ExitStatus, options, print_stats, progress, redactor, stats, status, warn_if_nothing};
 use crate::aggregate::{Plan, finish};
-use crate::discover::discover;
 use crate::error::Error;
 use crate::events::{Filter, Form, Order, Printer};
 use crate::report::closing_events;
@@ -28,7 +27,7 @@ pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
     let pack = Pack::new(Vec::new(), Tuning::default(), vec![filter.interest()]);
     let job = Job { window, ..options::job(&events.input, &events.origin, pack)? };
     let stats = stats(events.input.stats);
-    let mut found = discover(&events.paths, &[])?;
+    let mut found = options::found(&events.paths, &[])?;
     if !events.no_prune {
         found.prune(window);
     }

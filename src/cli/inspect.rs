@@ -3,7 +3,6 @@
 use super::args::{Inspect, OutputFormat};
 use super::{ExitStatus, options, print, print_stats, progress, stats, status, warn_if_nothing};
 use crate::aggregate::{Plan, finish};
-use crate::discover::discover;
 use crate::error::Error;
 use crate::report::{inspection, inspection_json};
 use crate::rule::{Pack, Tuning};
@@ -19,7 +18,7 @@ pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
         Pack::new(Vec::new(), Tuning::default(), runbook::interests(Scope::Hits)?),
     )?;
     let stats = stats(inspect.input.stats);
-    let found = discover(&inspect.paths, &[])?;
+    let found = options::found(&inspect.paths, &[])?;
     let progress = progress(&found, &inspect.input, stats.as_ref());
     let tally = sweep::sweep(&found, &job, &progress);
     progress.finish();

@@ -14,12 +14,13 @@ use super::interrupt;
 use crate::aggregate::{Alert, Plan, Verdict, is_group_field};
 use crate::case::Case;
 use crate::decode::{Limits, sha256, sha256_of_parts};
-use crate::discover::Window;
+use crate::discover::{Found, Window, discover};
 use crate::error::Error;
 use crate::partial::{About, Shard};
 use crate::rule::{self, Pack, Severity, Tuning};
 use crate::runbook::{self, Catalogue, Only, Scope, Settings};
 use crate::sweep::Job;
+use crate::verify;
 
 /// Raised when the same record gives another observation, or when what [`rule_texts`] says changes its meaning.
 const CASE_FORMAT: &str = "5";
@@ -156,6 +157,35 @@ pub(super) fn about_rules(pack: &Pack, window: Window) -> About {
         window: (window.start, window.end),
         reading: String::new(),
     }
+}
+
+/// The files of a dump, but for what is left out.
+///
+/// # Errors
+/// As for [`discover`]; or a PATH is what people name in place of a dump: a report, or the address of a bucket.
+pub(super) fn found(paths: &[PathBuf], exclude: &[PathBuf]) -> Result<Found, Error> {
+    paths.iter().try_for_each(|path| refuse(path))?;
+    discover(paths, exclude)
+}
+
+fn refuse(path: &Path) -> Result<(), Error> {
+    let shown = path.display();
+    if path.to_str().is_some_and(|text| text.contains("://")) && !path.exists() {
+        return Err(Error::Usage(format!(
+            "{shown} is an address, and kubesweep opens no connection: copy it to a disk, or let deploy/stream_prefix.py \
+             read the bucket (docs/scale.md)"
+        )));
+    }
+    let is_file = path.is_file();
+    let directory = if is_file { path.parent().unwrap_or(Path::new("")) } else { path };
+    let Some(files) = verify::files(directory) else { return Ok(()) };
+    let is_listed = || path.file_name().is_some_and(|name| files.iter().any(|file| name == file.as_str()));
+    if is_file && !is_listed() {
+        return Ok(());
+    }
+    let whose = if is_file { directory.display().to_string() } else { shown.to_string() };
+    let whose = if whose.is_empty() { ".".to_owned() } else { whose };
+    Err(Error::Usage(format!("{whose} is a report of kubesweep, not a dump; name the dump")))
 }
 
 /// What is left out of a walk: the report directory, and the case file with what SQLite writes beside it.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::args::Scan;
 use super::{ExitStatus, options, print_stats, stats, status, sweep, warn_of_tuning};
 use crate::aggregate::{Extent, Totals};
-use crate::discover::{Found, discover};
+use crate::discover::Found;
 use crate::error::Error;
 use crate::partial::{Header, Share, Writer};
 use crate::report::closing_partial;
@@ -26,7 +26,7 @@ pub(super) fn run(scan: &Scan, path: &Path) -> Result<ExitStatus, Error> {
     let job = Job { window: times.kept, ..job };
     warn_of_tuning(&job.pack, times.now, scan.input.quiet);
     outside(path, &scan.paths)?;
-    let mut found = discover(&scan.paths, &[])?;
+    let mut found = options::found(&scan.paths, &[])?;
     let share = share(scan, &mut found)?;
     if !scan.no_prune {
         found.prune(job.window);

@@ -6,7 +6,6 @@ use super::args::{Origin, Runbook, RunbookFormat};
 use super::{ExitStatus, options, print, print_stats, redacted, stats, status, sweep, warn_if_nothing};
 use crate::aggregate::{Plan, finish};
 use crate::case::{Asked, Case};
-use crate::discover::discover;
 use crate::error::Error;
 use crate::report::{Directory, RUNBOOK_FILES, Report};
 use crate::runbook::{Only, Scope, compute};
@@ -42,7 +41,8 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
     let (settings, catalogue) = options::runbook(&runbook.looks, &runbook.times, &pack.tuning, only)?;
     let job = options::job(&runbook.input, &Origin::default(), pack)?;
     let job = Job { window: times.kept, ..job };
-    let mut found = discover(&runbook.paths, &options::own_files(runbook.out.as_deref(), runbook.case.as_deref()))?;
+    let own = options::own_files(runbook.out.as_deref(), runbook.case.as_deref());
+    let mut found = options::found(&runbook.paths, &own)?;
     found.prune(job.window);
     let case = match reopened {
         Some((case, _)) => Some(case),

@@ -4,7 +4,6 @@ use super::args::Scan;
 use super::reports::{self, Begun, Reports};
 use super::{ExitStatus, options, partial, stats, sweep, warn_of_tuning};
 use crate::case::Asked;
-use crate::discover::discover;
 use crate::error::Error;
 use crate::runbook::{Only, Scope};
 use crate::sweep::Job;
@@ -36,7 +35,7 @@ pub(super) fn run(scan: &Scan, begun: Begun<'_>) -> Result<ExitStatus, Error> {
     let job = Job { window: times.kept, ..job };
     warn_of_tuning(&job.pack, times.now, scan.input.quiet);
     let own = options::own_files(reports::directory(&scan.output), scan.case.as_deref());
-    let mut found = discover(&scan.paths, &own)?;
+    let mut found = options::found(&scan.paths, &own)?;
     if !scan.no_prune {
         found.prune(job.window);
     }

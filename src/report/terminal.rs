@@ -113,7 +113,7 @@ pub fn closing_events(printed: u64, is_filtered: bool, report: &Finished) -> Str
     let (events, files) = (plural(totals.events, "event"), plural(totals.files, "file"));
     line(&mut out, "printed", &format!("{printed} of {events} from {files}"));
     if is_filtered && printed == 0 && totals.events > 0 {
-        line(&mut out, "", "values are compared as logs write them: create, cronjobs, pods/exec");
+        line(&mut out, "", "values are compared whole, as logs write them; * stands for any text");
     }
     damage(&mut out, &report.inputs, "`kubesweep inspect` names them");
     out

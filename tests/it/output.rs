@@ -6,6 +6,8 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use serde_json::json;
+
 use crate::{kubesweep, root, scan};
 
 /// Runs the binary behind some words of a shell, over a fixture, into `out`.
@@ -71,6 +73,35 @@ fn a_place_that_takes_no_file_is_told_before_anything_is_read() {
     let run = kubesweep(here.path(), &["scan", "a.log", "-o", "/proc/kubesweep"]);
     assert_eq!(run.exit, 2);
     assert!(run.stderr.starts_with("error: cannot write /proc/kubesweep: "), "{}", run.stderr);
+}
+
+/// A report is no dump, whole or by the file; other files beside one are. Nothing is said of a dump that holds a
+/// report.
+#[test]
+fn a_report_is_not_read_as_a_dump() {
+    let here = tempfile::tempdir().unwrap();
+    let event = json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "auditID": "a", "verb": "get"}).to_string();
+    fs::create_dir(here.path().join("dump")).unwrap();
+    fs::write(here.path().join("dump/a.log"), &event).unwrap();
+    assert_eq!(kubesweep(here.path(), &["scan", "dump", "-o", "dump/out"]).exit, 0);
+    fs::write(here.path().join("dump/out/own.log"), &event).unwrap();
+    for (command, path) in [
+        ("scan", "dump/out"),
+        ("scan", "dump/out/"),
+        ("scan", "dump/out/hits.jsonl"),
+        ("scan", "dump/out/run.json"),
+        ("inspect", "dump/out"),
+        ("events", "dump/out/inputs.csv"),
+    ] {
+        let run = kubesweep(here.path(), &[command, path]);
+        let expected = "dump/out is a report of kubesweep, not a dump; name the dump\n";
+        assert_eq!(run.exit, 2, "{command} {path}: {}", run.stderr);
+        assert_eq!(run.stderr.replace("out/ is", "out is"), format!("error: {expected}"), "{command} {path}");
+    }
+    assert_eq!(kubesweep(here.path(), &["inspect", "dump/out/own.log"]).exit, 0);
+    assert_eq!(kubesweep(here.path(), &["inspect", "dump"]).exit, 0);
+    let bucket = kubesweep(here.path(), &["scan", "s3://bucket/logs"]);
+    assert!(bucket.exit == 2 && bucket.stderr.contains("deploy/stream_prefix.py"), "{}", bucket.stderr);
 }
 
 #[test]
