@@ -120,11 +120,11 @@ fn manifest(directory: &Path) -> Result<Manifest, Error> {
         _ => cannot(directory, format!("its {MARK}: {error}")),
     })?;
     let manifest: Manifest = serde_json::from_str(&text)
-        .map_err(|error| cannot(directory, format!("its run.json is none that a scan wrote: {error}")))?;
+        .map_err(|error| cannot(directory, format!("its run.json is not one that a scan wrote: {error}")))?;
     let is_name = |file: &str| Path::new(file).file_name().is_some_and(|name| name == file);
     match manifest.reports.iter().find(|listed| !is_name(&listed.file)) {
         Some(listed) => {
-            Err(cannot(directory, format!("its run.json lists {}, which is no report", escape(&listed.file))))
+            Err(cannot(directory, format!("its run.json lists {}, which is not a report", escape(&listed.file))))
         }
         None => Ok(manifest),
     }

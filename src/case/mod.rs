@@ -108,7 +108,7 @@ impl Case {
         let problem = |problem: String| Error::Case { path: path.to_owned(), problem };
         // A pipe would be waited for without end.
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
-            return Err(problem("is there and is no file; name another".to_owned()));
+            return Err(problem("is there and is not a file; name another".to_owned()));
         }
         create(path).map_err(|error| problem(format!("cannot be written: {error}")))?;
         let connection = connect(path).map_err(|error| problem(explain(&error)))?;

@@ -17,7 +17,7 @@ pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
     let filter = filter(events);
     if let Some(block) = filter.source_ips.iter().find(|text| text.contains('/') && !is_cidr(text)) {
         return Err(Error::Usage(format!(
-            "--source-ip {block} is no block of addresses; write 10.0.0.0/8, for instance"
+            "--source-ip {block} is not a block of addresses; write 10.0.0.0/8, for instance"
         )));
     }
     if events.raw && filter.is_empty() {

@@ -33,10 +33,10 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
         "k" | "kb" | "kib" => 1 << 10,
         "m" | "mb" | "mib" => 1 << 20,
         "g" | "gb" | "gib" => 1 << 30,
-        unit => return Err(format!("{unit} is no unit; use KiB, MiB or GiB")),
+        unit => return Err(format!("{unit} is not a unit; use KiB, MiB or GiB")),
     };
-    let number: u64 = digits.parse().map_err(|_| format!("{text} is no size; write 64MiB, for instance"))?;
-    number.checked_mul(factor).filter(|size| *size > 0).ok_or_else(|| format!("{text} is no possible size"))
+    let number: u64 = digits.parse().map_err(|_| format!("{text} is not a size; write 64MiB, for instance"))?;
+    number.checked_mul(factor).filter(|size| *size > 0).ok_or_else(|| format!("{text} is not a possible size"))
 }
 
 /// The limits that the arguments set.

@@ -51,7 +51,7 @@ fn show(id: &str, rules: &[Rule]) -> Result<String, Error> {
         Logic::Sigma(sigma) => {
             let _ = writeln!(out, "Matches\n  as its Sigma detection says");
             for alias in &sigma.aliases {
-                let _ = writeln!(out, "  {alias} is no field of an audit event; it is read as documented");
+                let _ = writeln!(out, "  {alias} is not a field of an audit event; it is read as documented");
             }
             let _ = writeln!(out);
         }

@@ -49,7 +49,7 @@ impl Writer {
         // A device or pipe must not be opened to be looked at, and nothing is lost with an empty file.
         let is_other = |found: std::fs::Metadata| !found.is_file() || (found.len() > 0 && !is_partial(path));
         if std::fs::metadata(path).is_ok_and(is_other) {
-            let problem = "is there and is no partial; name another file".to_owned();
+            let problem = "is there and is not a partial; name another file".to_owned();
             return Err(Error::Partial { path: path.to_owned(), problem });
         }
         let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
@@ -116,7 +116,7 @@ impl Partial {
         let mut start = [0; MAGIC.len() + VERSION.len()];
         let is_short = body.read_exact(&mut start).is_err();
         if is_short || !start.starts_with(MAGIC) {
-            return Err(error("is no partial; name files that scan --partial wrote".to_owned()));
+            return Err(error("is not a partial; name files that scan --partial wrote".to_owned()));
         }
         if !start.ends_with(VERSION) {
             return Err(error("was written by another version of kubesweep; use that one for merge too".to_owned()));

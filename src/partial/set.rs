@@ -56,7 +56,7 @@ pub fn check(partials: &[Partial], wanted: &About) -> Result<Vec<Shard>, Error> 
         }
         if let Some(problem) = differs(partial, first) {
             let of = first.path.display();
-            return Err(partial.error(&format!("is no part of the same run as {of}: {problem}")));
+            return Err(partial.error(&format!("is not a part of the same run as {of}: {problem}")));
         }
         if let Some(share) = &partial.header.share
             && let Some(other) = shares.insert(share.shard, partial.path.as_path())

@@ -39,10 +39,10 @@ impl FromStr for Shard {
         let number = |text: &str| text.parse().ok().filter(|_| text.bytes().all(|byte| byte.is_ascii_digit()));
         let numbers = text.split_once('/').and_then(|(index, count)| Some((number(index)?, number(count)?)));
         let Some((index, count)) = numbers else {
-            return Err(format!("{text} is no share; write its number and how many there are, for instance 0/16"));
+            return Err(format!("{text} is not a share; write its number and how many there are, for instance 0/16"));
         };
         if index >= count {
-            return Err(format!("{text} is no share: they are counted from 0, so that the last of 16 is 15/16"));
+            return Err(format!("{text} is not a share: they are counted from 0, so that the last of 16 is 15/16"));
         }
         Ok(Shard { index, count })
     }

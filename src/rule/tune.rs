@@ -315,7 +315,7 @@ fn entry(node: &Node) -> Parsed<Entry> {
 fn end(node: &Node) -> Parsed<Timestamp> {
     let text = node.text()?;
     let date = || text.parse::<Date>().ok()?.to_zoned_datetime(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
-    let problem = || Problem::new(node.line, format!("{text} is no date (2027-01-31) and no time"));
+    let problem = || Problem::new(node.line, format!("{text} is neither a date (2027-01-31) nor a time"));
     text.parse().ok().or_else(date).ok_or_else(problem)
 }
 
@@ -334,9 +334,9 @@ mod tests {
             ("a*b*c", "axxbyy", false),
             ("*", "", true),
             ("ab*ba", "aba", false),
-        ] {
             ("a*a", "a", false),
             ("1.dkr.ecr.*.amazonaws.com/*", "1.dkr.ecr.eu-west-1.amazonaws.com/a", true),
+        ] {
             assert_eq!(glob(pattern, text), expected, "{pattern} {text}");
         }
     }

@@ -73,7 +73,7 @@ pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> RuleError {
 /// Reads the documents of YAML text.
 pub(crate) fn documents(text: &str) -> Parsed<Vec<Node>> {
     let documents = MarkedYaml::load_from_str(text)
-        .map_err(|error| Problem::new(error.marker().line(), format!("no YAML: {}", error.info())))?;
+        .map_err(|error| Problem::new(error.marker().line(), format!("not YAML: {}", error.info())))?;
     documents.into_iter().map(node).collect()
 }
 

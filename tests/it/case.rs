@@ -268,7 +268,7 @@ fn files_that_are_no_case_are_refused() {
     }
     assert!(Command::new("mkfifo").arg(daily.path("pipe")).status().unwrap().success());
     let run = daily.scan("out", &["--case", "pipe", "-q"]);
-    assert_eq!((run.exit, &run.stderr[..]), (2, "error: case file pipe: is there and is no file; name another\n"));
+    assert_eq!((run.exit, &run.stderr[..]), (2, "error: case file pipe: is there and is not a file; name another\n"));
     daily.scan("out", &["--case", "case.db", "-q"]);
     for (version, problem) in [(1, "an earlier version"), (99, "a later version")] {
         rusqlite::Connection::open(daily.path("case.db"))

@@ -105,7 +105,7 @@ fn mistakes_name_file_line_and_the_nearest_word() {
         (good.clone() + "GroupBy: [{DeepKey: [usr, uid]}]\n", "a.yml:8: unknown field usr.uid; did you mean user.uid?"),
         (good.clone() + "GroupBy: [{Name: verb}]\n", "a.yml:8: name a field with Key, DeepKey or KeyPath"),
         (good.replace("RuleID: X\n", ""), "the rule has no RuleID"),
-        ("a: [".to_owned(), "no YAML"),
+        ("a: [".to_owned(), "not YAML"),
     ] {
         fs::write(here.path().join("a.yml"), &text).unwrap();
         let run = kubesweep(here.path(), &["rules", "test", "a.yml"]);

@@ -133,7 +133,7 @@ fn a_directory_stands_for_its_partials() {
     fleet.scan(&["-o", "once"]);
     assert_same(&fleet.path("once"), &fleet.path("merged"));
     fs::write(fleet.path("parts/notes"), "mine".repeat(100)).unwrap();
-    assert!(fleet.refuse(&["parts".to_owned()]).contains("partial parts/notes: is no partial"));
+    assert!(fleet.refuse(&["parts".to_owned()]).contains("partial parts/notes: is not a partial"));
 }
 
 #[test]
@@ -158,11 +158,11 @@ fn foreign_partials_are_refused_by_name() {
     let other = Fleet::new("fixtures/dumps/gcs", &[]);
     fs::copy(other.path(&other.shard(1, 2)), fleet.path("listing")).unwrap();
     let listing = fleet.refuse(&[own.clone(), "listing".to_owned()]);
-    assert!(listing.contains("partial listing: is no part of the same run as 0-of-2"), "{listing}");
+    assert!(listing.contains("partial listing: is not a part of the same run as 0-of-2"), "{listing}");
     assert!(listing.contains("their machines saw other files"), "{listing}");
     fs::write(fleet.path("text"), "a".repeat(100)).unwrap();
     let text = fleet.refuse(&["text".to_owned()]);
-    assert_eq!(text, "error: partial text: is no partial; name files that scan --partial wrote\n");
+    assert_eq!(text, "error: partial text: is not a partial; name files that scan --partial wrote\n");
     let gone = fleet.refuse(&["gone".to_owned()]);
     assert!(gone.starts_with("error: partial gone: cannot be read: "), "{gone}");
 }
@@ -176,7 +176,9 @@ fn damaged_partials_are_refused_wherever_they_are() {
         fs::write(fleet.path("broken"), bytes).unwrap();
         let sentence = fleet.refuse(&["broken".to_owned()]);
         assert!(sentence.starts_with("error: partial broken: "), "{what}: {sentence}");
-        assert!(sentence.contains("is damaged") || sentence.contains("is no partial") || sentence.contains("version"));
+        assert!(
+            sentence.contains("is damaged") || sentence.contains("is not a partial") || sentence.contains("version")
+        );
     };
     for step in 0..25 {
         let at = step * (whole.len() - 1) / 24;
@@ -224,7 +226,7 @@ fn auto_reads_the_environment_of_array_jobs() {
             "{unknown}"
         );
         let beyond = auto(&[(index, "4"), (count, "4")]);
-        assert!(beyond.contains(&format!("from {index} and {count}: 4/4 is no share")), "{beyond}");
+        assert!(beyond.contains(&format!("from {index} and {count}: 4/4 is not a share")), "{beyond}");
     }
     assert!(auto(&[]).contains("--shard auto finds no array job"));
 }
@@ -244,9 +246,9 @@ fn what_makes_no_sense_for_a_share_is_refused() {
         (&["--partial", "p", "--fail-on", "high"], "cannot be used with"),
         (&["--partial", "p", "--since", "24h"], "give all of them and merge the same --as-of"),
         (&["--partial", "missing/p"], "cannot write missing/p"),
-        (&["--partial", "notes"], "partial notes: is there and is no partial; name another file"),
+        (&["--partial", "notes"], "partial notes: is there and is not a partial; name another file"),
         #[cfg(unix)]
-        (&["--partial", "pipe"], "partial pipe: is there and is no partial; name another file"),
+        (&["--partial", "pipe"], "partial pipe: is there and is not a partial; name another file"),
     ] {
         fs::write(fleet.path("notes"), "evidence").unwrap();
         let run = fleet.scan(arguments);

@@ -91,8 +91,8 @@ fn a_directory_without_a_manifest_cannot_be_verified() {
     let incomplete = "incomplete report  run.json: not all of the dump was read: ";
     assert_eq!((run.exit, run.stdout.starts_with(incomplete)), (1, true), "{}", run.stdout);
     for (text, sentence) in [
-        ("{}", "run.json is none that a scan wrote"),
-        (&text.replace("\"hits.csv\"", "\"../../a.log\"")[..], "lists ../../a.log, which is no report"),
+        ("{}", "run.json is not one that a scan wrote"),
+        (&text.replace("\"hits.csv\"", "\"../../a.log\"")[..], "lists ../../a.log, which is not a report"),
     ] {
         let run = with(text);
         assert_eq!((run.exit, &run.stdout[..]), (2, ""));

@@ -166,7 +166,7 @@ pub(super) fn compile(documents: &[Node], text: &str) -> Parsed<Vec<Rule>> {
         }
     }
     let collection =
-        parsed(text).map_err(|what| Problem::new(faulty(documents, text), format!("no Sigma rule: {what}")))?;
+        parsed(text).map_err(|what| Problem::new(faulty(documents, text), format!("not a Sigma rule: {what}")))?;
     let is_template = |document: &&Node| {
         document.get("action").is_some_and(|action| action.text().is_ok_and(|action| action != "repeat"))
     };

@@ -342,7 +342,7 @@ fn equals(node: &Node) -> Parsed<Equals> {
     let member = |member: &Member| {
         let steps = format!(".{}", member.key);
         if !places::are_steps(&steps) {
-            return Err(Problem::new(member.line, format!("{} is no path", member.key)));
+            return Err(Problem::new(member.line, format!("{} is not a path", member.key)));
         }
         Ok((steps, member.value.to_json()))
     };

@@ -30,7 +30,7 @@ impl Pattern {
         let regex = compile(text).map_err(|error| {
             let error = error.to_string();
             let last = error.lines().last().unwrap_or_default();
-            format!("no regular expression: {}", last.trim_start_matches("error: "))
+            format!("not a regular expression: {}", last.trim_start_matches("error: "))
         })?;
         Ok(Pattern { text: text.to_owned(), compiled: Some(regex).into() })
     }

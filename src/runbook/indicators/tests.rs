@@ -230,7 +230,7 @@ fn errors_name_file_line_and_what_is_near() {
     for (text, expected) in [
         ("indicatrs: []\n".to_owned(), "own.yml:1: unknown key indicatrs; did you mean indicators?"),
         (own("  re: x\n  severty: low\n"), "own.yml:8: unknown key severty; did you mean severity?"),
-        (own("  re: '('\n"), "own.yml:7: no regular expression: unclosed group"),
+        (own("  re: '('\n"), "own.yml:7: not a regular expression: unclosed group"),
         (own(""), "own.yml:2: A needs what to look for: re, equals, exists or fn"),
         (
             own("  exists: false\n"),
