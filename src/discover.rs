@@ -106,7 +106,8 @@ impl Window {
 /// case file may lie inside a dump.
 ///
 /// # Errors
-/// An argument that does not exist, or two whose last components are equal, so that their files could not be told apart.
+/// An argument that does not exist, or two whose last components are equal, so that their files could not be told
+/// apart.
 pub fn discover(paths: &[PathBuf], exclude: &[PathBuf]) -> Result<Found, Error> {
     let exclude: Vec<PathBuf> = exclude.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let mut found = Found::default();

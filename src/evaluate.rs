@@ -20,7 +20,8 @@ pub fn interests<'p>(pack: &'p Pack, view: &View<'_>) -> Vec<&'p Interest> {
     pack.interests.iter().filter(|interest| holds(&interest.condition, Scope::Event(view))).collect()
 }
 
-/// Whether a rule may match an event, or an interest want it, of which only what stands in front of the bodies is known.
+/// Whether a rule may match an event, or an interest want it, of which only what stands in front of the bodies is
+/// known.
 #[must_use]
 pub fn may_match(pack: &Pack, view: &View<'_>) -> bool {
     let by_logic = |logic: &Logic| match logic {

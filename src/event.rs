@@ -178,15 +178,15 @@ impl AuditEvent<'_> {
         self.identity.id.is_some() && self.request_received.is_some()
     }
 
-    /// Whether a controller updates the status of an object, as the cronjob-controller does at every schedule: most of all
-    /// records on CronJobs.
+    /// Whether a controller updates the status of an object, as the cronjob-controller does at every schedule: most of
+    /// all records on CronJobs.
     #[must_use]
     pub fn is_status_of_controller(&self) -> bool {
         is_status_of_controller(self.object_ref.subresource.as_deref(), self.user.username.as_deref())
     }
 
-    /// A field of a wrong type without which most rules cannot tell what the request was. One that tells how it ended is
-    /// none: its outcome is unknown then, which rules decide on.
+    /// A field of a wrong type without which most rules cannot tell what the request was. One that tells how it ended
+    /// is none: its outcome is unknown then, which rules decide on.
     #[must_use]
     pub fn undecided_by(&self) -> Option<&'static str> {
         let decide = [

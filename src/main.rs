@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use kubesweep::cli::{self, ExitStatus};
 use mimalloc::MiMalloc;
 
-/// Observations and pages are many small texts, which cost a twentieth of a sweep more with the allocator of glibc, and a
-/// quarter of one with many hits.
+/// Observations and pages are many small texts, which cost a twentieth of a sweep more with the allocator of glibc, and
+/// a quarter of one with many hits.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 

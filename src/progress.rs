@@ -21,7 +21,8 @@ pub struct Progress<'s> {
 }
 
 impl<'s> Progress<'s> {
-    /// A display of so many bytes in so many files; a hidden one shows nothing. Stages are timed where there are `stats`.
+    /// A display of so many bytes in so many files; a hidden one shows nothing. Stages are timed where there are
+    /// `stats`.
     #[must_use]
     pub fn new(bytes: u64, files: usize, hidden: bool, stats: Option<&'s Stats>) -> Self {
         let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(bytes) };

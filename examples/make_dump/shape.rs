@@ -1,4 +1,5 @@
-//! The forms in which clouds store audit logs: what stands around an event, around a batch of them, and the file's path.
+//! The forms in which clouds store audit logs: what stands around an event, around a batch of them, and the file's
+//! path.
 
 use anyhow::Result;
 

@@ -1,7 +1,7 @@
 //! Text with slots: `<name>` is filled per record, the rest is copied.
 //!
-//! Go's JSON never holds a raw `<`, so the mark is free. What fills a slot holds no quote, backslash or slash: it is the
-//! same text in JSON, in JSON inside a JSON string, and with Azure's `\/`.
+//! Go's JSON never holds a raw `<`, so the mark is free. What fills a slot holds no quote, backslash or slash: it is
+//! the same text in JSON, in JSON inside a JSON string, and with Azure's `\/`.
 
 use std::fmt::Write as _;
 

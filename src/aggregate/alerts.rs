@@ -40,8 +40,8 @@ pub struct Alert {
     pub verdict: Option<Verdict>,
 }
 
-/// Opens windows over hits in time order, and gives each hit out with the id of its alert, or without one where its window
-/// stays below the threshold of its rule. Alerts come by first hit, rule, cluster and key.
+/// Opens windows over hits in time order, and gives each hit out with the id of its alert, or without one where its
+/// window stays below the threshold of its rule. Alerts come by first hit, rule, cluster and key.
 pub(super) fn open(hits: &Sorted<Hit>, pack: &Pack, give: &mut dyn FnMut(Hit)) -> io::Result<Vec<Alert>> {
     let reached = reached(hits, pack)?;
     let is_alert = |window: usize| reached.as_ref().is_none_or(|reached| reached[window]);
@@ -107,8 +107,8 @@ impl Count<'_> {
     }
 }
 
-/// Tells the windows of hits that come in time order, by their number: the first hit of a rule, cluster and dedup key opens
-/// one, and so does the first that comes later than the rule's period.
+/// Tells the windows of hits that come in time order, by their number: the first hit of a rule, cluster and dedup key
+/// opens one, and so does the first that comes later than the rule's period.
 struct Windows<'p> {
     pack: &'p Pack,
     open: BTreeMap<Key, Window>,

@@ -171,7 +171,8 @@ fn workload(
     }
 }
 
-/// Labels that every Job gives its pods, of values of its own (kubernetes.io, Well-Known Labels, Annotations and Taints).
+/// Labels that every Job gives its pods, of values of its own (kubernetes.io, Well-Known Labels, Annotations and
+/// Taints).
 const LABELS_OF_JOB: [&str; 4] =
     ["batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name"];
 

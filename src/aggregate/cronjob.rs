@@ -73,8 +73,8 @@ pub(super) fn whole_spec<'b>(object: &Fields<'b>) -> Option<Fields<'b>> {
     object.object("spec").filter(|spec| spec.get("jobTemplate").is_some() && spec.get("schedule").is_some())
 }
 
-/// Whether a body is taken for a whole CronJob. That of a patch may hold all that a whole one must have and still be a part:
-/// what server-side apply sends names its kind, and an image for every container.
+/// Whether a body is taken for a whole CronJob. That of a patch may hold all that a whole one must have and still be a
+/// part: what server-side apply sends names its kind, and an image for every container.
 pub(super) fn may_be_whole(event: &AuditEvent<'_>, object: &Fields<'_>, field: &str) -> bool {
     if field != "requestObject" || event.verb.as_deref() != Some("patch") {
         return true;

@@ -151,8 +151,8 @@ pub struct Finished {
     pub alerts: Vec<Alert>,
     /// Groups, most hits first.
     pub summary: Vec<Group>,
-    /// Requests on CronJobs and whatever else the runbook asks for, history included: each namespace by time. The runbook
-    /// takes them.
+    /// CronJob requests and the runbook's other interests, history included; within a namespace by time.
+    /// `runbook::compute` takes it.
     pub timeline: Sorted<Observation>,
     /// Days covered.
     pub coverage: Vec<Day>,

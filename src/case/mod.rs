@@ -3,8 +3,9 @@
 //! One transaction an input, when it was read to its end; a run that is killed loses the input it was at and no more.
 //! The file is held exclusively while a run has it open.
 //!
-//! Files and what they hold are told apart: before anything is read, every file is pointed to the bytes that it has now,
-//! all in one transaction, so that files that were renamed, rotated or copied carry what is known of their bytes along.
+//! Files and what they hold are told apart: before anything is read, every file is pointed to the bytes that it has
+//! now, all in one transaction, so that files that were renamed, rotated or copied carry what is known of their bytes
+//! along.
 
 mod schema;
 mod store;
@@ -173,9 +174,8 @@ impl Case {
         Ok(rows.collect())
     }
 
-    /// Keeps what was read of a file, in place of what the case had of it, and gives back its rows alone: the
-    /// observations come again with [`Case::load`]. What failed, changed while it was read, or found no room in
-    /// temporary files is not kept, so that it is read again: what there is of it comes back whole.
+    /// Stores what was read and returns its ledger rows only; observations come back through [`Case::load`]. If the
+    /// file failed, changed meanwhile or could not be spilled, nothing is stored and the whole tally is returned.
     #[must_use]
     pub fn keep(&self, source: &Source, look: &Look, tally: Tally) -> Tally {
         let own = tally.inputs.iter().find(|input| input.member.is_none());
@@ -203,8 +203,8 @@ impl Case {
         format!("{} {:?}", self.origin, origin_of_path(&source.name))
     }
 
-    /// All observations and all coverage, and how many inputs were read with other rules: what these matched is not known,
-    /// so their observations are history without hits.
+    /// All observations and all coverage, and how many inputs were read with other rules: what these matched is not
+    /// known, so their observations are history without hits.
     ///
     /// # Errors
     /// The file cannot be read, or something could not be kept before.

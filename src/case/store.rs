@@ -210,8 +210,8 @@ fn packed(observations: &[Cow<'_, Observation>]) -> io::Result<Vec<u8>> {
     out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()
 }
 
-/// All that was read; what was read with other rules is history without hits. Evidence takes the first of the names that
-/// the bytes have now.
+/// All that was read; what was read with other rules is history without hits. Evidence takes the first of the names
+/// that the bytes have now.
 pub(super) fn load(connection: &Connection, rules: &str) -> rusqlite::Result<Tally> {
     let mut tally = Tally::default();
     let sql = "WITH named AS (SELECT i.id, i.rules = ?1 AS known, min(f.name) AS name

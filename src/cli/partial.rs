@@ -53,7 +53,7 @@ pub(super) fn run(scan: &Scan, path: &Path) -> Result<ExitStatus, Error> {
     Ok(status(Extent::Whole, &totals))
 }
 
-/// What the other machines would find in the dump, they would take for a part of it.
+/// Refuses a partial inside the dump: other machines would list it as input.
 fn outside(partial: &Path, paths: &[PathBuf]) -> Result<(), Error> {
     let directory = partial.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let Ok(directory) = directory.canonicalize() else { return Ok(()) };

@@ -80,7 +80,7 @@ impl<'r> Part<'r> {
         self.lost.is_none() && self.left.is_none_or(|left| left == 0)
     }
 
-    /// Ends the member; what is told counts in its own text.
+    /// Ends the member. The error counts offsets in the member's text, `lost` in the archive's.
     fn stop(&mut self, damage: Damage) -> io::Error {
         let text_start = damage.text_start.saturating_sub(self.start.unwrap_or(0));
         let told = Damage { text_start, ..damage.clone() };

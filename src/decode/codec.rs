@@ -101,8 +101,8 @@ impl Codec {
     }
 }
 
-/// The compression of a stream that begins in a text, at a line of it, and the bytes of it in front of that line: framing
-/// passes control bytes, and gzip begins with one.
+/// If a compressed stream begins at `line`: its codec, and how many of its bytes framing has already skipped (gzip's
+/// first byte is a control byte).
 pub(crate) fn packed(line: &[u8]) -> Option<(&'static str, u64)> {
     if matches!(line, [0x8b, 8, flags, ..] if flags & 0xe0 == 0) {
         return Some((Codec::Gzip.name(), 1));

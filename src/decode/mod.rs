@@ -1,4 +1,5 @@
-//! Bytes of a source → streams of text, through compression and archives, found by magic bytes; by name where those are destroyed.
+//! Bytes of a source → streams of text, through compression and archives, found by magic bytes; by name where those are
+//! destroyed.
 //!
 //! Everything is streamed; nothing is ever unpacked to disk. A zip is the exception in memory: its directory
 //! stands at its end, so one that lies inside another container is held whole, up to the record limit.
@@ -117,8 +118,8 @@ pub trait Visitor {
     fn stream(&mut self, stream: Stream<'_, '_>);
     /// Size and SHA-256 of an archive member as stored, after it was visited.
     fn hashed(&mut self, member: &str, bytes: u64, sha256: String);
-    /// Whether the members of a tar that is no file of its own are sources, so that [`Visitor::begin`] and
-    /// [`Visitor::end`] are called for each, and what comes between is that source's.
+    /// Whether each member of this tar is a source of its own. Then `begin` and `end` are called around it, and streams
+    /// between them belong to it.
     fn spreads(&self) -> bool {
         false
     }
@@ -151,7 +152,7 @@ pub fn walk(input: &mut dyn Read, file: Option<File>, limits: Limits, visitor: &
     walker.descend(Window::new(Box::new(input)), &place);
 }
 
-/// The same, with the outermost layer of compression undone [ahead], by a thread of its own.
+/// Like [`walk`], but another thread decodes the outermost compression, through [`ahead()`].
 pub fn walk_ahead(
     input: &mut (dyn Read + Send),
     file: Option<File>,

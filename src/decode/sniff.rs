@@ -163,8 +163,8 @@ fn kind_of(head: &[u8]) -> Kind {
     if YAML.iter().any(|first| text.starts_with(first)) || is_yaml(text) {
         return Kind::Unsupported("yaml");
     }
-    // A log that was truncated in place starts with zeros, a crash leaves blocks of them, and single control bytes stand
-    // in many a log.
+    // A log that was truncated in place starts with zeros, a crash leaves blocks of them, and single control bytes
+    // stand in many a log.
     let text = &text[text.iter().position(|&byte| byte != 0).unwrap_or(text.len())..];
     let is_control = |byte: &&u8| **byte < 32 && !matches!(byte, b'\t' | b'\n' | b'\r' | 27);
     let controls = text.iter().filter(is_control).count();

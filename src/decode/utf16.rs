@@ -15,7 +15,8 @@ const SWAPPED: usize = 16;
 /// Different ones among them, at least: U+2500 draws lines, and U+3000 is a space.
 const VARIED: usize = 4;
 
-/// Transcodes as it reads; after an error that is a [`Damage`] it goes on. Offsets behind it are those of the UTF-8 text.
+/// Transcodes as it reads; after an error that is a [`Damage`] it goes on. Offsets behind it are those of the UTF-8
+/// text.
 pub(super) struct Utf8<R> {
     input: Window<R>,
     /// Reads the bytes of a code unit, as the byte order mark tells; `None` before it was read.
@@ -73,7 +74,8 @@ impl<R: Read> Utf8<R> {
     }
 }
 
-/// Bytes in front of the first run of swapped code units, and true; or in front of what may begin one, and false.
+/// How many bytes are sound: up to the first run of swapped code units (true), or up to what may be the start of one
+/// (false).
 fn sound(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> (usize, bool) {
     let (mut units, mut run) = (0, 0);
     for pair in bytes.chunks_exact(2) {

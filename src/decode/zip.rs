@@ -74,7 +74,8 @@ impl Walker<'_> {
         self.emit(place, Content::Archive(members, self.spent().or(problem)));
     }
 
-    /// Members that stand beside those of the directory: of another archive in the file, or those of entries that are lost.
+    /// Members that stand beside those of the directory: of another archive in the file, or those of entries that are
+    /// lost.
     fn zip_gap(
         &mut self,
         input: &mut (impl Read + Seek),
@@ -134,7 +135,8 @@ impl Walker<'_> {
         self.emit(place, content);
     }
 
-    /// Members by the headers in front of them; gives how many. Those that do not say how long they are cannot be read so.
+    /// Members by the headers in front of them; gives how many. Those that do not say how long they are cannot be read
+    /// so.
     fn zip_members(&mut self, input: &mut Window<impl Read>, place: &Place) -> u64 {
         let mut members = 0;
         while find_local(input) && self.spent().is_none() {
@@ -175,7 +177,8 @@ fn gaps(mut taken: Vec<Range<u64>>) -> Vec<Range<u64>> {
     taken.into_iter().map(gap).filter(|gap| !gap.is_empty()).collect()
 }
 
-/// Whether an entry is a directory. The last character of a name, which tells it, may be damaged; a directory has no text.
+/// Whether an entry is a directory. The last character of a name, which tells it, may be damaged; a directory has no
+/// text.
 fn is_directory(entry: &ZipFileEntry<'_>) -> bool {
     entry.is_dir() && entry.size() == 0
 }

@@ -14,7 +14,8 @@ use crate::json::{self, Skip};
 
 /// Objects up to this size are given out whole, with all that stands around their arrays; larger ones are walked.
 const WHOLE: usize = 1 << 20;
-/// Bytes that may be looked at for nothing in one stream; one broken document wastes what follows it in the buffer.
+/// Bytes of one stream that may be scanned again after broken documents; beyond that, documents must end with their
+/// line.
 const MAX_WASTED: u64 = 256 << 20;
 /// Keys of a CloudWatch Logs payload that tell where its events come from.
 const TELLING: [&[u8]; 2] = [br#""owner":"#, br#""logGroup":"#];
@@ -415,8 +416,8 @@ impl<'r, 's> Documents<'r, 's> {
 
     /// A document that must end with its line: so many were broken that looking further costs too much.
     fn one_line(&mut self) {
-        let head = self.head(Framing::Json, None);
         let Some(end) = self.whole_line(Framing::Json) else { return };
+        let head = self.head(Framing::Json, None);
         let line = self.input.available()[..end].trim_ascii_end();
         if json::skip_strict(line, 0) == Skip::End(line.len()) {
             self.give(&head, None, line.len());

@@ -24,7 +24,7 @@ pub struct Document<'a> {
     pub offset: Option<u64>,
     /// The element of a document that is walked element by element.
     pub element: Option<Element<'a>>,
-    /// What stood between the documents tells the tool that wrote them.
+    /// How documents are separated, which gives away the tool that wrote them.
     pub framing: Framing,
     /// Time from the line's prefix.
     pub time: Option<&'a str>,

@@ -12,8 +12,8 @@ use super::skip::{Quoted, Strings};
 /// Less than what serde_json reads, by what may be put around a value.
 const MAX_NESTING: u32 = 100;
 
-/// A value without blanks between tokens, every string and number written in one way; `None` where serde_json refuses it.
-/// Most are written like that, and need no parsing.
+/// A value without blanks between tokens, every string and number written in one way; `None` where serde_json refuses
+/// it. Most are written like that, and need no parsing.
 #[must_use]
 pub fn compact(raw: Raw<'_>) -> Option<Cow<'_, str>> {
     let plain = if is_plain(raw) { std::str::from_utf8(raw).ok() } else { None };
@@ -23,8 +23,9 @@ pub fn compact(raw: Raw<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether nothing in a value, if it is JSON, could be printed in another way, or be refused: of escapes it has the short
-/// ones alone, of numbers short integers, no white space between tokens, no deep nesting. Of repeated keys nothing is said.
+/// Whether nothing in a value, if it is JSON, could be printed in another way, or be refused: of escapes it has the
+/// short ones alone, of numbers short integers, no white space between tokens, no deep nesting. Of repeated keys
+/// nothing is said.
 fn is_plain(raw: Raw<'_>) -> bool {
     let (mut strings, mut opened) = (Strings::default(), 0);
     for at in (0..raw.len()).step_by(SIZE) {

@@ -1,9 +1,9 @@
 //! Where a JSON value ends.
 //!
-//! Two ways lead to the same answers. [`walk`] goes from token to token and knows every case. [`blocks`] asks of 64 bytes
-//! at once which of them open and close strings, arrays and objects, which is what simdjson does (Langdale and Lemire,
-//! "Parsing Gigabytes of JSON per Second"), and leaves to the other whatever is rare: what is no JSON, and what is not
-//! written as encoders write it.
+//! Two ways lead to the same answers. [`walk`] goes from token to token and knows every case. [`blocks`] asks of 64
+//! bytes at once which of them open and close strings, arrays and objects, which is what simdjson does (Langdale and
+//! Lemire, "Parsing Gigabytes of JSON per Second"), and leaves to the other whatever is rare: what is no JSON, and what
+//! is not written as encoders write it.
 
 use super::block::{Block, SIZE};
 
@@ -45,8 +45,7 @@ fn skip<const STRICT: bool>(text: &[u8], mut at: usize) -> Skip {
     }
 }
 
-/// The closing brackets that `text` lacks, the one that is missing first last; `None` where one does not match the one
-/// that it closes.
+/// The closing brackets that `text` lacks, innermost last; `None` if one closes the wrong kind.
 #[must_use]
 pub fn unclosed(text: &[u8]) -> Option<Vec<u8>> {
     let (mut strings, mut unclosed) = (Strings::default(), Vec::new());

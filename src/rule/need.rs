@@ -126,7 +126,7 @@ fn distinct(needs: impl Iterator<Item = Need>) -> Vec<Need> {
     all
 }
 
-/// `inside`: of an element of a raw list, where every path is raw.
+/// `inside` is true for conditions on an element of a list that stands raw in the record.
 fn of_condition(condition: &Condition, inside: bool) -> Need {
     let each = |conditions: &[Condition], inside| -> Vec<Need> {
         conditions.iter().map(|condition| of_condition(condition, inside)).collect()
@@ -168,7 +168,7 @@ fn of_path(path: &Path) -> Vec<Need> {
     let groups = KEYS.iter().filter(|(name, _)| path.field.is_some_and(|field| field.name == *name));
     let of_field = groups.flat_map(|(_, groups)| groups.iter().map(|keys| any(keys.iter().map(|key| Need::word(key)))));
     let keys = path.steps.iter().filter_map(|step| if let Step::Key(key) = step { Some(key) } else { None });
-    // Where a field that is made up ends, a key leads nowhere.
+    // Below a derived field keys are not those of the record.
     let is_raw = path.field.is_none_or(|field| field.raw);
     of_field.chain(keys.filter(|_| is_raw).map(|key| Need::word(key))).collect()
 }

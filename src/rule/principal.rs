@@ -56,7 +56,8 @@ enum Like {
 }
 use Like::{Is, Starts};
 
-/// The first that fits counts. Service accounts of GitOps tools stand as `namespace:name`, as their charts install them.
+/// The first that fits counts. Service accounts of GitOps tools stand as `namespace:name`, as their charts install
+/// them.
 const NAMES: [(Like, &str, Class); 49] = [
     (Is, "system:anonymous", Class::Anonymous),
     (Starts, "system:node:", Class::Node),

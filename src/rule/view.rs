@@ -78,7 +78,7 @@ impl<'e> View<'e> {
     /// The event as audit.k8s.io/v1 writes it, for rules that look at it as a whole.
     #[must_use]
     pub fn native(&self) -> &Json {
-        self.native.get_or_init(|| self.members.map_or_else(|| synthesized(self), as_it_was))
+        self.native.get_or_init(|| self.members.map_or_else(|| synthesized(self), own_members))
     }
 
     /// The pod template of any workload: from the response, which is the state after the change, else the request.
@@ -192,7 +192,7 @@ fn percent_decoded(text: &str) -> String {
 }
 
 /// A record's own members as JSON; a value that cannot be parsed is left out.
-fn as_it_was(members: &Fields<'_>) -> Json {
+fn own_members(members: &Fields<'_>) -> Json {
     Json::Object(
         members.iter().filter_map(|(key, raw)| Some((key.to_owned(), serde_json::from_slice(raw).ok()?))).collect(),
     )

@@ -1,9 +1,9 @@
 //! What the runbook remembers of a sweep: every write, and of everything else only what says something of one.
 //!
-//! Most records on CronJobs are status updates of their controller, and most others the Jobs and Pods that it makes: one
-//! a minute and CronJob. Of what shows a CronJob without writing it, the last before each write is kept, and the first of
-//! one that is never written; of Jobs and Pods the first behind each write, or of all where there is none, and of all the
-//! time.
+//! Most records on CronJobs are status updates of their controller, and most others the Jobs and Pods that it makes:
+//! one a minute and CronJob. Of what shows a CronJob without writing it, the last before each write is kept, and the
+//! first of one that is never written; of Jobs and Pods the first behind each write, or of all where there is none, and
+//! of all the time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -169,7 +169,8 @@ impl Trail {
         shown
     }
 
-    /// A Job: that of the controller says what its CronJob runs, not who wrote that. Gives what is to be remembered of it.
+    /// A Job: that of the controller says what its CronJob runs, not who wrote that. Gives what is to be remembered of
+    /// it.
     fn job(&mut self, event: Observation, texts: &mut Interner) -> Option<Observation> {
         let is_new = !self.job;
         self.job |= state(&event).is_some() && is_by_controller(&event);

@@ -29,8 +29,8 @@ pub(super) fn apply(state: &Value, patch: &Value) -> Option<Value> {
     Some(after)
 }
 
-/// One operation of a JSON Patch. Metadata are not kept, so that what is done to them cannot be repeated, and what comes
-/// from there is not known; a test has passed when it was logged.
+/// One operation of a JSON Patch. Metadata are not kept, so that what is done to them cannot be repeated, and what
+/// comes from there is not known; a test has passed when it was logged.
 fn operate(state: &mut Value, operation: &Value) -> Option<()> {
     let path = |key: &str| operation[key].as_str();
     let is_of_spec = |path: &str| path == "/spec" || path.starts_with("/spec/");

@@ -213,8 +213,8 @@ pub(super) fn writes(record: &Record) -> bool {
     record.change.is_some() && took_effect(record)
 }
 
-/// The state that a request shows which writes none. Only the controller's word is taken for the spec beside a status: the
-/// API server ignores it.
+/// The state that a request shows which writes none. Only the controller's word is taken for the spec beside a status:
+/// the API server ignores it.
 pub(super) fn shown(event: &Observation) -> Option<&Arc<str>> {
     let (body, record) = (event.body.as_ref()?, &event.record);
     let is_of_controller = || is_status_of_controller(record.subresource.as_deref(), record.username.as_deref());
@@ -249,8 +249,8 @@ pub(super) fn job_of_pod(event: &Observation) -> Option<&str> {
     (kind == "Job").then_some(job)
 }
 
-/// `backup-29384715` is a Job of `backup`, to be started at that minute; before Kubernetes 1.21 it bore the second. A number
-/// that is far from the time of the record is none of these.
+/// `backup-29384715` is a Job of `backup`, to be started at that minute; before Kubernetes 1.21 it bore the second. A
+/// number that is far from the time of the record is none of these.
 pub(super) fn scheduled(job: &str, time: Option<Timestamp>) -> Option<&str> {
     let (name, number) = job.rsplit_once('-')?;
     let at: i64 = number.parse().ok().filter(|_| number.bytes().all(|byte| byte.is_ascii_digit()))?;

@@ -25,8 +25,8 @@ const FAN: usize = 32;
 const WINDOW: u32 = 17;
 /// Bytes read of a run at once.
 const CHUNK: usize = 64 << 10;
-/// Sections of a run, each a frame of its own, at which reading may begin. Every part of what is sorted reads its section
-/// of every run, and leaves runs of its own: more would take more memory and open files than time.
+/// Sections of a run, each its own zstd frame, so that threads can read different ones. Each thread opens every run, so
+/// more would cost memory and file handles.
 pub(crate) const SECTIONS: usize = 4;
 
 /// What a [`Sorter`] takes.
@@ -75,7 +75,7 @@ pub fn unpack<R: Read>(input: R) -> io::Result<Unpacking<R>> {
 /// Orders two items.
 pub type Order<T> = fn(&T, &T) -> Ordering;
 
-/// The section of a run in which an item stands, below [`SECTIONS`]: never before that of one that comes before it.
+/// The section of an item, below [`SECTIONS`]; it must not decrease in sort order.
 pub(crate) type Section<T> = fn(&T) -> usize;
 
 /// Takes items in any order. Beyond a bound they go to temporary files.

@@ -1,8 +1,8 @@
 //! A second look at records that the prefilter passes: what stands outside their bodies refutes most of them.
 //!
 //! The API server writes verb, user, objectRef and responseStatus in front of the bodies (k8s.io/apiserver,
-//! `pkg/apis/audit/v1/types.go`), which are most of a record. A field that stands behind them once more would count, and so
-//! would another record behind this one: where there may be either, the record is parsed.
+//! `pkg/apis/audit/v1/types.go`), which are most of a record. A field that stands behind them once more would count,
+//! and so would another record behind this one: where there may be either, the record is parsed.
 
 use memchr::memmem::Finder;
 
@@ -63,8 +63,8 @@ impl Gate<'_> {
     }
 }
 
-/// Whether heads are worth a look, which costs half of what parsing does: where the prefilter passes little but what is
-/// kept, they refute nothing. It decides on time alone: what a head refutes, parsing refutes too.
+/// Decides whether checking heads still pays: a check costs half a parse. It affects speed only, since parsing refutes
+/// whatever a head does.
 #[derive(Debug)]
 pub(super) struct Odds {
     /// Grows with every record that is refuted, by twice what it loses with every other.
@@ -180,7 +180,8 @@ fn is_whole(text: &[u8]) -> bool {
     json::skip_lenient(text, 0) == Skip::End(text.len())
 }
 
-/// Whether no rule matches an event, of which the first members or all but the bodies are told, and no interest wants it.
+/// Whether no rule matches an event, of which the first members or all but the bodies are told, and no interest wants
+/// it.
 fn is_refuted(pack: &Pack, head: &[u8], start: Start) -> bool {
     let is_refuted = |normalized: Normalized<'_>| match normalized {
         Normalized::Event(event) if event.malformed_fields.is_empty() => {

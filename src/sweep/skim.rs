@@ -1,7 +1,8 @@
 //! The fast path: records that no rule can match, told by their first and last bytes and counted without being parsed.
 //!
-//! It knows five forms, byte for byte as the API server and the clouds write them. Framing offers no line with a zero byte. Anything else, anything that ends
-//! otherwise, and anything that the prefilter passes takes the slow path. Its slow twin is `--validate`.
+//! It knows five forms, byte for byte as the API server and the clouds write them. Framing offers no line with a zero
+//! byte. Anything else, anything that ends otherwise, and anything that the prefilter passes takes the slow path. Its
+//! slow twin is `--validate`.
 //!
 //! Between its ends a record is looked at once, by the prefilter, which also finds where a second event begins.
 

@@ -237,7 +237,8 @@ struct Walk<'w, 's> {
     leaves: u64,
     /// Those that are records of something else.
     others: u64,
-    /// Whether what is being opened was broken: then nothing in it is taken for a record of something else.
+    /// Whether the text being opened is broken. Then a record of unknown shape counts as malformed, not as another kind
+    /// of log.
     broken: bool,
     /// Columns of the positional row being opened: a step into one of them is its index.
     columns: Vec<String>,

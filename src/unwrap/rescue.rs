@@ -13,8 +13,8 @@ const MAX_AROUND: usize = 64 * 1024;
 const MAX_TRIES: usize = 256;
 
 impl Walk<'_, '_> {
-    /// Opens what is whole in the records of a damaged answer, then what is not, and says that something was lost; false
-    /// where this is none.
+    /// Opens what is whole in the records of a damaged answer, then what is not, and says that something was lost;
+    /// false where this is none.
     pub(super) fn rescue(&mut self, text: Raw<'_>, envelope: &Envelope<'_>) -> bool {
         let answer = Fields::read(text).filter(|fields| !envelope.closed && !siem::is_kubernetes_object(fields));
         let start = answer.and_then(|fields| first_record(text, array(&fields)?));

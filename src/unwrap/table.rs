@@ -173,7 +173,8 @@ fn cell(raw: Raw<'_>) -> Value {
 /// Steps of a path; deeper ones stay one key.
 const MAX_STEPS: usize = 16;
 
-/// Puts a value at a dotted path. The keys of annotations and labels hold dots themselves, so there the rest is one key.
+/// Puts a value at a dotted path. The keys of annotations and labels hold dots themselves, so there the rest is one
+/// key.
 fn insert(object: &mut Map<String, Value>, path: &str, value: Value) {
     match path.split_once('.') {
         Some((first, rest)) if rest.matches('.').count() < MAX_STEPS => {

@@ -192,7 +192,8 @@ fn members_of_one_name_are_told_apart() {
     }
 }
 
-/// The directory of the last of two archives, or one that has lost an entry, accounts for the bytes of some members only.
+/// The directory of the last of two archives, or one that has lost an entry, accounts for the bytes of some members
+/// only.
 #[test]
 fn zip_members_that_the_directory_does_not_name_are_read() {
     let method = zip::CompressionMethod::Deflated;
@@ -271,7 +272,8 @@ fn a_tar_without_its_end_is_told() {
     }
 }
 
-/// A member of a zip that has another length than it declares, and the checksum that it should have, is read to its end.
+/// A member of a zip that has another length than it declares, and the checksum that it should have, is read to its
+/// end.
 #[test]
 fn a_zip_member_of_another_length_is_read_and_marked() {
     for method in [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated] {

@@ -1,6 +1,6 @@
 //! Laws that hold for any input: framing does not depend on how bytes arrive, a broken record takes no whole one with
-//! it in silence, an envelope changes nothing of an event, tallies merge in any order and grouping, the prefilter passes
-//! everything that matches, and what stands in front of the bodies refutes nothing that does.
+//! it in silence, an envelope changes nothing of an event, tallies merge in any order and grouping, the prefilter
+//! passes everything that matches, and what stands in front of the bodies refutes nothing that does.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -29,7 +29,8 @@ use crate::gzip;
 
 const LIMITS: Limits = Limits { max_record: 1 << 20, max_bytes: None };
 
-/// Audit ids and clusters of the events found, in order, and all that they say; and whether anything was reported as lost.
+/// Audit ids and clusters of the events found, in order, and all that they say; and whether anything was reported as
+/// lost.
 #[derive(Debug, Default, PartialEq)]
 struct Found {
     events: Vec<(String, Option<String>)>,
@@ -304,7 +305,8 @@ proptest! {
         for number in (0..5).filter(|&number| number != broken) {
             let id = format!("id-{number}");
             let present = ids(&found).contains(id.as_str());
-            // With nothing between them, a record that is cut where a value may stand takes the next one in, and says so.
+            // With nothing between them, a record that is cut where a value may stand takes the next one in, and says
+            // so.
             prop_assert!(present || separator.is_empty() && found.trouble, "{} is lost: {:?}", id, found);
         }
         prop_assert!(found.trouble, "the cut is not told");
