@@ -85,7 +85,7 @@ pub(super) fn groups(lists: [&Sorted<Hit>; 3], pack: &Pack, by: &[String]) -> io
         .collect();
     let on_cronjobs = |hit: &Hit| {
         let rule = hit.rule_id.as_deref().and_then(|id| pack.rule(id));
-        rule.is_some_and(|rule| rule.is_on_cronjobs().unwrap_or_else(|| is_on_cronjobs(&hit.record)))
+        rule.is_some_and(|rule| rule.is_on_cronjobs().unwrap_or_else(|| hit.record.is_on_cronjobs()))
     };
     let mut groups: BTreeMap<Vec<Option<Arc<str>>>, Group> = BTreeMap::new();
     let mut counted: Option<Evidence> = None;

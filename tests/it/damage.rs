@@ -595,7 +595,7 @@ fn events_in_unknown_envelopes_are_told() {
 /// The record that a cut stream ends in is cut too; that the rest is missing is the graver news.
 #[test]
 fn a_cut_stream_is_named_before_the_record_it_cuts() {
-    let whole = gzip((0..200).map(|number| event(number) + "\n").collect::<String>());
+    let whole = gzip((0..200).map(|number| event(number) + "\n").collect::<String>().as_bytes());
     for left in [whole.len() / 3, whole.len() / 2, whole.len() - 9] {
         let (_, _, exit, error) = sweep(&whole[..left], &[]);
         assert!(exit == 3 && error.contains("gzip"), "{left}: {error}");

@@ -103,7 +103,7 @@ impl Place {
         match self {
             Place::Command => Some(("command", "container.command[*]")),
             Place::EnvName => Some(("env_name", "container.env[*].name")),
-            Place::Paths(_) | Place::Event(_) => None,
+            Place::Paths(_) | Place::Event => None,
         }
     }
 
