@@ -23,11 +23,13 @@ use crate::spill::Sorted;
 const MASK: &str = "[redacted]";
 /// Parts of the names that secrets have.
 const NAMES: &str =
-    r"(?:passw(?:or)?d|passphrase|pwd|secret|token|api[-_]?key|access[-_]?key|private[-_]?key|credential|signature)";
+    r"(?:passw(?:or)?d|passphrase|pass\b|pwd|secret|token|(?:api|access|private|account)[-_]?key|credential|signature)";
 /// Text in quotes, which a quote behind a backslash does not end; in JSON inside a string the quotes have one themselves.
 const QUOTED: &str = r#"(?:\\+"(?:[^"\\]|\\\\\\"|\\\\|\\[^"\\])*(?:\\+")?|"(?:[^"\\]|\\.)*"?|'[^']*'?)"#;
+/// Quotes and brackets that begin inside a word, and what they hold: not those that end what the word stands in.
+const INSIDE: &str = r#"(?:\\.|"[^\s"';&|)},\]][^"]*"|'[^\s"';&|)},\]][^']*'|\([^)]*\)|`[^`]*`)"#;
 /// A value: what is quoted and what stands close behind, or a word.
-const VALUE: &str = r#"(?:QUOTED(?:QUOTED|[^\s"'&;,|)}\]])*|(?:\\.|[^\s"'&;,])+)"#;
+const VALUE: &str = r#"(?:QUOTED(?:QUOTED|[^\s"'&;,|)}\]])*|(?:INSIDE|[^\s"'&;])+)"#;
 /// Members of a finding or a difference that quote what stands at its place.
 const QUOTES: [&str; 4] = ["match", "text", "before", "after"];
 /// Members that hold what a rule's templates quote.
@@ -36,7 +38,7 @@ const FROM_TEMPLATES: [&str; 3] = ["title", "dedup_key", "upstream"];
 const REFERENCES: [&str; 6] = ["name", "namespace", "secretName", "path", "kind", "apiVersion"];
 
 /// Forms of secrets in any text, and what is put in their place; the words in capitals stand for the above.
-const FORMS: [(&str, &str); 16] = [
+const FORMS: [(&str, &str); 19] = [
     (r"(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:-----END[A-Z -]*|$)", "${1}[redacted]"),
     (r"(?s)(last-applied-configuration\W+)\w.*", "${1}[redacted]"),
     // A header ends with its line or its quotes.
@@ -53,15 +55,22 @@ const FORMS: [(&str, &str); 16] = [
     (r#"(://)(?:[^\s/:@"']+:x-oauth-basic|[^\s/:@"']{20,})@"#, "${1}[redacted]@"),
     (r#"(://[^\s/:@"']*:)[^\s"']+@"#, "${1}[redacted]@"),
     (r#"(?s)("value\\*"\s*:\s*)(?:QUOTED|[\d.eE+-]+)"#, "${1}[redacted]"),
-    // A line of YAML, and the block below it.
+    // A block of YAML.
+    (r"(?i)([\w./-]*NAMES[\w.-]*:[ \t]+[|>][-+\d]*)[ \t]*(?:\n+[ \t]+.*)+", "${1}[redacted]"),
+    // Behind a colon a value may hold spaces: it ends with its line or its quotes.
     (
-        r#"(?im)^([ \t-]*["']?[\w./-]*NAMES[\w.-]*["']?[ \t]*:[ \t]+)(?:[|>][-+\d]*[ \t]*(?:\n[ \t]+.*)+|\S.*)"#,
+        r#"(?is)([\w.-]*NAMES[\w.-]*(?:\\*["']\s*:\s*|:\s+))(?:QUOTED(?:QUOTED|[^\s"'&;,|)}\]])*|[^"'\n]+)"#,
         "${1}[redacted]",
     ),
-    (r#"(?is)([\w.-]*NAMES[\w.-]*(?:\\*["']?\s*=\s*|\\*["']\s*:\s*|:\s+))VALUE"#, "${1}[redacted]"),
     (r"(?is)([\w.-]*NAMES[\w.-]*:)QUOTED", "${1}[redacted]"),
-    (r"(?is)((?:^|\s)--?[\w-]*NAMES[\w-]*\s+)(?:--?[\w-]*NAMES[\w-]*\s+)*VALUE", "${1}[redacted]"),
-    (r#"(?is)((?:^|\s)(?:(?:-u|--user)[\s=]+["']?[^\s:"']+|-u[\w.@%+-]+):)[^\s/"'][^\s"']*"#, "${1}[redacted]"),
+    (r#"(?is)([\w.-]*NAMES[\w.-]*\\*["']?\s*(?:=>|:=|=)\s*)VALUE"#, "${1}[redacted]"),
+    (
+        r"(?is)((?:^|\s)--?[\w-]*NAMES[\w-]*\s+)(?:--?[\w-]*NAMES[\w-]*\s+)*(?:QUOTED(?:QUOTED|\S)*|(?:INSIDE|\S)+)",
+        "${1}[redacted]",
+    ),
+    (r#"(?i)((?:^|\s)(?:-u|--user)[\s=]*["'][^\s:"']+:)[^"']+"#, "${1}[redacted]"),
+    (r#"(?i)((?:^|\s)(?:(?:-u|--user)[\s=]+[^\s:"']+|-u[\w.@%+-]+):)[^\s/"'][^\s"']*"#, "${1}[redacted]"),
+    (r#"([?&]sig=)[^\s"'&]+"#, "${1}[redacted]"),
 ];
 
 /// Masks secrets.
@@ -86,8 +95,15 @@ impl Redactor {
     /// # Errors
     /// None that a test would not have found: the forms are embedded.
     pub fn new() -> Result<Self, regex::Error> {
-        let regex =
-            |form: &str| Regex::new(&form.replace("VALUE", VALUE).replace("QUOTED", QUOTED).replace("NAMES", NAMES));
+        let regex = |form: &str| {
+            Regex::new(
+                &form
+                    .replace("VALUE", VALUE)
+                    .replace("QUOTED", QUOTED)
+                    .replace("INSIDE", INSIDE)
+                    .replace("NAMES", NAMES),
+            )
+        };
         let forms = FORMS.iter().map(|(form, mask)| Ok((regex(form)?, *mask))).collect::<Result<_, regex::Error>>()?;
         Ok(Redactor {
             forms,
@@ -314,7 +330,21 @@ mod tests {
             (r#"curl -d "{\"password\":\"a\\\"b c\"}" x"#, r#"curl -d "{\"password\":[redacted]}" x"#),
             ("x: {password:'a b', c: d}", "x: {password:[redacted], c: d}"),
             ("a: 1\npassword: one two\nb: 2", "a: 1\npassword: [redacted]\nb: 2"),
-            ("a: 1\n  token: |\n    one\n    two\nb: 2", "a: 1\n  token: [redacted]\nb: 2"),
+            ("a: 1\n  token: |\n    one\n\n    two\nb: 2", "a: 1\n  token: [redacted]\nb: 2"),
+            ("curl -H 'X-Auth-Token: one two' x", "curl -H 'X-Auth-Token: [redacted]' x"),
+            ("PASSWORD=$(cat a b) run", "PASSWORD=[redacted] run"),
+            (r#"PASSWORD=ab"c d"e run"#, "PASSWORD=[redacted] run"),
+            (r#"bash -c "x --password=ab" && curl "y""#, r#"bash -c "x --password=[redacted]" && curl "y""#),
+            (r#"x --password=ab,cd --tokens ef,gh;ij k"#, "x --password=[redacted] --tokens [redacted] k"),
+            ("password => 'a b', c", "password => [redacted], c"),
+            (r#"secret=["a b","c"] d"#, "secret=[redacted] d"),
+            ("MYSQL_PASS=hunter2 run", "MYSQL_PASS=[redacted] run"),
+            ("AccountKey=abc==;EndpointSuffix=x", "AccountKey=[redacted];EndpointSuffix=x"),
+            (
+                "https://x.blob.corp.example/a?sv=1&sig=abc&se=2",
+                "https://x.blob.corp.example/a?sv=1&sig=[redacted]&se=2",
+            ),
+            ("curl -u 'eve:one two' https://x", "curl -u 'eve:[redacted]' https://x"),
             ("git clone https://eve:a/b@host/x", "git clone https://eve:[redacted]@host/x"),
             ("git clone https://hunter2:x-oauth-basic@host/x", "git clone https://[redacted]@host/x"),
             ("curl -u 'eve:hunter2' https://x", "curl -u 'eve:[redacted]' https://x"),

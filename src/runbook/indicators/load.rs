@@ -214,7 +214,7 @@ fn check_tests(node: &Node, indicator: &Indicator) -> Parsed<()> {
             (*line, "exists: false is not looked for; an indicator points to what is there".to_owned())
         }
         [(key, line)] => match indicator.at.iter().find_map(Place::of_texts) {
-            Some((name, path)) => (*line, format!("{key} compares no {name}; write re, or look at {path}")),
+            Some((name, path)) => (*line, format!("{key} is not for {name}; write re, or look at {path}")),
             None => return Ok(()),
         },
         [_, (_, line), ..] => (*line, "write one of re, equals, exists and fn; only re and fn go together".to_owned()),

@@ -236,10 +236,10 @@ fn errors_name_file_line_and_what_is_near() {
             own("  exists: false\n"),
             "own.yml:7: A: exists: false is not looked for; an indicator points to what is there",
         ),
-        (own("  equals: x\n"), "own.yml:7: A: equals compares no command; write re, or look at container.command[*]"),
+        (own("  equals: x\n"), "own.yml:7: A: equals is not for command; write re, or look at container.command[*]"),
         (
             own("  exists: true\n").replace("at: command", "at: [image, env_name]"),
-            "own.yml:7: A: exists compares no env_name; write re, or look at container.env[*].name",
+            "own.yml:7: A: exists is not for env_name; write re, or look at container.env[*].name",
         ),
         (
             own("  re: x\n  equals: y\n").replace("at: command", "at: image"),
