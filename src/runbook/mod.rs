@@ -2,6 +2,7 @@
 //!
 //! - `memory` is what the sweep tells, without what tells nothing new; `timeline` is the same by actor and by object; `actor` says whose history is whose.
 //! - `before` is step 1; `spec`, `patch` and `indicators` are step 2; `history` is step 3; `behaviour` reads all three.
+//! - `turn` finds the writes after which a CronJob runs something else, `since` says what became of it.
 //! - `verdict` weighs them; `judged` is one request so weighed, `page` what an analyst reads of one alert, `pages` all of
 //!   these, `overview` what is said of the sweep.
 
@@ -18,8 +19,10 @@ mod page;
 mod pages;
 mod patch;
 mod script;
+mod since;
 mod spec;
 mod timeline;
+mod turn;
 mod verdict;
 mod what;
 
@@ -38,6 +41,7 @@ pub use self::page::{Page, Seen, Suppressed, User};
 pub use self::pages::Printed;
 use self::spec::Step;
 use self::timeline::{Name, Object, Timeline};
+use self::turn::Turn;
 use crate::aggregate::{Coverage, CronJob, Finished, Hit, Observation, POD_OF_SPEC, Record};
 use crate::decode::digest;
 use crate::error::Error;
@@ -204,6 +208,8 @@ pub(crate) struct Judge<'t> {
     templates: BTreeMap<usize, [u8; 32]>,
     /// Writes that set what a CronJob runs.
     setters: BTreeMap<Object, Vec<usize>>,
+    /// Writes after which a CronJob runs something else.
+    turns: BTreeMap<Object, Vec<Turn>>,
     /// CronJobs of requests whose own record does not tell them.
     recovered: BTreeMap<usize, CronJob>,
     by_namespace: BTreeMap<(Name, Name), Vec<usize>>,
@@ -284,6 +290,7 @@ impl Only {
 struct Told {
     steps: BTreeMap<usize, Step>,
     setters: Vec<usize>,
+    turns: Vec<Turn>,
     templates: Vec<(usize, [u8; 32])>,
     recovered: Vec<(usize, CronJob)>,
 }
@@ -291,7 +298,7 @@ struct Told {
 impl Told {
     fn of(timeline: &Timeline<'_>, object: &Object) -> Self {
         let steps = spec::steps(timeline, object);
-        let setters = spec::setters(timeline, &steps);
+        let (setters, turns) = (spec::setters(timeline, &steps), turn::turns(timeline, &steps));
         let (mut templates, mut recovered) = (Vec::new(), Vec::new());
         for (&at, step) in &steps {
             let Some(state) = &step.after else { continue };
@@ -302,7 +309,7 @@ impl Told {
                 recovered.push((at, CronJob::of(&spec, &state.source)));
             }
         }
-        Told { steps, setters, templates, recovered }
+        Told { steps, setters, turns, templates, recovered }
     }
 }
 
@@ -310,10 +317,12 @@ impl<'t> Judge<'t> {
     fn new(memory: &'t Memory, coverage: &'t Coverage, catalogue: &'t Catalogue, settings: &'t Settings) -> Self {
         let timeline = Timeline::new(memory);
         let (mut steps, mut recovered, mut templates) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (mut setters, mut by_namespace): (BTreeMap<_, _>, BTreeMap<_, Vec<usize>>) = Default::default();
+        let (mut setters, mut turns) = (BTreeMap::new(), BTreeMap::new());
+        let mut by_namespace: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         let objects: Vec<&Object> = timeline.objects().map(|(object, _)| object).collect();
         for (object, told) in objects.iter().zip(each(&objects, |object| Told::of(&timeline, object))) {
             setters.insert((*object).clone(), told.setters);
+            turns.insert((*object).clone(), told.turns);
             // Not `append`, which walks all that is there for every object.
             steps.extend(told.steps);
             templates.extend(told.templates);
@@ -324,7 +333,19 @@ impl<'t> Judge<'t> {
             by_namespace.entry((record.cluster.clone(), record.namespace.clone())).or_default().push(at);
         }
         let until = None;
-        Judge { timeline, coverage, until, catalogue, settings, steps, templates, setters, recovered, by_namespace }
+        Judge {
+            timeline,
+            coverage,
+            until,
+            catalogue,
+            settings,
+            steps,
+            templates,
+            setters,
+            turns,
+            recovered,
+            by_namespace,
+        }
     }
 
     /// A record with its CronJob as far as it could be recovered.

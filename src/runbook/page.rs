@@ -13,8 +13,8 @@ use super::before::{Before, before};
 use super::history::{Histories, History, Known};
 use super::judged::{Judged, judged_request, place, reasons, worst_by_object};
 use super::pages::Hits;
+use super::since::{Since, since};
 use super::spec::Difference;
-use super::timeline::{after, object, took_effect};
 use super::verdict::{level_name, meaning, would_change};
 use super::what::what;
 use super::{Judge, actor};
@@ -173,22 +173,6 @@ pub struct Decoded {
     pub text: String,
 }
 
-/// What became of the CronJob that decided.
-#[derive(Debug, Clone, Serialize)]
-pub struct Since {
-    pub text: String,
-    pub jobs: usize,
-    pub pods: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub first_job: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub last_job: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub deleted: Option<Timestamp>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub deleted_by: Option<Arc<str>>,
-}
-
 /// A request in a few words.
 #[derive(Debug, Clone, Serialize)]
 pub struct Act {
@@ -300,7 +284,7 @@ pub(super) fn page(judge: &Judge<'_>, asked: &Asked<'_>) -> (Page, Vec<Vec<Findi
     let findings = judged.iter().map(|(_, judged)| judged.findings.clone()).collect();
     let worst = worst_by_object(judged);
     let (record, decisive) = &worst[0];
-    let since = since(judge, record, time);
+    let since = since(judge, decisive.at, time);
     let before = before(judge, record, &records, time);
     let history = decisive.history.clone();
     let page = Page {
@@ -361,66 +345,6 @@ fn who(judge: &Judge<'_>, record: &Record, time: Timestamp, history: &History) -
         user_agent: record.user_agent.clone(),
         user_agent_new: is_new(record.user_agent.as_deref()),
     }
-}
-
-fn since(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Since {
-    let (object, timeline) = (object(record), &judge.timeline);
-    let begin = record.time.unwrap_or(time);
-    let has_name = record.name.is_some();
-    // Without a name nothing tells which delete is of this one.
-    let deletes = if has_name { timeline.since(timeline.deletes(&object), begin) } else { &[] };
-    let gone = deletes.first().map(|&at| (at, timeline.record(at)));
-    let gone_time = gone.and_then(|(_, gone)| gone.time);
-    let [jobs, pods] = timeline.started(&object).map(|times| {
-        let timed = &times[..times.partition_point(Option::is_some)];
-        let timed = &timed[timed.partition_point(|started| *started < Some(time))..];
-        &timed[..timed.partition_point(|started| gone_time.is_none() || *started <= gone_time)]
-    });
-    let (first_job, last_job) = (jobs.first().copied().flatten(), jobs.last().copied().flatten());
-    let end = if let Some((at, gone)) = gone {
-        let mut later = after(timeline.requests(&object), at).iter().map(|&at| timeline.record(at));
-        let again = later.find(|later| later.change == Some(Change::Created) && took_effect(later));
-        let again = again.map_or_else(String::new, |again| format!(", and made again {}", at_by(again)));
-        format!("deleted {}{again}", at_by(gone))
-    } else {
-        let requests = timeline.requests(&object).iter().map(|&at| timeline.record(at));
-        let signs = requests.filter(|request| has_name && took_effect(request)).filter_map(|request| request.time);
-        alive_or_swept(judge, record, signs.chain(last_job).chain([begin]).max().unwrap_or(begin))
-    };
-    let span = first_job.zip(last_job).map(|(first, last)| format!(" (first {first}, last {last})"));
-    let text = match record.outcome {
-        Outcome::DryRun => "a dry run: it wrote nothing".to_owned(),
-        _ => format!(
-            "{} started{}, {}; {end}",
-            plural(jobs.len(), "Job"),
-            span.unwrap_or_default(),
-            plural(pods.len(), "Pod")
-        ),
-    };
-    let deleted_by = gone.and_then(|(_, gone)| gone.username.clone());
-    Since { text, jobs: jobs.len(), pods: pods.len(), first_job, last_job, deleted: gone_time, deleted_by }
-}
-
-/// What is said of a CronJob of which no delete is logged, and which was seen at some time.
-fn alive_or_swept(judge: &Judge<'_>, record: &Record, seen: Timestamp) -> String {
-    // A deletecollection names no object, and its selector may leave this one.
-    let (cluster, namespace, _) = object(record);
-    let timeline = &judge.timeline;
-    if let Some(&at) = timeline.since(timeline.deletes(&(cluster, namespace, None)), seen).first() {
-        return format!("perhaps deleted {}: deletecollection in the namespace", at_by(timeline.record(at)));
-    }
-    let end = match (judge.until, judge.coverage.end(record.cluster.as_deref())) {
-        (Some(until), Some(end)) if until <= end => format!("the end of the time asked for, {until}"),
-        (_, Some(end)) => format!("the end of the dump, {end}"),
-        (_, None) => "the end of the dump".to_owned(),
-    };
-    format!("no delete logged: probably still there at {end}")
-}
-
-/// `2026-05-01T10:20:00Z by eve`.
-fn at_by(record: &Record) -> String {
-    let time = record.time.map_or_else(|| "at an unknown time".to_owned(), |time| time.to_string());
-    format!("{time} by {}", record.username.as_deref().unwrap_or("-"))
 }
 
 fn upstream(alert: &Alert) -> String {

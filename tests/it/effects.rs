@@ -238,6 +238,40 @@ fn the_end_of_a_cronjob_is_what_the_log_says_of_it() {
     assert!(!page(&found, "eve")["next"].to_string().contains("delete cronjob"));
 }
 
+/// A miner that somebody sets back runs no longer, and the Jobs after that are not its own.
+#[test]
+fn a_spec_is_in_force_until_a_later_write_changes_what_runs() {
+    let update = |minute, user: &str, body: &Value| request(minute, "update", user, &asked(body));
+    let mut labelled = whole(MINER);
+    labelled["metadata"]["labels"] = json!({"a": "b"});
+    let jobs = [(90, MINER), (110, MINER), (250, FINE), (270, FINE)];
+    let jobs = jobs.map(|(minute, image)| job(minute, CONTROLLER, image, &json!({})));
+    let set_back = [
+        request(0, "create", "argo", &asked(&whole(FINE))),
+        update(60, "eve", &whole(MINER)),
+        update(70, "bob", &labelled),
+        update(240, "argo", &whole(FINE)),
+    ];
+    let found = judged(&[&set_back[..], &jobs].concat(), &[]);
+    let text = since(&found, "eve");
+    assert!(text.starts_with("2 Jobs started (first 2026-05-01T01:30:00Z, last 2026-05-01T01:50:00Z)"), "{text}");
+    assert!(
+        text.contains("changed again 2026-05-01T04:00:00Z by argo (image, back to what ran before): this spec was in force 3 h 0 min; no delete logged: the CronJob, not this spec, was probably still there"),
+        "{text}"
+    );
+    assert_eq!(page(&found, "eve")["since"]["changed_by"], "argo");
+
+    let suspended = cronjob(MINER, "0 2 * * *", &json!({"suspend": true}));
+    let found = judged(&[update(0, "eve", &whole(MINER)), update(300, "eve", &suspended)], &[]);
+    assert!(since(&found, "eve").contains("changed again 2026-05-01T05:00:00Z by eve (suspend): this spec was in"));
+
+    let unknown = [update(0, "eve", &whole(MINER)), request(300, "update", "bob", &json!({}))];
+    let found = judged(&unknown, &[]);
+    let text = since(&found, "eve");
+    assert!(text.contains("; written again 2026-05-01T05:00:00Z by bob, and the log does not hold what"), "{text}");
+    assert!(text.contains("no delete logged: probably still there"), "{text}");
+}
+
 #[test]
 fn operations_that_cannot_be_repeated_leave_nothing_known() {
     let create = request(0, "create", "argo", &asked(&whole(FINE)));

@@ -1,0 +1,138 @@
+//! What became of the CronJob that decided.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+
+use super::Judge;
+use super::page::plural;
+use super::timeline::{after, object, took_effect};
+use super::turn::Turn;
+use crate::aggregate::Record;
+use crate::event::{Change, Outcome};
+
+/// What became of a CronJob from a request on.
+#[derive(Debug, Clone, Serialize)]
+pub struct Since {
+    pub text: String,
+    /// Jobs that it started before it was changed again or deleted.
+    pub jobs: usize,
+    pub pods: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub first_job: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_job: Option<Timestamp>,
+    /// When a later write made it run something else.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub changed_by: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub deleted_by: Option<Arc<str>>,
+}
+
+/// Looks at what follows the request that stands at a place; `time` is that of its alert.
+pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
+    let (timeline, record) = (&judge.timeline, judge.timeline.record(at));
+    let (object, begin) = (object(record), record.time.unwrap_or(time));
+    // Without a name nothing tells which later request is on this one.
+    let deletes = if record.name.is_some() { timeline.since(timeline.deletes(&object), begin) } else { &[] };
+    let gone = deletes.first().map(|&at| (at, timeline.record(at)));
+    let turn = next_turn(judge, at, gone.map(|(at, _)| at));
+    let changed = turn.as_ref().filter(|turn| !turn.what.is_empty()).map(|turn| timeline.record(turn.at));
+    let over = changed.or(gone.map(|(_, gone)| gone)).and_then(|record| record.time);
+    let [jobs, pods] = timeline.started(&object).map(|times| {
+        let timed = &times[..times.partition_point(Option::is_some)];
+        let timed = &timed[timed.partition_point(|started| *started < Some(begin))..];
+        &timed[..timed.partition_point(|started| over.is_none() || *started <= over)]
+    });
+    let (first_job, last_job) = (jobs.first().copied().flatten(), jobs.last().copied().flatten());
+    let turned = turn.map_or_else(String::new, |turn| format!("{}; ", turned(&turn, timeline.record(turn.at), begin)));
+    let end = gone.map_or_else(
+        || alive_or_swept(judge, record, last_sign(judge, record, begin, last_job), changed.is_some()),
+        |(at, gone)| deleted(judge, record, at, gone),
+    );
+    let span = first_job.zip(last_job).map(|(first, last)| format!(" (first {first}, last {last})"));
+    let (jobs, pods) = (jobs.len(), pods.len());
+    let started = format!("{} started{}, {}", plural(jobs, "Job"), span.unwrap_or_default(), plural(pods, "Pod"));
+    let text = match record.outcome {
+        Outcome::DryRun => "a dry run: it wrote nothing".to_owned(),
+        Outcome::Failed => "the request failed: it wrote nothing".to_owned(),
+        _ => format!("{started}; {turned}{end}"),
+    };
+    let (deleted, deleted_by) = (gone.and_then(|(_, gone)| gone.time), gone.and_then(|(_, gone)| gone.username.clone()));
+    let (changed, changed_by) = (changed.and_then(|by| by.time), changed.and_then(|by| by.username.clone()));
+    Since { text, jobs, pods, first_job, last_job, changed, changed_by, deleted, deleted_by }
+}
+
+/// The first turn after a request that took effect, as long as the CronJob is there. One that only undoes an earlier turn
+/// than the request is not back to what the request found.
+fn next_turn(judge: &Judge<'_>, at: usize, gone: Option<usize>) -> Option<Turn> {
+    let record = judge.timeline.record(at);
+    let turns = judge.turns.get(&object(record)).filter(|_| took_effect(record) && record.name.is_some())?;
+    let (earlier, later) = turns.split_at(turns.partition_point(|turn| turn.at <= at));
+    let next = later.first().filter(|next| gone.is_none_or(|gone| next.at < gone))?;
+    let is_turn = earlier.last().is_some_and(|turn| turn.at == at);
+    Some(Turn { is_back: next.is_back && is_turn, ..next.clone() })
+}
+
+/// `changed again 2026-05-01T10:20:00Z by eve (image, command): this spec was in force 3 h 0 min`.
+fn turned(turn: &Turn, by: &Record, begin: Timestamp) -> String {
+    if turn.what.is_empty() {
+        return format!("written again {}, and the log does not hold what that left", at_by(by));
+    }
+    let back = if turn.is_back { ", back to what ran before" } else { "" };
+    let force = by.time.map_or_else(String::new, |end| format!(": this spec was in force {}", span(end.duration_since(begin))));
+    format!("changed again {} ({}{back}){force}", at_by(by), turn.what.join(", "))
+}
+
+/// `3 h 0 min`, `2 d 3 h`.
+pub(super) fn span(span: SignedDuration) -> String {
+    let minutes = span.as_mins();
+    match (minutes / (24 * 60), minutes / 60 % 24, minutes % 60) {
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+fn deleted(judge: &Judge<'_>, record: &Record, at: usize, gone: &Record) -> String {
+    let timeline = &judge.timeline;
+    let mut later = after(timeline.requests(&object(record)), at).iter().map(|&at| timeline.record(at));
+    let again = later.find(|later| later.change == Some(Change::Created) && took_effect(later));
+    let again = again.map_or_else(String::new, |again| format!(", and made again {}", at_by(again)));
+    format!("deleted {}{again}", at_by(gone))
+}
+
+/// When a request or a Job last showed that the CronJob was there.
+fn last_sign(judge: &Judge<'_>, record: &Record, begin: Timestamp, last_job: Option<Timestamp>) -> Timestamp {
+    let requests = judge.timeline.requests(&object(record)).iter().map(|&at| judge.timeline.record(at));
+    let named = requests.filter(|request| record.name.is_some() && took_effect(request));
+    named.filter_map(|request| request.time).chain(last_job).chain([begin]).max().unwrap_or(begin)
+}
+
+/// What is said of a CronJob of which no delete is logged, and which was seen at some time.
+fn alive_or_swept(judge: &Judge<'_>, record: &Record, seen: Timestamp, is_changed: bool) -> String {
+    // A deletecollection names no object, and its selector may leave this one.
+    let (cluster, namespace, _) = object(record);
+    let timeline = &judge.timeline;
+    if let Some(&at) = timeline.since(timeline.deletes(&(cluster, namespace, None)), seen).first() {
+        return format!("perhaps deleted {}: deletecollection in the namespace", at_by(timeline.record(at)));
+    }
+    let end = match (judge.until, judge.coverage.end(record.cluster.as_deref())) {
+        (Some(until), Some(end)) if until <= end => format!("the end of the time asked for, {until}"),
+        (_, Some(end)) => format!("the end of the dump, {end}"),
+        (_, None) => "the end of the dump".to_owned(),
+    };
+    let what = if is_changed { "the CronJob, not this spec, was " } else { "" };
+    format!("no delete logged: {what}probably still there at {end}")
+}
+
+/// `2026-05-01T10:20:00Z by eve`.
+fn at_by(record: &Record) -> String {
+    let time = record.time.map_or_else(|| "at an unknown time".to_owned(), |time| time.to_string());
+    format!("{time} by {}", record.username.as_deref().unwrap_or("-"))
+}

@@ -1,0 +1,93 @@
+//! Writes after which a CronJob runs something else than before.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::spec::{Part, State, Step, pod, print};
+use super::timeline::{Timeline, took_effect};
+
+/// One of them.
+#[derive(Debug, Clone)]
+pub(super) struct Turn {
+    /// Where the write stands in the timeline.
+    pub at: usize,
+    /// What became another: containers, image, command, suspend. Empty where the log does not tell the spec that it left.
+    pub what: Vec<&'static str>,
+    /// Whether it left what had run before the turn that precedes it.
+    pub is_back: bool,
+}
+
+/// What decides which Jobs a CronJob starts.
+#[derive(Debug, Clone, PartialEq)]
+struct Runs {
+    part: Part,
+    /// Image, and command with arguments, of each container by name.
+    containers: BTreeMap<String, [String; 2]>,
+    suspend: bool,
+}
+
+/// The turns of a CronJob, given its steps by position.
+pub(super) fn turns(timeline: &Timeline<'_>, steps: &BTreeMap<usize, Step>) -> Vec<Turn> {
+    let mut turns = Vec::new();
+    let (mut last, mut earlier): (Option<(Arc<str>, Runs)>, Option<Runs>) = (None, None);
+    for (&at, step) in steps.iter().filter(|(at, _)| took_effect(timeline.record(**at))) {
+        let known = last.take();
+        let found = step.before.as_ref().map(|state| read(state, known.as_ref())).or_else(|| known.clone());
+        let Some(state) = step.after.as_ref().filter(|state| state.is_object()) else {
+            turns.push(Turn { at, what: Vec::new(), is_back: false });
+            last = found;
+            continue;
+        };
+        let left = read(state, found.as_ref());
+        let what = found.as_ref().map(|(_, found)| found.changes(&left.1)).unwrap_or_default();
+        if !what.is_empty() {
+            let is_back = earlier.is_some_and(|earlier| earlier.changes(&left.1).is_empty());
+            turns.push(Turn { at, what, is_back });
+            earlier = found.map(|(_, found)| found);
+        }
+        last = Some(left);
+    }
+    turns
+}
+
+/// What a state runs, read once where the text is that of a state at hand.
+fn read(state: &State, known: Option<&(Arc<str>, Runs)>) -> (Arc<str>, Runs) {
+    let same = known.filter(|(text, runs)| *text == state.text && runs.part == state.part);
+    same.cloned().unwrap_or_else(|| (Arc::clone(&state.text), Runs::of(state)))
+}
+
+impl Runs {
+    fn of(state: &State) -> Self {
+        let object = state.object();
+        let lists = ["initContainers", "containers"].into_iter().filter_map(|list| pod(&object)[list].as_array());
+        let words = |container: &Value| {
+            let parts = ["command", "args"].iter().filter_map(|key| container.get(key));
+            parts.map(print).collect::<Vec<_>>().join(" ")
+        };
+        let containers = lists.flatten().map(|container| {
+            (print(&container["name"]), [print(&container["image"]), words(container)])
+        });
+        Runs {
+            part: state.part,
+            containers: containers.collect(),
+            suspend: object.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false),
+        }
+    }
+
+    /// What another state has otherwise, as far as both tell.
+    fn changes(&self, other: &Self) -> Vec<&'static str> {
+        let part = self.part.max(other.part);
+        let both = || self.containers.iter().filter_map(|(name, own)| Some((own, other.containers.get(name)?)));
+        // Admission adds containers to a Pod.
+        let is_changed = part < Part::PodSpec && !self.containers.keys().eq(other.containers.keys());
+        let changes = [
+            ("containers", is_changed),
+            ("image", both().any(|(own, other)| own[0] != other[0])),
+            ("command", both().any(|(own, other)| own[1] != other[1])),
+            ("suspend", part == Part::Spec && self.suspend != other.suspend),
+        ];
+        changes.into_iter().filter(|(_, is_changed)| *is_changed).map(|(what, _)| what).collect()
+    }
+}
