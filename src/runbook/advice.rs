@@ -3,51 +3,112 @@
 use std::collections::BTreeSet;
 
 use super::history::repository;
+use super::since::Since;
+use super::spec::Difference;
+use super::timeline::took_effect;
 use crate::aggregate::{Record, Verdict};
-use crate::event::Outcome;
+use crate::event::Change;
 use crate::rule::Class;
+
+/// What next steps depend on.
+pub(super) struct Case<'a> {
+    pub alert_id: &'a str,
+    pub verdict: Verdict,
+    /// The request that decided.
+    pub record: &'a Record,
+    /// The same with its CronJob as far as it could be recovered.
+    pub resolved: &'a Record,
+    pub since: &'a Since,
+    /// What the request changed.
+    pub diff: &'a [Difference],
+}
 
 /// Next steps for the CronJob that decided: what to look at, and what ends the attack if it is one. Names from the log stand
 /// in commands only where they are names that Kubernetes allows: anything else could be shell text, or an option.
-pub(super) fn next(record: &Record, verdict: Verdict, is_deleted: bool, resolved: &Record) -> Vec<String> {
-    let namespace = record.namespace.as_deref().filter(is_name).unwrap_or("NAMESPACE");
-    let mut next = vec![format!("kubectl -n {namespace} get cronjob,job,pod -o yaml > evidence.yaml")];
-    next.extend(record.username.as_deref().and_then(events_of));
-    if verdict == Verdict::Review {
+pub(super) fn next(case: &Case<'_>) -> Vec<String> {
+    let record = case.record;
+    let mut next = Vec::new();
+    next.extend(record.cluster.as_deref().map(|cluster| format!("use the kubectl context of the cluster: {cluster}")));
+    next.push(format!("kubectl -n {} get cronjob,job,pod -o yaml > evidence-{}.yaml", namespace(record), case.alert_id));
+    next.extend(record.audit_id.as_deref().and_then(|id| events_of("audit-id", id)).map(|command| command + " --raw"));
+    next.extend(record.username.as_deref().and_then(|user| events_of("user", user)));
+    if case.verdict == Verdict::Review {
         next.push("ask who answers for this user about it; what follows is for the case that nobody does".to_owned());
     }
-    if verdict > Verdict::Expected {
-        next.extend(containment(record, namespace, is_deleted, resolved));
+    if case.verdict > Verdict::Expected {
+        next.extend(containment(case));
     }
     next
 }
 
-fn containment(record: &Record, namespace: &str, is_deleted: bool, resolved: &Record) -> Vec<String> {
+fn containment(case: &Case<'_>) -> Vec<String> {
     let mut steps = Vec::new();
-    let images = repositories(resolved);
+    let images = repositories(case.resolved);
     if !images.is_empty() {
         steps.push(format!("keep the images by digest: {}", images.join(", ")));
     }
-    steps.push(credential(record));
-    // A dry run leaves nothing that could run.
-    if record.outcome == Outcome::DryRun {
+    steps.push(credential(case.record));
+    // What wrote nothing leaves nothing that could run.
+    if !took_effect(case.record) {
         return steps;
     }
-    if let Some(account) = resolved.cronjob.as_ref().and_then(|cronjob| cronjob.service_account.as_deref()) {
+    if let Some(account) = case.resolved.cronjob.as_ref().and_then(|cronjob| cronjob.service_account.as_deref()) {
         steps.push(format!("rotate the tokens of the service account, and look at what it may do: {account}"));
     }
-    if !is_deleted {
-        let name = record.name.as_deref().filter(is_name).unwrap_or("NAME");
-        steps.push(format!("kubectl -n {namespace} delete cronjob {name}  # before its pods: it makes new ones"));
+    if case.since.deleted.is_none() {
+        steps.extend(ending(case));
     }
     steps
 }
 
-/// The command that shows what a user did. A page may print what is no plain letter as something else, so `*` stands for it.
-fn events_of(user: &str) -> Option<String> {
-    let pattern: String = user.chars().map(|c| if matches!(c, ' '..='~') { c } else { '*' }).collect();
+/// What ends the runs of a CronJob that is there. One that others rely on is stopped and put back, never deleted.
+fn ending(case: &Case<'_>) -> Vec<String> {
+    let (record, since) = (case.record, case.since);
+    let (namespace, name) = (namespace(record), record.name.as_deref().filter(is_name).unwrap_or("NAME"));
+    let suspend = format!("kubectl -n {namespace} patch cronjob {name} -p '{{\"spec\":{{\"suspend\":true}}}}'");
+    let is_own = record.change == Some(Change::Created);
+    if since.changed.is_some() && !(is_own && since.changed_by == record.username) {
+        let by = since.changed_by.as_deref().unwrap_or("-");
+        let look = format!("kubectl -n {namespace} get cronjob {name} -o yaml");
+        return vec![format!("it runs something else by now, so look at it before you stop it; changed by: {by}"), look];
+    }
+    if is_own {
+        let delete = format!("kubectl -n {namespace} delete cronjob {name}");
+        return vec!["delete the CronJob before its pods, since it makes new ones".to_owned(), delete];
+    }
+    vec!["it was there before this change, so stop it rather than delete it".to_owned(), suspend, put_back(case.diff)]
+}
+
+/// Values of a change that a step quotes; the page has all.
+const QUOTED: usize = 5;
+
+/// Values that may hold a secret stay where they can be masked.
+fn put_back(diff: &[Difference]) -> String {
+    if diff.is_empty() {
+        return "then put back what it was, from where its owner keeps it: this dump does not tell".to_owned();
+    }
+    let was = |difference: &Difference| {
+        let is_plain = [".image", ".schedule", ".suspend"].iter().any(|end| difference.path.ends_with(end));
+        match difference.before.as_deref() {
+            None => format!("{} absent", difference.path),
+            Some(before) if is_plain => format!("{} {before}", difference.path),
+            Some(_) => format!("{} as in the diff", difference.path),
+        }
+    };
+    let mut values: Vec<String> = diff.iter().take(QUOTED).map(was).collect();
+    values.extend((diff.len() > QUOTED).then(|| format!("and {} more in the diff", diff.len() - QUOTED)));
+    format!("then put back what it was: {}", values.join("; "))
+}
+
+fn namespace(record: &Record) -> &str {
+    record.namespace.as_deref().filter(is_name).unwrap_or("NAMESPACE")
+}
+
+/// The command that shows some events. A page may print what is no plain letter as something else, so `*` stands for it.
+fn events_of(option: &str, value: &str) -> Option<String> {
+    let pattern: String = value.chars().map(|c| if matches!(c, ' '..='~') { c } else { '*' }).collect();
     let tells = pattern.contains(|c| c != '*');
-    tells.then(|| format!("kubesweep events DUMP --user='{}'", pattern.replace('\'', "'\\''")))
+    tells.then(|| format!("kubesweep events DUMP --{option}='{}'", pattern.replace('\'', "'\\''")))
 }
 
 /// As RFC 1123 has subdomains: `--all` is none.

@@ -287,6 +287,15 @@ pub(super) fn page(judge: &Judge<'_>, asked: &Asked<'_>) -> (Page, Vec<Vec<Findi
     let since = since(judge, decisive.at, time);
     let before = before(judge, record, &records, time);
     let history = decisive.history.clone();
+    let cronjobs: Vec<What> = worst.iter().map(|(record, judged)| what(judge, record, judged)).collect();
+    let next = advice::next(&advice::Case {
+        alert_id: &alert.alert_id,
+        verdict: decisive.verdict,
+        record,
+        resolved: &judge.resolved(record),
+        since: &since,
+        diff: &cronjobs[0].diff,
+    });
     let page = Page {
         alert_id: alert.alert_id.clone(),
         rule_id: alert.rule_id.clone(),
@@ -309,9 +318,9 @@ pub(super) fn page(judge: &Judge<'_>, asked: &Asked<'_>) -> (Page, Vec<Vec<Findi
         would_change: would_change(decisive.level, history.known, &decisive.flags, decisive.verdict),
         red_flags: decisive.flags.clone(),
         who: who(judge, record, time, &history),
-        cronjobs: worst.iter().map(|(record, judged)| what(judge, record, judged)).collect(),
+        cronjobs,
         upstream: upstream(alert),
-        next: advice::next(record, decisive.verdict, since.deleted.is_some(), &judge.resolved(record)),
+        next,
         before,
         history,
         since,

@@ -272,6 +272,28 @@ fn a_spec_is_in_force_until_a_later_write_changes_what_runs() {
     assert!(text.contains("no delete logged: probably still there"), "{text}");
 }
 
+/// What others rely on is stopped and put back; nothing tells to delete it, least of all once it is set back.
+#[test]
+fn next_steps_fit_what_became_of_the_cronjob() {
+    let update = |minute, user: &str, body: &Value| request(minute, "update", user, &asked(body));
+    let next = |events: &[Value], user: &str| page(&judged(events, &[]), user)["next"].to_string().replace("\\\"", "'");
+    let create = request(0, "create", "argo", &asked(&whole(FINE)));
+    let evil = update(60, "eve", &whole(MINER));
+    let steps = next(&[create.clone(), evil.clone()], "eve");
+    assert!(steps.contains("kubectl -n p patch cronjob b -p '{'spec':{'suspend':true}}'"), "{steps}");
+    assert!(steps.contains(&format!("containers[0].image {FINE}")), "{steps}");
+    assert!(!steps.contains("delete cronjob"), "{steps}");
+    let steps = next(&[create, evil.clone(), update(240, "argo", &whole(FINE))], "eve");
+    assert!(steps.contains("it runs something else by now, so look at it before you stop it; changed by: argo"), "{steps}");
+    assert!(!steps.contains("delete cronjob") && !steps.contains("patch cronjob"), "{steps}");
+    let steps = next(&[evil], "eve");
+    assert!(steps.contains("this dump does not tell") && !steps.contains("delete cronjob"), "{steps}");
+    let steps = next(&[request(0, "create", "eve", &asked(&whole(MINER)))], "eve");
+    assert!(steps.contains("'kubectl -n p delete cronjob b'".replace('\'', "\"").as_str()), "{steps}");
+    let refused = json!({"responseStatus": {"code": 403}, "requestObject": whole(MINER)});
+    assert_eq!(judged(&[request(0, "create", "eve", &refused)], &[])["alerts"], json!([]));
+}
+
 #[test]
 fn operations_that_cannot_be_repeated_leave_nothing_known() {
     let create = request(0, "create", "argo", &asked(&whole(FINE)));

@@ -89,7 +89,10 @@ fn commands_to_copy_hold_no_text_that_a_shell_or_kubectl_acts_on() {
         let next: Vec<_> = runbook["alerts"][0]["next"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         let is_there = |command: &str| next.iter().any(|text| text.starts_with(command));
         assert!(is_there("kubectl -n NAMESPACE get "), "{next:?}");
-        assert!(is_there("kubectl -n NAMESPACE delete cronjob NAME "), "{next:?}");
+        assert!(next.contains(&"kubectl -n NAMESPACE delete cronjob NAME"), "{next:?}");
+        assert!(next.contains(&"kubesweep events DUMP --audit-id='id' --raw"), "{next:?}");
+        // A shell that takes no comments passes them on as arguments.
+        assert!(!next.iter().any(|text| text.contains(" #")), "{next:?}");
         assert!(is_there(r"kubesweep events DUMP --user='it'\''s me; reboot'"), "{next:?}");
     }
 }
