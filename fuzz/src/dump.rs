@@ -137,7 +137,7 @@ fn reports(finished: &Finished, runbook: &Runbook) -> BTreeMap<&'static str, Str
     let mut out = Vec::new();
     Format::Timesketch.write(finished, &mut out).expect("memory");
     written.insert("timesketch.jsonl", String::from_utf8(out).expect("reports are UTF-8"));
-    written.insert("closing", report::closing(&report, "out"));
+    written.insert("closing", report::closing(&report, Some("out")).unwrap_or_default());
     written.insert("inspection", report::inspection(finished));
     written
 }

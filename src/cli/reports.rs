@@ -77,9 +77,9 @@ impl<'a> Reports<'a> {
             None => print(|out| output.format.write(&finished, out)),
         })?;
         if !quiet {
-            let to_stdout = output.out.as_os_str() == "-";
-            let reports = if to_stdout { "standard output".to_owned() } else { output.out.display().to_string() };
-            color::print(&closing(&report, &reports), output.color);
+            let reports = self::directory(output).map(|out| out.display().to_string());
+            let closing = closing(&report, reports.as_deref()).map_err(Error::Temporary)?;
+            color::print(&closing, output.color);
             warn_if_nothing(&finished);
         }
         print_stats(clock, &finished.totals);

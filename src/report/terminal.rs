@@ -1,14 +1,16 @@
 //! What people read on a terminal, in 80 columns. Log text is escaped, so that it cannot move the cursor.
 
 use std::fmt::Write;
+use std::io;
 
+use serde_json::Value;
 use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Report;
 use super::hidden::is_hidden;
-use crate::aggregate::{Alert, Day, Extent, Finished, Input, Status, Totals, Verdict};
+use crate::aggregate::{Day, Extent, Finished, Input, Status, Totals, Verdict};
 use crate::rule::Severity;
-use crate::runbook::{Runbook, Seen};
+use crate::runbook::{Alike, Runbook, Seen};
 use crate::words::{minute, plural, size};
 
 /// Columns of the narrowest terminal that is served.
@@ -31,9 +33,12 @@ pub fn escape(text: &str) -> String {
     })
 }
 
-/// The block that closes a scan.
-#[must_use]
-pub fn closing(report: &Report<'_>, reports: &str) -> String {
+/// The block that closes a scan. `directory` is where the reports are, unless they went to standard output.
+///
+/// # Errors
+/// A temporary file cannot be read.
+pub fn closing(report: &Report<'_>, directory: Option<&str>) -> io::Result<String> {
+    let more = if directory.is_some() { "; see report.html" } else { "" };
     let (group_by, runbook, report) = (report.group_by, report.runbook, report.finished);
     let mut out = String::new();
     incomplete(&mut out, report);
@@ -45,8 +50,8 @@ pub fn closing(report: &Report<'_>, reports: &str) -> String {
         if without.peek().is_some() {
             line(&mut out, "", &format!("without one: {}", severities(without.map(|alert| (alert.severity, 1)))));
         }
-        gravest(&mut out, &report.alerts);
-        unwritten(&mut out, runbook);
+        gravest(&mut out, runbook, more)?;
+        unwritten(&mut out, runbook, more);
     }
     for (at, group) in report.summary.iter().filter(|group| group.hits > 0).take(SHOWN).enumerate() {
         let keys: Vec<_> = group.keys.iter().map(|key| escape(key.as_deref().unwrap_or("-"))).collect();
@@ -61,7 +66,8 @@ pub fn closing(report: &Report<'_>, reports: &str) -> String {
     let denied: u64 = refused.clone().map(|group| group.denied).sum();
     if denied > 0 {
         let groups = plural(refused.count() as u64, "group");
-        line(&mut out, "refused", &format!("{} of {groups} without a hit; see summary.csv", plural(denied, "request")));
+        let where_more = if directory.is_some() { "; see summary.csv" } else { "" };
+        line(&mut out, "refused", &format!("{} of {groups} without a hit{where_more}", plural(denied, "request")));
     }
     let totals = &report.totals;
     ledger(&mut out, totals);
@@ -80,9 +86,9 @@ pub fn closing(report: &Report<'_>, reports: &str) -> String {
     if let Some(asked) = report.asked.words() {
         line(&mut out, "alerts are", &format!("those {asked}; the rest is history"));
     }
-    damage(&mut out, &report.inputs, "see inputs.csv");
-    line(&mut out, "reports", reports);
-    out
+    damage(&mut out, &report.inputs, if directory.is_some() { "see inputs.csv" } else { "`kubesweep inspect` names them" });
+    line(&mut out, "reports", directory.unwrap_or("standard output"));
+    Ok(out)
 }
 
 fn ledger(out: &mut String, totals: &Totals) {
@@ -174,25 +180,52 @@ fn verdicts(runbook: &Runbook) -> String {
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 
-/// The alerts with the gravest verdicts.
-fn gravest(out: &mut String, alerts: &[Alert]) {
-    let is_grave = |alert: &&Alert| alert.verdict >= Some(Verdict::Suspicious);
-    let mut grave: Vec<&Alert> = alerts.iter().filter(is_grave).collect();
-    grave.sort_by_key(|alert| std::cmp::Reverse(alert.verdict));
-    for (at, alert) in grave.iter().take(GRAVE).enumerate() {
-        let verdict = alert.verdict.map(|verdict| verdict.to_string());
-        let parts = [verdict, alert.first_seen.map(minute), alert.cluster.as_deref().map(escape)];
-        let parts: Vec<String> = parts.into_iter().flatten().chain([format!("alert {}", alert.alert_id)]).collect();
-        line(out, if at == 0 { "gravest" } else { "" }, &parts.join("  "));
-        line(out, "", &format!("  {}", escape(&alert.title)));
+/// The alerts with the gravest verdicts, those that are alike once.
+fn gravest(out: &mut String, runbook: &Runbook, more: &str) -> io::Result<()> {
+    let mut shown: Vec<(Value, Alike, u64)> = Vec::new();
+    let mut others = 0_u64;
+    for page in runbook.alerts.read()? {
+        let page = page?;
+        if page.verdict() < Some(Verdict::Suspicious) {
+            break;
+        }
+        match shown.iter().position(|(_, alike, _)| *alike == page.standing.alike) {
+            Some(at) => shown[at].2 += 1,
+            None if shown.len() < GRAVE => shown.push((serde_json::from_str(&page.text)?, page.standing.alike, 1)),
+            None => others += 1,
+        }
     }
-    if grave.len() > GRAVE {
-        line(out, "", &format!("and {} more; see report.html", grave.len() - GRAVE));
+    for (at, (page, _, count)) in shown.iter().enumerate() {
+        alert(out, if at == 0 { "gravest" } else { "" }, page, *count);
+    }
+    if others > 0 {
+        line(out, "", &format!("and {others} more{more}"));
+    }
+    Ok(())
+}
+
+/// An alert in a few lines, given its page: the request that decided has one where the title, cut or not, does not show it.
+fn alert(out: &mut String, label: &str, page: &Value, count: u64) {
+    let text = |value: &Value| escape(value.as_str().unwrap_or_default());
+    let minute = |value: &Value| value.as_str().and_then(|time| time.parse().ok()).map(minute);
+    let named = |value: &Value| value.as_str().map(escape);
+    let parts = [named(&page["verdict"]), minute(&page["first_seen"]), named(&page["cluster"])];
+    let parts: Vec<String> = parts.into_iter().flatten().chain([format!("alert {}", text(&page["alert_id"]))]).collect();
+    line(out, label, &parts.join("  "));
+    let (title, decisive) = (format!("  {}", text(&page["title"])), &page["cronjobs"][0]);
+    line(out, "", &title);
+    if decisive["time"] != page["first_seen"] || title.width() > WIDTH - 11 {
+        let session = named(&decisive["session"]).map(|session| format!("session {session}"));
+        let parts = [Some(format!("  decided by {}", text(&page["decided_by"]))), minute(&decisive["time"]), session];
+        line(out, "", &parts.into_iter().flatten().collect::<Vec<_>>().join("  "));
+    }
+    if count > 1 {
+        line(out, "", &format!("  {count} alike: same user, same findings in the spec, same red flags"));
     }
 }
 
 /// CronJobs that only their controller shows, and whose specs are grave: no alert speaks of them.
-fn unwritten(out: &mut String, runbook: &Runbook) {
+fn unwritten(out: &mut String, runbook: &Runbook, more: &str) {
     let is_grave = |seen: &&Seen| matches!(&*seen.spec_level, "S2" | "S3");
     let grave = || runbook.about.controller_only.iter().filter(is_grave);
     for (at, seen) in grave().take(GRAVE).enumerate() {
@@ -201,7 +234,7 @@ fn unwritten(out: &mut String, runbook: &Runbook) {
         line(out, if at == 0 { "no creator" } else { "" }, &format!("{}  {place}{cluster}", seen.spec_level));
     }
     if grave().count() > GRAVE {
-        line(out, "", &format!("and {} more; see report.html", grave().count() - GRAVE));
+        line(out, "", &format!("and {} more{more}", grave().count() - GRAVE));
     }
 }
 

@@ -3,7 +3,7 @@
 //! - `memory` is what the sweep tells, without what tells nothing new; `timeline` is the same by actor and by object; `actor` says whose history is whose.
 //! - `before` is step 1; `spec`, `patch` and `indicators` are step 2; `history` is step 3; `behaviour` reads all three.
 //! - `turn` finds the writes after which a CronJob runs something else, `since` says what became of it.
-//! - `verdict` weighs them; `judged` is one request so weighed, `page` what an analyst reads of one alert, `pages` all of
+//! - `verdict` weighs them; `judged` is one request so weighed, `rank` says how grave it is among others, `page` what an analyst reads of one alert, `pages` all of
 //!   these, `overview` what is said of the sweep.
 
 mod actor;
@@ -18,6 +18,7 @@ mod overview;
 mod page;
 mod pages;
 mod patch;
+mod rank;
 mod script;
 mod since;
 mod spec;
@@ -39,6 +40,7 @@ pub use self::indicators::{Catalogue, Tried};
 use self::memory::Memory;
 pub use self::page::{Page, Seen, Suppressed, User};
 pub use self::pages::Printed;
+pub use self::rank::{Alike, Standing};
 use self::spec::Step;
 use self::timeline::{Name, Object, Timeline};
 use self::turn::Turn;
@@ -153,8 +155,10 @@ pub struct Only {
 pub struct Runbook {
     /// What is said of the whole.
     pub about: About,
-    /// A page per alert, gravest first, then by first hit.
+    /// A page per alert, gravest first: by verdict, level of the spec, red flags and history, then by first hit.
     pub alerts: Sorted<Printed>,
+    /// Where alerts stand, those that were not asked for included, by their number.
+    pub standings: BTreeMap<usize, Standing>,
 }
 
 impl Runbook {
@@ -246,7 +250,7 @@ pub fn compute(mut report: Finished, catalogue: &Catalogue, settings: &Settings)
         suppressed: overview::suppressed(&report)?,
         controller_only,
     };
-    Ok((report, Runbook { about, alerts: pages.printed.finish()? }))
+    Ok((report, Runbook { about, alerts: pages.printed.finish()?, standings: pages.by_alert }))
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]

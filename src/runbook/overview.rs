@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::Judge;
 use super::judged::of_spec;
 use super::page::{Page, Seen, Suppressed, User, plural};
+use super::rank::Standing;
 use super::spec::of_children;
 use super::timeline::{Name, Object, shown, writes};
 use super::verdict::level_name;
@@ -17,9 +18,9 @@ use crate::event::Change;
 use crate::threads::each;
 
 /// Writes verdicts into alerts and summary.
-pub(super) fn annotate(report: &mut Finished, verdicts: &BTreeMap<usize, Verdict>) {
+pub(super) fn annotate(report: &mut Finished, standings: &BTreeMap<usize, Standing>) {
     for (number, alert) in report.alerts.iter_mut().enumerate() {
-        alert.verdict = verdicts.get(&number).copied();
+        alert.verdict = standings.get(&number).and_then(|standing| standing.rank.verdict());
     }
     let given: BTreeMap<&str, Verdict> =
         report.alerts.iter().filter_map(|alert| Some((&*alert.alert_id, alert.verdict?))).collect();

@@ -13,6 +13,7 @@ use super::before::{Before, before};
 use super::history::{Histories, History, Known};
 use super::judged::{Judged, judged_request, place, reasons, worst_by_object};
 use super::pages::Hits;
+use super::rank::Standing;
 use super::since::{Since, since};
 use super::spec::Difference;
 use super::verdict::{level_name, meaning, would_change};
@@ -42,6 +43,8 @@ pub struct Page {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Timestamp>,
     pub verdict: Verdict,
+    #[serde(skip)]
+    pub standing: Standing,
     pub verdict_rule: String,
     /// What a verdict rests on that could be taken for more than it is.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -309,6 +312,7 @@ pub(super) fn page(judge: &Judge<'_>, asked: &Asked<'_>) -> (Page, Vec<Vec<Findi
         first_seen: alert.first_seen,
         last_seen: alert.last_seen,
         verdict: decisive.verdict,
+        standing: Standing::of(record, decisive),
         verdict_rule: decisive.rule.clone(),
         meaning: meaning(decisive.verdict, decisive.level, &decisive.findings),
         decided_by: place(record),

@@ -12,6 +12,7 @@ use super::Judge;
 use super::history::Histories;
 use super::overview::Users;
 use super::page::{Asked, Page, page};
+use super::rank::Standing;
 use crate::aggregate::{Alert, Finding, Finished, Hit, Verdict};
 use crate::spill::{Packed, Sorted, Sorter};
 use crate::threads::in_batches;
@@ -24,7 +25,8 @@ const AT_A_TIME: usize = 8;
 /// A page as runbook.json has it.
 #[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
 pub struct Printed {
-    verdict: Verdict,
+    /// Where it stands.
+    pub standing: Standing,
     /// Number of its alert.
     number: usize,
     /// Its alert.
@@ -42,9 +44,15 @@ impl Printed {
         Ok(())
     }
 
+    /// Its verdict.
+    #[must_use]
+    pub fn verdict(&self) -> Option<Verdict> {
+        self.standing.rank.verdict()
+    }
+
     /// Gravest first, then in the order of the alerts.
     fn order(&self, other: &Self) -> Ordering {
-        other.verdict.cmp(&self.verdict).then_with(|| self.number.cmp(&other.number))
+        other.standing.rank.cmp(&self.standing.rank).then_with(|| self.number.cmp(&other.number))
     }
 }
 
@@ -74,8 +82,8 @@ pub(super) struct Pages {
     pub printed: Sorter<Printed>,
     pub verdicts: BTreeMap<Verdict, u64>,
     pub users: Users,
-    /// Verdicts of all alerts, by their number.
-    pub by_alert: BTreeMap<usize, Verdict>,
+    /// Where all alerts stand, by their number.
+    pub by_alert: BTreeMap<usize, Standing>,
     pub notes: Sorter<Note>,
 }
 
@@ -113,11 +121,12 @@ pub(super) fn pages(judge: &Judge<'_>, report: &Finished) -> io::Result<Pages> {
 
 impl Pages {
     fn add(&mut self, number: usize, page: &Page, text: Option<String>) {
-        self.by_alert.insert(number, page.verdict);
+        self.by_alert.insert(number, page.standing);
         if let Some(text) = text {
             *self.verdicts.entry(page.verdict).or_default() += 1;
             self.users.add(page);
-            self.printed.push(Printed { verdict: page.verdict, number, alert_id: page.alert_id.clone(), text });
+            let (standing, alert_id) = (page.standing, page.alert_id.clone());
+            self.printed.push(Printed { standing, number, alert_id, text });
         }
     }
 }

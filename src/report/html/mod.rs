@@ -19,12 +19,15 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::decode::digest;
+use crate::runbook::Standing;
 use crate::words::minute;
 use charts::Axis;
 use model::{Alert, Alerts, SEVERITIES, VERDICTS, list};
 
 /// Alerts that the page holds.
 const ALERTS: usize = 500;
+/// Of alerts that are alike, those that it holds as long as there are others.
+const ALIKE: usize = 20;
 /// Rows of the other tables.
 const ROWS: usize = 100;
 /// Clusters that the coverage shows.
@@ -40,6 +43,8 @@ type Pages<'p> = dyn Fn(&BTreeSet<&str>) -> io::Result<BTreeMap<String, String>>
 pub(super) struct Runbook<'r, C> {
     pub(super) settings: &'r Value,
     pub(super) controller_only: &'r [C],
+    /// Where alerts stand, by their number.
+    pub(super) standings: &'r BTreeMap<usize, Standing>,
 }
 
 /// Writes the page. `report` is an outline of report.json without its alerts, `runbook` is `None` where it did not run. One
@@ -54,14 +59,16 @@ pub(super) fn page<A: Serialize, C: Serialize>(
     pages: &Pages<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let alerts = Alerts::new(all, runbook.is_some());
+    let alerts = Alerts::new(all, runbook.map(|runbook| runbook.standings));
+    let shown = alerts.shown(ALERTS, ALIKE);
     let environment = environment().map_err(io::Error::other)?;
     let template = environment.get_template("page.html").map_err(io::Error::other)?;
     let (style, script) = (unix_lines(include_str!("page.css")), unix_lines(include_str!("page.js")));
     let axis = Axis::new(report, &alerts);
-    let mut pages = pages(&alerts.all.iter().take(ALERTS).map(|alert| alert.id.as_str()).collect())?;
-    let shown = alerts.all.iter().take(ALERTS).enumerate();
-    let rows = shown.map(|(at, alert)| (row(at, alert, json!(all[alert.number])), pages.remove(&alert.id)));
+    let mut pages = pages(&shown.iter().map(|(alert, _)| alert.id.as_str()).collect())?;
+    let rows = shown.iter().enumerate().map(|(at, &(alert, alike))| {
+        (row(at, alert, alike, json!(all[alert.number])), pages.remove(&alert.id))
+    });
     let rows = rows.collect();
     let context = context! {
         style_hash => Cell::from_safe_string(hash(&style)),
@@ -71,7 +78,7 @@ pub(super) fn page<A: Serialize, C: Serialize>(
         chart => axis.map(|axis| chart(&axis, &alerts)),
         coverage => axis.map(|axis| coverage(&axis, report)),
         alerts => alert_cells(rows),
-        d => json_cell(content(report, runbook, &alerts)),
+        d => json_cell(content(report, runbook, &alerts, &shown)),
     };
     template.render_captured_to(context, out).map(|_| ()).map_err(io::Error::other)
 }
@@ -148,7 +155,12 @@ fn coverage(axis: &Axis, report: &Value) -> Cell {
 }
 
 /// What the template prints beside the charts.
-fn content<C: Serialize>(report: &Value, runbook: Option<&Runbook<'_, C>>, alerts: &Alerts) -> Value {
+fn content<C: Serialize>(
+    report: &Value,
+    runbook: Option<&Runbook<'_, C>>,
+    alerts: &Alerts,
+    shown: &[(&Alert, u64)],
+) -> Value {
     let actors = alerts.actors();
     let ghosts = runbook.map(|runbook| runbook.controller_only).unwrap_or_default();
     let damaged =
@@ -165,10 +177,11 @@ fn content<C: Serialize>(report: &Value, runbook: Option<&Runbook<'_, C>>, alert
         "tiles": alerts.tiles(),
         "heat": alerts.heat(),
         "classes": alerts.classes.iter().map(|class| json!({"name": class.name, "css": class.css})).collect::<Vec<_>>(),
-        "severities": chips(alerts, &SEVERITIES, |alert| alert.severity),
-        "verdicts": chips(alerts, &VERDICTS, |alert| alert.verdict),
-        "clusters": alerts.clusters(ALERTS),
-        "shown": alerts.all.len().min(ALERTS),
+        "severities": chips(shown, &SEVERITIES, |alert| alert.severity),
+        "verdicts": chips(shown, &VERDICTS, |alert| alert.verdict),
+        "clusters": shown.iter().map(|(alert, _)| alert.cluster.as_str()).collect::<BTreeSet<_>>(),
+        "shown": shown.len(),
+        "alike": ALIKE,
         "most": ALERTS,
         "alert_count": alerts.all.len(),
         "actor_count": actors.len(),
@@ -181,9 +194,9 @@ fn content<C: Serialize>(report: &Value, runbook: Option<&Runbook<'_, C>>, alert
 }
 
 /// The classes that the page's alerts have, with how many.
-fn chips(alerts: &Alerts, classes: &[model::Class], class: impl Fn(&Alert) -> usize) -> Vec<Value> {
+fn chips(shown: &[(&Alert, u64)], classes: &[model::Class], class: impl Fn(&Alert) -> usize) -> Vec<Value> {
     let mut counts = vec![0_u64; classes.len()];
-    alerts.all.iter().take(ALERTS).for_each(|alert| counts[class(alert)] += 1);
+    shown.iter().for_each(|(alert, _)| counts[class(alert)] += 1);
     let named = classes.iter().zip(counts).enumerate().filter(|(_, (_, count))| *count > 0);
     named.map(|(at, (class, count))| json!({"name": class.name, "css": class.css, "at": at, "count": count})).collect()
 }
@@ -210,13 +223,14 @@ fn alert_cells(rows: Rows) -> Cell {
     })
 }
 
-fn row(at: usize, alert: &Alert, value: Value) -> Value {
+fn row(at: usize, alert: &Alert, alike: u64, value: Value) -> Value {
     let (verdict, severity) = (&VERDICTS[alert.verdict], &SEVERITIES[alert.severity]);
     let mut row = bounded(value);
     row["at"] = (at + 1).into();
     row["verdict"] = json!({"name": verdict.name, "css": verdict.css, "note": verdict.note, "at": alert.verdict});
     row["severity"] = json!({"name": severity.name, "css": severity.css, "at": alert.severity});
     row["hits"] = alert.hits.into();
+    row["alike"] = alike.into();
     row
 }
 
@@ -244,9 +258,11 @@ mod tests {
         let find = |wanted: &BTreeSet<&str>| {
             Ok(wanted.iter().filter_map(|id| Some(((*id).to_owned(), page_of(id)?))).collect())
         };
+        let standings = BTreeMap::new();
         let runbook = runbook.map(|runbook| Runbook {
             settings: &runbook["settings"],
             controller_only: list(runbook, "controller_only"),
+            standings: &standings,
         });
         page(report, list(report, "alerts"), runbook.as_ref(), &find, &mut out).unwrap();
         String::from_utf8(out).unwrap()

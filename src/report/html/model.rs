@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::text::plural;
+use crate::runbook::{Alike, Standing};
 
 /// Rows and columns of the heat map.
 const HEAT: usize = 12;
@@ -69,6 +70,7 @@ pub(super) struct Alert {
     pub(super) class: usize,
     /// The class beside which it stands: one without a verdict goes by its severity.
     rank: usize,
+    standing: Standing,
 }
 
 /// Alerts, worst first.
@@ -95,7 +97,8 @@ fn rank(classes: &[Class], name: &str) -> usize {
 
 impl Alerts {
     /// Alerts as report.json has them, of which one at a time becomes a value.
-    pub(super) fn new(alerts: &[impl Serialize], is_judged: bool) -> Self {
+    pub(super) fn new(alerts: &[impl Serialize], standings: Option<&BTreeMap<usize, Standing>>) -> Self {
+        let is_judged = standings.is_some();
         let alert = |(number, alert)| {
             let value = json!(alert);
             let text = |key: &str| string(&value, key).to_owned();
@@ -117,10 +120,11 @@ impl Alerts {
                 hits: value["hits"].as_u64().unwrap_or(1),
                 class,
                 rank: if is_unjudged { UNJUDGED[severity] } else { class },
+                standing: standings.and_then(|standings| standings.get(&number)).copied().unwrap_or_default(),
             }
         };
         let mut all: Vec<_> = alerts.iter().enumerate().map(alert).collect();
-        let key = |alert: &Alert| (alert.rank, alert.class, alert.severity, alert.time);
+        let key = |alert: &Alert| (alert.rank, alert.class, Reverse(alert.standing.rank), alert.severity, alert.time);
         all.sort_by(|left, right| {
             let texts = (&left.first_seen, &left.id).cmp(&(&right.first_seen, &right.id));
             key(left).cmp(&key(right)).then(texts)
@@ -145,10 +149,31 @@ impl Alerts {
             .collect()
     }
 
-    /// Names of clusters, for the filter.
-    pub(super) fn clusters(&self, shown: usize) -> Vec<&str> {
-        let names: BTreeSet<_> = self.all.iter().take(shown).map(|alert| alert.cluster.as_str()).collect();
-        names.into_iter().collect()
+    /// The worst, no more than `most`, each with the number of those that are alike where it is the first of them. Of these
+    /// no more than `alike` take the place of others.
+    pub(super) fn shown(&self, most: usize, alike: usize) -> Vec<(&Alert, u64)> {
+        let mut counts = BTreeMap::<Alike, usize>::new();
+        let places = self.all.iter().map(|alert| {
+            let count = counts.entry(alert.standing.alike).or_default();
+            *count += 1;
+            *count
+        });
+        // What has no standing is alike with nothing.
+        let is_first = |alert: &Alert, place: usize| place <= alike || alert.standing == Standing::default();
+        let places: Vec<usize> = places.collect();
+        let all = || self.all.iter().zip(&places);
+        let first = all().filter(|(alert, place)| is_first(alert, **place)).count().min(most);
+        let (mut first, mut rest) = (first, most - first);
+        let mut shown = Vec::new();
+        for (alert, &place) in all() {
+            let left = if is_first(alert, place) { &mut first } else { &mut rest };
+            if *left > 0 {
+                *left -= 1;
+                let is_one = place > 1 || alert.standing == Standing::default();
+                shown.push((alert, if is_one { 0 } else { counts[&alert.standing.alike] as u64 }));
+            }
+        }
+        shown
     }
 
     /// Actors, worst and busiest first: what the runbook ranked or, without one, what the alerts say.
@@ -240,5 +265,24 @@ impl<'a> Busiest<'a> {
         let named = self.names.iter().map(|name| json!({"name": name, "others": null}));
         let others = (self.others > 0).then(|| json!({"name": "", "others": self.others}));
         named.chain(others).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn alerts_that_are_alike_leave_room_for_others() {
+        let alerts: Vec<Value> = (0..40).map(|at| json!({"alert_id": format!("{at:02}")})).collect();
+        let standing = |at| Standing { alike: if at < 37 { 7 } else { 1000 + at as u64 }, ..Standing::default() };
+        let standings = (0..40).map(|at| (at, standing(at))).collect();
+        let alerts = Alerts::new(&alerts, Some(&standings));
+        let shown: Vec<(&str, u64)> =
+            alerts.shown(10, 5).into_iter().map(|(alert, alike)| (alert.id.as_str(), alike)).collect();
+        let same = ["01", "02", "03", "04", "05", "06"].map(|id| (id, 0));
+        assert_eq!(shown, [&[("00", 37)][..], &same, &[("37", 1), ("38", 1), ("39", 1)]].concat());
+        assert_eq!(alerts.shown(3, 5).len(), 3);
+        assert_eq!(alerts.shown(100, 5).len(), 40);
     }
 }
