@@ -57,7 +57,11 @@ pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
     );
     let span = first_job.zip(last_job).map(|(first, last)| format!(" (first {first}, last {last})"));
     let (jobs, pods) = (jobs.len(), pods.len());
-    let started = format!("{} started{}, {}", plural(jobs, "Job"), span.unwrap_or_default(), plural(pods, "Pod"));
+    let started = if timeline.shows_runs(&record.cluster) {
+        format!("{} started{}, {}", plural(jobs, "Job"), span.unwrap_or_default(), plural(pods, "Pod"))
+    } else {
+        "no Job of it is logged, and none of any CronJob of this cluster, so that runs cannot be seen".to_owned()
+    };
     let text = match record.outcome {
         Outcome::DryRun => "a dry run: it wrote nothing".to_owned(),
         Outcome::Failed => "the request failed: it wrote nothing".to_owned(),

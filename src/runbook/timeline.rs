@@ -149,6 +149,13 @@ impl<'t> Timeline<'t> {
         [listed(&self.memory.jobs, object), listed(&self.memory.pods, object)]
     }
 
+    /// Whether it tells a Job or Pod of any CronJob of a cluster: the log of one whose policy leaves them out tells none.
+    pub(super) fn shows_runs(&self, cluster: &Name) -> bool {
+        let first = (cluster.clone(), None, None);
+        let of_cluster = |times: &&Times| times.range(first.clone()..).next().is_some_and(|((of, ..), _)| of == cluster);
+        [&self.memory.jobs, &self.memory.pods].iter().any(of_cluster)
+    }
+
     /// Writes of one ConfigMap.
     pub(super) fn configmap(&self, object: &Object) -> &[usize] {
         listed(&self.configmaps, object)

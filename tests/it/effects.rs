@@ -193,9 +193,13 @@ fn a_job_shows_what_the_last_write_with_effect_left() {
 fn jobs_that_were_not_made_were_not_started() {
     let create = request(0, "create", "eve", &json!({}));
     let failed = [409, 500].map(|code| job(5, CONTROLLER, MINER, &json!({"code": code})));
-    let found = judged(&[&[create][..], &failed].concat(), &[]);
+    let found = judged(&[&[create.clone()][..], &failed].concat(), &[]);
     assert_eq!(verdict(&found, "eve")[1], "S?");
-    assert!(since(&found, "eve").starts_with("0 Jobs started"), "{}", since(&found, "eve"));
+    let blind = "no Job of it is logged, and none of any CronJob of this cluster, so that runs cannot be seen; ";
+    assert!(since(&found, "eve").starts_with(blind), "{}", since(&found, "eve"));
+    let other = job(5, CONTROLLER, FINE, &json!({"name": format!("other-{}", 29_626_565), "owner": false}));
+    let found = judged(&[&[create][..], &failed, &[other]].concat(), &[]);
+    assert!(since(&found, "eve").starts_with("0 Jobs started, 0 Pods; "), "{}", since(&found, "eve"));
 
     let refused = request(0, "create", "eve", &json!({"responseStatus": {"code": 403}}));
     let found = judged(&[refused, job(5, CONTROLLER, MINER, &json!({}))], &[]);
