@@ -25,6 +25,20 @@ impl Actor {
         }
     }
 
+    /// The part of a user's requests whose history is told from that of the others, in words; `None` where it is all.
+    pub(super) fn part(&self) -> Option<(String, &'static str)> {
+        match (&self.session, &self.client) {
+            (Some(session), _) => Some((format!("session {session} of this user"), "other sessions")),
+            (None, Some(_)) => Some(("this user from this address and client".to_owned(), "from others")),
+            (None, None) => None,
+        }
+    }
+
+    /// Cluster and username.
+    pub(super) fn user(&self) -> (Name, Name) {
+        (self.cluster.clone(), self.username.clone())
+    }
+
     /// The same whatever address and client: what is new about these is new to all who share a credential.
     pub(super) fn everywhere(record: &Record) -> Self {
         Actor { client: None, ..Actor::of(record) }

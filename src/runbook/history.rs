@@ -93,7 +93,14 @@ impl Histories {
         let own = judge.resolved(record);
         let others = self.slide(judge, Key::Namespace(own.cluster.clone(), own.namespace.clone()), time);
         let others = [OBJECT_WRITER, WRITER].map(|facet| others.writers(facet, &own));
-        history(judge, &own, time, self.slide(judge, Key::Actor(Actor::of(record)), time), others)
+        let actor = Actor::of(record);
+        // The window of the user is moved on whether it is asked for or not: times must come in order.
+        let part = actor.part().map(|(part, rest)| {
+            let (cluster, username) = actor.user();
+            let count = self.slide(judge, Key::User(cluster, username), time).len();
+            format!("{part} ({rest}: {}", plural(count, "write"))
+        });
+        history(judge, &own, time, self.slide(judge, Key::Actor(actor), time), others, part.as_deref())
     }
 
     /// The window of a key, moved on to end at a time.
@@ -110,6 +117,7 @@ fn history(
     time: Timestamp,
     window: &Window,
     [same_object_by_others, others]: [Vec<String>; 2],
+    part: Option<&str>,
 ) -> History {
     let lookback = judge.settings.lookback;
     let (coverage, hours) = (judge.coverage_text(own, time, lookback, "d"), judge.covered_hours(own, time, lookback));
@@ -136,7 +144,7 @@ fn history(
     let span_days = span.map_or(0.0, |(first, last)| last.duration_since(first).as_secs_f64() / 86400.0);
     history.known = known(judge, &history, span_days, hours / 24.0);
     history.class = history.known.names().1;
-    history.text = text(&history);
+    history.text = text(&history, part);
     history
 }
 
@@ -171,9 +179,11 @@ fn known(judge: &Judge<'_>, history: &History, span_days: f64, covered_days: f64
     }
 }
 
-fn text(history: &History) -> String {
+/// `part` says which part of a user's requests the history is of, where it is one, and begins a bracket on the others.
+fn text(history: &History, part: Option<&str>) -> String {
     if history.writes == 0 {
-        return format!("no CronJob write by this user ({})", history.coverage);
+        let whose = part.map_or_else(|| "this user (".to_owned(), |part| format!("{part}; "));
+        return format!("no CronJob write by {whose}{})", history.coverage);
     }
     let writes = plural(history.writes, "write");
     let on = format!("{writes} to {} on {}", plural(history.cronjobs, "CronJob"), plural(history.days, "day"));
@@ -185,6 +195,8 @@ fn text(history: &History) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Key {
     Actor(Actor),
+    /// Cluster and username, where these are several actors.
+    User(Name, Name),
     Namespace(Name, Name),
 }
 
@@ -231,6 +243,7 @@ impl Window {
     fn of(key: &Key) -> Self {
         let facets = match key {
             Key::Actor(_) => 0..WRITER,
+            Key::User(..) => FACETS.len()..FACETS.len(),
             Key::Namespace(..) => WRITER..FACETS.len(),
         };
         Window { inside: VecDeque::new(), taken: 0, facets, counts: Default::default() }

@@ -372,6 +372,7 @@ impl<'t> Judge<'t> {
     fn positions(&self, key: &Key) -> &[usize] {
         match key {
             Key::Actor(actor) => self.timeline.writes(actor),
+            Key::User(cluster, username) => self.timeline.writes_of_user(&(cluster.clone(), username.clone())),
             Key::Namespace(cluster, namespace) => {
                 self.by_namespace.get(&(cluster.clone(), namespace.clone())).map(Vec::as_slice).unwrap_or_default()
             }

@@ -24,6 +24,8 @@ pub(super) struct Timeline<'t> {
     events: &'t [Observation],
     memory: &'t Memory,
     writes: BTreeMap<Actor, Positions>,
+    /// The same by cluster and username, where these are several actors.
+    users: BTreeMap<(Name, Name), Positions>,
     /// By actor, whatever address and client, precursors included.
     acts: BTreeMap<Actor, Positions>,
     /// The same by address, and by client.
@@ -42,6 +44,7 @@ impl<'t> Timeline<'t> {
             events: &memory.events,
             memory,
             writes: BTreeMap::new(),
+            users: BTreeMap::new(),
             acts: BTreeMap::new(),
             clients: BTreeMap::new(),
             objects: BTreeMap::new(),
@@ -66,7 +69,11 @@ impl<'t> Timeline<'t> {
                 self.deletes.entry(object(record)).or_default().push(at);
             }
             if record.change.is_some() {
-                self.writes.entry(Actor::of(record)).or_default().push(at);
+                let actor = Actor::of(record);
+                if actor.part().is_some() {
+                    self.users.entry(actor.user()).or_default().push(at);
+                }
+                self.writes.entry(actor).or_default().push(at);
                 self.act(at, record);
             }
         } else if made(event, "job") {
@@ -112,6 +119,11 @@ impl<'t> Timeline<'t> {
     /// Writes to CronJobs by one actor, whatever came of them.
     pub(super) fn writes(&self, actor: &Actor) -> &[usize] {
         listed(&self.writes, actor)
+    }
+
+    /// The same by all who are parts of a user.
+    pub(super) fn writes_of_user(&self, user: &(Name, Name)) -> &[usize] {
+        self.users.get(user).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// Writes to CronJobs and precursors of an actor, whatever address and client.

@@ -334,6 +334,18 @@ fn the_gravest_of_a_verdict_comes_first_and_what_is_alike_is_folded() {
     assert!(!run.stderr.contains("report.html") && !run.stderr.contains(".csv"), "{}", run.stderr);
 }
 
+/// The history of a session is not that of all who share its role.
+#[test]
+fn a_session_without_history_is_told_from_its_user() {
+    let by = |minute, session: &str, body: &Value| {
+        let user = json!({"username": "admin", "extra": {"sessionName": [session]}});
+        request(minute, "update", "admin", &json!({"user": user, "requestObject": body}))
+    };
+    let found = judged(&[by(0, "anna", &whole(FINE)), by(2000, "anna", &whole(FINE)), by(4000, "i-0abc", &whole(MINER))], &[]);
+    let text = found["alerts"][0]["history"]["text"].as_str().unwrap();
+    assert!(text.starts_with("no CronJob write by session i-0abc of this user (other sessions: 2 writes; dump "), "{text}");
+}
+
 #[test]
 fn operations_that_cannot_be_repeated_leave_nothing_known() {
     let create = request(0, "create", "argo", &asked(&whole(FINE)));
