@@ -145,8 +145,13 @@ fn churn(records: &[&Record]) -> Vec<String> {
     both.map(|(namespace, name)| format!("{}/{}", namespace.unwrap_or("-"), name.unwrap_or("-"))).collect()
 }
 
-/// Risky acts in the window; a refusal counts only in a burst.
-pub(super) fn precursors(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Vec<Act> {
+fn precursors(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Vec<Act> {
+    let risky = risky(judge, record, time);
+    risky.into_iter().map(|at| Act::of_observation(judge.timeline.event(at))).collect()
+}
+
+/// Where risky acts in the window stand, the first of them; a refusal counts only in a burst.
+pub(super) fn risky(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Vec<usize> {
     if !judge.settings.deep {
         return Vec::new();
     }
@@ -159,11 +164,11 @@ pub(super) fn precursors(judge: &Judge<'_>, record: &Record, time: Timestamp) ->
         .map(|event| &*event.record)
         .collect();
     let burst = has_burst(judge, &refused);
-    let risky = acts.iter().map(|&at| timeline.event(at)).filter(|event| {
-        let interests = || event.interests().filter(|name| *name != "cronjob");
+    let risky = acts.iter().copied().filter(|&at| {
+        let interests = || timeline.event(at).interests().filter(|name| *name != "cronjob");
         interests().any(|name| name != "refused") || burst && interests().next().is_some()
     });
-    risky.take(LISTED).map(Act::of_observation).collect()
+    risky.take(LISTED).collect()
 }
 
 fn text(before: &Before, all: usize) -> String {

@@ -7,8 +7,9 @@ use serde_json::Value;
 
 use super::Judge;
 use super::actor::{Actor, is_public_address, tool};
-use super::before::precursors;
+use super::before::risky;
 use super::history::{History, Known, hour_of};
+use super::page::Act;
 use super::spec::runs;
 use super::timeline::{after, ahead, object, took_effect};
 use crate::aggregate::{Category, Finding, Record};
@@ -29,8 +30,22 @@ pub(super) struct Facts<'f, 't> {
     pub history: &'f History,
 }
 
-/// What a check found: the field, the text, and a severity where it is not the catalogue's.
-type Found = (&'static str, String, Option<Severity>);
+/// What a check found.
+struct Found {
+    field: &'static str,
+    text: String,
+    /// Where it is not the catalogue's.
+    severity: Option<Severity>,
+    /// Where another request stands that proves it.
+    proof: Option<usize>,
+}
+
+impl Found {
+    fn at(field: &'static str, text: impl Into<String>) -> Self {
+        Found { field, text: text.into(), severity: None, proof: None }
+    }
+}
+
 type Check = fn(&Facts<'_, '_>) -> Option<Found>;
 
 /// Reads the texts of a field.
@@ -66,31 +81,33 @@ const TEXTS: [(&str, &str, Texts); 5] = [
     ("CJ-BEH-20", "user.username", |record| record.username.as_deref().into_iter().collect()),
 ];
 
-/// All that fit, those of the catalogue that are switched off left out.
-pub(super) fn findings(facts: &Facts<'_, '_>) -> Vec<Finding> {
+/// All that fit, those of the catalogue that are switched off left out; each with the request that proves it, where that is
+/// not the one under judgement.
+pub(super) fn findings(facts: &Facts<'_, '_>) -> Vec<(Finding, Option<usize>)> {
     let catalogue = facts.judge.catalogue;
     let of_text = TEXTS.iter().filter_map(|(id, field, read)| {
         let text = read(facts.record).into_iter().find(|text| catalogue.matches_text(id, text))?;
-        Some((*id, (*field, text.to_owned(), None)))
+        Some((*id, Found::at(field, text)))
     });
     let of_check = CHECKS.iter().filter_map(|(id, check)| Some((*id, check(facts)?)));
     let masters = facts.record.groups.iter().any(|group| group == "system:masters");
-    let shared = masters.then(|| ("CJ-BEH-20", ("user.groups", "system:masters".to_owned(), None)));
-    let found = of_text.chain(of_check).chain(shared).filter_map(|(id, (place, text, severity))| {
+    let shared = masters.then(|| ("CJ-BEH-20", Found::at("user.groups", "system:masters")));
+    let found = of_text.chain(of_check).chain(shared).filter_map(|(id, found)| {
         let indicator = catalogue.get(id).filter(|indicator| indicator.enabled)?;
-        Some(Finding {
+        let finding = Finding {
             id: id.to_owned(),
             name: indicator.name.clone(),
-            severity: severity.unwrap_or(indicator.severity),
+            severity: found.severity.unwrap_or(indicator.severity),
             category: Category::Behaviour,
-            place: place.to_owned(),
-            text: text.chars().take(200).collect(),
+            place: found.field.to_owned(),
+            text: found.text.chars().take(200).collect(),
             decoded: false,
-        })
+        };
+        Some((finding, found.proof))
     });
-    let mut found: Vec<Finding> = found.collect();
-    found.sort_by(|left, right| left.id.cmp(&right.id));
-    found.dedup_by(|later, kept| later.id == kept.id);
+    let mut found: Vec<_> = found.collect();
+    found.sort_by(|(left, _), (right, _)| left.id.cmp(&right.id));
+    found.dedup_by(|(later, _), (kept, _)| later.id == kept.id);
     found
 }
 
@@ -105,7 +122,7 @@ impl Facts<'_, '_> {
 }
 
 fn impersonates(facts: &Facts<'_, '_>) -> Option<Found> {
-    Some(("impersonatedUser.username", facts.record.impersonated_user.as_deref()?.to_owned(), None))
+    Some(Found::at("impersonatedUser.username", facts.record.impersonated_user.as_deref()?))
 }
 
 /// A person, or whoever holds a credential that is handed around.
@@ -113,7 +130,7 @@ fn person_in_system_namespace(facts: &Facts<'_, '_>) -> Option<Found> {
     let is_person = matches!(facts.record.principal_class, Class::Human | Class::Shared);
     let namespace = facts.record.namespace.as_deref()?;
     let is_system = SYSTEM_NAMESPACES.contains(&namespace);
-    (is_person && is_system).then(|| ("objectRef.namespace", namespace.to_owned(), None))
+    (is_person && is_system).then(|| Found::at("objectRef.namespace", namespace))
 }
 
 fn suspend_toggled(facts: &Facts<'_, '_>) -> Option<Found> {
@@ -122,7 +139,8 @@ fn suspend_toggled(facts: &Facts<'_, '_>) -> Option<Found> {
     let name = facts.record.name.as_deref().unwrap_or_default().to_lowercase();
     let guards = ["backup", "snapshot", "scan", "audit", "falco", "trivy", "velero", "archive", "security"];
     let grave = after && guards.iter().any(|word| name.contains(word));
-    (before != after).then(|| ("spec.suspend", format!("{before} to {after}"), grave.then_some(Severity::High)))
+    let severity = grave.then_some(Severity::High);
+    (before != after).then(|| Found { severity, ..Found::at("spec.suspend", format!("{before} to {after}")) })
 }
 
 fn short_lived(facts: &Facts<'_, '_>) -> Option<Found> {
@@ -133,11 +151,12 @@ fn short_lived(facts: &Facts<'_, '_>) -> Option<Found> {
         return None;
     }
     let hour = SignedDuration::from_hours(1);
-    let later =
-        after(judge.timeline.requests(&object(facts.record)), facts.at).iter().map(|&at| judge.timeline.record(at));
-    let mut soon = later.take_while(|record| record.time.is_some_and(|later| later.duration_since(time) <= hour));
-    let gone = soon.find(|record| record.change == Some(Change::Deleted) && took_effect(record))?.time?;
-    Some(("objectRef", format!("deleted {} s later", gone.duration_since(time).as_secs()), None))
+    let later = after(judge.timeline.requests(&object(facts.record)), facts.at).iter().copied();
+    let is_soon = |&at: &usize| judge.timeline.time(at).is_some_and(|later| later.duration_since(time) <= hour);
+    let is_delete = |record: &Record| record.change == Some(Change::Deleted) && took_effect(record);
+    let proof = later.take_while(is_soon).find(|&at| is_delete(judge.timeline.record(at)))?;
+    let seconds = judge.timeline.time(proof)?.duration_since(time).as_secs();
+    Some(Found { proof: Some(proof), ..Found::at("objectRef", format!("deleted {seconds} s later")) })
 }
 
 /// Not for GitOps tools: that they set back what somebody changed is their work.
@@ -150,11 +169,13 @@ fn hijacked(facts: &Facts<'_, '_>) -> Option<Found> {
     let (before, after) = (runs(facts.before?), runs(facts.after?));
     // Whoever set what runs last: a write that leaves it as it was is no claim to it.
     let setters = facts.judge.setters.get(&object(record)).map(Vec::as_slice).unwrap_or_default();
-    let writer = facts.judge.timeline.record(*ahead(setters, facts.at).last()?);
+    let proof = ahead(setters, facts.at).last().copied()?;
+    let writer = facts.judge.timeline.record(proof);
     let changed = before.iter().zip(&after).find(|(before, after)| before != after).map(|(_, after)| after.clone());
     let changed = changed.or_else(|| after.get(before.len()).cloned())?;
     let is_other = writer.username != record.username;
-    is_other.then(|| ("spec", format!("{changed} (was {}'s)", writer.username.as_deref().unwrap_or("-")), None))
+    let text = || format!("{changed} (was {}'s)", writer.username.as_deref().unwrap_or("-"));
+    is_other.then(|| Found { proof: Some(proof), ..Found::at("spec", text()) })
 }
 
 fn new_public_address(facts: &Facts<'_, '_>) -> Option<Found> {
@@ -163,24 +184,25 @@ fn new_public_address(facts: &Facts<'_, '_>) -> Option<Found> {
     // A shared credential's history is that of one address.
     let is_new = facts.history.new_address;
     let grave = matches!(record.principal_class, Class::WorkloadSa | Class::Gitops | Class::Controller);
-    is_new.then(|| ("sourceIPs", address.to_owned(), grave.then_some(Severity::High)))
+    is_new.then(|| Found { severity: grave.then_some(Severity::High), ..Found::at("sourceIPs", address) })
 }
 
 fn workload_account(facts: &Facts<'_, '_>) -> Option<Found> {
     let is_workload = facts.record.principal_class == Class::WorkloadSa;
-    is_workload.then(|| ("user.username", facts.record.username.as_deref().unwrap_or_default().to_owned(), None))
+    is_workload.then(|| Found::at("user.username", facts.record.username.as_deref().unwrap_or_default()))
 }
 
 /// Known only after a second pass.
 fn prepared(facts: &Facts<'_, '_>) -> Option<Found> {
-    let acts = precursors(facts.judge, facts.record, facts.record.time?);
-    let acts: Vec<&str> = acts.iter().map(|act| act.what.as_str()).collect();
-    (!acts.is_empty()).then(|| ("history", acts.join("; "), None))
+    let risky = risky(facts.judge, facts.record, facts.record.time?);
+    let acts: Vec<String> =
+        risky.iter().map(|&at| Act::of_observation(facts.judge.timeline.event(at)).what).collect();
+    Some(Found { proof: Some(*risky.first()?), ..Found::at("history", acts.join("; ")) })
 }
 
 fn first_write(facts: &Facts<'_, '_>) -> Option<Found> {
-    let user = || facts.record.username.as_deref().unwrap_or_default().to_owned();
-    (facts.history.known == Known::Anomalous).then(|| ("history", user(), None))
+    let user = || facts.record.username.as_deref().unwrap_or_default();
+    (facts.history.known == Known::Anomalous).then(|| Found::at("history", user()))
 }
 
 fn refused_then_allowed(facts: &Facts<'_, '_>) -> Option<Found> {
@@ -190,9 +212,10 @@ fn refused_then_allowed(facts: &Facts<'_, '_>) -> Option<Found> {
     let judge = facts.judge;
     let positions = judge.timeline.writes(&Actor::of(facts.record));
     let before = judge.timeline.within(positions, facts.record.time?, SignedDuration::from_hours(1));
-    let refused = before.iter().map(|&at| judge.timeline.record(at)).rfind(|record| record.is_denied())?;
-    let words = super::page::Act::of(refused).what;
-    Some(("history", format!("{words} at {}", refused.time?), None))
+    let proof = before.iter().copied().rfind(|&at| judge.timeline.record(at).is_denied())?;
+    let refused = judge.timeline.record(proof);
+    let text = format!("{} at {}", Act::of(refused).what, refused.time?);
+    Some(Found { proof: Some(proof), ..Found::at("history", text) })
 }
 
 /// Namespaces that are a spray.
@@ -217,7 +240,7 @@ fn sprayed(facts: &Facts<'_, '_>) -> Option<Found> {
         Some(&same[start..start + same[start..].partition_point(|record| is_within(record))])
     });
     let found = windows.map(some_namespaces).find(|found| found.len() >= SPRAYED)?;
-    Some(("spec", found.into_iter().collect::<Vec<_>>().join(", "), None))
+    Some(Found::at("spec", found.into_iter().collect::<Vec<_>>().join(", ")))
 }
 
 /// Namespaces of some requests, no more than it takes.
@@ -252,7 +275,7 @@ fn label_disagrees(facts: &Facts<'_, '_>) -> Option<Found> {
     let label = facts.after?["metadata"]["labels"]["app.kubernetes.io/managed-by"].as_str()?.to_owned();
     let tool = tool(facts.record.user_agent.as_deref())?;
     let disagree = BY_HAND.contains(&tool) && !tool.to_lowercase().starts_with(&label.to_lowercase());
-    disagree.then(|| ("metadata.labels", format!("managed-by {label}, written with {tool}"), None))
+    disagree.then(|| Found::at("metadata.labels", format!("managed-by {label}, written with {tool}")))
 }
 
 /// Writes that an actor's hours are told from.
@@ -260,5 +283,5 @@ const ENOUGH: usize = 5;
 
 fn off_hours(facts: &Facts<'_, '_>) -> Option<Found> {
     let (hour, history) = (hour_of(facts.record.time?), facts.history);
-    (!history.known_hour && history.writes >= ENOUGH).then(|| ("time", format!("{hour:02}:00 UTC"), None))
+    (!history.known_hour && history.writes >= ENOUGH).then(|| Found::at("time", format!("{hour:02}:00 UTC")))
 }

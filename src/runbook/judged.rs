@@ -25,6 +25,8 @@ const REASONS: usize = 5;
 pub(super) struct Judged<'h> {
     pub at: usize,
     pub findings: Vec<Finding>,
+    /// Where other requests stand that prove findings, by indicator.
+    pub proofs: BTreeMap<String, usize>,
     pub level: Option<Level>,
     pub verdict: Verdict,
     pub rule: String,
@@ -54,11 +56,15 @@ pub(super) fn judged_request<'h>(judge: &Judge<'_>, at: usize, history: &'h Hist
     }
     let whole = [&step.before, &step.after].into_iter().flatten().all(|state| state.part == Part::Spec);
     let (before, after) = (before.as_ref(), after.as_ref());
-    findings.extend(behaviour::findings(&Facts { judge, at, record, before, after, whole, history }));
+    let mut proofs = BTreeMap::new();
+    for (finding, proof) in behaviour::findings(&Facts { judge, at, record, before, after, whole, history }) {
+        proofs.extend(proof.map(|proof| (finding.id.clone(), proof)));
+        findings.push(finding);
+    }
     findings.sort_by_key(|finding| Reverse(finding.severity));
     let flags = red_flags(&findings, record.principal_class);
     let (verdict, rule) = verdict(level, history.known, &flags);
-    Judged { at, findings, level, verdict, rule, flags, history }
+    Judged { at, findings, proofs, level, verdict, rule, flags, history }
 }
 
 pub(super) fn of_spec(judge: &Judge<'_>, object: &Value, record: &Record) -> Vec<Finding> {
@@ -101,7 +107,8 @@ pub(super) fn place(record: &Record) -> String {
 }
 
 /// The gravest findings, each indicator once; the gravest red flag has a place among them.
-pub(super) fn reasons(record: &Record, judged: &Judged<'_>) -> Vec<Reason> {
+/// Each leads to the request that proves it.
+pub(super) fn reasons(judge: &Judge<'_>, judged: &Judged<'_>) -> Vec<Reason> {
     let mut seen = BTreeSet::new();
     let grave = judged.findings.iter().filter(|finding| finding.severity > Severity::Info);
     let mut found: Vec<&Finding> = grave.filter(|finding| seen.insert(&finding.id)).collect();
@@ -109,10 +116,9 @@ pub(super) fn reasons(record: &Record, judged: &Judged<'_>) -> Vec<Reason> {
     if let Some(at) = found.iter().position(is_flag).filter(|at| *at >= REASONS) {
         found.swap(REASONS - 1, at);
     }
-    let reason = |finding: &Finding| Reason {
-        finding: finding.clone(),
-        audit_id: record.audit_id.clone(),
-        evidence: record.evidence.clone(),
+    let reason = |finding: &Finding| {
+        let record = judge.timeline.record(judged.proofs.get(&finding.id).copied().unwrap_or(judged.at));
+        Reason { finding: finding.clone(), audit_id: record.audit_id.clone(), evidence: record.evidence.clone() }
     };
     found.into_iter().take(REASONS).map(reason).collect()
 }

@@ -65,7 +65,7 @@ pub struct Page {
     pub next: Vec<String>,
 }
 
-/// Why a verdict was given.
+/// Why a verdict was given, and the request that proves it.
 #[derive(Debug, Clone, Serialize)]
 pub struct Reason {
     #[serde(flatten)]
@@ -318,7 +318,7 @@ pub(super) fn page(judge: &Judge<'_>, asked: &Asked<'_>) -> (Page, Vec<Vec<Findi
         decided_by: place(record),
         spec_level: level_name(decisive.level),
         history_level: history.known.names().0,
-        reasons: reasons(record, decisive),
+        reasons: reasons(judge, decisive),
         would_change: would_change(decisive.level, history.known, &decisive.flags, decisive.verdict),
         red_flags: decisive.flags.clone(),
         who: who(judge, record, time, &history),

@@ -346,6 +346,25 @@ fn a_session_without_history_is_told_from_its_user() {
     assert!(text.starts_with("no CronJob write by session i-0abc of this user (other sessions: 2 writes; dump "), "{text}");
 }
 
+/// What an earlier or later request proves leads to that one.
+#[test]
+fn reasons_lead_to_the_request_that_proves_them() {
+    let refused = request(30, "create", "eve", &json!({"responseStatus": {"code": 403}}));
+    let events = [
+        request(0, "create", "argo", &asked(&whole(FINE))),
+        refused.clone(),
+        request(60, "update", "eve", &asked(&whole(MINER))),
+    ];
+    let found = judged(&events, &[]);
+    let proof = |id: &str| {
+        let mut reasons = page(&found, "eve")["reasons"].as_array().unwrap().iter();
+        reasons.find(|reason| reason["id"] == id).map(|reason| reason["audit_id"].clone())
+    };
+    assert_eq!(proof("CJ-BEH-16"), Some(refused["auditID"].clone()));
+    assert_eq!(proof("CJ-BEH-10"), Some(events[0]["auditID"].clone()));
+    assert_eq!(proof("CJ-IMG-05"), Some(events[2]["auditID"].clone()));
+}
+
 #[test]
 fn operations_that_cannot_be_repeated_leave_nothing_known() {
     let create = request(0, "create", "argo", &asked(&whole(FINE)));
