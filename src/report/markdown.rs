@@ -349,6 +349,10 @@ fn before(before: &Value) -> Part {
     let mut text = summary(before, &[("", "class"), ("coverage ", "coverage")]);
     text.extend(told(before, &PRECURSORS));
     let mut below = items(before, "precursor_list", |act| format!("precursor: {}", act_text(act)));
+    if before["left_out"].is_object() {
+        let (count, command) = (raw(&before["left_out"]["count"]), raw(&before["left_out"]["command"]));
+        below.push(format!("{} earlier not listed here; all: {}", prose(&count), code(&command)));
+    }
     below.extend(items(before, "events", |act| format!("request: {}", act_text(act))));
     (text.join("; "), below)
 }

@@ -104,11 +104,16 @@ fn namespace(record: &Record) -> &str {
     record.namespace.as_deref().filter(is_name).unwrap_or("NAMESPACE")
 }
 
-/// The command that shows some events. A page may print what is no plain letter as something else, so `*` stands for it.
+/// The command that shows some events.
 fn events_of(option: &str, value: &str) -> Option<String> {
+    filter(option, value).map(|filter| format!("kubesweep events DUMP{filter}"))
+}
+
+/// An option of it. A page may print what is no plain letter as something else, so `*` stands for it.
+pub(super) fn filter(option: &str, value: &str) -> Option<String> {
     let pattern: String = value.chars().map(|c| if matches!(c, ' '..='~') { c } else { '*' }).collect();
     let tells = pattern.contains(|c| c != '*');
-    tells.then(|| format!("kubesweep events DUMP --{option}='{}'", pattern.replace('\'', "'\\''")))
+    tells.then(|| format!(" --{option}='{}'", pattern.replace('\'', "'\\''")))
 }
 
 /// As RFC 1123 has subdomains: `--all` is none.

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::Judge;
 use super::actor::{Actor, tool};
+use super::advice::filter;
 use super::page::{Act, plural};
 use crate::aggregate::Record;
 use crate::event::{Change, Outcome};
@@ -39,7 +40,18 @@ pub struct Before {
     pub precursors: String,
     pub precursor_list: Vec<Act>,
     pub coverage: String,
+    /// The last of them.
     pub events: Vec<Act>,
+    /// How many earlier ones are left out, and the command that lists all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub left_out: Option<LeftOut>,
+}
+
+/// Requests that a page does not list.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeftOut {
+    pub count: usize,
+    pub command: String,
 }
 
 /// Requests that a page lists.
@@ -82,6 +94,7 @@ pub(super) fn before(judge: &Judge<'_>, record: &Record, hits: &[&Record], time:
         precursor_list: precursors(judge, record, time),
         coverage: judge.coverage_text(record, time, context, "h"),
         events: records.iter().rev().take(LISTED).rev().map(|record| Act::of(record)).collect(),
+        left_out: left_out(&records, time),
     };
     before.text = text(&before, records.len());
     before.precursors = match (judge.settings.deep, before.precursor_list.len()) {
@@ -90,6 +103,14 @@ pub(super) fn before(judge: &Judge<'_>, record: &Record, hits: &[&Record], time:
         (true, count) => plural(count, "risky act"),
     };
     before
+}
+
+fn left_out(records: &[&Record], time: Timestamp) -> Option<LeftOut> {
+    let count = records.len().checked_sub(LISTED).filter(|count| *count > 0)?;
+    let first = records.first()?;
+    let user = first.username.as_deref().and_then(|user| filter("user", user)).unwrap_or_default();
+    let since = first.time.map_or_else(String::new, |time| format!(" --since={time}"));
+    Some(LeftOut { count, command: format!("kubesweep events DUMP{user} --resource=cronjobs{since} --until={time}") })
 }
 
 fn place(record: &Record) -> (Option<&str>, Option<&str>) {

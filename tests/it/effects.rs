@@ -365,6 +365,27 @@ fn reasons_lead_to_the_request_that_proves_them() {
     assert_eq!(proof("CJ-IMG-05"), Some(events[2]["auditID"].clone()));
 }
 
+/// A list that is cut says so, and how to get all of it.
+#[test]
+fn a_page_says_what_it_does_not_list() {
+    let refused = json!({"responseStatus": {"code": 403}});
+    let mut events: Vec<Value> = (0..25).map(|minute| request(minute, "create", "it's eve", &refused)).collect();
+    events.push(request(60, "create", "it's eve", &asked(&whole(FINE))));
+    let found = judged(&events, &[]);
+    let before = &page(&found, "it's eve")["before"];
+    assert_eq!((before["events"].as_array().unwrap().len(), &before["left_out"]["count"]), (20, &json!(5)));
+    let command = before["left_out"]["command"].as_str().unwrap();
+    let expected = r"kubesweep events DUMP --user='it'\''s eve' --resource=cronjobs --since=2026-05-01T00:00:00Z --until=2026-05-01T01:00:00Z";
+    assert_eq!(command, expected);
+    let words = shlex::split(&command.replace("DUMP", "audit.log")).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let lines: Vec<String> = events.iter().map(|event| format!("{event}\n")).collect();
+    std::fs::write(directory.path().join("audit.log"), lines.concat()).unwrap();
+    let words: Vec<&str> = words[1..].iter().map(String::as_str).collect();
+    let run = kubesweep(directory.path(), &words);
+    assert_eq!(run.stdout.lines().count(), 25, "{}", run.stderr);
+}
+
 #[test]
 fn operations_that_cannot_be_repeated_leave_nothing_known() {
     let create = request(0, "create", "argo", &asked(&whole(FINE)));
