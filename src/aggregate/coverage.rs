@@ -92,6 +92,24 @@ impl Coverage {
         SignedDuration::from_secs(seconds).as_secs_f64() / 3600.0
     }
 
+    /// The gaps of a cluster that reach into a window.
+    #[must_use]
+    pub fn gaps(&self, cluster: Option<&str>, start: Timestamp, end: Timestamp) -> Vec<Gap> {
+        let cluster = cluster.map(str::to_owned);
+        let key = |hour: i64| (cluster.clone(), hour);
+        let hour = |time: Timestamp| time.as_second().div_euclid(HOUR);
+        let before = self.cells.range(key(i64::MIN)..key(hour(start))).next_back();
+        let cells = before.into_iter().chain(self.cells.range(key(hour(start))..=key(i64::MAX)));
+        let mut spans = cells.map(|(_, span)| *span).peekable();
+        let mut gaps = Vec::new();
+        while let Some((_, last)) = spans.next().filter(|(_, last)| *last < end) {
+            let next = spans.peek().map(|(first, _)| *first);
+            let gap = next.filter(|first| first.duration_since(last) > GAP && *first > start);
+            gaps.extend(gap.map(|first| Gap { start: last, end: first }));
+        }
+        gaps
+    }
+
     /// The last moment at which a cluster was seen.
     #[must_use]
     pub fn end(&self, cluster: Option<&str>) -> Option<Timestamp> {
@@ -154,5 +172,13 @@ mod tests {
         assert_eq!((days[0].hours_seen, days[1].hours_seen), (1, 2));
         assert_eq!(days[0].gaps[0].end.to_string(), "2026-11-12T06:00:00Z");
         assert!(days[1].gaps.is_empty());
+
+        let gaps = |start: &str, end: &str| coverage.gaps(Some("prod"), start.parse().unwrap(), end.parse().unwrap());
+        let gap = days[0].gaps[0];
+        assert_eq!(gaps("2026-11-11T00:00:00Z", "2026-11-11T01:00:00Z"), [gap]);
+        assert_eq!(gaps("2026-11-10T00:00:00Z", "2026-11-13T00:00:00Z"), [gap]);
+        assert_eq!(gaps("2026-11-12T06:00:00Z", "2026-11-13T00:00:00Z"), []);
+        assert_eq!(gaps("2026-11-10T22:00:00Z", "2026-11-10T22:50:00Z"), []);
+        assert_eq!(coverage.gaps(None, gap.start, gap.end), []);
     }
 }

@@ -296,6 +296,7 @@ fn cronjob(cronjob: &Value) -> Part {
     below.extend(items(cronjob, "scripts", |script| format!("script: {}", prose(&raw(script)))));
     below.extend(told(cronjob, &[("diff: ", "diff_note", prose, "", &[])]));
     below.extend(items(cronjob, "diff", difference));
+    below.extend(told(cronjob, &[("", "origin", prose, "", &[])]));
     let ids: Vec<String> = list(cronjob, "indicators").iter().map(|finding| name(&raw(&finding["id"]))).collect();
     below.push(if ids.is_empty() { String::new() } else { format!("matched {}", ids.join(", ")) });
     below.push(with_evidence("request", cronjob));
@@ -347,6 +348,7 @@ fn difference(difference: &Value) -> String {
 
 fn before(before: &Value) -> Part {
     let mut text = summary(before, &[("", "class"), ("coverage ", "coverage")]);
+    text.extend(told(before, &[("", "gap", prose, "", NO_MARKS)]));
     text.extend(told(before, &PRECURSORS));
     let mut below = items(before, "precursor_list", |act| format!("precursor: {}", act_text(act)));
     if before["left_out"].is_object() {

@@ -83,6 +83,7 @@ pub fn closing(report: &Report<'_>, directory: Option<&str>) -> io::Result<Strin
         ),
     );
     line(&mut out, "time span", &span(&report.coverage));
+    out.extend(longest_gap(&report.coverage).map(|gap| format!("{:<11}{}\n", "", fit(&gap, WIDTH - 11))));
     if let Some(asked) = report.asked.words() {
         line(&mut out, "alerts are", &format!("those {asked}; the rest is history"));
     }
@@ -269,6 +270,14 @@ fn span(days: &[Day]) -> String {
         }
         _ => "no event with a time".to_owned(),
     }
+}
+
+/// The longest gap, with the cluster that has it.
+fn longest_gap(days: &[Day]) -> Option<String> {
+    let gaps = days.iter().flat_map(|day| day.gaps.iter().map(move |gap| (gap, day.cluster.as_deref())));
+    let (gap, cluster) = gaps.max_by_key(|(gap, _)| (gap.end.duration_since(gap.start), std::cmp::Reverse(gap.start)))?;
+    let cluster = cluster.map_or_else(String::new, |cluster| format!(", {}", escape(cluster)));
+    Some(format!("longest gap {} to {}{cluster}", minute(gap.start), minute(gap.end)))
 }
 
 /// What `inspect` says of a dump.

@@ -40,6 +40,9 @@ pub struct Before {
     pub precursors: String,
     pub precursor_list: Vec<Act>,
     pub coverage: String,
+    /// The longest time of it, or just after it, of which the dump holds nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gap: Option<String>,
     /// The last of them.
     pub events: Vec<Act>,
     /// How many earlier ones are left out, and the command that lists all.
@@ -93,6 +96,7 @@ pub(super) fn before(judge: &Judge<'_>, record: &Record, hits: &[&Record], time:
         precursors: String::new(),
         precursor_list: precursors(judge, record, time),
         coverage: judge.coverage_text(record, time, context, "h"),
+        gap: gap(judge, record, time),
         events: records.iter().rev().take(LISTED).rev().map(|record| Act::of(record)).collect(),
         left_out: left_out(&records, time),
     };
@@ -103,6 +107,25 @@ pub(super) fn before(judge: &Judge<'_>, record: &Record, hits: &[&Record], time:
         (true, count) => plural(count, "risky act"),
     };
     before
+}
+
+/// Around an alert: this much after it counts as well.
+const AROUND: SignedDuration = SignedDuration::from_hours(1);
+
+/// `nothing logged 2026-11-18 00:50Z to 2026-11-18 07:00Z, just before`.
+fn gap(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Option<String> {
+    let start = time.checked_sub(judge.settings.context).unwrap_or(Timestamp::MIN);
+    let end = time.checked_add(AROUND).unwrap_or(Timestamp::MAX);
+    let gaps = judge.coverage.gaps(record.cluster.as_deref(), start, end);
+    let gap = gaps.into_iter().max_by_key(|gap| (gap.end.duration_since(gap.start), gap.end))?;
+    let is_near = gap.end <= time && time.duration_since(gap.end) <= AROUND;
+    let place = match (is_near, gap.start >= time) {
+        (true, _) => ", just before",
+        (_, true) => ", just after",
+        _ => "",
+    };
+    let minute = |time: Timestamp| time.strftime("%Y-%m-%d %H:%MZ").to_string();
+    Some(format!("nothing logged {} to {}{place}", minute(gap.start), minute(gap.end)))
 }
 
 fn left_out(records: &[&Record], time: Timestamp) -> Option<LeftOut> {

@@ -11,7 +11,7 @@ use super::before::risky;
 use super::history::{History, Known, hour_of};
 use super::page::Act;
 use super::spec::runs;
-use super::timeline::{after, ahead, object, took_effect};
+use super::timeline::{after, ahead, is_creation, object, took_effect};
 use crate::aggregate::{Category, Finding, Record};
 use crate::event::{Change, Outcome, Platform};
 use crate::rule::{Class, SYSTEM_NAMESPACES, Severity};
@@ -146,8 +146,7 @@ fn suspend_toggled(facts: &Facts<'_, '_>) -> Option<Found> {
 fn short_lived(facts: &Facts<'_, '_>) -> Option<Found> {
     let (judge, time) = (facts.judge, facts.record.time?);
     // Without a name nothing tells that it was this one.
-    let is_made = facts.record.change == Some(Change::Created) && took_effect(facts.record);
-    if !is_made || facts.record.name.is_none() {
+    if !is_creation(facts.record) || facts.record.name.is_none() {
         return None;
     }
     let hour = SignedDuration::from_hours(1);

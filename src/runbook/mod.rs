@@ -42,7 +42,7 @@ pub use self::page::{Page, Seen, Suppressed, User};
 pub use self::pages::Printed;
 pub use self::rank::{Alike, Standing};
 use self::spec::Step;
-use self::timeline::{Name, Object, Timeline};
+use self::timeline::{Name, Object, Timeline, is_creation};
 use self::turn::Turn;
 use crate::aggregate::{Coverage, CronJob, Finished, Hit, Observation, POD_OF_SPEC, Record};
 use crate::decode::digest;
@@ -212,6 +212,8 @@ pub(crate) struct Judge<'t> {
     templates: BTreeMap<usize, [u8; 32]>,
     /// Writes that set what a CronJob runs.
     setters: BTreeMap<Object, Vec<usize>>,
+    /// The first request that created a CronJob.
+    created: BTreeMap<Object, usize>,
     /// Writes after which a CronJob runs something else.
     turns: BTreeMap<Object, Vec<Turn>>,
     /// CronJobs of requests whose own record does not tell them.
@@ -321,12 +323,14 @@ impl<'t> Judge<'t> {
     fn new(memory: &'t Memory, coverage: &'t Coverage, catalogue: &'t Catalogue, settings: &'t Settings) -> Self {
         let timeline = Timeline::new(memory);
         let (mut steps, mut recovered, mut templates) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        let (mut setters, mut turns) = (BTreeMap::new(), BTreeMap::new());
+        let (mut setters, mut turns, mut created) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut by_namespace: BTreeMap<_, Vec<usize>> = BTreeMap::new();
         let objects: Vec<&Object> = timeline.objects().map(|(object, _)| object).collect();
         for (object, told) in objects.iter().zip(each(&objects, |object| Told::of(&timeline, object))) {
             setters.insert((*object).clone(), told.setters);
             turns.insert((*object).clone(), told.turns);
+            let is_made = |at: &usize| is_creation(timeline.record(*at));
+            created.extend(told.steps.keys().copied().find(is_made).map(|at| ((*object).clone(), at)));
             // Not `append`, which walks all that is there for every object.
             steps.extend(told.steps);
             templates.extend(told.templates);
@@ -346,6 +350,7 @@ impl<'t> Judge<'t> {
             steps,
             templates,
             setters,
+            created,
             turns,
             recovered,
             by_namespace,

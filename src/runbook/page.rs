@@ -142,6 +142,9 @@ pub struct What {
     pub indicators: Vec<Finding>,
     pub diff: Vec<Difference>,
     pub diff_note: String,
+    /// What is known of its beginning, where its creation is not in the dump.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit_id: Option<String>,
     pub evidence: Evidence,

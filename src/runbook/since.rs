@@ -7,10 +7,10 @@ use serde::Serialize;
 
 use super::Judge;
 use super::page::plural;
-use super::timeline::{after, object, took_effect};
+use super::timeline::{after, is_creation, object, took_effect};
 use super::turn::Turn;
 use crate::aggregate::Record;
-use crate::event::{Change, Outcome};
+use crate::event::Outcome;
 
 /// What became of a CronJob from a request on.
 #[derive(Debug, Clone, Serialize)]
@@ -106,7 +106,7 @@ pub(super) fn span(span: SignedDuration) -> String {
 fn deleted(judge: &Judge<'_>, record: &Record, at: usize, gone: &Record) -> String {
     let timeline = &judge.timeline;
     let mut later = after(timeline.requests(&object(record)), at).iter().map(|&at| timeline.record(at));
-    let again = later.find(|later| later.change == Some(Change::Created) && took_effect(later));
+    let again = later.find(|later| is_creation(later));
     let again = again.map_or_else(String::new, |again| format!(", and made again {}", at_by(again)));
     format!("deleted {}{again}", at_by(gone))
 }

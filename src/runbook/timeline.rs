@@ -232,6 +232,11 @@ pub(super) fn writes(record: &Record) -> bool {
     record.change.is_some() && took_effect(record)
 }
 
+/// Whether a request made what it names.
+pub(super) fn is_creation(record: &Record) -> bool {
+    record.change == Some(Change::Created) && took_effect(record)
+}
+
 /// The state that a request shows which writes none. Only the controller's word is taken for the spec beside a status:
 /// the API server ignores it.
 pub(super) fn shown(event: &Observation) -> Option<&Arc<str>> {

@@ -9,6 +9,7 @@ use super::judged::Judged;
 use super::page::{Container, Decoded, Variable, What};
 use super::script;
 use super::spec::{Difference, Part, State, Step, difference, pod, print};
+use super::timeline::object;
 use super::verdict::level_name;
 use crate::aggregate::Record;
 use crate::event::Change;
@@ -55,6 +56,7 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> W
         indicators: judged.findings.clone(),
         diff,
         diff_note,
+        origin: origin(judge, record, judged.at),
         audit_id: record.audit_id.clone(),
         evidence: record.evidence.clone(),
     }
@@ -79,6 +81,20 @@ fn diff(record: &Record, step: Option<&Step>, after: &Value) -> (Vec<Difference>
         (_, false) => format!("nothing is known beyond the {words}"),
     };
     (found, note)
+}
+
+/// Of a CronJob that is changed, and that no request before it made.
+fn origin(judge: &Judge<'_>, record: &Record, at: usize) -> Option<String> {
+    let object = object(record);
+    let is_made = judge.created.get(&object).is_some_and(|made| *made < at);
+    if record.change != Some(Change::Modified) || record.name.is_none() || is_made {
+        return None;
+    }
+    let [jobs, pods] = judge.timeline.started(&object);
+    let first = jobs.first().copied().flatten().map(|time| ("Job", time));
+    let first = first.or_else(|| Some(("Pod", pods.first().copied().flatten()?)));
+    let seen = first.map_or_else(String::new, |(what, time)| format!("; its first {what} was seen {time}"));
+    Some(format!("its creation is not in the dump{seen}"))
 }
 
 /// Kubernetes knows no other zones than those of the IANA.

@@ -386,6 +386,26 @@ fn a_page_says_what_it_does_not_list() {
     assert_eq!(run.stdout.lines().count(), 25, "{}", run.stderr);
 }
 
+/// A gap before an alert is named on its page, and so is a creation that nobody logged.
+#[test]
+fn what_the_dump_does_not_cover_is_named_where_it_matters() {
+    let node = json!({"objectRef": {"resource": "nodes", "name": "n"}});
+    let mut events: Vec<Value> = [0, 50, 420, 460].map(|minute| request(minute, "get", "node", &node)).to_vec();
+    events.extend([425, 435].map(|minute| job(minute, CONTROLLER, FINE, &json!({}))));
+    events.push(request(450, "update", "bob", &asked(&whole(FINE))));
+    let found = judged(&events, &[]);
+    let bob = page(&found, "bob");
+    assert_eq!(bob["before"]["gap"], "nothing logged 2026-05-01 00:50Z to 2026-05-01 07:00Z, just before");
+    let origin = "its creation is not in the dump; its first Job was seen 2026-05-01T07:05:00Z";
+    assert_eq!(bob["cronjobs"][0]["origin"], origin);
+
+    let directory = tempfile::tempdir().unwrap();
+    let lines: Vec<String> = events.iter().map(|event| format!("{event}\n")).collect();
+    std::fs::write(directory.path().join("audit.log"), lines.concat()).unwrap();
+    let (_temporary, _, run) = scan(&[directory.path().to_owned()], &[]);
+    assert!(run.stderr.contains("longest gap 2026-05-01 00:50Z to 2026-05-01 07:00Z\n"), "{}", run.stderr);
+}
+
 #[test]
 fn operations_that_cannot_be_repeated_leave_nothing_known() {
     let create = request(0, "create", "argo", &asked(&whole(FINE)));
