@@ -9,7 +9,7 @@ use clap::builder::styling::{AnsiColor, Style};
 /// When to print colours.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 pub(super) enum When {
-    /// On a terminal, unless NO_COLOR is set.
+    // On a terminal, unless NO_COLOR is set. As documentation it would spread the help of the command.
     Auto,
     Always,
     Never,

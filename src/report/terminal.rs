@@ -87,7 +87,11 @@ pub fn closing(report: &Report<'_>, directory: Option<&str>) -> io::Result<Strin
     if let Some(asked) = report.asked.words() {
         line(&mut out, "alerts are", &format!("those {asked}; the rest is history"));
     }
-    damage(&mut out, &report.inputs, if directory.is_some() { "see inputs.csv" } else { "`kubesweep inspect` names them" });
+    damage(
+        &mut out,
+        &report.inputs,
+        if directory.is_some() { "see inputs.csv" } else { "`kubesweep inspect` names them" },
+    );
     line(&mut out, "reports", directory.unwrap_or("standard output"));
     Ok(out)
 }
@@ -211,7 +215,8 @@ fn alert(out: &mut String, label: &str, page: &Value, count: u64) {
     let minute = |value: &Value| value.as_str().and_then(|time| time.parse().ok()).map(minute);
     let named = |value: &Value| value.as_str().map(escape);
     let parts = [named(&page["verdict"]), minute(&page["first_seen"]), named(&page["cluster"])];
-    let parts: Vec<String> = parts.into_iter().flatten().chain([format!("alert {}", text(&page["alert_id"]))]).collect();
+    let parts: Vec<String> =
+        parts.into_iter().flatten().chain([format!("alert {}", text(&page["alert_id"]))]).collect();
     line(out, label, &parts.join("  "));
     let (title, decisive) = (format!("  {}", text(&page["title"])), &page["cronjobs"][0]);
     line(out, "", &title);
@@ -231,8 +236,10 @@ fn unwritten(out: &mut String, runbook: &Runbook, more: &str) {
     let grave = || runbook.about.controller_only.iter().filter(is_grave);
     for (at, seen) in grave().take(GRAVE).enumerate() {
         let place = [&seen.namespace, &seen.name].map(|part| escape(part.as_deref().unwrap_or("-"))).join("/");
-        let cluster = seen.cluster.as_deref().map_or_else(String::new, |cluster| format!("  {}", escape(cluster)));
-        line(out, if at == 0 { "no creator" } else { "" }, &format!("{}  {place}{cluster}", seen.spec_level));
+        let cluster = seen.cluster.as_deref().map_or_else(String::new, |cluster| format!(" in {}", escape(cluster)));
+        let runs = if seen.jobs > 0 { plural(seen.jobs as u64, "Job") } else { plural(seen.pods as u64, "Pod") };
+        line(out, if at == 0 { "no creator" } else { "" }, &format!("{place}{cluster}"));
+        line(out, "", &format!("  runs ({runs}, spec {}), nobody created it in this dump", seen.spec_level));
     }
     if grave().count() > GRAVE {
         line(out, "", &format!("and {} more{more}", grave().count() - GRAVE));
@@ -275,7 +282,8 @@ fn span(days: &[Day]) -> String {
 /// The longest gap, with the cluster that has it.
 fn longest_gap(days: &[Day]) -> Option<String> {
     let gaps = days.iter().flat_map(|day| day.gaps.iter().map(move |gap| (gap, day.cluster.as_deref())));
-    let (gap, cluster) = gaps.max_by_key(|(gap, _)| (gap.end.duration_since(gap.start), std::cmp::Reverse(gap.start)))?;
+    let (gap, cluster) =
+        gaps.max_by_key(|(gap, _)| (gap.end.duration_since(gap.start), std::cmp::Reverse(gap.start)))?;
     let cluster = cluster.map_or_else(String::new, |cluster| format!(", {}", escape(cluster)));
     Some(format!("longest gap {} to {}{cluster}", minute(gap.start), minute(gap.end)))
 }

@@ -31,8 +31,8 @@ struct Anchor {
 }
 
 /// Texts of records that must be parsed whatever the rules ask, since their ends do not tell what they are: what was
-/// truncated or skipped on its way, and rows to which Panther added columns.
-const ODD: [&str; 3] = ["runcated", "skipped-too-big", "p_log_type"];
+/// truncated or skipped on its way, rows to which Panther added columns, and those whose columns are named by paths.
+const ODD: [&str; 5] = ["runcated", "skipped-too-big", "p_log_type", "objectRef_", "objectRef."];
 
 impl Prefilter {
     /// The prefilter of rules and interests; `None` where one of them may match any record.

@@ -29,7 +29,11 @@ pub(super) fn next(case: &Case<'_>) -> Vec<String> {
     let record = case.record;
     let mut next = Vec::new();
     next.extend(record.cluster.as_deref().map(|cluster| format!("use the kubectl context of the cluster: {cluster}")));
-    next.push(format!("kubectl -n {} get cronjob,job,pod -o yaml > evidence-{}.yaml", namespace(record), case.alert_id));
+    next.push(format!(
+        "kubectl -n {} get cronjob,job,pod -o yaml > evidence-{}.yaml",
+        namespace(record),
+        case.alert_id
+    ));
     next.extend(record.audit_id.as_deref().and_then(|id| events_of("audit-id", id)).map(|command| command + " --raw"));
     next.extend(record.username.as_deref().and_then(|user| events_of("user", user)));
     if case.verdict == Verdict::Review {
@@ -70,7 +74,10 @@ fn ending(case: &Case<'_>) -> Vec<String> {
     if since.changed.is_some() && !(is_own && since.changed_by == record.username) {
         let by = since.changed_by.as_deref().unwrap_or("-");
         let look = format!("kubectl -n {namespace} get cronjob {name} -o yaml");
-        return vec![format!("it runs something else by now, so look at it before you stop it; changed by: {by}"), look];
+        return vec![
+            format!("it runs something else by now, so look at it before you stop it; changed by: {by}"),
+            look,
+        ];
     }
     if is_own {
         let delete = format!("kubectl -n {namespace} delete cronjob {name}");

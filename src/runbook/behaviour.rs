@@ -194,8 +194,7 @@ fn workload_account(facts: &Facts<'_, '_>) -> Option<Found> {
 /// Known only after a second pass.
 fn prepared(facts: &Facts<'_, '_>) -> Option<Found> {
     let risky = risky(facts.judge, facts.record, facts.record.time?);
-    let acts: Vec<String> =
-        risky.iter().map(|&at| Act::of_observation(facts.judge.timeline.event(at)).what).collect();
+    let acts: Vec<String> = risky.iter().map(|&at| Act::of_observation(facts.judge.timeline.event(at)).what).collect();
     Some(Found { proof: Some(*risky.first()?), ..Found::at("history", acts.join("; ")) })
 }
 

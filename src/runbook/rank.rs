@@ -51,7 +51,8 @@ impl Standing {
         let rank = Rank { verdict: Some(judged.verdict), level, flags: judged.flags.len(), history };
         let of_spec = judged.findings.iter().filter(|finding| finding.category != Category::Behaviour);
         let ids: BTreeSet<&str> = of_spec.map(|finding| finding.id.as_str()).collect();
-        let said = format!("{:?} {:?} {:?} {ids:?} {:?}", record.cluster, record.username, judged.verdict, judged.flags);
+        let said =
+            format!("{:?} {:?} {:?} {ids:?} {:?}", record.cluster, record.username, judged.verdict, judged.flags);
         let [a, b, c, d, e, f, g, h, ..] = digest(said.as_bytes());
         Standing { rank, alike: u64::from_le_bytes([a, b, c, d, e, f, g, h]) }
     }

@@ -67,7 +67,8 @@ pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
         Outcome::Failed => "the request failed: it wrote nothing".to_owned(),
         _ => format!("{started}; {turned}{end}"),
     };
-    let (deleted, deleted_by) = (gone.and_then(|(_, gone)| gone.time), gone.and_then(|(_, gone)| gone.username.clone()));
+    let (deleted, deleted_by) =
+        (gone.and_then(|(_, gone)| gone.time), gone.and_then(|(_, gone)| gone.username.clone()));
     let (changed, changed_by) = (changed.and_then(|by| by.time), changed.and_then(|by| by.username.clone()));
     Since { text, jobs, pods, first_job, last_job, changed, changed_by, deleted, deleted_by }
 }
@@ -89,7 +90,8 @@ fn turned(turn: &Turn, by: &Record, begin: Timestamp) -> String {
         return format!("written again {}, and the log does not hold what that left", at_by(by));
     }
     let back = if turn.is_back { ", back to what ran before" } else { "" };
-    let force = by.time.map_or_else(String::new, |end| format!(": this spec was in force {}", span(end.duration_since(begin))));
+    let force =
+        by.time.map_or_else(String::new, |end| format!(": this spec was in force {}", span(end.duration_since(begin))));
     format!("changed again {} ({}{back}){force}", at_by(by), turn.what.join(", "))
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::actor::Actor;
-use super::memory::Memory;
+use super::memory::{Memory, Times};
 use crate::aggregate::{Evidence, Observation, Record};
 use crate::event::{Change, Outcome, is_status_of_controller};
 
@@ -164,7 +164,8 @@ impl<'t> Timeline<'t> {
     /// Whether it tells a Job or Pod of any CronJob of a cluster: the log of one whose policy leaves them out tells none.
     pub(super) fn shows_runs(&self, cluster: &Name) -> bool {
         let first = (cluster.clone(), None, None);
-        let of_cluster = |times: &&Times| times.range(first.clone()..).next().is_some_and(|((of, ..), _)| of == cluster);
+        let of_cluster =
+            |times: &&Times| times.range(first.clone()..).next().is_some_and(|((of, ..), _)| of == cluster);
         [&self.memory.jobs, &self.memory.pods].iter().any(of_cluster)
     }
 

@@ -66,9 +66,9 @@ impl Runs {
             let parts = ["command", "args"].iter().filter_map(|key| container.get(key));
             parts.map(print).collect::<Vec<_>>().join(" ")
         };
-        let containers = lists.flatten().map(|container| {
-            (print(&container["name"]), [print(&container["image"]), words(container)])
-        });
+        let containers = lists
+            .flatten()
+            .map(|container| (print(&container["name"]), [print(&container["image"]), words(container)]));
         Runs {
             part: state.part,
             containers: containers.collect(),

