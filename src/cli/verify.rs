@@ -11,16 +11,21 @@ pub(super) fn run(verify: &Verify) -> Result<ExitStatus, Error> {
     let of_inputs = if verify.dump.is_empty() { Verified::default() } else { inputs(&verify.directory, &verify.dump)? };
     let findings: Vec<&Finding> = of_reports.findings.iter().chain(&of_inputs.findings).collect();
     let compared = if verify.dump.is_empty() {
-        format!("{} reports", of_reports.compared)
+        counted(of_reports.compared, "report")
     } else {
         let (reports, inputs, unhashed) = (of_reports.compared, of_inputs.compared, of_inputs.unhashed);
-        format!("{reports} reports, {inputs} inputs ({unhashed} more have no hash)")
+        let have = if unhashed == 1 { "has" } else { "have" };
+        format!("{}, {} ({unhashed} more {have} no hash)", counted(reports, "report"), counted(inputs, "input"))
     };
     print(|out| {
         findings.iter().try_for_each(|finding| writeln!(out, "{finding}"))?;
         writeln!(out, "verified   {compared}: {}", told(&findings))
     })?;
     Ok(if findings.is_empty() { ExitStatus::Swept } else { ExitStatus::Alerted })
+}
+
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// What differs, in numbers.

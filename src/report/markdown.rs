@@ -194,9 +194,9 @@ fn head(runbook: &Value, is_empty: bool) -> Vec<String> {
     let mut lines = vec!["# Runbook".to_owned(), String::new()];
     if let Some(only) = only {
         lines.push(format!(
-            "An excerpt, {}: {} other alerts are left out.",
+            "An excerpt, {}: {} left out.",
             code(only),
-            prose(&raw(&runbook["left_out"]))
+            if runbook["left_out"] == 1 { "1 other alert is".to_owned() } else { format!("{} other alerts are", prose(&raw(&runbook["left_out"]))) }
         ));
     }
     if !verdicts.is_empty() {
@@ -306,6 +306,7 @@ fn cronjob(cronjob: &Value) -> Part {
 
 fn schedule(cronjob: &Value) -> String {
     let mut said = told(cronjob, &SCHEDULE);
+    said.iter_mut().filter(|said| *said == "1 runs a day").for_each(|said| "1 run a day".clone_into(said));
     if cronjob["suspend"] == true {
         said.push("suspended".to_owned());
     }
@@ -347,7 +348,7 @@ fn difference(difference: &Value) -> String {
 }
 
 fn before(before: &Value) -> Part {
-    let mut text = summary(before, &[("", "class"), ("coverage ", "coverage")]);
+    let mut text = summary(before, &[("", "class"), ("", "coverage")]);
     text.extend(told(before, &[("", "gap", prose, "", NO_MARKS)]));
     text.extend(told(before, &PRECURSORS));
     let mut below = items(before, "precursor_list", |act| format!("precursor: {}", act_text(act)));
@@ -360,7 +361,7 @@ fn before(before: &Value) -> Part {
 }
 
 fn history(history: &Value) -> Part {
-    let mut text = summary(history, &[("", "class"), ("new here: ", "novel"), ("coverage: ", "coverage")]);
+    let mut text = summary(history, &[("", "class"), ("new here: ", "novel"), ("", "coverage")]);
     if history["same_object"] == true {
         text.push("this user has written this CronJob before".to_owned());
     }
@@ -372,7 +373,8 @@ fn history(history: &Value) -> Part {
 fn summary(of: &Value, extras: &[(&str, &str)]) -> Vec<String> {
     let text = raw(&of["text"]);
     let unsaid = extras.iter().map(|(before, key)| (before, raw(&of[*key])));
-    let unsaid = unsaid.filter(|(_, said)| !said.is_empty() && !text.contains(&**said));
+    // That there was none the text says in its own words.
+    let unsaid = unsaid.filter(|(_, said)| !said.is_empty() && said != "none" && !text.contains(&**said));
     let unsaid: Vec<String> = unsaid.map(|(before, said)| format!("{before}{}", prose(&said))).collect();
     told(of, &TEXT).into_iter().chain(unsaid).collect()
 }
@@ -635,10 +637,10 @@ Coverage: what the dump covers is not known.
   - changed `spec.schedule`: `0 1 * * *` -> `*/1 * * * *`
   - matched CJ-CMD-11
   - request -> `s3/a/b.gz:12#88123 /logEvents/3/message auditID 7f3e`
-- **24 h** 3 writes: 1 ok, 2 failed (403); 1 dry run; probing; coverage 100 % of 24 h; precursors: not looked at (--deep)
+- **24 h** 3 writes: 1 ok, 2 failed (403); 1 dry run; probing; 100 % of 24 h; precursors: not looked at (--deep)
   - precursor: 2026-11-24 03:05:00Z  `create clusterrolebindings eve-admin` -> `x:1`
   - request: 2026-11-24 03:09:00Z  `create kube-system/- failed 403` -> `x:1`
-- **30 d** none in 30 days (dump covers 28.7 of 30); anomalous; new here: namespace, registry; coverage: dump covers 28.7 of 30 days; CronJobs in this namespace are also written by `eks:addon-manager (2)`
+- **30 d** none in 30 days (dump covers 28.7 of 30); anomalous; new here: namespace, registry; dump covers 28.7 of 30 days; CronJobs in this namespace are also written by `eks:addon-manager (2)`
 - **since** jobs started: 76 (first 03:13, last 04:28); pods 76; deleted: no: probably still present at the end of the dump
 - **also** upstream: match; dedup merged 2 events; suppressed by upstream: no; alert 9f86d081884c7d65; rule `Kubernetes.CronJob.CreatedOrModified`; hits 2; title `[eve] created Kubernetes CronJob [kube-proxy-health] in [kube-system]`
 - **next**

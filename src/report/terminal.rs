@@ -209,7 +209,8 @@ fn gravest(out: &mut String, runbook: &Runbook, more: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// An alert in a few lines, given its page: the request that decided has one where the title, cut or not, does not show it.
+/// An alert in a few lines, given its page. The request that decided has one where it is not the first hit, or where the title
+/// is cut.
 fn alert(out: &mut String, label: &str, page: &Value, count: u64) {
     let text = |value: &Value| escape(value.as_str().unwrap_or_default());
     let minute = |value: &Value| value.as_str().and_then(|time| time.parse().ok()).map(minute);
@@ -222,7 +223,11 @@ fn alert(out: &mut String, label: &str, page: &Value, count: u64) {
     line(out, "", &title);
     if decisive["time"] != page["first_seen"] || title.width() > WIDTH - 11 {
         let session = named(&decisive["session"]).map(|session| format!("session {session}"));
-        let parts = [Some(format!("  decided by {}", text(&page["decided_by"]))), minute(&decisive["time"]), session];
+        let (time, first) = (minute(&decisive["time"]), minute(&page["first_seen"]));
+        // The day stands above.
+        let day = first.as_deref().and_then(|first| first.get(..11));
+        let time = time.map(|time| day.and_then(|day| time.strip_prefix(day)).unwrap_or(&time).to_owned());
+        let parts = [Some(format!("  decided by {}", text(&page["decided_by"]))), time, session];
         line(out, "", &parts.into_iter().flatten().collect::<Vec<_>>().join("  "));
     }
     if count > 1 {

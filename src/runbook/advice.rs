@@ -92,7 +92,7 @@ const QUOTED: usize = 5;
 /// Values that may hold a secret stay where they can be masked.
 fn put_back(diff: &[Difference]) -> String {
     if diff.is_empty() {
-        return "then put back what it was, from where its owner keeps it: this dump does not tell".to_owned();
+        return "then put back what it was, from where its owner keeps it, since this dump does not tell it".to_owned();
     }
     let was = |difference: &Difference| {
         let is_plain = [".image", ".schedule", ".suspend"].iter().any(|end| difference.path.ends_with(end));

@@ -294,7 +294,7 @@ fn next_steps_fit_what_became_of_the_cronjob() {
     );
     assert!(!steps.contains("delete cronjob") && !steps.contains("patch cronjob"), "{steps}");
     let steps = next(&[evil], "eve");
-    assert!(steps.contains("this dump does not tell") && !steps.contains("delete cronjob"), "{steps}");
+    assert!(steps.contains("this dump does not tell it") && !steps.contains("delete cronjob"), "{steps}");
     let steps = next(&[request(0, "create", "eve", &asked(&whole(MINER)))], "eve");
     assert!(steps.contains("'kubectl -n p delete cronjob b'".replace('\'', "\"").as_str()), "{steps}");
     let refused = json!({"responseStatus": {"code": 403}, "requestObject": whole(MINER)});
@@ -325,7 +325,7 @@ fn the_gravest_of_a_verdict_comes_first_and_what_is_alike_is_folded() {
     let (_temporary, out, run) = scan(&[directory.path().to_owned()], &[]);
     let gravest = run.stderr.split_once("gravest").unwrap().1;
     assert!(gravest.contains("[eve] created CronJob [kube-system/fine]"), "{gravest}");
-    assert!(gravest.contains("decided by kube-system/late  2026-05-04 11:25Z\n"), "{gravest}");
+    assert!(gravest.contains("decided by kube-system/late  11:25Z\n"), "{gravest}");
     assert!(gravest.contains(" alike: same user"), "{gravest}");
     assert!(run.stderr.lines().all(|line| line.chars().count() <= 80), "{}", run.stderr);
     let page = std::fs::read_to_string(out.join("report.html")).unwrap();

@@ -322,6 +322,18 @@ mod tests {
     }
 
     #[test]
+    fn nothing_is_said_twice() {
+        let step = |text: &str, class: &str| json!({"text": text, "class": class, "coverage": "dump covers 24 of 24 hours"});
+        let quiet = step("no CronJob write (dump covers 24 of 24 hours)", "none");
+        let busy = step("3 writes: 3 failed; probing", "probing");
+        let runbook = json!({"alerts": [{"alert_id": "1", "before": quiet, "history": busy}]});
+        let page = printed(&json!({"alerts": [alert("x")]}), Some(&runbook));
+        let before = "<p>no CronJob write (dump covers 24 of 24 hours); <span class=\"muted\">precursors</span> -</p>";
+        assert!(page.contains(before), "{page}");
+        assert!(page.contains("<dd><p>3 writes: 3 failed; probing; dump covers 24 of 24 hours</p>"), "{page}");
+    }
+
+    #[test]
     fn the_policy_names_what_the_page_holds() {
         let page = printed(&json!({}), None);
         for element in ["style", "script"] {
