@@ -31,7 +31,8 @@ pub struct Body {
     /// The controlling owner of a Job or Pod: its kind and name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<(String, String)>,
-    /// A few words on the body of any other object: the subjects and the role of a binding.
+    /// A few words on the body of any other object: the subjects and the role of a binding. Of a CronJob, where the answer
+    /// shows its state: what a patch asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -125,9 +126,47 @@ fn cronjob(body: &mut Body, event: &AuditEvent<'_>, texts: &mut Interner) {
     }
     // A patch of the status changes no spec.
     let is_patch = event.verb.as_deref() == Some("patch") && event.object_ref.subresource.is_none();
-    if is_patch && body.source.as_deref() != Some("responseObject") {
+    if is_patch && body.source.as_deref() == Some("responseObject") {
+        let is_part = |raw: Raw<'_>| whole(raw).is_none_or(|object| whole_spec(&object).is_none());
+        body.note = request.filter(|raw| is_part(raw)).and_then(asked);
+    } else if is_patch {
         let patch = request.filter(|raw| matches!(raw.first(), Some(b'{' | b'[')));
         body.patch = patch.and_then(compact).map(|patch| texts.keep(&patch));
+    }
+}
+
+/// Places of a patch that are named.
+const ASKED: usize = 5;
+/// A patch of more bytes is not looked at.
+const LOOKED_AT: usize = 64 << 10;
+
+/// Where a patch sets something: of metadata the member, elsewhere down to what is no object.
+fn asked(patch: Raw<'_>) -> Option<String> {
+    let patch = serde_json::from_slice(patch.get(..LOOKED_AT).map_or(patch, |_| &[])).ok()?;
+    let mut places = Vec::new();
+    match &patch {
+        Value::Array(operations) => {
+            let sets = operations.iter().filter(|operation| operation["op"] != "test");
+            let paths = sets.filter_map(|operation| operation["path"].as_str());
+            places.extend(paths.map(|path| path.trim_start_matches('/').replace('/', ".")));
+        }
+        patch => leaves(patch, "", &mut places),
+    }
+    let more = if places.len() > ASKED { ", and more" } else { "" };
+    places.truncate(ASKED);
+    let places = places.join(", ") + more;
+    (!places.is_empty()).then(|| places.chars().take(200).collect())
+}
+
+fn leaves(value: &Value, path: &str, places: &mut Vec<String>) {
+    match value {
+        Value::Object(members) if !path.starts_with("metadata.") => {
+            for (key, member) in members {
+                let inner = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                leaves(member, &inner, places);
+            }
+        }
+        _ => places.push(path.to_owned()),
     }
 }
 

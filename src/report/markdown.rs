@@ -136,7 +136,7 @@ const PAGE: [Row; 9] = [
     ("what", "", cronjobs),
     ("24 h", "context", |alert| vec![before(&alert["before"])]),
     ("30 d", "lookback", |alert| vec![history(&alert["history"])]),
-    ("since", "", |alert| vec![(told(&alert["since"], &TEXT).concat(), Vec::new())]),
+    ("since", "", |alert| vec![(since(&alert["since"]), Vec::new())]),
     ("also", "", |alert| vec![(told(alert, &ALSO).join("; "), Vec::new())]),
     ("next", "", |alert| vec![(String::new(), items(alert, "next", |text| step(&raw(text))))]),
     ("would change it", "", |alert| vec![(String::new(), items(alert, "would_change", |text| prose(&raw(text))))]),
@@ -196,7 +196,11 @@ fn head(runbook: &Value, is_empty: bool) -> Vec<String> {
         lines.push(format!(
             "An excerpt, {}: {} left out.",
             code(only),
-            if runbook["left_out"] == 1 { "1 other alert is".to_owned() } else { format!("{} other alerts are", prose(&raw(&runbook["left_out"]))) }
+            if runbook["left_out"] == 1 {
+                "1 other alert is".to_owned()
+            } else {
+                format!("{} other alerts are", prose(&raw(&runbook["left_out"])))
+            }
         ));
     }
     if !verdicts.is_empty() {
@@ -367,6 +371,12 @@ fn history(history: &Value) -> Part {
     }
     text.extend(told(history, &HISTORY));
     (text.join("; "), Vec::new())
+}
+
+/// What became of it, sentence by sentence: one that quotes a user need not make code of the others.
+fn since(since: &Value) -> String {
+    let text = raw(&since["text"]);
+    text.split("; ").filter(|part| !part.is_empty()).map(prose).collect::<Vec<_>>().join("; ")
 }
 
 /// The text of a step, and what that does not say already.

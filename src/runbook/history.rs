@@ -94,11 +94,10 @@ impl Histories {
         let others = self.slide(judge, Key::Namespace(own.cluster.clone(), own.namespace.clone()), time);
         let others = [OBJECT_WRITER, WRITER].map(|facet| others.writers(facet, &own));
         let actor = Actor::of(record);
-        // The window of the user is moved on whether it is asked for or not: times must come in order.
-        let part = actor.part().map(|(part, rest)| {
+        let part = actor.part().and_then(|(part, rest)| {
             let (cluster, username) = actor.user();
             let count = self.slide(judge, Key::User(cluster, username), time).len();
-            format!("{part} ({rest}: {}", plural(count, "write"))
+            (count > 0).then(|| format!("{part} ({rest}: {}", plural(count, "write")))
         });
         history(judge, &own, time, self.slide(judge, Key::Actor(actor), time), others, part.as_deref())
     }

@@ -2,8 +2,8 @@
 //!
 //! Most records on CronJobs are status updates of their controller, and most others the Jobs and Pods that it makes:
 //! one a minute and CronJob. Of what shows a CronJob without writing it, the last before each write is kept, and the
-//! first of one that is never written; of Jobs and Pods the first behind each write, or of all where there is none, and
-//! of all the time.
+//! first of one that is never written; of Jobs and Pods the first behind each write, or of all where there is none,
+//! before the first write the last that shows a spec, and of all the time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -52,6 +52,8 @@ struct Trail {
     pod: bool,
     /// The first of its Jobs, else of their Pods, until it is created or changed.
     children: Vec<Observation>,
+    /// The last Job of the controller, or Pod, that showed another spec than the one before it, as long as no write is known.
+    latest: Option<Observation>,
 }
 
 impl Memory {
@@ -158,21 +160,32 @@ impl Trail {
     }
 
     /// A write: gives what last showed the CronJob before it.
-    fn write(&mut self, change: Change) -> Option<Observation> {
-        let shown = self.known();
+    fn write(&mut self, change: Change) -> impl Iterator<Item = Observation> + use<> {
+        let (shown, latest) = (self.known(), self.latest.take());
         (self.job, self.pod) = (false, false);
         if change != Change::Deleted {
             self.is_written = true;
             self.first = None;
             self.children.clear();
         }
-        shown
+        shown.into_iter().chain(latest)
+    }
+
+    /// Takes in what ran before any write is known.
+    fn ran(&mut self, event: &Observation, texts: &mut Interner) {
+        let is_other = |latest: &Observation| state(latest) != state(event);
+        if !self.is_written && state(event).is_some() && self.latest.as_ref().is_none_or(is_other) {
+            self.latest = Some(outline(event.clone(), texts));
+        }
     }
 
     /// A Job: that of the controller says what its CronJob runs, not who wrote that. Gives what is to be remembered of
     /// it.
     fn job(&mut self, event: Observation, texts: &mut Interner) -> Option<Observation> {
         let is_new = !self.job;
+        if is_by_controller(&event) {
+            self.ran(&event, texts);
+        }
         self.job |= state(&event).is_some() && is_by_controller(&event);
         if is_new { self.child(event, texts) } else { None }
     }
@@ -180,6 +193,9 @@ impl Trail {
     /// The same of a Pod, where no Job has said it.
     fn pod(&mut self, event: Observation, texts: &mut Interner) -> Option<Observation> {
         let is_new = !self.pod && (self.is_written || !self.job);
+        if !self.job {
+            self.ran(&event, texts);
+        }
         self.pod |= state(&event).is_some();
         if is_new { self.child(event, texts) } else { None }
     }

@@ -53,7 +53,7 @@ impl Standing {
         let ids: BTreeSet<&str> = of_spec.map(|finding| finding.id.as_str()).collect();
         let said =
             format!("{:?} {:?} {:?} {ids:?} {:?}", record.cluster, record.username, judged.verdict, judged.flags);
-        let [a, b, c, d, e, f, g, h, ..] = digest(said.as_bytes());
-        Standing { rank, alike: u64::from_le_bytes([a, b, c, d, e, f, g, h]) }
+        let alike = digest(said.as_bytes()).into_iter().take(8).fold(0, |all, byte| all << 8 | Alike::from(byte));
+        Standing { rank, alike }
     }
 }

@@ -39,8 +39,8 @@ pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
     let (timeline, record) = (&judge.timeline, judge.timeline.record(at));
     let (object, begin) = (object(record), record.time.unwrap_or(time));
     // Without a name nothing tells which later request is on this one.
-    let deletes = if record.name.is_some() { timeline.since(timeline.deletes(&object), begin) } else { &[] };
-    let gone = deletes.first().map(|&at| (at, timeline.record(at)));
+    let ends = if record.name.is_some() { timeline.since(timeline.deletes(&object), begin) } else { &[] };
+    let gone = ends.first().map(|&at| (at, timeline.record(at)));
     let turn = next_turn(judge, at, gone.map(|(at, _)| at));
     let changed = turn.as_ref().filter(|turn| !turn.what.is_empty()).map(|turn| timeline.record(turn.at));
     let over = changed.or(gone.map(|(_, gone)| gone)).and_then(|record| record.time);

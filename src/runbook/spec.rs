@@ -70,7 +70,8 @@ pub(super) fn steps(timeline: &Timeline<'_>, object: &Object) -> BTreeMap<usize,
                 recovered(timeline, object, at, next).filter(|_| took_effect)
             };
             let after = logged.clone().filter(State::is_object).or_else(recovered).or_else(|| logged.clone());
-            let before = known.clone().filter(|_| write == Some(Change::Modified));
+            let before =
+                known.clone().or_else(|| ran(timeline, object, at)).filter(|_| write == Some(Change::Modified));
             if took_effect {
                 known = after.clone().filter(State::is_object);
             }
@@ -138,6 +139,12 @@ fn recovered(timeline: &Timeline<'_>, object: &Object, at: usize, next: Option<u
         next.map_or(behind, |next| ahead(behind, next))
     };
     of_children(timeline, between(timeline.jobs(object)), between(timeline.pods(object)))
+}
+
+/// What the Jobs before a request last showed, else their Pods; those of which no write is known.
+fn ran(timeline: &Timeline<'_>, object: &Object, at: usize) -> Option<State> {
+    let last = |positions| ahead(positions, at).last().map(std::slice::from_ref).unwrap_or_default();
+    of_children(timeline, last(timeline.jobs(object)), last(timeline.pods(object)))
 }
 
 /// What the first of some Jobs that the controller made shows of their CronJob, else the first of some Pods.

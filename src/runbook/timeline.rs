@@ -146,7 +146,7 @@ impl<'t> Timeline<'t> {
         listed(&self.deletes, object)
     }
 
-    /// Those Jobs that a CronJob started that first showed its spec.
+    /// Those Jobs that a CronJob started that first showed its spec, and the last before its first write.
     pub(super) fn jobs(&self, object: &Object) -> &[usize] {
         listed(&self.jobs, object)
     }

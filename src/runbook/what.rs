@@ -29,7 +29,7 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> W
     let is_suspended = object.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false);
     let runs = parsed.as_ref().filter(|_| !is_suspended);
     let pod = pod(&object);
-    let (diff, diff_note) = diff(record, step, &object);
+    let (diff, diff_note) = diff(judge, judged.at, step, &object);
     What {
         namespace: record.namespace.clone(),
         name: record.name.clone(),
@@ -63,11 +63,12 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> W
 }
 
 /// What a write changed of what is known of a CronJob before it and after.
-fn diff(record: &Record, step: Option<&Step>, after: &Value) -> (Vec<Difference>, String) {
+fn diff(judge: &Judge<'_>, at: usize, step: Option<&Step>, after: &Value) -> (Vec<Difference>, String) {
+    let record = judge.timeline.record(at);
     let states = step.and_then(|step| step.before.as_ref().zip(step.after.as_ref()));
     let (before, part) = match (record.change, states) {
         (Some(Change::Created), _) => return (Vec::new(), "new object".to_owned()),
-        (_, None) => return (Vec::new(), "the dump holds no earlier state".to_owned()),
+        (_, None) => return (Vec::new(), no_earlier_state(judge, at)),
         (_, Some((before, after))) => (before, before.part.max(after.part)),
     };
     let Some((pointer, words)) = part.place() else {
@@ -81,6 +82,16 @@ fn diff(record: &Record, step: Option<&Step>, after: &Value) -> (Vec<Difference>
         (_, false) => format!("nothing is known beyond the {words}"),
     };
     (found, note)
+}
+
+/// A patch says what was asked for; what else the answer shows may have stood there before.
+fn no_earlier_state(judge: &Judge<'_>, at: usize) -> String {
+    let note = "the dump holds no earlier state".to_owned();
+    let asked = judge.timeline.event(at).body.as_ref().and_then(|body| body.note.as_ref());
+    match asked {
+        None => note,
+        Some(asked) => format!("{note}; asked for: {asked}; the spec is what the server answered and may be older"),
+    }
 }
 
 /// Of a CronJob that is changed, and that no request before it made.

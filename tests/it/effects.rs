@@ -412,6 +412,35 @@ fn what_the_dump_does_not_cover_is_named_where_it_matters() {
     assert!(run.stderr.contains("longest gap 2026-05-01 00:50Z to 2026-05-01 07:00Z\n"), "{}", run.stderr);
 }
 
+/// Jobs show what ran before the first write that a dump holds; a patch shows what was asked for.
+#[test]
+fn what_was_there_before_the_first_write_is_told_by_jobs_or_not_at_all() {
+    let old = "registry.example.com/report:0";
+    let update = |minute, user: &str, image: &str| request(minute, "update", user, &asked(&whole(image)));
+    let events = [
+        job(10, CONTROLLER, old, &json!({})),
+        job(20, CONTROLLER, FINE, &json!({})),
+        job(30, CONTROLLER, FINE, &json!({})),
+        update(60, "eve", MINER),
+        job(70, CONTROLLER, MINER, &json!({})),
+        update(120, "eve", FINE),
+    ];
+    let found = judged(&events, &[]);
+    let mut pages = found["alerts"].as_array().unwrap().iter();
+    let eve = pages.find(|page| page["spec_level"] == "S3").unwrap();
+    let what = &eve["cronjobs"][0];
+    assert_eq!((&what["diff"][0]["before"], &what["diff"][0]["after"]), (&json!(FINE), &json!(MINER)), "{what}");
+    assert_eq!(what["diff_note"], "nothing is known beyond the pod template");
+    let text = eve["since"]["text"].as_str().unwrap();
+    assert!(text.starts_with("1 Job started") && text.contains("(image, back to what ran before)"), "{text}");
+
+    let labels = json!({"metadata": {"labels": {"a": "b"}}});
+    let more = json!({"requestObject": labels, "responseObject": whole(MINER)});
+    let found = judged(&[request(60, "patch", "bob", &more)], &[]);
+    let note = "the dump holds no earlier state; asked for: metadata.labels; the spec is what the server answered and may be older";
+    assert_eq!(page(&found, "bob")["cronjobs"][0]["diff_note"], note);
+}
+
 #[test]
 fn operations_that_cannot_be_repeated_leave_nothing_known() {
     let create = request(0, "create", "argo", &asked(&whole(FINE)));

@@ -205,7 +205,9 @@ fn content<C: Serialize>(
 /// The classes that the page's alerts have, with how many.
 fn chips(shown: &[(&Alert, u64)], classes: &[model::Class], class: impl Fn(&Alert) -> usize) -> Vec<Value> {
     let mut counts = vec![0_u64; classes.len()];
-    shown.iter().for_each(|(alert, _)| counts[class(alert)] += 1);
+    for (alert, _) in shown {
+        counts[class(alert)] += 1;
+    }
     let named = classes.iter().zip(counts).enumerate().filter(|(_, (_, count))| *count > 0);
     named.map(|(at, (class, count))| json!({"name": class.name, "css": class.css, "at": at, "count": count})).collect()
 }
@@ -323,7 +325,8 @@ mod tests {
 
     #[test]
     fn nothing_is_said_twice() {
-        let step = |text: &str, class: &str| json!({"text": text, "class": class, "coverage": "dump covers 24 of 24 hours"});
+        let step =
+            |text: &str, class: &str| json!({"text": text, "class": class, "coverage": "dump covers 24 of 24 hours"});
         let quiet = step("no CronJob write (dump covers 24 of 24 hours)", "none");
         let busy = step("3 writes: 3 failed; probing", "probing");
         let runbook = json!({"alerts": [{"alert_id": "1", "before": quiet, "history": busy}]});
