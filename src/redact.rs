@@ -335,7 +335,7 @@ mod tests {
             ("PASSWORD=$(cat a b) run", "PASSWORD=[redacted] run"),
             (r#"PASSWORD=ab"c d"e run"#, "PASSWORD=[redacted] run"),
             (r#"bash -c "x --password=ab" && curl "y""#, r#"bash -c "x --password=[redacted]" && curl "y""#),
-            (r#"x --password=ab,cd --tokens ef,gh;ij k"#, "x --password=[redacted] --tokens [redacted] k"),
+            ("x --password=ab,cd --tokens ef,gh;ij k", "x --password=[redacted] --tokens [redacted] k"),
             ("password => 'a b', c", "password => [redacted], c"),
             (r#"secret=["a b","c"] d"#, "secret=[redacted] d"),
             ("MYSQL_PASS=hunter2 run", "MYSQL_PASS=[redacted] run"),

@@ -148,7 +148,9 @@ impl<'r, 's> Rows<'r, 's> {
         let begins = |column: &String| !column.is_empty() && start.starts_with(column.as_bytes());
         self.header.columns.iter().find(|column| begins(column))?;
         let mut columns = cells(row, self.header.delimiter)?;
-        columns.iter_mut().for_each(|column| *column = column.trim().to_owned());
+        for column in &mut columns {
+            *column = column.trim().to_owned();
+        }
         let sorted = |columns: &[String]| {
             let mut columns = columns.to_vec();
             columns.sort();

@@ -58,7 +58,7 @@ fn databases_write_keys_in_their_own_way() {
     for (key, value) in event().as_object().unwrap() {
         match value {
             Value::Object(members) => {
-                flat.extend(members.iter().map(|(inner, value)| (format!("{key}_{inner}"), value.clone())))
+                flat.extend(members.iter().map(|(inner, value)| (format!("{key}_{inner}"), value.clone())));
             }
             value => {
                 flat.insert(key.clone(), value.clone());

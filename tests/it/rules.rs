@@ -185,7 +185,10 @@ fn rules_see_the_class_that_tuning_gives() {
         let (_kept, out, _) = scan(&[here.path().join("dump")], &["-r", &rules, "--tune", &tune]);
         let told = |file: &str| {
             let rows = rows(&out.join(file));
-            rows.iter().map(|row| format!("{} {}", row["audit_id"], row["principal_class"])).collect::<String>()
+            rows.iter()
+                .map(|row| format!("{} {}", row["audit_id"], row["principal_class"]))
+                .collect::<Vec<_>>()
+                .join(" ")
         };
         assert_eq!((told("hits.csv"), told("suppressed.csv")), (hit.to_owned(), suppressed.to_owned()), "{text}");
     }

@@ -176,7 +176,7 @@ pub(super) fn compile(documents: &[Node], text: &str) -> Parsed<Vec<Rule>> {
 
 /// The rules of a file, or what the parser has against them.
 fn parsed(text: &str) -> Result<SigmaCollection, String> {
-    let collection = parse_sigma_yaml(text).map_err(sentence)?;
+    let collection = parse_sigma_yaml(text).map_err(|error| sentence(&error))?;
     match collection.errors.iter().find(|error| *error != EMPTY) {
         Some(error) => Err(sentence(error)),
         None => Ok(collection),
@@ -195,7 +195,7 @@ fn faulty(documents: &[Node], text: &str) -> usize {
 }
 
 /// An error of the crates in one line: they draw where it is, between what is wrong and why.
-fn sentence(error: impl ToString) -> String {
+fn sentence(error: &impl ToString) -> String {
     let text = error.to_string();
     let what = text.lines().next().unwrap_or_default().split("  -->").next().unwrap_or_default();
     match text.trim_end().lines().skip(1).last() {
@@ -211,7 +211,7 @@ fn compile_one(line: usize, rule: &SigmaRule) -> Parsed<Rule> {
     if let Some(what) = faults::first(rule) {
         return Err(problem(what));
     }
-    let compiled = compile_rule(&told(rule)).map_err(|error| problem(sentence(error)))?;
+    let compiled = compile_rule(&told(rule)).map_err(|error| problem(sentence(&error)))?;
     let fits =
         |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(is));
     let source = &rule.logsource;
@@ -281,7 +281,9 @@ fn items(rule: &SigmaRule) -> Vec<&DetectionItem> {
         match detection {
             Detection::AllOf(all) => items.extend(all),
             Detection::AnyOf(inner) | Detection::And(inner) => {
-                inner.iter().for_each(|detection| visit(detection, items))
+                for detection in inner {
+                    visit(detection, items);
+                }
             }
             _ => {}
         }

@@ -70,20 +70,20 @@ fn values(item: DetectionItem) -> Detection {
     let told = [told, DetectionItem { field: field.clone(), values: nulls }];
     let told =
         told.into_iter().filter(|item| !item.values.is_empty()).map(|item| Detection::AllOf(vec![item])).collect();
-    let is_any = !field.modifiers.iter().any(is_link);
+    let is_any = !field.modifiers.iter().copied().any(is_link);
     if is_any { Detection::AnyOf(told) } else { Detection::And(told) }
 }
 
 /// The same field, with expressions in which `.` is any character.
 fn of_expressions(field: &FieldSpec) -> FieldSpec {
     let case = (!field.modifiers.contains(&Modifier::Cased)).then_some(Modifier::IgnoreCase);
-    let links = field.modifiers.iter().filter(|modifier| is_link(modifier)).copied();
+    let links = field.modifiers.iter().copied().filter(|modifier| is_link(*modifier));
     let modifiers = [Modifier::Re, Modifier::DotAll].into_iter().chain(case).chain(links).collect();
     FieldSpec::new(field.name.clone(), modifiers)
 }
 
 /// Whether it says how several values are taken together, and not what each is.
-fn is_link(modifier: &Modifier) -> bool {
+fn is_link(modifier: Modifier) -> bool {
     matches!(modifier, Modifier::All | Modifier::Neq)
 }
 
