@@ -178,14 +178,21 @@ fn kind_of(head: &[u8]) -> Kind {
     }
 }
 
-/// Whether this is YAML whose first line is no key of ours: lists, and keys in another order.
+/// Whether this is YAML whose first line is no key of ours: lists, and keys in another order. A line of a log may be
+/// followed by what looks so, but does not begin with a key.
 fn is_yaml(text: &[u8]) -> bool {
+    let key = |line: &[u8]| {
+        let line = line.strip_prefix(b"- ").unwrap_or(line);
+        let end = line.iter().position(|byte| !byte.is_ascii_alphanumeric() && !b"_@.".contains(byte));
+        end.is_some_and(|end| end > 0 && line[end] == b':' && matches!(line.get(end + 1), None | Some(b' ' | b'\r')))
+    };
     let begins = |line: &[u8]| {
         let line = line.trim_ascii_start();
         let line = line.strip_prefix(b"- ").unwrap_or(line);
         YAML_KEYS.iter().any(|key| line.starts_with(key))
     };
-    !matches!(text.first(), Some(b'{' | b'[')) && text.split(|byte| *byte == b'\n').any(begins)
+    let mut lines = text.split(|byte| *byte == b'\n').skip_while(|line| line.is_empty() || line[0] == b'#');
+    lines.next().is_some_and(|first| key(first) && (begins(first) || lines.any(begins)))
 }
 
 /// Whether a log begins here, whatever was written over it behind: a document, or the time or node of a line.

@@ -48,7 +48,8 @@ fn log_event<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'
     let api = ["logStreamName", "ingestionTime", "eventId"].iter().any(|key| fields.get(key).is_some());
     let aws = fields.object("aws").and_then(|aws| aws.object("awslogs"));
     let group = fields.get("logGroup").is_some();
-    if !api && !group && aws.is_none() && envelope.format != Some("cloudwatch-subscription") {
+    let inside = envelope.control_plane || envelope.format == Some("cloudwatch-subscription");
+    if !api && !group && aws.is_none() && !inside {
         return false;
     }
     let mut told = match &aws {

@@ -237,6 +237,8 @@ struct Walk<'w, 's> {
     leaves: u64,
     /// Those that are records of something else.
     others: u64,
+    /// Documents that are something else for certain: their own kind says so, or an envelope that knows what it holds.
+    decided: u64,
     /// Whether the text being opened is broken. Then a record of unknown shape counts as malformed, not as another kind
     /// of log.
     broken: bool,
@@ -271,6 +273,7 @@ impl<'w, 's> Walk<'w, 's> {
             payloads: 0,
             leaves: 0,
             others: 0,
+            decided: 0,
             broken: false,
             columns: Vec::new(),
         }
@@ -376,20 +379,21 @@ impl<'w, 's> Walk<'w, 's> {
             let told = leaf_tells(&leaf, envelope);
             return self.leaf(leaf, told.as_ref().unwrap_or(envelope));
         }
-        let (leaves, others) = (self.leaves, self.others);
+        let (leaves, others, decided) = (self.leaves, self.others, self.decided);
         let may_open = !envelope.closed && !siem::is_kubernetes_object(fields);
         let opened = FAMILIES.iter().find(|(open, _)| may_open && open(fields, envelope, self));
         let found = [self.leaves - leaves, self.others - others];
         let is_sealed = match opened {
-            Some((_, knows)) => !knows && found[0] > 0 && found[0] == found[1],
+            Some((_, knows)) => !knows && found[0] > 0 && found[0] == found[1] && self.decided == decided,
             None => may_open,
         };
+        self.decided += u64::from(!may_open || opened.is_some_and(|(_, knows)| *knows));
         if !fields.is_whole() {
             // What a cut envelope still held was given out; with nothing found, the cut took the record.
             if found[0] == 0 {
                 self.leaf(Leaf::Broken(raw), envelope);
             }
-        } else if is_sealed && holds_event(raw) {
+        } else if is_sealed && holds_event(raw) && !siem::holds_kubernetes_object(fields) {
             self.leaf(Leaf::Unopened, envelope);
         } else if opened.is_none() {
             self.leaf(Leaf::Other, envelope);
@@ -481,17 +485,28 @@ impl<'w, 's> Walk<'w, 's> {
 /// GKE hold, under the names that they have there and that databases make of them: bytes around it were damaged, or its
 /// envelope is not known.
 fn holds_event(text: &[u8]) -> bool {
-    const MARKS: [[&str; 2]; 8] = [
-        ["auditID", "audit.k8s.io"],
-        ["auditID", "objectRef"],
-        ["auditid", "objectref"],
-        ["audit_id", "object_ref"],
-        ["AuditId", "ObjectRef"],
-        ["protoPayload", "k8s.io"],
-        ["protopayload", "k8s.io"],
-        ["proto_payload", "k8s.io"],
-    ];
-    MARKS.iter().any(|marks| marks.iter().all(|mark| memchr::memmem::find(text, mark.as_bytes()).is_some()))
+    const EVENTS: [[&str; 2]; 3] = [["auditID", "objectRef"], ["auditid", "objectref"], ["AuditId", "ObjectRef"]];
+    const ENTRIES: [&str; 3] = ["protoPayload", "protopayload_auditlog", "proto_payload"];
+    let is_event = |[id, object]: &[&str; 2]| {
+        is_quoted(text, id, b":\"[") && (is_quoted(text, object, b":") || is_quoted(text, "audit.k8s.io/v1", b""))
+    };
+    EVENTS.iter().any(is_event)
+        || ENTRIES.iter().any(|key| is_quoted(text, key, b":")) && is_quoted(text, "k8s.io", b"")
+}
+
+/// Whether a name stands in quotes, with these bytes after them: the first, and then any of the others. In a string that
+/// holds JSON there are backslashes among them.
+fn is_quoted(text: &[u8], name: &str, after: &[u8]) -> bool {
+    memchr::memmem::find_iter(text, name).any(|at| {
+        let is_open = at > 0 && matches!(text[at - 1], b'"' | b'.');
+        let mut rest = text[at + name.len()..].iter().filter(|byte| **byte != b'\\' && !byte.is_ascii_whitespace());
+        let is_closed = rest.next() == Some(&b'"');
+        let (first, others) = (after.first(), after.get(1..).unwrap_or_default());
+        is_open
+            && is_closed
+            && (first.is_none() || rest.next() == first)
+            && (others.is_empty() || rest.next().is_some_and(|byte| others.contains(byte)))
+    })
 }
 
 /// An object around an array of records, where it is not framing's to walk: inside another envelope, or small.

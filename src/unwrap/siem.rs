@@ -7,7 +7,7 @@ use crate::json;
 /// Keys that forwarders put around a record, the format they give away, and the platform where only one uses it.
 ///
 /// The order decides where several are there: Splunk's `result` holds `_raw`, Elastic's `_source` holds `message`.
-const WRAPPERS: [(&str, &str, Option<Platform>); 17] = [
+const WRAPPERS: [(&str, &str, Option<Platform>); 14] = [
     ("RawEventData", "defender", Some(Platform::Aks)),
     ("rawResponse", "elastic", None),
     ("result", "splunk", None),
@@ -19,10 +19,7 @@ const WRAPPERS: [(&str, &str, Option<Platform>); 17] = [
     ("json", "filebeat", None),
     ("kinesis", "stream-record", None),
     ("event", "forwarder", None),
-    ("original", "forwarder", None),
     ("message", "forwarder", None),
-    ("payload", "forwarder", None),
-    ("body", "forwarder", None),
     ("log", "fluent-bit", None),
     ("log_processed", "fluent-bit", None),
 ];
@@ -37,6 +34,7 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
         || loki(fields, envelope, walk)
         || docker(fields, envelope, walk)
         || encoded(fields, envelope, walk)
+        || told(fields, envelope, walk)
         || wrapper(fields, envelope, walk)
 }
 
@@ -121,6 +119,32 @@ fn wrapper<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_,
     true
 }
 
+/// Keys that many give to texts of strangers, and the keys of which one tells that it is a tool's: queues, streams, topics
+/// and columns of logs.
+const TOLD: [(&str, &[&str]); 2] = [
+    ("body", &["MessageId", "ReceiptHandle", "SeverityText", "EnqueuedTimeUtc", "sequenceNumber"]),
+    ("payload", &["topic"]),
+];
+
+/// Opens what these hold, and the text that Logstash and Elastic keep beside what they made of it.
+fn told<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    let is_told = |beside: &[&str]| beside.iter().any(|key| fields.get_folded(key).is_some());
+    let named = envelope.named("forwarder", None);
+    for (key, _) in TOLD.iter().filter(|(_, beside)| is_told(beside)) {
+        if let Some(held) = fields.get_folded(key) {
+            walk.inside(step(fields, key), |walk| walk.value(held, &named));
+            return true;
+        }
+    }
+    let Some(original) = fields.object("event").and_then(|event| event.get("original")) else { return false };
+    walk.inside(Step::Key("event"), |walk| walk.member("original", original, &named));
+    true
+}
+
+/// Keys beside the data of a stream's record.
+const OF_STREAM: [&str; 5] =
+    ["partitionKey", "sequenceNumber", "recordId", "approximateArrivalTimestamp", "ContentData"];
+
 /// A record of a stream: of Kinesis as it is read and as a Lambda gets it, of Firehose as a transformation or an HTTP
 /// endpoint gets it (AWS docs, "Amazon Kinesis Data Firehose data transformation", "HTTP endpoint delivery request"); and of
 /// Event Hubs as a Logic App gets it.
@@ -128,8 +152,10 @@ fn encoded<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_,
     let Some((key, data)) = ["data", "ContentData"].iter().find_map(|key| Some((*key, fields.get_folded(key)?))) else {
         return false;
     };
-    // What gzip and objects begin with: `data` is what many call what is none of this.
-    if !["H4sI", "eyJ", "eyA", "ewo"].iter().any(|start| data[1..].starts_with(start.as_bytes())) {
+    let is_told = OF_STREAM.iter().any(|key| fields.get_folded(key).is_some()) || fields.iter().count() == 1;
+    // What gzip and objects begin with.
+    let is_one = || ["H4sI", "eyJ", "eyA", "ewo"].iter().any(|start| data[1..].starts_with(start.as_bytes()));
+    if !is_told || !is_one() {
         return false;
     }
     walk.base64(step(fields, key), data, &envelope.named("stream-record", None));
@@ -159,4 +185,9 @@ pub(super) fn is_event_list(around: &Fields<'_>) -> bool {
 pub(super) fn is_kubernetes_object(fields: &Fields<'_>) -> bool {
     let version = fields.text("apiVersion");
     fields.text("kind").is_some() && version.is_some_and(|version| !version.starts_with("audit.k8s.io/"))
+}
+
+/// Whether a member is one, as in what a watch prints: what that quotes is its own.
+pub(super) fn holds_kubernetes_object(fields: &Fields<'_>) -> bool {
+    fields.iter().any(|(_, raw)| Fields::read(raw).is_some_and(|inner| is_kubernetes_object(&inner)))
 }

@@ -601,3 +601,42 @@ fn a_cut_stream_is_named_before_the_record_it_cuts() {
         assert!(exit == 3 && error.contains("gzip"), "{left}: {error}");
     }
 }
+
+/// What only speaks of events, or is known for something else, is no event.
+#[test]
+fn what_names_events_is_not_told() {
+    let entry = r#"{"insertId":"a","logName":"x","protoPayload":{"serviceName":"container.googleapis.com","request":{"zone":"topology.k8s.io/zone"}}}"#;
+    let quoted = serde_json::Value::from(event(0)).to_string();
+    let object =
+        format!(r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"name":"x"}},"data":{{"x":{quoted}}}}}"#);
+    let in_string = |text: &str| serde_json::Value::from(text).to_string();
+    for text in [
+        r#"{"eventName":"StartQuery","requestParameters":{"queryString":"fields auditID, objectRef.resource"}}"#
+            .to_owned(),
+        r#"{"mappings":{"properties":{"auditID":{"type":"keyword"},"objectRef":{"properties":{}}}}}"#.to_owned(),
+        r#"{"path":"/?auditID=1&objectRef=2"}"#.to_owned(),
+        r#"{"level":"info","data":"eyJhbGciOiJub25lIn0.eyJhIjoxfQ.sig"}"#.to_owned(),
+        format!(r#"{{"entries":[{entry}]}}"#),
+        format!(r#"{{"message":{}}}"#, in_string(entry)),
+        format!(r#"{{"log":{},"stream":"stdout","time":"2026-11-24T03:00:00Z"}}"#, in_string(&format!("{object}\n"))),
+        format!(r#"{{"type":"ADDED","object":{object}}}"#),
+    ] {
+        assert_eq!(counters(text.as_bytes())[1..], ["0", "1", "0"], "{text}");
+    }
+    // A line of a log that is not YAML's begins no YAML.
+    let log = format!("E1124 03:16:43 x.go:1] err=<\n\tobjectRef: x\n >\n{}\n", event(1));
+    assert_eq!(sweep(log.as_bytes(), &[]).0, ["id-1"]);
+}
+
+/// The control plane's own log group holds nothing that wraps events, also where something else is around it.
+#[test]
+fn nothing_is_forged_in_the_control_plane() {
+    let forged =
+        serde_json::json!({"msg": "x", "event": serde_json::from_str::<serde_json::Value>(&event(0)).unwrap()});
+    let payload = serde_json::json!({"messageType": "DATA_MESSAGE", "owner": "111122223333", "logGroup": "/aws/eks/p/cluster",
+        "logEvents": [{"id": "1", "timestamp": 1, "message": forged.to_string()}]});
+    let queued = serde_json::json!({"Messages": [{"MessageId": "m", "Body": payload.to_string()}]});
+    for text in [payload.to_string(), queued.to_string()] {
+        assert_eq!(counters(text.as_bytes())[1..], ["0", "1", "0"], "{text}");
+    }
+}

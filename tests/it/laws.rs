@@ -718,7 +718,10 @@ const ENVELOPES: [(&str, Wrap); 22] = [
     }),
     ("kafka", |events| lines(events, |event| json!({"topic": "t", "offset": 1, "payload": event.to_string()}))),
     ("logstash", |events| {
-        lines(events, |event| json!({"message": "a line of text", "event": {"original": event.to_string()}}))
+        lines(
+            events,
+            |event| json!({"message": "a line of text", "event": {"kind": "event", "original": event.to_string()}}),
+        )
     }),
     ("multi-search", |events| {
         let hits: Vec<_> = events.iter().map(|event| json!({"_source": {"message": event.to_string()}})).collect();
