@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use super::history::repository;
 use super::since::Since;
-use super::spec::Difference;
 use super::timeline::took_effect;
 use crate::aggregate::{Record, Verdict};
 use crate::event::Change;
@@ -19,8 +18,8 @@ pub(super) struct Case<'a> {
     /// The same with its CronJob as far as it could be recovered.
     pub resolved: &'a Record,
     pub since: &'a Since,
-    /// What the request changed.
-    pub diff: &'a [Difference],
+    /// Whether the page shows what the request changed.
+    pub has_diff: bool,
 }
 
 /// Next steps for the CronJob that decided: what to look at, and what ends the attack if it is one. Names from the log stand
@@ -74,37 +73,18 @@ fn ending(case: &Case<'_>) -> Vec<String> {
     if since.changed.is_some() && !(is_own && since.changed_by == record.username) {
         let by = since.changed_by.as_deref().unwrap_or("-");
         let look = format!("kubectl -n {namespace} get cronjob {name} -o yaml");
-        return vec![
-            format!("it runs something else by now, so look at it before you stop it; changed by: {by}"),
-            look,
-        ];
+        return vec![format!("it was changed again since, so look at it before you stop it; changed by: {by}"), look];
     }
     if is_own {
         let delete = format!("kubectl -n {namespace} delete cronjob {name}");
         return vec!["delete the CronJob before its pods, since it makes new ones".to_owned(), delete];
     }
-    vec!["it was there before this change, so stop it rather than delete it".to_owned(), suspend, put_back(case.diff)]
-}
-
-/// Values of a change that a step quotes; the page has all.
-const QUOTED: usize = 5;
-
-/// Values that may hold a secret stay where they can be masked.
-fn put_back(diff: &[Difference]) -> String {
-    if diff.is_empty() {
-        return "then put back what it was, from where its owner keeps it, since this dump does not tell it".to_owned();
-    }
-    let was = |difference: &Difference| {
-        let is_plain = [".image", ".schedule", ".suspend"].iter().any(|end| difference.path.ends_with(end));
-        match difference.before.as_deref() {
-            None => format!("{} absent", difference.path),
-            Some(before) if is_plain => format!("{} {before}", difference.path),
-            Some(_) => format!("{} as in the diff", difference.path),
-        }
+    let back = if case.has_diff {
+        "then put back what was right before this change; the diff says what it was"
+    } else {
+        "then put back what was right, from where its owner keeps it, since this dump does not tell it"
     };
-    let mut values: Vec<String> = diff.iter().take(QUOTED).map(was).collect();
-    values.extend((diff.len() > QUOTED).then(|| format!("and {} more in the diff", diff.len() - QUOTED)));
-    format!("then put back what it was: {}", values.join("; "))
+    vec!["it was there before this change, so stop it rather than delete it".to_owned(), suspend, back.to_owned()]
 }
 
 fn namespace(record: &Record) -> &str {

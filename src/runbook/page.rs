@@ -300,7 +300,7 @@ pub(super) fn page(judge: &Judge<'_>, asked: &Asked<'_>) -> (Page, Vec<Vec<Findi
         record,
         resolved: &judge.resolved(record),
         since: &since,
-        diff: &cronjobs[0].diff,
+        has_diff: !cronjobs[0].diff.is_empty(),
     });
     let page = Page {
         alert_id: alert.alert_id.clone(),

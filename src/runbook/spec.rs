@@ -216,8 +216,34 @@ pub(super) fn difference(pointer: &str, before: &Value, after: &Value) -> Vec<Di
     found
 }
 
+/// What the API server fills in where a spec leaves it out (kubernetes.io, API reference): to leave it out says the same.
+const DEFAULTS: [(&str, &str); 15] = [
+    ("terminationGracePeriodSeconds", "30"),
+    ("dnsPolicy", "ClusterFirst"),
+    ("schedulerName", "default-scheduler"),
+    ("terminationMessagePath", "/dev/termination-log"),
+    ("terminationMessagePolicy", "File"),
+    ("serviceAccountName", "default"),
+    ("serviceAccount", "default"),
+    ("securityContext", "{}"),
+    ("resources", "{}"),
+    ("hostPID", "false"),
+    ("hostIPC", "false"),
+    ("hostNetwork", "false"),
+    ("enableServiceLinks", "true"),
+    ("env", "[]"),
+    ("envFrom", "[]"),
+];
+
+/// Whether a value says no more than its absence.
+pub(super) fn is_default(key: &str, value: &Value) -> bool {
+    value.is_null() || DEFAULTS.iter().any(|(name, default)| *name == key && print(value) == *default)
+}
+
 fn compare(path: &str, before: Option<&Value>, after: Option<&Value>, found: &mut Vec<Difference>) {
-    if before == after {
+    let key = path.rsplit('.').next().unwrap_or_default();
+    let says = |value: Option<&Value>| value.is_some_and(|value| !is_default(key, value));
+    if before == after || !says(before) && !says(after) {
         return;
     }
     match (before, after) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::spec::{Part, State, Step, pod, print};
+use super::spec::{Part, State, Step, is_default, pod, print};
 use super::timeline::{Timeline, took_effect};
 
 /// One of them.
@@ -13,7 +13,7 @@ use super::timeline::{Timeline, took_effect};
 pub(super) struct Turn {
     /// Where the write stands in the timeline.
     pub at: usize,
-    /// What became another: containers, image, command, suspend. Empty where the log does not tell the spec that it left.
+    /// What became another: containers, image, command, pod template, suspend. Empty where the log does not tell the spec that it left.
     pub what: Vec<&'static str>,
     /// Whether it left what had run before the turn that precedes it.
     pub is_back: bool,
@@ -25,8 +25,15 @@ struct Runs {
     part: Part,
     /// Image, and command with arguments, of each container by name.
     containers: BTreeMap<String, [String; 2]>,
+    /// What else decides what they may do: privileges, host paths, environment.
+    rest: Vec<String>,
     suspend: bool,
 }
+
+/// Of a pod, what counts beside its containers; a default counts as nothing.
+const OF_POD: [&str; 5] = ["hostPID", "hostNetwork", "hostIPC", "serviceAccountName", "securityContext"];
+/// The same of a container.
+const OF_CONTAINER: [&str; 4] = ["securityContext", "env", "envFrom", "lifecycle"];
 
 /// The turns of a CronJob, given its steps by position.
 pub(super) fn turns(timeline: &Timeline<'_>, steps: &BTreeMap<usize, Step>) -> Vec<Turn> {
@@ -62,16 +69,17 @@ impl Runs {
     fn of(state: &State) -> Self {
         let object = state.object();
         let lists = ["initContainers", "containers"].into_iter().filter_map(|list| pod(&object)[list].as_array());
+        let lists: Vec<&Value> = lists.flatten().collect();
         let words = |container: &Value| {
-            let parts = ["command", "args"].iter().filter_map(|key| container.get(key));
+            let parts = ["command", "args"].iter().filter_map(|key| container.get(key)?.as_array()).flatten();
             parts.map(print).collect::<Vec<_>>().join(" ")
         };
-        let containers = lists
-            .flatten()
-            .map(|container| (print(&container["name"]), [print(&container["image"]), words(container)]));
+        let containers =
+            lists.iter().map(|&container| (print(&container["name"]), [print(&container["image"]), words(container)]));
         Runs {
             part: state.part,
             containers: containers.collect(),
+            rest: rest(pod(&object), &lists),
             suspend: object.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false),
         }
     }
@@ -86,8 +94,21 @@ impl Runs {
             ("containers", is_changed),
             ("image", both().any(|(own, other)| own[0] != other[0])),
             ("command", both().any(|(own, other)| own[1] != other[1])),
+            ("pod template", part < Part::PodSpec && self.rest != other.rest),
             ("suspend", part == Part::Spec && self.suspend != other.suspend),
         ];
         changes.into_iter().filter(|(_, is_changed)| *is_changed).map(|(what, _)| what).collect()
     }
+}
+
+fn rest(pod: &Value, containers: &[&Value]) -> Vec<String> {
+    let told = |of: &Value, keys: &[&str]| -> Vec<String> {
+        let values = keys.iter().filter_map(|key| Some((key, of.get(key)?)));
+        let counts = values.filter(|(key, value)| !is_default(key, value));
+        counts.map(|(key, value)| format!("{key} {}", print(value))).collect()
+    };
+    let host_paths = pod["volumes"].as_array().into_iter().flatten().filter_map(|volume| volume.get("hostPath"));
+    let host_paths = host_paths.map(|path| format!("hostPath {}", print(&path["path"])));
+    let of_containers = containers.iter().flat_map(|container| told(container, &OF_CONTAINER));
+    told(pod, &OF_POD).into_iter().chain(host_paths).chain(of_containers).collect()
 }

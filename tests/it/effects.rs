@@ -285,11 +285,11 @@ fn next_steps_fit_what_became_of_the_cronjob() {
     let evil = update(60, "eve", &whole(MINER));
     let steps = next(&[create.clone(), evil.clone()], "eve");
     assert!(steps.contains("kubectl -n p patch cronjob b -p '{'spec':{'suspend':true}}'"), "{steps}");
-    assert!(steps.contains(&format!("containers[0].image {FINE}")), "{steps}");
+    assert!(steps.contains("the diff says what it was"), "{steps}");
     assert!(!steps.contains("delete cronjob"), "{steps}");
     let steps = next(&[create, evil.clone(), update(240, "argo", &whole(FINE))], "eve");
     assert!(
-        steps.contains("it runs something else by now, so look at it before you stop it; changed by: argo"),
+        steps.contains("it was changed again since, so look at it before you stop it; changed by: argo"),
         "{steps}"
     );
     assert!(!steps.contains("delete cronjob") && !steps.contains("patch cronjob"), "{steps}");
@@ -299,6 +299,23 @@ fn next_steps_fit_what_became_of_the_cronjob() {
     assert!(steps.contains("'kubectl -n p delete cronjob b'".replace('\'', "\"").as_str()), "{steps}");
     let refused = json!({"responseStatus": {"code": 403}, "requestObject": whole(MINER)});
     assert_eq!(judged(&[request(0, "create", "eve", &refused)], &[])["alerts"], json!([]));
+}
+
+/// A spec that still holds what was put in is not what ran before.
+#[test]
+fn a_partial_revert_is_no_way_back() {
+    let update = |minute, user: &str, body: &Value| request(minute, "update", user, &asked(body));
+    let mut grave = whole(MINER);
+    grave["spec"]["jobTemplate"]["spec"]["template"]["spec"]["hostPID"] = json!(true);
+    let mut left = whole(FINE);
+    left["spec"]["jobTemplate"]["spec"]["template"]["spec"]["hostPID"] = json!(true);
+    let create = request(0, "create", "argo", &asked(&whole(FINE)));
+    let since = |last: &Value| {
+        let events = [create.clone(), update(60, "eve", &grave), update(120, "bob", last)];
+        page(&judged(&events, &[]), "eve")["since"]["text"].as_str().unwrap().to_owned()
+    };
+    assert!(since(&left).contains("(image)"), "{}", since(&left));
+    assert!(since(&whole(FINE)).contains("(image, pod template, back to what ran before)"), "{}", since(&whole(FINE)));
 }
 
 /// One of a kind that is graver than many stands before them, wherever it stands in time.
