@@ -130,13 +130,16 @@ const TOLD: [(&str, &[&str]); 2] = [
 fn told<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let is_told = |beside: &[&str]| beside.iter().any(|key| fields.get_folded(key).is_some());
     let named = envelope.named("forwarder", None);
+    // Text that holds no record must not keep another member from being opened.
+    let may_hold = |raw: &Raw<'a>| raw.first() != Some(&b'"') || may_hold_record(raw);
     for (key, _) in TOLD.iter().filter(|(_, beside)| is_told(beside)) {
-        if let Some(held) = fields.get_folded(key) {
+        if let Some(held) = fields.get_folded(key).filter(may_hold) {
             walk.inside(step(fields, key), |walk| walk.value(held, &named));
             return true;
         }
     }
-    let Some(original) = fields.object("event").and_then(|event| event.get("original")) else { return false };
+    let original = fields.object("event").and_then(|event| event.get("original")).filter(may_hold);
+    let Some(original) = original else { return false };
     walk.inside(Step::Key("event"), |walk| walk.member("original", original, &named));
     true
 }
@@ -154,8 +157,8 @@ fn encoded<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_,
     };
     let is_told = OF_STREAM.iter().any(|key| fields.get_folded(key).is_some()) || fields.iter().count() == 1;
     // What gzip and objects begin with.
-    let is_one = || ["H4sI", "eyJ", "eyA", "ewo"].iter().any(|start| data[1..].starts_with(start.as_bytes()));
-    if !is_told || !is_one() {
+    let is_one = |text: &[u8]| ["H4sI", "eyJ", "eyA", "ewo"].iter().any(|start| text.starts_with(start.as_bytes()));
+    if !is_told || !data.strip_prefix(b"\"").is_some_and(is_one) {
         return false;
     }
     walk.base64(step(fields, key), data, &envelope.named("stream-record", None));

@@ -169,3 +169,14 @@ fn yaml_is_known_by_its_keys() {
         assert!(row["error"].starts_with("yaml is not read"), "{row:?}");
     }
 }
+
+/// The text that Logstash keeps beside what it made of it may be a line of another tool's, and the record elsewhere.
+#[test]
+fn text_beside_a_record_does_not_hide_it() {
+    for beside in [json!({"event": {"original": "<14>Nov 24 a line"}}), json!({"topic": "t", "payload": "a line"})] {
+        let mut record = beside.clone();
+        record["message"] = event().to_string().into();
+        let (hits, row, exit) = sweep("dump", record.to_string().as_bytes());
+        assert_eq!((hits.len(), &*row["records"], exit), (1, "1", 0), "{beside}");
+    }
+}
