@@ -142,7 +142,9 @@ pub(super) fn compile(node: &Node) -> Parsed<Condition> {
     expressions(node, Scope::Event).map(all)
 }
 
+/// What stands in front of the bodies comes first: it refutes most events before a body is parsed.
 fn all(mut conditions: Vec<Condition>) -> Condition {
+    conditions.sort_by_key(|condition| !condition.is_of_head());
     match conditions.pop() {
         Some(only) if conditions.is_empty() => only,
         last => Condition::All(conditions.into_iter().chain(last).collect()),
