@@ -85,7 +85,7 @@ pub struct Stream<'s, 'c> {
 
 /// The inside of a [`Stream`].
 pub enum Content<'s> {
-    /// Text, or an Avro file.
+    /// Text, or an Avro or Parquet file.
     Data(Kind, &'s mut (dyn Read + 's)),
     /// An archive of so many members, visited before; with what stopped its reading.
     Archive(u64, Option<String>),
@@ -245,7 +245,7 @@ impl Walker<'_> {
             Kind::Tar => self.tar(input, &place.inside(kind.name())),
             Kind::Zip => self.zip(input, &place.inside(kind.name())),
             Kind::Utf16 => self.data(kind, &mut utf16::Utf8::new(input), place),
-            Kind::Text | Kind::Avro => self.data(kind, &mut { input }, place),
+            Kind::Text | Kind::Avro | Kind::Parquet => self.data(kind, &mut { input }, place),
             Kind::Empty | Kind::Gzip | Kind::Zstd | Kind::Bzip2 | Kind::Xz => self.emit(place, Content::Empty),
             Kind::Binary => self.foreign(&mut input, place),
             Kind::Unsupported(what) => self.emit(place, Content::Unsupported(what)),

@@ -8,7 +8,7 @@ use apache_avro::types::Value;
 use serde_json::{Map, Value as Json};
 
 use super::blocks::Blocks;
-use super::{Body, Document, Framing, Sink};
+use super::{Sink, row};
 use crate::decode::Damage;
 
 /// Gives out every record of the file. A file of only a header is whole, and usual. Behind damage it goes on with the
@@ -48,18 +48,9 @@ fn records(blocks: &mut Blocks<'_>, record: &mut u64, sink: &mut dyn Sink) -> Re
         return Err(Stopped::ForGood(problem.to_owned()));
     }
     for value in records {
-        let text = to_json(value.map_err(|error| Stopped::InBlock(error.to_string()))?).to_string();
+        let value = to_json(value.map_err(|error| Stopped::InBlock(error.to_string()))?);
         *record += 1;
-        let body = Body::Json(text.as_bytes());
-        sink.document(Document {
-            record: *record,
-            offset: None,
-            element: None,
-            framing: Framing::Avro,
-            time: None,
-            body,
-            original: text.as_bytes(),
-        });
+        row::give(*record, &value, usize::MAX, sink);
     }
     Ok(())
 }
@@ -84,11 +75,10 @@ fn is_recursive<'s>(schema: &'s Schema, around: &mut Vec<&'s Name>) -> bool {
     }
 }
 
-/// Bytes that are text become a string, compressed ones base64.
 fn to_json(value: Value) -> Json {
     match value {
         Value::Union(_, inner) => to_json(*inner),
-        Value::Bytes(bytes) | Value::Fixed(_, bytes) => bytes_to_json(bytes),
+        Value::Bytes(bytes) | Value::Fixed(_, bytes) => row::of_bytes(&bytes),
         Value::Array(items) => items.into_iter().map(to_json).collect(),
         Value::Record(members) => members.into_iter().map(|(key, value)| (key, to_json(value))).collect(),
         Value::Map(members) => {
@@ -96,23 +86,8 @@ fn to_json(value: Value) -> Json {
             sorted.sort_by(|left, right| left.0.cmp(&right.0));
             Json::Object(sorted.into_iter().map(|(key, value)| (key, to_json(value))).collect::<Map<_, _>>())
         }
-        Value::TimestampMicros(micros) => {
-            jiff::Timestamp::from_microsecond(micros).map_or(Json::Null, |t| t.to_string().into())
-        }
-        Value::TimestampMillis(millis) => {
-            jiff::Timestamp::from_millisecond(millis).map_or(Json::Null, |t| t.to_string().into())
-        }
+        Value::TimestampMicros(micros) => row::of_micros(micros),
+        Value::TimestampMillis(millis) => row::of_millis(millis),
         other => Json::try_from(other).unwrap_or(Json::Null),
-    }
-}
-
-fn bytes_to_json(bytes: Vec<u8>) -> Json {
-    use base64::Engine;
-    match String::from_utf8(bytes) {
-        Ok(text) => text.into(),
-        Err(error) if error.as_bytes().starts_with(b"\x1f\x8b") => {
-            base64::engine::general_purpose::STANDARD.encode(error.as_bytes()).into()
-        }
-        Err(error) => String::from_utf8_lossy(error.as_bytes()).into(),
     }
 }

@@ -2,11 +2,14 @@
 
 mod avro;
 mod blocks;
+mod columnar;
 mod cri;
 mod csv;
+mod footer;
 mod json;
 mod prefix;
 mod resync;
+mod row;
 mod scan;
 
 use std::io::{self, Read};
@@ -20,7 +23,7 @@ pub(crate) use resync::signature;
 pub struct Document<'a> {
     /// Number of the line or document in its stream, from 1; blank lines count.
     pub record: u64,
-    /// Offset of its first byte in the decoded text; `None` for Avro, whose blocks have none.
+    /// Offset of its first byte in the decoded text; `None` for Avro and Parquet, which have none.
     pub offset: Option<u64>,
     /// The element of a document that is walked element by element.
     pub element: Option<Element<'a>>,
@@ -89,8 +92,8 @@ pub enum Framing {
     Loki,
     /// A CSV row, as an object of its columns.
     Csv,
-    /// An Avro record.
-    Avro,
+    /// A record of an Avro file, or a row of a Parquet file.
+    Row,
 }
 
 /// Takes what [`frame`] finds.
@@ -112,8 +115,10 @@ pub trait Sink {
 
 /// Splits a stream into documents. Reads it to its end, beyond any damage that can be passed.
 pub fn frame(kind: Kind, reader: &mut dyn Read, limits: Limits, sink: &mut dyn Sink) {
-    if kind == Kind::Avro {
-        return avro::frame(reader, limits.max_record, sink);
+    match kind {
+        Kind::Avro => return avro::frame(reader, limits.max_record, sink),
+        Kind::Parquet => return columnar::frame(reader, limits.max_record, sink),
+        _ => {}
     }
     let mut input = Input::new(reader, limits.max_record);
     if let Some(header) = csv::header(&mut input, sink) {

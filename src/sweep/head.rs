@@ -4,8 +4,6 @@
 //! `pkg/apis/audit/v1/types.go`), which are most of a record. A field that stands behind them once more would count,
 //! and so would another record behind this one: where there may be either, the record is parsed.
 
-use memchr::memmem::Finder;
-
 use crate::evaluate::may_match;
 use crate::event::Origin;
 use crate::json::{self, Fields, Skip};
@@ -144,8 +142,8 @@ impl Heads {
 /// Keys of an event, between quotes as the text around it has them.
 #[derive(Debug)]
 struct Keys {
-    /// Those after what is read, in the order in which they are looked for.
-    behind: [Finder<'static>; 3],
+    /// Those after what is read.
+    behind: Option<Searcher>,
     /// Those of what is read, and others that would count in their place.
     again: Option<Searcher>,
 }
@@ -155,7 +153,7 @@ impl Keys {
         let read = READ.iter().map(|key| format!("{key}{quote}"));
         let again: Vec<String> = others.iter().map(|&key| key.to_owned()).chain(read).collect();
         Keys {
-            behind: BEHIND.map(|key| Finder::new(&format!(",{quote}{key}{quote}:")).into_owned()),
+            behind: Searcher::new(&BEHIND.map(|key| format!(",{quote}{key}{quote}:"))),
             again: Searcher::new(&again),
         }
     }
@@ -165,9 +163,7 @@ impl Keys {
         if let Start::Entry = start {
             return Some(event.len());
         }
-        let earlier = |end: usize, key: &Finder<'_>| key.find(&event[..end]).unwrap_or(end);
-        let end = self.behind.iter().fold(event.len(), earlier);
-        (end < event.len()).then_some(end + 1)
+        self.behind.as_ref()?.find(event, 0).map(|(_, comma)| comma + 1)
     }
 
     fn come_again(&self, rest: &[u8]) -> bool {

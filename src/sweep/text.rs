@@ -172,7 +172,7 @@ struct Recorder<'j> {
     told: Told,
     /// What the path tells of where its events come from.
     of_path: Origin<'static>,
-    /// Offset of the last observation; 0 for Avro, which has none. Damage marks observations up to here.
+    /// Offset of the last observation; 0 for rows of binary files, which have none. Damage marks observations up to here.
     last_offset: Option<u64>,
     /// Times of the records that were skimmed.
     hour: Hour,

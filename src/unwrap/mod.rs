@@ -198,7 +198,7 @@ impl Unwrapper {
 /// Format and platform that the text between the documents gives away.
 fn framing_tells(document: &Document<'_>, known: Option<Platform>) -> (Option<&'static str>, Option<Platform>) {
     let (format, platform) = match document.framing {
-        Framing::Json | Framing::Csv | Framing::Avro => (None, None),
+        Framing::Json | Framing::Csv | Framing::Row => (None, None),
         // An export task writes milliseconds and Z; container runtimes, which write a time as well, nanoseconds.
         Framing::CloudWatchExport if document.time.is_some_and(|time| time.len() == 24) => {
             (Some("cloudwatch-export"), Some(Platform::Eks))

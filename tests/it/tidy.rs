@@ -29,7 +29,7 @@ const FLOW: [&str; 19] = [
 ];
 
 /// Crates that live in one file or folder, or in some.
-const HOMES: [(&str, &str); 24] = [
+const HOMES: [(&str, &str); 25] = [
     ("aho_corasick", "rule/literals"),
     ("rusqlite", "case"),
     ("minijinja", "report/html"),
@@ -50,8 +50,9 @@ const HOMES: [(&str, &str); 24] = [
     ("zip", "decode"),
     ("walkdir", "discover"),
     ("apache_avro", "frame/avro"),
+    ("parquet", "frame/columnar"),
     ("encoding_rs", "decode"),
-    ("tempfile", "spill partial"),
+    ("tempfile", "spill partial frame/columnar"),
     ("signal_hook", "cli/interrupt"),
     ("wide", "json/block"),
 ];

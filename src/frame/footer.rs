@@ -1,0 +1,143 @@
+//! How deep the columns of a Parquet file nest, told from its footer: the library that reads it would go down as far as
+//! its stack is.
+//!
+//! The footer is a `FileMetaData` (apache/parquet-format, `parquet.thrift`) in Thrift's compact protocol
+//! (apache/thrift, `doc/specs/thrift-compact-protocol.md`).
+
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+
+/// Structures inside structures that are passed: a schema element has three.
+const MAX_INSIDE: usize = 16;
+/// The list of schema elements in the metadata, and in each of these how many of those behind it are below it.
+const SCHEMA: u64 = 2;
+const NUM_CHILDREN: u64 = 5;
+
+/// The depth of the deepest column; `None` where the footer does not tell.
+pub(super) fn depth(file: &mut File) -> io::Result<Option<usize>> {
+    let mut end = [0; 8];
+    file.seek(SeekFrom::End(-8))?;
+    file.read_exact(&mut end)?;
+    let length = u32::from_le_bytes([end[0], end[1], end[2], end[3]]);
+    let from_end = i64::from(length) + 8;
+    if file.seek(SeekFrom::End(0))?.cast_signed() < from_end {
+        return Ok(None);
+    }
+    file.seek(SeekFrom::End(-from_end))?;
+    let mut footer = Vec::new();
+    file.take(u64::from(length)).read_to_end(&mut footer)?;
+    Ok(Thrift(&footer).depth_of_schema())
+}
+
+/// What is left to read.
+struct Thrift<'f>(&'f [u8]);
+
+impl Thrift<'_> {
+    fn depth_of_schema(&mut self) -> Option<usize> {
+        let mut field = 0;
+        loop {
+            let kind = self.field(&mut field)?;
+            if field == SCHEMA {
+                break;
+            }
+            self.pass(kind, 0)?;
+        }
+        let (count, _) = self.list()?;
+        // How many elements are to come on each level.
+        let (mut open, mut deepest) = (Vec::new(), 0);
+        for _ in 0..count {
+            let children = self.children()?;
+            if let Some(left) = open.last_mut() {
+                *left -= 1_u64;
+            }
+            open.push(children);
+            deepest = deepest.max(open.len());
+            while open.last() == Some(&0) {
+                open.pop();
+            }
+        }
+        Some(deepest)
+    }
+
+    /// Passes a schema element; gives how many are below it.
+    fn children(&mut self) -> Option<u64> {
+        let (mut field, mut children) = (0, 0);
+        loop {
+            match self.field(&mut field)? {
+                0 => return Some(children),
+                // Zigzag: twice as much.
+                5 if field == NUM_CHILDREN => children = self.number()? / 2,
+                kind => self.pass(kind, 0)?,
+            }
+        }
+    }
+
+    /// The type of the next field of a structure, whose number is told by its distance; 0 at the end.
+    fn field(&mut self, number: &mut u64) -> Option<u8> {
+        let head = self.byte()?;
+        match (head >> 4, head & 15) {
+            (_, 0) => return Some(0),
+            (0, _) => *number = self.number()? / 2,
+            (distance, _) => *number += u64::from(distance),
+        }
+        Some(head & 15)
+    }
+
+    /// How many items, and of which type.
+    fn list(&mut self) -> Option<(u64, u8)> {
+        let head = self.byte()?;
+        let count = if head >> 4 == 15 { self.number()? } else { u64::from(head >> 4) };
+        Some((count, head & 15))
+    }
+
+    fn pass(&mut self, kind: u8, inside: usize) -> Option<()> {
+        match kind {
+            1 | 2 => Some(()),
+            3 => self.byte().map(|_| ()),
+            4..=6 => self.number().map(|_| ()),
+            7 => self.bytes(8),
+            8 => {
+                let length = self.number()?;
+                self.bytes(length)
+            }
+            9 | 10 if inside < MAX_INSIDE => {
+                let (count, kind) = self.list()?;
+                // In a list a boolean is a byte.
+                (0..count).try_for_each(|_| self.pass(if kind <= 2 { 3 } else { kind }, inside + 1))
+            }
+            12 if inside < MAX_INSIDE => {
+                let mut field = 0;
+                loop {
+                    match self.field(&mut field)? {
+                        0 => return Some(()),
+                        kind => self.pass(kind, inside + 1)?,
+                    }
+                }
+            }
+            _ => None,
+        }
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let (first, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*first)
+    }
+
+    fn bytes(&mut self, count: u64) -> Option<()> {
+        self.0 = self.0.get(usize::try_from(count).ok()?..)?;
+        Some(())
+    }
+
+    fn number(&mut self) -> Option<u64> {
+        let mut number = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            number |= u64::from(byte & 0x7F) << shift;
+            if byte < 0x80 {
+                return Some(number);
+            }
+        }
+        None
+    }
+}
