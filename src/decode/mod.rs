@@ -32,7 +32,7 @@ pub use window::Window;
 use crate::stats::{Stage, Stats};
 use codec::Codec;
 use members::Members;
-use sniff::SNIFFED;
+use sniff::{GZIP_HEADER, MOST_ZEROS, SNIFFED};
 
 /// Containers inside containers, at most.
 const MAX_LAYERS: usize = 8;
@@ -164,7 +164,7 @@ pub fn walk_ahead(
     let place = Place::named(visitor.name());
     let mut walker = Walker { limits, budget: &budget, visitor, file, seen: BTreeMap::new() };
     let mut input: Window<Box<dyn Read + Send>> = Window::new(Box::new(input));
-    let kind = match input.peek(SNIFFED) {
+    let kind = match sniffed(&mut input) {
         Ok(head) => sniff::kind(head, &place.name),
         Err(error) => return walker.emit(&place, Content::Failed(error.to_string())),
     };
@@ -174,6 +174,30 @@ pub fn walk_ahead(
     ahead(Members::new(codec, input), Stage::Decompress, stats, |reader| {
         walker.descend(Window::new(Box::new(reader)), &place.inside(kind.name()));
     });
+}
+
+/// What a stream begins with: at least so much that it can be told, and what stands behind zeros.
+fn sniffed<R: Read>(input: &mut Window<R>) -> io::Result<&[u8]> {
+    let mut size = SNIFFED;
+    while size < MOST_ZEROS && input.peek(size)?.len() >= size && input.available().iter().all(|byte| *byte == 0) {
+        size *= 2;
+    }
+    input.peek(size)
+}
+
+/// Where a gzip member begins in a stream, which is read to there or to its end.
+fn gzip_inside(input: &mut dyn Read) -> io::Result<Option<u64>> {
+    let mut window = Window::new(input);
+    loop {
+        if let Some(at) = sniff::gzip_header(window.available()) {
+            return Ok(Some(window.offset() + at as u64));
+        }
+        let seen = window.available().len().saturating_sub(GZIP_HEADER - 1);
+        io::BufRead::consume(&mut window, seen);
+        if window.extend()? == 0 {
+            return Ok(None);
+        }
+    }
 }
 
 /// Where in a source the walker stands.
@@ -219,7 +243,7 @@ impl Walker<'_> {
     fn descend<'r>(&mut self, mut input: Window<Box<dyn Read + 'r>>, place: &Place) {
         let mut damages = Vec::new();
         let kind = loop {
-            match input.peek(SNIFFED) {
+            match sniffed(&mut input) {
                 Ok(head) => break sniff::kind(head, &place.name),
                 Err(error) if Damage::of(&error).is_some() => damages.push(error),
                 Err(error) => return self.emit(place, Content::Failed(error.to_string())),
@@ -257,17 +281,22 @@ impl Walker<'_> {
         self.emit(place, Content::Data(kind, &mut limited));
     }
 
-    /// What is no text. Damage of a container makes such bytes of a log, and shows at its end at the latest.
+    /// What is no text. Damage of a container makes such bytes of a log, and shows at its end at the latest; where the
+    /// beginning of a Firehose object is lost, members stand behind it.
     fn foreign(&mut self, input: &mut dyn Read, place: &Place) {
         let mut limited = Budgeted { inner: input, left: self.budget };
-        let read = if place.layers == 0 { Ok(0) } else { io::copy(&mut limited, &mut io::sink()) };
-        self.emit(
-            place,
-            match read.as_ref().err().and_then(Damage::of) {
-                Some(damage) => Content::Failed(format!("not text, and damaged: {damage}")),
-                None => Content::Foreign("not text"),
-            },
-        );
+        // Bytes of a file are no text that was decompressed.
+        let found = if place.layers == 0 { gzip_inside(limited.inner) } else { gzip_inside(&mut limited) };
+        let content = match found {
+            Ok(Some(at)) => Content::Failed(format!(
+                "not text, but gzip begins at byte {at}; what stood in front of it is lost: name it .gz to have the rest read"
+            )),
+            Ok(None) => Content::Foreign("not text"),
+            Err(error) => Damage::of(&error).map_or(Content::Foreign("not text"), |damage| {
+                Content::Failed(format!("not text, and damaged: {damage}"))
+            }),
+        };
+        self.emit(place, content);
     }
 
     fn emit(&mut self, place: &Place, content: Content<'_>) {

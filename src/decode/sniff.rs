@@ -116,10 +116,15 @@ const ENDINGS: [(&str, Kind, &str); 28] = [
 /// Bytes that tell what a stream is: a tar header, or enough of a text to know it for one.
 pub(super) const SNIFFED: usize = 4096;
 
-/// Tells a stream by its first bytes. Where these are neither known nor text, something may have destroyed them, and it
+/// So many zeros in front of a stream are passed to tell what it is.
+pub(super) const MOST_ZEROS: usize = 1 << 20;
+
+/// Tells a stream by its first bytes, or by those behind the zeros that were written over them. Where these are neither known nor text, something may have destroyed them, and it
 /// is what its name promises.
 #[must_use]
 pub(super) fn kind(head: &[u8], name: &str) -> Kind {
+    let zeros = head.iter().take(MOST_ZEROS).take_while(|byte| **byte == 0).count();
+    let head = &head[if zeros >= SNIFFED && zeros < head.len() { zeros } else { 0 }..];
     // What arrived beyond is chance.
     let head = &head[..head.len().min(SNIFFED)];
     let kind = kind_of(head);
@@ -174,7 +179,7 @@ fn kind_of(head: &[u8]) -> Kind {
     let zeros: usize = runs.filter(|run| run[0] == 0 && run.len() >= ZEROS).map(<[u8]>::len).sum();
     match (controls - zeros) * 20 > text.len() - zeros && !begins_as_record(text) {
         // Firehose names no ending: gzip is known with a byte of its magic lost, and where nothing else is left.
-        true if is_nearly_gzip(head) => Kind::Gzip,
+        true if is_nearly_gzip(head) || gzip_header(head).is_some() => Kind::Gzip,
         true => Kind::Binary,
         false => Kind::Text,
     }
@@ -208,6 +213,19 @@ fn is_nearly_gzip(head: &[u8]) -> bool {
     let magic = b"\x1f\x8b\x08";
     magic.starts_with(head) || head.iter().zip(magic).filter(|(is, was)| is == was).count() == 2
 }
+
+/// Where the header of a gzip member stands (RFC 1952, 2.3), as writers write it: chance gives none.
+pub(super) fn gzip_header(bytes: &[u8]) -> Option<usize> {
+    memchr::memmem::find_iter(bytes, b"\x1f\x8b\x08").find(|at| match bytes.get(at + 3..at + GZIP_HEADER) {
+        Some([flags, _, _, _, _, level, system]) => {
+            *flags < 32 && matches!(level, 0 | 2 | 4) && (*system <= 13 || *system == 255)
+        }
+        _ => false,
+    })
+}
+
+/// Bytes of that header.
+pub(super) const GZIP_HEADER: usize = 10;
 
 /// Whether these 512 bytes are a tar header: the checksum holds (POSIX ustar, GNU and the older V7 form alike).
 pub(super) fn is_tar_header(header: &[u8]) -> bool {

@@ -70,7 +70,7 @@ fn header_line(bytes: &[u8]) -> Option<Range<usize>> {
     if bytes[at..].starts_with(b"sep=") {
         at += memchr::memchr(b'\n', &bytes[at..])? + 1;
     }
-    Some(at..at + memchr::memchr(b'\n', &bytes[at..])?)
+    Some(at..at + row_end(&bytes[at..], false)?)
 }
 
 /// The rows behind a header.
@@ -95,7 +95,7 @@ impl<'r, 's> Rows<'r, 's> {
             } else {
                 self.row();
             }
-            if self.input.available().first() == Some(&b'\n') {
+            if matches!(self.input.available().first(), Some(b'\n' | b'\r')) {
                 self.input.consume(1, self.sink);
             }
         }
@@ -104,12 +104,15 @@ impl<'r, 's> Rows<'r, 's> {
     fn row(&mut self) {
         loop {
             let bytes = self.input.available();
-            if let Some(end) = row_end(bytes) {
+            if let Some(end) = row_end(bytes, false) {
                 return self.emit(end);
             }
             match self.input.grow() {
                 More::Text => {}
-                More::End => return self.emit(self.input.available().len()),
+                More::End => {
+                    let bytes = self.input.available();
+                    return self.emit(row_end(bytes, true).unwrap_or(bytes.len()));
+                }
                 More::Limit => {
                     self.document(Body::TooLong, b"");
                     self.input.pass_line(self.sink);
@@ -183,12 +186,17 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Where the first row ends: at a newline outside quotes.
-fn row_end(bytes: &[u8]) -> Option<usize> {
+/// Where the first row ends: at a newline outside quotes, or at a carriage return that has lost its newline, or never had
+/// one. That one is told by what follows it, where the text goes on.
+fn row_end(bytes: &[u8], is_all: bool) -> Option<usize> {
     let mut quoted = false;
-    memchr::memchr2_iter(b'"', b'\n', bytes).find(|&at| {
+    memchr::memchr3_iter(b'"', b'\n', b'\r', bytes).find(|&at| {
         quoted ^= bytes[at] == b'"';
-        bytes[at] == b'\n' && !quoted
+        let ends = match bytes[at] {
+            b'\r' => bytes.get(at + 1).map_or(is_all, |next| *next != b'\n'),
+            byte => byte == b'\n',
+        };
+        ends && !quoted
     })
 }
 

@@ -12,7 +12,7 @@ mod strings;
 
 pub use fields::{Fields, elements, equal_folded};
 pub use plain::compact;
-pub use skip::{Skip, is_matched, skip_lenient, skip_strict, unclosed};
+pub use skip::{Skip, is_between_members, is_matched, skip_lenient, skip_strict, unclosed};
 pub use strings::{Decoded, cut_string, decode, is_string, string};
 
 /// The raw text of one JSON value, surrounding white space removed. Its first byte tells its type.

@@ -48,6 +48,17 @@ fn skip<const STRICT: bool>(text: &[u8], mut at: usize) -> Skip {
 /// The closing brackets that `text` lacks, innermost last; `None` if one closes the wrong kind.
 #[must_use]
 pub fn unclosed(text: &[u8]) -> Option<Vec<u8>> {
+    left_open(text).map(|(brackets, _)| brackets)
+}
+
+/// Whether a text is the beginning of an object, in which no member is left open.
+#[must_use]
+pub fn is_between_members(text: &[u8]) -> bool {
+    left_open(text).is_some_and(|(brackets, in_string)| brackets == b"}" && !in_string)
+}
+
+/// The same as [`unclosed`], and whether a string is left open too.
+fn left_open(text: &[u8]) -> Option<(Vec<u8>, bool)> {
     let (mut strings, mut unclosed) = (Strings::default(), Vec::new());
     for at in (0..text.len()).step_by(SIZE) {
         let block = Block::at(text, at);
@@ -61,7 +72,7 @@ pub fn unclosed(text: &[u8]) -> Option<Vec<u8>> {
             brackets &= brackets - 1;
         }
     }
-    Some(unclosed)
+    Some((unclosed, strings.inside != 0))
 }
 
 /// Whether every bracket of a text that [`skip_strict`] finds sound closes one of its kind.

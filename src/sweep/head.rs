@@ -131,10 +131,11 @@ impl Heads {
                 decoded.as_bytes()
             }
         };
-        // What costs most comes last: most of what is asked is kept, or whole.
+        // What costs most comes last: most of what is asked is kept, or whole. Of a head that is damaged nothing can be
+        // said: what would decide may be hidden in it.
         is_refuted(pack, head, start)
             && !keys.come_again(rest)
-            && (!matches!(start, Start::Entry) || is_whole(record))
+            && if matches!(start, Start::Entry) { is_whole(record) } else { json::is_between_members(head) }
             && self.odd.as_ref().is_some_and(|odd| !odd.may_match(record))
     }
 }

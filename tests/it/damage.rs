@@ -640,3 +640,50 @@ fn nothing_is_forged_in_the_control_plane() {
         assert_eq!(counters(text.as_bytes())[1..], ["0", "1", "0"], "{text}");
     }
 }
+
+/// What stands in front of the bodies refutes a record only where it is whole: with a bracket or quote lost, the objectRef
+/// may be in what seems a text.
+#[test]
+fn a_damaged_head_refutes_nothing() {
+    let whole = event(0).replace(r#""user":"#, r#""sourceIPs":["10.0.0.1"],"user":"#).replace(":00Z", ":00.000000Z");
+    let head = whole.find(r#","requestObject""#).unwrap();
+    let structural = (1..head).filter(|&at| matches!(whole.as_bytes()[at], b'{' | b'}' | b'[' | b']' | b'"'));
+    for is_lost in [true, false] {
+        let damaged = structural.clone().map(|at| {
+            let rest = if is_lost { &whole[at + 1..] } else { &whole[at..] };
+            [&whole[..at], rest].concat().replace("id-0", &format!("id-{at}")) + "\n"
+        });
+        let dump = [whole.clone() + "\n", damaged.collect()].concat();
+        counters(dump.as_bytes());
+    }
+}
+
+#[test]
+fn rows_that_lost_their_newline_are_rows() {
+    let row = |number: usize| format!("s,2026-11-24 03:16:43.101,\"{}\"", event(number).replace('"', "\"\""));
+    for (end, last) in [("\r", "\r"), ("\r\n", ""), ("\n", "\r")] {
+        let rows: Vec<String> = (0..4).map(row).collect();
+        let dump = format!("@logStream,@timestamp,@message{end}{}\r{}{last}", rows[..2].join(end), rows[2..].join(end));
+        let (found, _, exit, error) = sweep(dump.as_bytes(), &[]);
+        assert_eq!(found, ["id-0", "id-1", "id-2", "id-3"], "{end:?} {error}");
+        assert_eq!(exit, 0);
+    }
+}
+
+/// Firehose names no ending, and a disk loses the first sector.
+#[test]
+fn gzip_without_its_beginning_is_told() {
+    let text = |number: usize| event(number).into_bytes();
+    let dump: Vec<u8> = (0..6).flat_map(|number| gzip(&text(number))).collect();
+    let first = gzip(&text(0)).len();
+    let zeros = |count: usize| [vec![0; count], dump[first - 40..].to_vec()].concat();
+    for bytes in [zeros(first - 40), zeros(8192), dump[20..].to_vec(), [&[0xFE; 40], &dump[..]].concat()] {
+        let (found, _, exit, error) = sweep(&bytes, &[]);
+        assert_eq!((found.ends_with(&["id-5".to_owned()]), exit), (true, 3), "{error}");
+    }
+    let garbage: Vec<u8> = (0..40_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    let (found, _, exit, error) = sweep(&[&garbage, &dump[..]].concat(), &[]);
+    assert_eq!((found.len(), exit), (0, 3));
+    assert!(error.contains("gzip begins at byte 40000"), "{error}");
+    assert_eq!(sweep(&garbage, &[]).2, 0);
+}
