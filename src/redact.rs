@@ -15,10 +15,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::aggregate::{Finished, Group, Hit};
+use crate::aggregate::{Finished, Group};
 use crate::event::LAST_APPLIED;
 use crate::runbook::Runbook;
-use crate::spill::Sorted;
+use crate::spill::{Sorted, Spill};
 
 const MASK: &str = "[redacted]";
 /// Parts of the names that secrets have.
@@ -128,10 +128,10 @@ impl Redactor {
     }
 
     fn masked(&self, mut report: Finished, runbook: Option<Runbook>) -> io::Result<(Finished, Option<Runbook>)> {
-        report.hits = self.hits(report.hits)?;
-        report.suppressed = self.hits(report.suppressed)?;
-        report.activity = self.hits(report.activity)?;
-        report.alerts = self.all(&report.alerts)?;
+        report.hits = self.sorted(report.hits)?;
+        report.suppressed = self.sorted(report.suppressed)?;
+        report.activity = self.sorted(report.activity)?;
+        report.alerts = self.sorted(report.alerts)?;
         let group = |mut group: Group| {
             group.keys.iter_mut().flatten().for_each(|key| *key = self.text(key).into());
             group
@@ -149,13 +149,11 @@ impl Redactor {
         Ok((report, runbook.transpose()?))
     }
 
-    fn hits(&self, hits: Sorted<Hit>) -> io::Result<Sorted<Hit>> {
-        let mut problem = None;
-        let masked = hits.reopen().map(|hit| match self.item(hit) {
-            Ok(masked) => *hit = masked,
-            Err(error) => problem = Some(error),
-        });
-        problem.map_or_else(|| masked.finish(), Err)
+    fn sorted<T: Spill + Serialize + DeserializeOwned>(&self, items: Sorted<T>) -> io::Result<Sorted<T>> {
+        items.change(|item| {
+            *item = self.item(item)?;
+            Ok(())
+        })
     }
 
     fn all<T: Serialize + DeserializeOwned>(&self, items: &[T]) -> io::Result<Vec<T>> {

@@ -66,7 +66,7 @@ fn observed(path: &Path, job: &Job) -> Vec<String> {
             out.push(hit.to_string());
         }
     }
-    out.extend(finished.alerts.iter().map(|alert| json!(alert).to_string()));
+    out.extend(finished.alerts.read().expect("memory").map(|alert| json!(alert.expect("memory")).to_string()));
     out
 }
 

@@ -1,37 +1,47 @@
 //! Hits → alerts: all hits of one rule, cluster and dedup key within a window that the first hit opens.
 
+use std::cmp::Ordering;
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::sync::Arc;
 
+use borsh::{BorshDeserialize, BorshSerialize};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::HELD;
 use super::finding::Verdict;
 use super::finish::Hit;
 use crate::decode::sha256;
 use crate::rule::{Pack, Rule, Severity};
-use crate::spill::Sorted;
+use crate::spill::{self, Packed, Shared, Sorted, Sorter, shared};
 
 /// One alert. The row of `alerts.csv`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[expect(missing_docs, reason = "the columns of alerts.csv, documented in the README")]
 pub struct Alert {
     pub alert_id: Arc<str>,
+    #[borsh(skip)]
     pub rule_id: Arc<str>,
     pub severity: Severity,
     /// Title of the first hit.
     pub title: Arc<str>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub cluster: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub namespace: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
     pub username: Option<Arc<str>>,
     pub hits: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(serialize_with = "spill::time::write", deserialize_with = "spill::time::read")]
     pub first_seen: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(serialize_with = "spill::time::write", deserialize_with = "spill::time::read")]
     pub last_seen: Option<Timestamp>,
     pub dedup_key: Arc<str>,
     pub mitre: Vec<String>,
@@ -40,29 +50,59 @@ pub struct Alert {
     pub verdict: Option<Verdict>,
 }
 
+impl Alert {
+    shared!(rule_id, cluster, namespace, username);
+
+    /// Order in reports: first hit (absent last), rule, cluster, key.
+    fn report_order(&self, other: &Self) -> Ordering {
+        let (left, right) = (self, other);
+        (left.first_seen.is_none(), left.first_seen, &left.rule_id, &left.cluster, &left.dedup_key).cmp(&(
+            right.first_seen.is_none(),
+            right.first_seen,
+            &right.rule_id,
+            &right.cluster,
+            &right.dedup_key,
+        ))
+    }
+}
+
+impl Packed for Alert {
+    fn weight(&self) -> usize {
+        let Alert { alert_id, rule_id, title, cluster, namespace, username, dedup_key, .. } = self;
+        let texts = [Some(alert_id), Some(rule_id), Some(title), Some(dedup_key)].into_iter();
+        let texts = texts.chain([cluster, namespace, username].map(Option::as_ref)).flatten().map(|text| text.len());
+        let mitre = self.mitre.iter().map(|technique| size_of::<String>() + technique.len());
+        size_of::<Self>() + texts.chain(mitre).sum::<usize>()
+    }
+
+    fn texts(&self) -> Vec<&dyn Shared> {
+        self.texts()
+    }
+
+    fn texts_mut(&mut self) -> Vec<&mut dyn Shared> {
+        self.texts_mut()
+    }
+}
+
 /// Opens windows over hits in time order, and gives each hit out with the id of its alert, or without one where its
 /// window stays below the threshold of its rule. Alerts come by first hit, rule, cluster and key.
-pub(super) fn open(hits: &Sorted<Hit>, pack: &Pack, give: &mut dyn FnMut(Hit)) -> io::Result<Vec<Alert>> {
+pub(super) fn open(hits: &Sorted<Hit>, pack: &Pack, give: &mut dyn FnMut(Hit)) -> io::Result<Sorted<Alert>> {
     let reached = reached(hits, pack)?;
     let is_alert = |window: usize| reached.as_ref().is_none_or(|reached| reached[window]);
-    let mut windows = Windows::new(pack);
-    let mut alerts: Vec<Option<Alert>> = Vec::new();
+    let mut alerts = Sorter::new(Alert::report_order, HELD);
+    let mut windows =
+        Windows::new(pack, |_, alert: Option<Alert>| alert.into_iter().for_each(|alert| alerts.push(alert)));
     for hit in hits.read()? {
         let hit = hit?.into_owned();
-        let window = windows.of(&hit);
-        if window == alerts.len() {
-            alerts.push(is_alert(window).then(|| alert(&hit)));
-        }
-        let alert = &mut alerts[window];
+        let alert = windows.of(&hit, |window| is_alert(window).then(|| alert(&hit)));
         if let Some(alert) = alert {
             alert.hits += 1;
             alert.last_seen = hit.record.time;
         }
         give(Hit { alert_id: alert.as_ref().map(|alert| alert.alert_id.clone()), distinct: None, ..hit });
     }
-    let mut alerts: Vec<Alert> = alerts.into_iter().flatten().collect();
-    alerts.sort_by(|left, right| order(left).cmp(&order(right)));
-    Ok(alerts)
+    windows.close();
+    alerts.finish()
 }
 
 /// Which windows have as many hits, or distinct values, as their rule asks for; `None` where no rule asks for more than
@@ -71,17 +111,18 @@ fn reached(hits: &Sorted<Hit>, pack: &Pack) -> io::Result<Option<Vec<bool>>> {
     if pack.rules.iter().all(|rule| rule.threshold <= 1 && rule.distinct.is_none()) {
         return Ok(None);
     }
-    let mut windows = Windows::new(pack);
-    let mut counts: Vec<Count<'_>> = Vec::new();
+    let mut reached = Vec::new();
+    let mut windows = Windows::new(pack, |window, count: Count<'_>| {
+        reached.resize(reached.len().max(window + 1), false);
+        reached[window] = count.is_reached();
+    });
     for hit in hits.read()? {
         let hit = hit?;
-        let window = windows.of(&hit);
-        if window == counts.len() {
-            counts.push(Count { rule: rule_of(&hit, pack), hits: 0, distinct: BTreeSet::new() });
-        }
-        counts[window].add(&hit);
+        let begin = |_| Count { rule: rule_of(&hit, pack), hits: 0, distinct: BTreeSet::new() };
+        windows.of(&hit, begin).add(&hit);
     }
-    Ok(Some(counts.iter().map(Count::is_reached).collect()))
+    windows.close();
+    Ok(Some(reached))
 }
 
 /// What a window has, as far as its rule asks for it.
@@ -107,15 +148,16 @@ impl Count<'_> {
     }
 }
 
-/// Tells the windows of hits that come in time order, by their number: the first hit of a rule, cluster and dedup key
-/// opens one, and so does the first that comes later than the rule's period.
-struct Windows<'p> {
+/// Tells the windows of hits that come in time order: the first hit of a rule, cluster and dedup key opens one, and so
+/// does the first that comes later than the rule's period. Windows that are over are given out, by their number.
+struct Windows<'p, T, F: FnMut(usize, T)> {
     pack: &'p Pack,
-    open: BTreeMap<Key, Window>,
+    open: BTreeMap<Key, Window<T>>,
     /// How many windows there have been.
     count: usize,
     /// How many are held before those that are over are let go.
     most: usize,
+    give: F,
 }
 
 /// Rule, cluster and dedup key.
@@ -124,13 +166,15 @@ type Key = [Option<Arc<str>>; 3];
 /// Windows that are held whether they are over or not.
 const LEAST_WINDOWS: usize = 1024;
 
-struct Window {
+struct Window<T> {
     number: usize,
     opened: Option<Timestamp>,
     period: Option<SignedDuration>,
+    /// What is made of its hits.
+    made: T,
 }
 
-impl Window {
+impl<T> Window<T> {
     fn is_over(&self, now: Option<Timestamp>) -> bool {
         match (self.opened, now) {
             (Some(opened), Some(now)) => self.period.is_none_or(|period| now.duration_since(opened) >= period),
@@ -139,34 +183,55 @@ impl Window {
     }
 }
 
-impl<'p> Windows<'p> {
-    fn new(pack: &'p Pack) -> Self {
-        Windows { pack, open: BTreeMap::new(), count: 0, most: LEAST_WINDOWS }
+impl<'p, T, F: FnMut(usize, T)> Windows<'p, T, F> {
+    fn new(pack: &'p Pack, give: F) -> Self {
+        Windows { pack, open: BTreeMap::new(), count: 0, most: LEAST_WINDOWS, give }
     }
 
-    fn of(&mut self, hit: &Hit) -> usize {
+    /// What is made of the window of a hit; one that it opens begins with what its number gives.
+    fn of(&mut self, hit: &Hit, begin: impl FnOnce(usize) -> T) -> &mut T {
         let now = hit.record.time;
-        let key = [&hit.rule_id, &hit.record.cluster, &hit.dedup_key].map(Clone::clone);
-        if let Some(window) = self.open.get(&key).filter(|window| !window.is_over(now)) {
-            return window.number;
-        }
         if self.open.len() > self.most {
-            self.open.retain(|_, window| !window.is_over(now));
+            self.let_go(|window| window.is_over(now));
             self.most = LEAST_WINDOWS.max(2 * self.open.len());
         }
-        let period = rule_of(hit, self.pack).map(|rule| rule.dedup_period);
-        self.open.insert(key, Window { number: self.count, opened: now, period });
-        self.count += 1;
-        self.count - 1
+        let key = [&hit.rule_id, &hit.record.cluster, &hit.dedup_key].map(Clone::clone);
+        let opened = || {
+            let (number, period) = (self.count, rule_of(hit, self.pack).map(|rule| rule.dedup_period));
+            self.count += 1;
+            Window { number, opened: now, period, made: begin(number) }
+        };
+        let window = match self.open.entry(key) {
+            Entry::Vacant(entry) => entry.insert(opened()),
+            Entry::Occupied(entry) => {
+                let window = entry.into_mut();
+                if window.is_over(now) {
+                    let over = std::mem::replace(window, opened());
+                    (self.give)(over.number, over.made);
+                }
+                window
+            }
+        };
+        &mut window.made
+    }
+
+    fn let_go(&mut self, is_over: impl Fn(&Window<T>) -> bool) {
+        let (over, open) = std::mem::take(&mut self.open).into_iter().partition(|(_, window)| is_over(window));
+        self.open = open;
+        let over: BTreeMap<Key, Window<T>> = over;
+        for window in over.into_values() {
+            (self.give)(window.number, window.made);
+        }
+    }
+
+    /// Gives out those that are left.
+    fn close(mut self) {
+        self.let_go(|_| true);
     }
 }
 
 fn rule_of<'p>(hit: &Hit, pack: &'p Pack) -> Option<&'p Rule> {
     pack.rule(hit.rule_id.as_deref()?)
-}
-
-fn order(alert: &Alert) -> impl Ord + '_ {
-    (alert.first_seen.is_none(), alert.first_seen, &alert.rule_id, &alert.cluster, &alert.dedup_key)
 }
 
 /// The alert that a hit opens.
@@ -211,22 +276,38 @@ mod tests {
         .unwrap()
     }
 
+    /// Number of a window, and the times of its hits.
+    type Told = (usize, Vec<Option<Timestamp>>);
+
+    /// The windows of hits, and how many were held at most; those that are over are let go beyond so many.
+    fn told(hits: &[Hit], most: usize) -> (Vec<Told>, usize) {
+        let pack = Pack::new(load(&["builtin:cronjob".to_owned()]).unwrap(), Tuning::default(), Vec::new());
+        let mut given = Vec::new();
+        let mut windows = Windows::new(&pack, |number, times| given.push((number, times)));
+        let mut held = 0;
+        for hit in hits {
+            windows.most = most;
+            windows.of(hit, |_| Vec::new()).push(hit.record.time);
+            held = held.max(windows.open.len());
+        }
+        windows.close();
+        given.sort();
+        (given, held)
+    }
+
     proptest! {
-        /// Those that are let go whenever they can be are told as those are that never are.
+        /// Those that are given out whenever they can be are as those that are kept to the end.
         #[test]
         fn windows_are_let_go_once_they_are_over(steps in vec((0_u8..5, 0_i64..40), 1..60), timeless in vec(0_u8..5, 0..3)) {
-            let pack = Pack::new(load(&["builtin:cronjob".to_owned()]).unwrap(), Tuning::default(), Vec::new());
-            let (mut all, mut few) = (Windows::new(&pack), Windows::new(&pack));
             let mut now = 0;
             let timed = steps.into_iter().map(|(key, later)| {
                 now += later;
                 hit(key, Some(now))
             });
-            for hit in timed.chain(timeless.into_iter().map(|key| hit(key, None))) {
-                few.most = 0;
-                prop_assert_eq!(few.of(&hit), all.of(&hit));
-            }
-            prop_assert!(few.open.len() <= all.open.len());
+            let hits: Vec<Hit> = timed.chain(timeless.into_iter().map(|key| hit(key, None))).collect();
+            let ((few, held), (all, most)) = (told(&hits, 0), told(&hits, usize::MAX));
+            prop_assert_eq!(few, all);
+            prop_assert!(held <= most);
         }
     }
 }

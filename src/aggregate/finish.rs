@@ -148,7 +148,9 @@ pub struct Finished {
     /// Other CronJob requests by time; the controllers' status updates are left out.
     pub activity: Sorted<Hit>,
     /// Alerts by first hit.
-    pub alerts: Vec<Alert>,
+    pub alerts: Sorted<Alert>,
+    /// How many there are of each severity, and hits of them.
+    pub counts: BTreeMap<Severity, (u64, u64)>,
     /// Groups, most hits first.
     pub summary: Vec<Group>,
     /// CronJob requests and the runbook's other interests, history included; within a namespace by time.
@@ -209,11 +211,23 @@ pub fn finish(tally: Tally, pack: &Pack, plan: &Plan) -> io::Result<Finished> {
         hits,
         suppressed,
         activity,
+        counts: counts_by_severity(&alerts)?,
         alerts,
         inputs,
         extent: tally.extent,
         quotes: pack.rules.iter().flat_map(|rule| rule.quotes().map(|path| (rule.id.clone(), path))).collect(),
     })
+}
+
+fn counts_by_severity(alerts: &Sorted<Alert>) -> io::Result<BTreeMap<Severity, (u64, u64)>> {
+    let mut counts = BTreeMap::<_, (u64, u64)>::new();
+    for alert in alerts.read()? {
+        let alert = alert?;
+        let (alerts, hits) = counts.entry(alert.severity).or_default();
+        *alerts += 1;
+        *hits += alert.hits;
+    }
+    Ok(counts)
 }
 
 /// Collapses copies and sorts the survivors out, on all threads.

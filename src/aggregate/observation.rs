@@ -317,7 +317,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
-    use crate::aggregate::Hit;
+    use crate::aggregate::{Alert, Hit};
     use crate::spill::{Heard, Spill, Told};
 
     /// A record of which every field is told: one that Borsh skips and `shared!` does not list would be lost.
@@ -376,6 +376,9 @@ mod tests {
         hit["suppressed_by"] = json!("b");
         hit["distinct"] = json!("v");
         written::<Hit>(&hit);
+        written::<Alert>(&json!({"alert_id": "a", "rule_id": "r", "severity": "high", "title": "t", "cluster": "c",
+            "namespace": "n", "username": "u", "hits": 2, "first_seen": "2026-11-24T03:12:44Z",
+            "last_seen": "2026-11-24T03:12:45Z", "dedup_key": "k", "mitre": ["TA0003:T1053.007"], "verdict": "REVIEW"}));
     }
 
     #[test]

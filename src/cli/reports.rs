@@ -1,6 +1,7 @@
 //! How scan and merge end: what was observed is decided on, written, and closed with an exit status.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::Path;
 
 use jiff::Timestamp;
@@ -70,7 +71,7 @@ impl<'a> Reports<'a> {
         let finished = timed(clock, Stage::Finish, || finish(tally, pack, &plan)).map_err(Error::Temporary)?;
         let (finished, runbook) = runbook(finished, steps.as_ref(), clock)?;
         let (finished, runbook) = redacted(finished, runbook, output.redact)?;
-        let status = verdict(&finished, output);
+        let status = verdict(&finished, output).map_err(Error::Temporary)?;
         let report = Report { finished: &finished, runbook: runbook.as_ref(), group_by: &output.group_by };
         timed(clock, Stage::Reports, || match directory {
             Some(directory) => write(&directory, &report, &pack.rules, &facts(begun, status, pack, steps.as_ref())),
@@ -99,13 +100,23 @@ fn runbook(
     Ok((finished, Some(runbook)))
 }
 
-fn verdict(report: &Finished, output: &Output) -> ExitStatus {
-    let alerted = output.fail_on.is_some_and(|least| report.alerts.iter().any(|alert| least.is_reached(alert)));
-    match status(report.extent, &report.totals) {
+fn verdict(report: &Finished, output: &Output) -> io::Result<ExitStatus> {
+    Ok(match status(report.extent, &report.totals) {
         ExitStatus::Interrupted => ExitStatus::Interrupted,
-        _ if alerted => ExitStatus::Alerted,
-        status => status,
+        status => match output.fail_on {
+            Some(least) if is_reached(least, report)? => ExitStatus::Alerted,
+            _ => status,
+        },
+    })
+}
+
+fn is_reached(least: FailOn, report: &Finished) -> io::Result<bool> {
+    for alert in report.alerts.read()? {
+        if least.is_reached(&*alert?) {
+            return Ok(true);
+        }
     }
+    Ok(false)
 }
 
 fn facts(begun: Begun<'_>, status: ExitStatus, pack: &Pack, steps: Option<&(Settings, Catalogue)>) -> Run {

@@ -50,7 +50,7 @@ pub(super) fn alerts(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result
         "mitre",
         "verdict",
     ];
-    rows(&columns, report.finished.alerts.iter().map(Ok), out)
+    rows(&columns, report.finished.alerts.read()?, out)
 }
 
 pub(super) fn inputs(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {

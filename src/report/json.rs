@@ -2,7 +2,7 @@
 
 use std::io::{self, BufWriter, Write};
 
-use serde::ser::{Serialize, Serializer};
+use serde::ser::{Error, Serialize, SerializeSeq, Serializer};
 use serde_json::{Map, Value, json};
 
 use super::Report;
@@ -41,7 +41,7 @@ pub(super) fn outline(report: &Report<'_>) -> Value {
 
 /// What report.json holds.
 #[derive(serde::Serialize)]
-struct Whole<'r, S: Serialize> {
+struct Whole<'r, S: Serialize, A: Serialize> {
     schema_version: u32,
     complete: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -49,7 +49,7 @@ struct Whole<'r, S: Serialize> {
     totals: Value,
     group_by: &'r [String],
     summary: S,
-    alerts: &'r [Alert],
+    alerts: A,
     coverage: &'r [Day],
     inputs: &'r [Input],
 }
@@ -63,7 +63,7 @@ fn whole<'r>(report: &Report<'r>) -> impl Serialize + 'r {
         totals: totals(finished),
         group_by: keys,
         summary: Rows(|| finished.summary.iter().map(|row| group(row, keys))),
-        alerts: &finished.alerts,
+        alerts: Alerts(&finished.alerts),
         coverage: &finished.coverage,
         inputs: &finished.inputs,
     }
@@ -75,6 +75,19 @@ struct Rows<F>(F);
 impl<F: Fn() -> I, I: Iterator<Item = Value>> Serialize for Rows<F> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.0())
+    }
+}
+
+/// Alerts that are read as they are written.
+struct Alerts<'r>(&'r Sorted<Alert>);
+
+impl Serialize for Alerts<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut list = serializer.serialize_seq(None)?;
+        for alert in self.0.read().map_err(S::Error::custom)? {
+            list.serialize_element(&alert.map_err(S::Error::custom)?)?;
+        }
+        list.end()
     }
 }
 
@@ -170,12 +183,12 @@ pub(super) fn window(report: &Finished) -> Option<Value> {
 
 fn totals(report: &Finished) -> Value {
     let mut totals = serde_json::to_value(report.totals).unwrap_or_default();
-    let by_severity = |count: &dyn Fn(&Alert) -> u64| -> Map<String, Value> {
-        let alerts = |severity| report.alerts.iter().filter(move |alert| alert.severity == severity);
-        Severity::ALL.iter().map(|&of| (of.to_string(), alerts(of).map(count).sum::<u64>().into())).collect()
+    let by_severity = |count: fn((u64, u64)) -> u64| -> Map<String, Value> {
+        let count = |of: &Severity| count(report.counts.get(of).copied().unwrap_or_default());
+        Severity::ALL.iter().map(|of| (of.to_string(), count(of).into())).collect()
     };
-    totals["hits"] = by_severity(&|alert| alert.hits).into();
-    totals["alerts"] = by_severity(&|_| 1).into();
+    totals["hits"] = by_severity(|(_, hits)| hits).into();
+    totals["alerts"] = by_severity(|(alerts, _)| alerts).into();
     totals["suppressed"] = report.suppressed.len().into();
     totals["activity"] = report.activity.len().into();
     totals

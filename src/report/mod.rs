@@ -69,7 +69,10 @@ fn page(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
         standings: &runbook.standings,
     });
     let pages = |wanted: &BTreeSet<&str>| pages_of(report, wanted);
-    html::page(&json::outline(report), &report.finished.alerts, runbook.as_ref(), &pages, out)
+    let alerts = || -> io::Result<html::AlertValues<'_>> {
+        Ok(Box::new(report.finished.alerts.read()?.map(|alert| Ok(json!(alert?)))))
+    };
+    html::page(&json::outline(report), &alerts, runbook.as_ref(), &pages, out)
 }
 
 /// The pages of some alerts.

@@ -42,13 +42,14 @@ pub fn closing(report: &Report<'_>, directory: Option<&str>) -> io::Result<Strin
     let (group_by, runbook, report) = (report.group_by, report.runbook, report.finished);
     let mut out = String::new();
     incomplete(&mut out, report);
-    line(&mut out, "hits", &severities(report.alerts.iter().map(|alert| (alert.severity, alert.hits))));
-    line(&mut out, "alerts", &severities(report.alerts.iter().map(|alert| (alert.severity, 1))));
+    line(&mut out, "hits", &severities(|severity| report.counts.get(&severity).map(|(_, hits)| *hits)));
+    line(&mut out, "alerts", &severities(|severity| report.counts.get(&severity).map(|(alerts, _)| *alerts)));
     if let Some(runbook) = runbook {
         line(&mut out, "verdicts", &verdicts(runbook));
-        let mut without = report.alerts.iter().filter(|alert| alert.verdict.is_none()).peekable();
-        if without.peek().is_some() {
-            line(&mut out, "", &format!("without one: {}", severities(without.map(|alert| (alert.severity, 1)))));
+        let without = &runbook.about.without_verdict;
+        if !without.is_empty() {
+            let without = severities(|severity| without.get(&severity.to_string()).copied());
+            line(&mut out, "", &format!("without one: {without}"));
         }
         gravest(&mut out, runbook, more)?;
         unwritten(&mut out, runbook, more);
@@ -251,12 +252,10 @@ fn unwritten(out: &mut String, runbook: &Runbook, more: &str) {
     }
 }
 
-fn severities(all: impl Iterator<Item = (Severity, u64)>) -> String {
-    let mut counts = std::collections::BTreeMap::<std::cmp::Reverse<Severity>, u64>::new();
-    for (severity, count) in all {
-        *counts.entry(std::cmp::Reverse(severity)).or_default() += count;
-    }
-    let parts: Vec<String> = counts.iter().map(|(severity, count)| format!("{count} {}", severity.0)).collect();
+/// Counts by severity, the gravest first.
+fn severities(count: impl Fn(Severity) -> Option<u64>) -> String {
+    let counts = Severity::ALL.into_iter().rev().filter_map(|severity| Some((severity, count(severity)?)));
+    let parts: Vec<String> = counts.map(|(severity, count)| format!("{count} {severity}")).collect();
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 

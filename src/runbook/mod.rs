@@ -167,9 +167,7 @@ impl Runbook {
     /// # Errors
     /// A temporary file cannot be read or written.
     pub fn change_pages(mut self, change: &mut dyn FnMut(&mut serde_json::Value)) -> io::Result<Self> {
-        let mut problem = None;
-        let changed = self.alerts.reopen().map(|page| problem = page.change(change).err().or(problem.take()));
-        self.alerts = problem.map_or_else(|| changed.finish(), Err)?;
+        self.alerts = self.alerts.change(|page| page.change(change))?;
         Ok(self)
     }
 }
@@ -231,7 +229,7 @@ pub fn compute(mut report: Finished, catalogue: &Catalogue, settings: &Settings)
     let pages = pages::pages(&judge, &report)?;
     let controller_only = overview::controller_only(&judge);
     report.hits = pages::annotate(&judge, report.hits, pages.notes)?;
-    overview::annotate(&mut report, &pages.by_alert);
+    let without_verdict = overview::annotate(&mut report, &pages.by_alert)?;
     let verdicts = pages.verdicts.iter().rev();
     let shown: u64 = pages.verdicts.values().sum();
     let about = About {
@@ -246,7 +244,7 @@ pub fn compute(mut report: Finished, catalogue: &Catalogue, settings: &Settings)
         .collect(),
         verdicts: verdicts.map(|(verdict, &count)| (verdict.to_string(), count.into())).collect(),
         left_out: pages.by_alert.len() as u64 - shown,
-        without_verdict: overview::without_verdict(&report),
+        without_verdict,
         coverage_note: overview::coverage_note(&report),
         users: pages.users.ranked(),
         suppressed: overview::suppressed(&report)?,

@@ -13,29 +13,29 @@ use super::rank::Standing;
 use super::spec::of_children;
 use super::timeline::{Name, Object, shown, writes};
 use super::verdict::level_name;
-use crate::aggregate::{Extent, Finished, Verdict};
+use crate::aggregate::{Extent, Finished};
 use crate::event::Change;
 use crate::threads::each;
 
-/// Writes verdicts into alerts and summary.
-pub(super) fn annotate(report: &mut Finished, standings: &BTreeMap<usize, Standing>) {
-    for (number, alert) in report.alerts.iter_mut().enumerate() {
-        alert.verdict = standings.get(&number).and_then(|standing| standing.rank.verdict());
-    }
-    let given: BTreeMap<&str, Verdict> =
-        report.alerts.iter().filter_map(|alert| Some((&*alert.alert_id, alert.verdict?))).collect();
+/// Writes verdicts into alerts and summary. Gives the number of alerts that the runbook does not judge, by severity.
+pub(super) fn annotate(
+    report: &mut Finished,
+    standings: &BTreeMap<usize, Standing>,
+) -> io::Result<BTreeMap<String, u64>> {
+    let (mut without, mut given, mut numbers) = (BTreeMap::new(), BTreeMap::new(), 0..);
+    report.alerts = report.alerts.take().change(|alert| {
+        let standing = numbers.next().and_then(|number| standings.get(&number));
+        alert.verdict = standing.and_then(|standing| standing.rank.verdict());
+        match alert.verdict {
+            Some(verdict) => drop(given.insert(alert.alert_id.clone(), verdict)),
+            None => *without.entry(alert.severity.to_string()).or_default() += 1,
+        }
+        Ok(())
+    })?;
     for group in &mut report.summary {
-        group.verdict = group.alerts.iter().filter_map(|id| given.get(&**id).copied()).max();
+        group.verdict = group.alerts.iter().filter_map(|id| given.get(id).copied()).max();
     }
-}
-
-/// Alerts that the runbook does not judge, by severity.
-pub(super) fn without_verdict(report: &Finished) -> BTreeMap<String, u64> {
-    let mut counts = BTreeMap::new();
-    for alert in report.alerts.iter().filter(|alert| alert.verdict.is_none()) {
-        *counts.entry(alert.severity.to_string()).or_default() += 1;
-    }
-    counts
+    Ok(without)
 }
 
 /// CronJobs with Jobs or Pods, and no write of their own in the dump.

@@ -263,17 +263,17 @@ impl Act {
 }
 
 /// An alert that a page is asked of.
-pub(super) struct Asked<'a> {
-    alert: &'a Alert,
+pub(super) struct Asked {
+    alert: Alert,
     /// Without a time of its own it stands at the end of what the dump covers.
     time: Timestamp,
     /// Where its hits stand, each with the history of who made it: several people may share a credential.
     hits: Vec<(usize, History)>,
 }
 
-impl<'a> Asked<'a> {
+impl Asked {
     /// Alerts must come in the order of their times.
-    pub(super) fn new(judge: &Judge<'_>, alert: &'a Alert, hits: &Hits, histories: &mut Histories) -> Self {
+    pub(super) fn new(judge: &Judge<'_>, alert: Alert, hits: &Hits, histories: &mut Histories) -> Self {
         let end = || judge.coverage.end(alert.cluster.as_deref());
         let time = alert.first_seen.or_else(end).unwrap_or(Timestamp::UNIX_EPOCH);
         let hits = hits.iter().map(|&(_, at)| (at, histories.of(judge, judge.timeline.record(at), time)));
@@ -282,8 +282,9 @@ impl<'a> Asked<'a> {
 }
 
 /// The page of an alert, and what each of its hits shows.
-pub(super) fn page(judge: &Judge<'_>, asked: &Asked<'_>) -> (Page, Vec<Vec<Finding>>) {
-    let &Asked { alert, time, ref hits } = asked;
+pub(super) fn page(judge: &Judge<'_>, asked: &Asked) -> (Page, Vec<Vec<Finding>>) {
+    let Asked { alert, time, hits } = asked;
+    let time = *time;
     let judged = hits.iter().map(|(at, history)| (judge.timeline.record(*at), judged_request(judge, *at, history)));
     let judged: Vec<(&Record, Judged<'_>)> = judged.collect();
     let records: Vec<&Record> = judged.iter().map(|(record, _)| *record).collect();

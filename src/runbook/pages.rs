@@ -96,11 +96,17 @@ pub(super) fn pages(judge: &Judge<'_>, report: &Finished) -> io::Result<Pages> {
         by_alert: BTreeMap::new(),
         notes: Sorter::new(|left, right| left.hit.cmp(&right.hit), HELD),
     };
-    let hits = by_alert(judge, &report.alerts, &report.hits)?;
+    let mut hits = by_alert(judge, &report.alerts, &report.hits)?;
     let mut histories = Histories::default();
     // Windows of history move on in time, so that they are looked at in order.
-    let asked = hits.iter().map(|(&number, hits)| {
-        io::Result::Ok((number, hits, Asked::new(judge, &report.alerts[number], hits, &mut histories)))
+    let asked = report.alerts.read()?.enumerate().filter_map(|(number, alert)| {
+        let alert = match alert {
+            Ok(alert) => alert.into_owned(),
+            Err(error) => return Some(Err(error)),
+        };
+        let hits = hits.remove(&number)?;
+        let asked = Asked::new(judge, alert, &hits, &mut histories);
+        Some(io::Result::Ok((number, hits, asked)))
     });
     let judged = |(number, hits, asked)| {
         let (page, findings) = page(judge, &asked);
@@ -137,9 +143,9 @@ pub(super) type Hits = Vec<(u64, usize)>;
 /// The hits of each alert on CronJobs, by its number.
 type Positions = BTreeMap<usize, Hits>;
 
-fn by_alert(judge: &Judge<'_>, alerts: &[Alert], hits: &Sorted<Hit>) -> io::Result<Positions> {
-    let numbers: BTreeMap<&str, usize> =
-        alerts.iter().enumerate().map(|(number, alert)| (&*alert.alert_id, number)).collect();
+fn by_alert(judge: &Judge<'_>, alerts: &Sorted<Alert>, hits: &Sorted<Hit>) -> io::Result<Positions> {
+    let numbers = alerts.read()?.enumerate().map(|(number, alert)| Ok((alert?.alert_id.clone(), number)));
+    let numbers = numbers.collect::<io::Result<BTreeMap<Arc<str>, usize>>>()?;
     let mut positions = Positions::new();
     for (number, hit) in (0..).zip(hits.read()?) {
         let hit = hit?;
@@ -155,15 +161,12 @@ fn by_alert(judge: &Judge<'_>, alerts: &[Alert], hits: &Sorted<Hit>) -> io::Resu
 /// Writes into hits what they show, and the CronJobs that their own records do not tell.
 pub(super) fn annotate(judge: &Judge<'_>, hits: Sorted<Hit>, notes: Sorter<Note>) -> io::Result<Sorted<Hit>> {
     let notes = notes.finish()?;
-    let (mut notes, mut number, mut problem) = (notes.read()?.peekable(), 0, None);
-    let annotated = hits.reopen().map(|hit| {
+    let (mut notes, mut number) = (notes.read()?.peekable(), 0);
+    hits.change(|hit| {
         let own = notes.next_if(|note| note.as_ref().map_or(true, |note| note.hit == number));
-        match own.transpose() {
-            Ok(note) => hit.indicators = note.map(|note| note.into_owned().findings).unwrap_or_default(),
-            Err(error) => problem = Some(error),
-        }
+        hit.indicators = own.transpose()?.map(|note| note.into_owned().findings).unwrap_or_default();
         judge.complete(hit);
         number += 1;
-    });
-    problem.map_or_else(|| annotated.finish(), Err)
+        Ok(())
+    })
 }

@@ -429,12 +429,18 @@ impl<T: Spill> Sorted<T> {
         read(&self.items, &self.runs, self.order)
     }
 
-    /// A sorter that has them.
-    #[must_use]
-    pub fn reopen(self) -> Sorter<T> {
-        let held = self.items.iter().map(T::weight).sum();
-        let Sorted { order, section, limit, items, runs, count } = self;
-        Sorter { order, section, limit, held, items, runs, last: None, count, problem: None }
+    /// The same in the same order, each changed, even in what has ordered them.
+    ///
+    /// # Errors
+    /// A temporary file cannot be read or written, or an item cannot be changed.
+    pub fn change(self, mut change: impl FnMut(&mut T) -> io::Result<()>) -> io::Result<Self> {
+        let mut changed = Sorter::new(|_, _| Ordering::Equal, self.limit);
+        for item in self.into_values()? {
+            let mut item = item?;
+            change(&mut item)?;
+            changed.push(item);
+        }
+        changed.finish()
     }
 
     /// All of them; none is left.

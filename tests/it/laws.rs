@@ -544,7 +544,7 @@ fn finished(tally: Tally) -> Vec<String> {
     let mut texts: Vec<_> =
         hits.iter().flat_map(|hits| hits.read().unwrap()).map(|hit| json!(hit.unwrap()).to_string()).collect();
     texts.extend(finished.timeline.read().unwrap().map(|observation| json!(observation.unwrap()).to_string()));
-    texts.extend(finished.alerts.iter().map(|alert| json!(alert).to_string()));
+    texts.extend(finished.alerts.read().unwrap().map(|alert| json!(alert.unwrap()).to_string()));
     texts.push(format!("{:?} {:?} {:?}", finished.summary, finished.coverage, finished.totals));
     texts.extend(finished.inputs.iter().map(|input| format!("{input:?}")));
     texts

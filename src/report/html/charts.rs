@@ -269,6 +269,10 @@ fn hourly(axis: &Axis, days: &[Value]) -> Vec<u64> {
 mod tests {
     use super::*;
 
+    fn alerts(report: &Value) -> Alerts {
+        Alerts::new(list(report, "alerts").iter().cloned().map(Ok), None).unwrap()
+    }
+
     #[test]
     fn scales_end_on_round_numbers() {
         let tops: Vec<_> = [0, 1, 3, 6, 11, 41, 100, 999].into_iter().map(round_up).collect();
@@ -281,7 +285,7 @@ mod tests {
         let report = json!({"coverage": [{"day": "2026-11-24", "first_seen": "2026-11-24T01:10:00Z",
             "last_seen": "2026-11-24T08:20:00Z", "hours_seen": 3, "gaps": [
             {"start": "2026-11-24T02:10:00Z", "end": "2026-11-24T08:10:00Z"}]}]});
-        let axis = Axis::new(&report, &Alerts::new(list(&report, "alerts"), None)).unwrap();
+        let axis = Axis::new(&report, &alerts(&report)).unwrap();
         assert_eq!((axis.bars, axis.unit().as_str()), (8, "hour"));
         assert_eq!(levels(&axis, list(&report, "coverage")), [4, 4, 0, 0, 0, 0, 0, 4]);
     }
@@ -290,7 +294,7 @@ mod tests {
     fn a_year_of_years_is_drawn_in_few_bars() {
         let report =
             json!({"alerts": [{"first_seen": "1970-01-01T00:00:00Z"}, {"first_seen": "9999-12-30T00:00:00Z"}]});
-        let axis = Axis::new(&report, &Alerts::new(list(&report, "alerts"), None)).unwrap();
+        let axis = Axis::new(&report, &alerts(&report)).unwrap();
         assert!(axis.bars <= 360, "{axis:?}");
     }
 }

@@ -41,6 +41,9 @@ const GHOSTS: [(&str, &str); 5] = [("S0", "k4"), ("S?", "k3"), ("S1", "k3"), ("S
 /// Gives the runbook's pages of some alerts, JSON, by the ids of these.
 type Pages<'p> = dyn Fn(&BTreeSet<&str>) -> io::Result<BTreeMap<String, String>> + 'p;
 
+/// Alerts as report.json has them.
+pub(super) type AlertValues<'a> = Box<dyn Iterator<Item = io::Result<Value>> + 'a>;
+
 /// Of a runbook what the page shows beside the pages of alerts.
 #[derive(Debug)]
 pub(super) struct Runbook<'r, C> {
@@ -55,24 +58,25 @@ pub(super) struct Runbook<'r, C> {
 ///
 /// # Errors
 /// The page cannot be written.
-pub(super) fn page<A: Serialize, C: Serialize>(
+pub(super) fn page<'a, C: Serialize>(
     report: &Value,
-    all: &[A],
+    read: &dyn Fn() -> io::Result<AlertValues<'a>>,
     runbook: Option<&Runbook<'_, C>>,
     pages: &Pages<'_>,
     out: &mut dyn Write,
 ) -> io::Result<()> {
-    let alerts = Alerts::new(all, runbook.map(|runbook| runbook.standings));
+    let alerts = Alerts::new(read()?, runbook.map(|runbook| runbook.standings))?;
     let shown = alerts.shown(ALERTS, ALIKE);
     let environment = environment().map_err(io::Error::other)?;
     let template = environment.get_template("page.html").map_err(io::Error::other)?;
     let (style, script) = (unix_lines(include_str!("page.css")), unix_lines(include_str!("page.js")));
     let axis = Axis::new(report, &alerts);
-    let mut pages = pages(&shown.iter().map(|(alert, _)| alert.id.as_str()).collect())?;
-    let rows = shown
-        .iter()
-        .enumerate()
-        .map(|(at, &(alert, alike))| (row(at, alert, alike, json!(all[alert.number])), pages.remove(&alert.id)));
+    let mut pages = pages(&shown.iter().map(|(alert, _)| &*alert.id).collect())?;
+    let mut values = values_of(&shown, read()?)?;
+    let rows = shown.iter().enumerate().map(|(at, &(alert, alike))| {
+        let value = values.remove(&alert.number).unwrap_or_default();
+        (row(at, alert, alike, value), pages.remove(&*alert.id))
+    });
     let rows = rows.collect();
     let context = context! {
         style_hash => Cell::from_safe_string(hash(&style)),
@@ -85,6 +89,13 @@ pub(super) fn page<A: Serialize, C: Serialize>(
         d => json_cell(content(report, runbook, &alerts, &shown)),
     };
     template.render_captured_to(context, out).map(|_| ()).map_err(io::Error::other)
+}
+
+/// Those of some alerts that are shown, by their number.
+fn values_of(shown: &[(&Alert, u64)], all: AlertValues<'_>) -> io::Result<BTreeMap<usize, Value>> {
+    let wanted: BTreeSet<usize> = shown.iter().map(|(alert, _)| alert.number).collect();
+    let values = all.enumerate().filter(|(number, value)| value.is_err() || wanted.contains(number));
+    values.map(|(number, value)| Ok((number, value?))).collect()
 }
 
 fn environment() -> Result<Environment<'static>, minijinja::Error> {
@@ -186,7 +197,7 @@ fn content<C: Serialize>(
         "classes": alerts.classes.iter().map(|class| json!({"name": class.name, "css": class.css})).collect::<Vec<_>>(),
         "severities": chips(shown, &SEVERITIES, |alert| alert.severity),
         "verdicts": chips(shown, &VERDICTS, |alert| alert.verdict),
-        "clusters": shown.iter().map(|(alert, _)| alert.cluster.as_str()).collect::<BTreeSet<_>>(),
+        "clusters": shown.iter().map(|(alert, _)| &*alert.cluster).collect::<BTreeSet<_>>(),
         "shown": shown.len(),
         "alike": ALIKE,
         "most": ALERTS,
@@ -275,7 +286,8 @@ mod tests {
             controller_only: list(runbook, "controller_only"),
             standings: &standings,
         });
-        page(report, list(report, "alerts"), runbook.as_ref(), &find, &mut out).unwrap();
+        let alerts = || -> io::Result<AlertValues<'_>> { Ok(Box::new(list(report, "alerts").iter().cloned().map(Ok))) };
+        page(report, &alerts, runbook.as_ref(), &find, &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 

@@ -2,9 +2,10 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
 
 use jiff::Timestamp;
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::text::plural;
@@ -57,13 +58,12 @@ const UNJUDGED: [usize; SEVERITIES.len()] = [1, 1, 2, 3, 3, 3];
 pub(super) struct Alert {
     /// Its place among the alerts of the report.
     pub(super) number: usize,
-    pub(super) id: String,
-    pub(super) username: String,
-    pub(super) cluster: String,
-    pub(super) namespace: String,
+    pub(super) id: Arc<str>,
+    pub(super) username: Arc<str>,
+    pub(super) cluster: Arc<str>,
+    pub(super) namespace: Arc<str>,
     pub(super) verdict: usize,
     pub(super) severity: usize,
-    first_seen: String,
     pub(super) time: Option<Timestamp>,
     pub(super) hits: u64,
     /// Index into the classes by which the page counts and colours.
@@ -96,40 +96,44 @@ fn rank(classes: &[Class], name: &str) -> usize {
 }
 
 impl Alerts {
-    /// Alerts as report.json has them, of which one at a time becomes a value.
-    pub(super) fn new(alerts: &[impl Serialize], standings: Option<&BTreeMap<usize, Standing>>) -> Self {
+    /// Alerts as report.json has them.
+    pub(super) fn new(
+        alerts: impl Iterator<Item = io::Result<Value>>,
+        standings: Option<&BTreeMap<usize, Standing>>,
+    ) -> io::Result<Self> {
         let is_judged = standings.is_some();
-        let alert = |(number, alert)| {
-            let value = json!(alert);
-            let text = |key: &str| string(&value, key).to_owned();
+        let mut texts = BTreeSet::<Arc<str>>::new();
+        let mut shared = |text: &str| {
+            let known = texts.get(text).cloned().unwrap_or_else(|| text.into());
+            texts.insert(Arc::clone(&known));
+            known
+        };
+        let alert = |(number, value): (usize, io::Result<Value>)| {
+            let value = value?;
+            let mut text = |key: &str| shared(string(&value, key));
             let verdict = value["verdict"].as_str().filter(|_| is_judged).unwrap_or_default();
             let (verdict, severity) = (rank(&VERDICTS, verdict), rank(&SEVERITIES, string(&value, "severity")));
-            let first_seen = text("first_seen");
             let class = if is_judged { verdict } else { severity };
             let is_unjudged = is_judged && verdict == VERDICTS.len() - 1;
-            Alert {
+            Ok(Alert {
                 number,
-                id: text("alert_id"),
+                id: string(&value, "alert_id").into(),
                 username: text("username"),
                 cluster: text("cluster"),
                 namespace: text("namespace"),
                 verdict,
                 severity,
-                time: first_seen.parse().ok(),
-                first_seen,
+                time: string(&value, "first_seen").parse().ok(),
                 hits: value["hits"].as_u64().unwrap_or(1),
                 class,
                 rank: if is_unjudged { UNJUDGED[severity] } else { class },
                 standing: standings.and_then(|standings| standings.get(&number)).copied().unwrap_or_default(),
-            }
+            })
         };
-        let mut all: Vec<_> = alerts.iter().enumerate().map(alert).collect();
+        let mut all = alerts.enumerate().map(alert).collect::<io::Result<Vec<_>>>()?;
         let key = |alert: &Alert| (alert.rank, alert.class, Reverse(alert.standing.rank), alert.severity, alert.time);
-        all.sort_by(|left, right| {
-            let texts = (&left.first_seen, &left.id).cmp(&(&right.first_seen, &right.id));
-            key(left).cmp(&key(right)).then(texts)
-        });
-        Alerts { all, classes: if is_judged { &VERDICTS } else { &SEVERITIES } }
+        all.sort_by(|left, right| key(left).cmp(&key(right)).then_with(|| left.id.cmp(&right.id)));
+        Ok(Alerts { all, classes: if is_judged { &VERDICTS } else { &SEVERITIES } })
     }
 
     /// Alerts and hits of each class; the last class only if something is in it.
@@ -180,12 +184,12 @@ impl Alerts {
     pub(super) fn actors(&self) -> Vec<Value> {
         let mut actors = BTreeMap::<(&str, &str), (usize, u64, u64, BTreeSet<&str>)>::new();
         for alert in &self.all {
-            let key = (alert.username.as_str(), alert.cluster.as_str());
+            let key = (&*alert.username, &*alert.cluster);
             let actor = actors.entry(key).or_insert((usize::MAX, 0, 0, BTreeSet::new()));
             actor.0 = actor.0.min(alert.class);
             actor.1 += 1;
             actor.2 += alert.hits;
-            actor.3.insert(alert.namespace.as_str());
+            actor.3.insert(&*alert.namespace);
         }
         let mut ranked: Vec<_> = actors.into_iter().collect();
         ranked.sort_by_key(|(_, (worst, _, hits, _))| (*worst, Reverse(*hits)));
@@ -199,11 +203,11 @@ impl Alerts {
 
     /// Hits by username and namespace: the busiest of both, the rest summed.
     pub(super) fn heat(&self) -> Value {
-        let users = Busiest::new(self.all.iter().map(|alert| (alert.username.as_str(), alert.hits)));
-        let spaces = Busiest::new(self.all.iter().map(|alert| (alert.namespace.as_str(), alert.hits)));
+        let users = Busiest::new(self.all.iter().map(|alert| (&*alert.username, alert.hits)));
+        let spaces = Busiest::new(self.all.iter().map(|alert| (&*alert.namespace, alert.hits)));
         let mut cells = vec![vec![(0_u64, usize::MAX); spaces.columns()]; users.columns()];
         for alert in &self.all {
-            let cell = &mut cells[users.place(alert.username.as_str())][spaces.place(alert.namespace.as_str())];
+            let cell = &mut cells[users.place(&alert.username)][spaces.place(&alert.namespace)];
             *cell = (cell.0 + alert.hits, cell.1.min(alert.class));
         }
         let most = cells.iter().flatten().map(|cell| cell.0).max().unwrap_or(0);
@@ -274,12 +278,12 @@ mod tests {
 
     #[test]
     fn alerts_that_are_alike_leave_room_for_others() {
-        let alerts: Vec<Value> = (0..40).map(|at| json!({"alert_id": format!("{at:02}")})).collect();
+        let alerts = (0..40).map(|at| Ok(json!({"alert_id": format!("{at:02}")})));
         let standing = |at| Standing { alike: if at < 37 { 7 } else { 1000 + at as u64 }, ..Standing::default() };
         let standings = (0..40).map(|at| (at, standing(at))).collect();
-        let alerts = Alerts::new(&alerts, Some(&standings));
+        let alerts = Alerts::new(alerts, Some(&standings)).unwrap();
         let shown: Vec<(&str, u64)> =
-            alerts.shown(10, 5).into_iter().map(|(alert, alike)| (alert.id.as_str(), alike)).collect();
+            alerts.shown(10, 5).into_iter().map(|(alert, alike)| (&*alert.id, alike)).collect();
         let same = ["01", "02", "03", "04", "05", "06"].map(|id| (id, 0));
         assert_eq!(shown, [&[("00", 37)][..], &same, &[("37", 1), ("38", 1), ("39", 1)]].concat());
         assert_eq!(alerts.shown(3, 5).len(), 3);
