@@ -55,14 +55,11 @@ impl Alert {
 
     /// Order in reports: first hit (absent last), rule, cluster, key.
     fn report_order(&self, other: &Self) -> Ordering {
-        let (left, right) = (self, other);
-        (left.first_seen.is_none(), left.first_seen, &left.rule_id, &left.cluster, &left.dedup_key).cmp(&(
-            right.first_seen.is_none(),
-            right.first_seen,
-            &right.rule_id,
-            &right.cluster,
-            &right.dedup_key,
-        ))
+        self.key().cmp(&other.key())
+    }
+
+    fn key(&self) -> impl Ord + '_ {
+        (self.first_seen.is_none(), self.first_seen, &self.rule_id, &self.cluster, &self.dedup_key)
     }
 }
 
@@ -99,7 +96,8 @@ pub(super) fn open(hits: &Sorted<Hit>, pack: &Pack, give: &mut dyn FnMut(Hit)) -
             alert.hits += 1;
             alert.last_seen = hit.record.time;
         }
-        give(Hit { alert_id: alert.as_ref().map(|alert| alert.alert_id.clone()), distinct: None, ..hit });
+        let (alert_id, opened) = alert.as_ref().map(|alert| (alert.alert_id.clone(), alert.first_seen)).unzip();
+        give(Hit { alert_id, opened: opened.flatten(), distinct: None, ..hit });
     }
     windows.close();
     alerts.finish()

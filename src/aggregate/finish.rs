@@ -21,7 +21,7 @@ use super::{Evidence, Extent, HELD, LEAST, OBSERVED, Tally};
 use crate::discover::Window;
 use crate::event::is_status_of_controller;
 use crate::rule::{Pack, Rule, RuleMatch, Severity, Suppression};
-use crate::spill::{Packed, SECTIONS, Shared, Sorted, Sorter};
+use crate::spill::{self, Packed, SECTIONS, Shared, Sorted, Sorter};
 use crate::threads::{self, each};
 
 /// A rule match, a suppressed match, or (with no rule) a CronJob request that no rule matched.
@@ -39,6 +39,10 @@ pub struct Hit {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
     pub alert_id: Option<Arc<str>>,
+    /// When that begins: with rule, cluster and key it tells which alert it is.
+    #[serde(skip)]
+    #[borsh(serialize_with = "spill::time::write", deserialize_with = "spill::time::read")]
+    pub(crate) opened: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
     pub title: Option<Arc<str>>,
@@ -84,6 +88,7 @@ impl Hit {
             rule_name: None,
             severity: None,
             alert_id: None,
+            opened: None,
             title: None,
             dedup_key: None,
             mitre: Vec::new(),
@@ -153,7 +158,7 @@ pub struct Finished {
     pub counts: BTreeMap<Severity, (u64, u64)>,
     /// Groups, most hits first.
     pub summary: Vec<Group>,
-    /// CronJob requests and the runbook's other interests, history included; within a namespace by time.
+    /// CronJob requests and the runbook's other interests, history included; in sections of namespaces by cluster and time.
     /// `runbook::compute` takes it.
     pub timeline: Sorted<Observation>,
     /// Days covered.

@@ -233,9 +233,10 @@ impl Observation {
         (namespace.len() + usize::from(namespace.last().copied().unwrap_or_default())) % SECTIONS
     }
 
-    /// Order of the runbook: by section, then in time.
+    /// Order of the runbook: by section, then by cluster, then in time.
     pub(super) fn runbook_order(&self, other: &Self) -> Ordering {
-        self.section_of_namespace().cmp(&other.section_of_namespace()).then_with(|| self.time_order(other))
+        let place = |of: &Self| (of.section_of_namespace(), of.record.cluster.clone());
+        place(self).cmp(&place(other)).then_with(|| self.time_order(other))
     }
 
     /// Order in time: without one last, then by place.

@@ -1,4 +1,5 @@
-//! What the runbook remembers of a sweep: every write, and of everything else only what says something of one.
+//! What the runbook remembers of a cluster: every write, and of everything else only what says something of one.
+//! Nothing that it joins lies in two clusters, so that one after the other is looked at and let go.
 //!
 //! Most records on CronJobs are status updates of their controller, and most others the Jobs and Pods that it makes:
 //! one a minute and CronJob. Of what shows a CronJob without writing it, the last before each write is kept, and the
@@ -7,17 +8,19 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 
 use super::timeline::{
-    Object, cronjob_of_job, cronjob_of_pod, is_by_controller, job_of_pod, made, object, scheduled, shown, took_effect,
+    Name, Object, cronjob_of_job, cronjob_of_pod, is_by_controller, job_of_pod, made, object, scheduled, shown,
+    took_effect,
 };
 use crate::aggregate::{Interner, Observation};
 use crate::event::Change;
 use crate::spill::{SECTIONS, Sorted};
-use crate::threads::{self, each};
+use crate::threads::each;
 
 /// Times of the Jobs or Pods of CronJobs, in order; those without a time last.
 pub(super) type Times = BTreeMap<Object, Vec<Option<Timestamp>>>;
@@ -28,6 +31,7 @@ const CHILDREN: [&str; 3] = ["job", "job_by_controller", "pod_of_job"];
 /// What is remembered.
 #[derive(Default)]
 pub(super) struct Memory {
+    pub cluster: Name,
     /// In time order.
     pub events: Vec<Observation>,
     pub jobs: Times,
@@ -57,12 +61,35 @@ struct Trail {
 }
 
 impl Memory {
-    /// Reads the sweep, namespaces side by side.
-    pub(super) fn of(timeline: Sorted<Observation>) -> io::Result<Self> {
-        let parts = each(timeline.into_parts(threads::count().min(SECTIONS))?, Memory::read);
-        let mut all = parts.into_iter().try_fold(Memory::default(), |all, part| io::Result::Ok(all.with(part?)))?;
+    /// Reads a sweep, and gives one cluster after the other, by name.
+    pub(super) fn of_each_cluster(
+        timeline: Sorted<Observation>,
+        give: &mut dyn FnMut(Memory) -> io::Result<()>,
+    ) -> io::Result<()> {
+        // Each is a section, in which what is of a cluster stands together.
+        let parts = timeline.into_parts(SECTIONS)?;
+        let mut parts: Vec<_> = parts.into_iter().map(Iterator::peekable).collect();
+        loop {
+            // An error is met at once: nothing comes before what has no cluster.
+            let cluster_of = |event: &io::Result<Observation>| event.as_ref().ok()?.record.cluster.clone();
+            let Some(cluster) = parts.iter_mut().filter_map(|part| part.peek().map(cluster_of)).min() else {
+                return Ok(());
+            };
+            give(Memory::of(&mut parts, cluster)?)?;
+        }
+    }
+
+    /// Reads a cluster, namespaces side by side.
+    fn of(
+        parts: &mut [Peekable<impl Iterator<Item = io::Result<Observation>> + Send>],
+        cluster: Name,
+    ) -> io::Result<Self> {
+        let is_of_it =
+            |event: &io::Result<Observation>| event.as_ref().map_or(true, |event| event.record.cluster == cluster);
+        let read = each(parts, |part| Memory::read(std::iter::from_fn(|| part.next_if(is_of_it))));
+        let mut all = read.into_iter().try_fold(Memory::default(), |all, part| io::Result::Ok(all.with(part?)))?;
         all.events.sort_by(Observation::time_order);
-        Ok(all)
+        Ok(Memory { cluster, ..all })
     }
 
     /// Reads some namespaces, each in time order.

@@ -1,10 +1,10 @@
 //! The rule's runbook, computed: the 24 hours before, the schedule and image, the user's past 30 days, a verdict.
 //!
-//! - `memory` is what the sweep tells, without what tells nothing new; `timeline` is the same by actor and by object; `actor` says whose history is whose.
+//! - `memory` is what the sweep tells of a cluster, without what tells nothing new; `timeline` is the same by actor and by object; `actor` says whose history is whose.
 //! - `before` is step 1; `spec`, `patch` and `indicators` are step 2; `history` is step 3; `behaviour` reads all three.
 //! - `turn` finds the writes after which a CronJob runs something else, `since` says what became of it.
 //! - `verdict` weighs them; `judged` is one request so weighed, `rank` says how grave it is among others, `page` what an analyst reads of one alert, `pages` all of
-//!   these, `overview` what is said of the sweep.
+//!   these, `links` which hits they are of, `overview` what is said of the sweep.
 
 mod actor;
 mod advice;
@@ -13,6 +13,7 @@ mod behaviour;
 mod history;
 pub mod indicators;
 mod judged;
+mod links;
 mod memory;
 mod overview;
 mod page;
@@ -30,7 +31,6 @@ mod what;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
@@ -39,12 +39,13 @@ use self::history::{Key, rounded};
 pub use self::indicators::{Catalogue, Tried};
 use self::memory::Memory;
 pub use self::page::{Page, Seen, Suppressed, User};
+use self::pages::Pages;
 pub use self::pages::Printed;
 pub use self::rank::{Alike, Standing};
 use self::spec::Step;
 use self::timeline::{Name, Object, Timeline, is_creation};
 use self::turn::Turn;
-use crate::aggregate::{Coverage, CronJob, Finished, Hit, Observation, POD_OF_SPEC, Record};
+use crate::aggregate::{Coverage, CronJob, Finished, Observation, POD_OF_SPEC, Record};
 use crate::decode::digest;
 use crate::error::Error;
 use crate::json::Fields;
@@ -197,7 +198,7 @@ pub struct About {
     pub suppressed: Vec<Suppressed>,
 }
 
-/// Everything that judging an alert needs.
+/// Everything that judging the alerts of a cluster needs.
 pub(crate) struct Judge<'t> {
     timeline: Timeline<'t>,
     coverage: &'t Coverage,
@@ -224,11 +225,14 @@ pub(crate) struct Judge<'t> {
 /// # Errors
 /// A temporary file cannot be read or written.
 pub fn compute(mut report: Finished, catalogue: &Catalogue, settings: &Settings) -> io::Result<(Finished, Runbook)> {
-    let memory = Memory::of(report.timeline.take())?;
-    let judge = Judge { until: report.asked.end, ..Judge::new(&memory, &report.cells, catalogue, settings) };
-    let pages = pages::pages(&judge, &report)?;
-    let controller_only = overview::controller_only(&judge);
-    report.hits = pages::annotate(&judge, report.hits, pages.notes)?;
+    let (mut pages, mut controller_only) = (Pages::new(), Vec::new());
+    let mut links = links::by_cluster(&report)?.into_values()?.peekable();
+    Memory::of_each_cluster(report.timeline.take(), &mut |memory| {
+        let judge = Judge { until: report.asked.end, ..Judge::new(&memory, &report.cells, catalogue, settings) };
+        controller_only.extend(overview::controller_only(&judge));
+        pages.judge(&judge, &mut links)
+    })?;
+    report.hits = pages::annotate(report.hits, pages.notes)?;
     let without_verdict = overview::annotate(&mut report, &pages.by_alert)?;
     let verdicts = pages.verdicts.iter().rev();
     let shown: u64 = pages.verdicts.values().sum();
@@ -357,17 +361,11 @@ impl<'t> Judge<'t> {
 
     /// A record with its CronJob as far as it could be recovered.
     fn resolved<'r>(&self, record: &'r Record) -> Cow<'r, Record> {
-        let at = if record.cronjob.is_none() { self.timeline.position(&record.evidence) } else { None };
+        let position = || self.timeline.position(record.time, &record.evidence);
+        let at = if record.cronjob.is_none() { position() } else { None };
         match at.and_then(|at| self.recovered.get(&at)) {
             Some(cronjob) => Cow::Owned(Record { cronjob: Some(Box::new(cronjob.clone())), ..record.clone() }),
             None => Cow::Borrowed(record),
-        }
-    }
-
-    /// Writes into a hit the CronJob that its own record does not tell.
-    fn complete(&self, hit: &mut Hit) {
-        if let Cow::Owned(record) = self.resolved(&hit.record) {
-            hit.record = Arc::new(record);
         }
     }
 

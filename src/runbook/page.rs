@@ -12,7 +12,7 @@ use super::advice;
 use super::before::{Before, before};
 use super::history::{Histories, History, Known};
 use super::judged::{Judged, judged_request, place, reasons, worst_by_object};
-use super::pages::Hits;
+use super::links::Linked;
 use super::rank::Standing;
 use super::since::{Since, since};
 use super::spec::Difference;
@@ -264,28 +264,29 @@ impl Act {
 
 /// An alert that a page is asked of.
 pub(super) struct Asked {
-    alert: Alert,
+    pub linked: Linked,
     /// Without a time of its own it stands at the end of what the dump covers.
     time: Timestamp,
-    /// Where its hits stand, each with the history of who made it: several people may share a credential.
-    hits: Vec<(usize, History)>,
+    /// The history of who made each of its hits: several people may share a credential.
+    histories: Vec<History>,
 }
 
 impl Asked {
     /// Alerts must come in the order of their times.
-    pub(super) fn new(judge: &Judge<'_>, alert: Alert, hits: &Hits, histories: &mut Histories) -> Self {
-        let end = || judge.coverage.end(alert.cluster.as_deref());
-        let time = alert.first_seen.or_else(end).unwrap_or(Timestamp::UNIX_EPOCH);
-        let hits = hits.iter().map(|&(_, at)| (at, histories.of(judge, judge.timeline.record(at), time)));
-        Asked { alert, time, hits: hits.collect() }
+    pub(super) fn new(judge: &Judge<'_>, linked: Linked, histories: &mut Histories) -> Self {
+        let end = || judge.coverage.end(linked.alert.cluster.as_deref());
+        let time = linked.alert.first_seen.or_else(end).unwrap_or(Timestamp::UNIX_EPOCH);
+        let histories =
+            linked.hits.iter().map(|&(_, at)| histories.of(judge, judge.timeline.record(at), time)).collect();
+        Asked { linked, time, histories }
     }
 }
 
 /// The page of an alert, and what each of its hits shows.
 pub(super) fn page(judge: &Judge<'_>, asked: &Asked) -> (Page, Vec<Vec<Finding>>) {
-    let Asked { alert, time, hits } = asked;
-    let time = *time;
-    let judged = hits.iter().map(|(at, history)| (judge.timeline.record(*at), judged_request(judge, *at, history)));
+    let &Asked { linked: Linked { ref alert, ref hits, .. }, time, ref histories } = asked;
+    let hits = hits.iter().map(|&(_, at)| at).zip(histories);
+    let judged = hits.map(|(at, history)| (judge.timeline.record(at), judged_request(judge, at, history)));
     let judged: Vec<(&Record, Judged<'_>)> = judged.collect();
     let records: Vec<&Record> = judged.iter().map(|(record, _)| *record).collect();
     let findings = judged.iter().map(|(_, judged)| judged.findings.clone()).collect();

@@ -3,6 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io;
+use std::iter::Peekable;
 use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -10,15 +11,18 @@ use serde_json::Value;
 
 use super::Judge;
 use super::history::Histories;
+use super::links::{Link, Linked};
 use super::overview::Users;
 use super::page::{Asked, Page, page};
 use super::rank::Standing;
-use crate::aggregate::{Alert, Finding, Finished, Hit, Verdict};
+use crate::aggregate::{CronJob, Finding, Hit, Verdict};
 use crate::spill::{Packed, Sorted, Sorter};
 use crate::threads::in_batches;
 
 /// Bytes of pages, and of what hits show, that are held in memory; the rest goes to temporary files.
 const HELD: usize = 4 << 20;
+/// What a CronJob of a note takes, as good as always.
+const CRONJOB: usize = 1024;
 /// Alerts that a thread judges before they are taken in.
 const AT_A_TIME: usize = 8;
 
@@ -56,12 +60,13 @@ impl Printed {
     }
 }
 
-/// What one hit shows.
+/// What one hit shows, and the CronJob that its own record does not tell.
 #[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
 pub(super) struct Note {
     /// Number of the hit.
     hit: u64,
     findings: Vec<Finding>,
+    cronjob: Option<Box<CronJob>>,
 }
 
 impl Packed for Printed {
@@ -72,7 +77,8 @@ impl Packed for Printed {
 
 impl Packed for Note {
     fn weight(&self) -> usize {
-        self.findings.iter().map(Finding::weight).sum()
+        let cronjob = self.cronjob.as_ref().map_or(0, |_| CRONJOB);
+        size_of::<Self>() + cronjob + self.findings.iter().map(Finding::weight).sum::<usize>()
     }
 }
 
@@ -87,45 +93,47 @@ pub(super) struct Pages {
     pub notes: Sorter<Note>,
 }
 
-/// Judges the alerts of a sweep.
-pub(super) fn pages(judge: &Judge<'_>, report: &Finished) -> io::Result<Pages> {
-    let mut pages = Pages {
-        printed: Sorter::new(Printed::order, HELD),
-        verdicts: Verdict::ALL.iter().map(|&verdict| (verdict, 0)).collect(),
-        users: Users::default(),
-        by_alert: BTreeMap::new(),
-        notes: Sorter::new(|left, right| left.hit.cmp(&right.hit), HELD),
-    };
-    let mut hits = by_alert(judge, &report.alerts, &report.hits)?;
-    let mut histories = Histories::default();
-    // Windows of history move on in time, so that they are looked at in order.
-    let asked = report.alerts.read()?.enumerate().filter_map(|(number, alert)| {
-        let alert = match alert {
-            Ok(alert) => alert.into_owned(),
-            Err(error) => return Some(Err(error)),
-        };
-        let hits = hits.remove(&number)?;
-        let asked = Asked::new(judge, alert, &hits, &mut histories);
-        Some(io::Result::Ok((number, hits, asked)))
-    });
-    let judged = |(number, hits, asked)| {
-        let (page, findings) = page(judge, &asked);
-        let is_wanted = judge.settings.only.fits(&page);
-        let text = is_wanted.then(|| serde_json::to_string(&page)).transpose()?;
-        io::Result::Ok((number, hits, page, text, findings))
-    };
-    in_batches(AT_A_TIME, asked, judged, |judged| {
-        let (number, hits, page, text, findings) = judged?;
-        for (&(hit, _), findings) in hits.iter().zip(findings).filter(|(_, findings)| !findings.is_empty()) {
-            pages.notes.push(Note { hit, findings });
-        }
-        pages.add(number, &page, text);
-        Ok(())
-    })?;
-    Ok(pages)
-}
-
 impl Pages {
+    /// None yet.
+    pub(super) fn new() -> Self {
+        Pages {
+            printed: Sorter::new(Printed::order, HELD),
+            verdicts: Verdict::ALL.iter().map(|&verdict| (verdict, 0)).collect(),
+            users: Users::default(),
+            by_alert: BTreeMap::new(),
+            notes: Sorter::new(|left, right| left.hit.cmp(&right.hit), HELD),
+        }
+    }
+
+    /// Judges the alerts of a cluster.
+    pub(super) fn judge(
+        &mut self,
+        judge: &Judge<'_>,
+        links: &mut Peekable<impl Iterator<Item = io::Result<Link>>>,
+    ) -> io::Result<()> {
+        let mut histories = Histories::default();
+        // Windows of history move on in time, so that they are looked at in order.
+        let asked = std::iter::from_fn(|| Linked::next(&judge.timeline, links).transpose());
+        let asked = asked.map(|linked| Ok(Asked::new(judge, linked?, &mut histories)));
+        let judged = |asked: Asked| {
+            let (page, findings) = page(judge, &asked);
+            let is_wanted = judge.settings.only.fits(&page);
+            let text = is_wanted.then(|| serde_json::to_string(&page)).transpose()?;
+            io::Result::Ok((asked.linked, page, text, findings))
+        };
+        in_batches(AT_A_TIME, asked, judged, |judged| {
+            let (linked, page, text, findings) = judged?;
+            for ((hit, at), findings) in linked.hits.into_iter().zip(findings) {
+                let cronjob = judge.recovered.get(&at).cloned().map(Box::new);
+                if cronjob.is_some() || !findings.is_empty() {
+                    self.notes.push(Note { hit, findings, cronjob });
+                }
+            }
+            self.add(linked.number, &page, text);
+            Ok(())
+        })
+    }
+
     fn add(&mut self, number: usize, page: &Page, text: Option<String>) {
         self.by_alert.insert(number, page.standing);
         if let Some(text) = text {
@@ -137,35 +145,17 @@ impl Pages {
     }
 }
 
-/// The hits of an alert: their numbers, and where they stand in the timeline.
-pub(super) type Hits = Vec<(u64, usize)>;
-
-/// The hits of each alert on CronJobs, by its number.
-type Positions = BTreeMap<usize, Hits>;
-
-fn by_alert(judge: &Judge<'_>, alerts: &Sorted<Alert>, hits: &Sorted<Hit>) -> io::Result<Positions> {
-    let numbers = alerts.read()?.enumerate().map(|(number, alert)| Ok((alert?.alert_id.clone(), number)));
-    let numbers = numbers.collect::<io::Result<BTreeMap<Arc<str>, usize>>>()?;
-    let mut positions = Positions::new();
-    for (number, hit) in (0..).zip(hits.read()?) {
-        let hit = hit?;
-        let alert = hit.alert_id.as_deref().and_then(|id| numbers.get(id));
-        let at = judge.timeline.position(&hit.record.evidence);
-        if let Some((&alert, at)) = alert.zip(at) {
-            positions.entry(alert).or_default().push((number, at));
-        }
-    }
-    Ok(positions)
-}
-
 /// Writes into hits what they show, and the CronJobs that their own records do not tell.
-pub(super) fn annotate(judge: &Judge<'_>, hits: Sorted<Hit>, notes: Sorter<Note>) -> io::Result<Sorted<Hit>> {
+pub(super) fn annotate(hits: Sorted<Hit>, notes: Sorter<Note>) -> io::Result<Sorted<Hit>> {
     let notes = notes.finish()?;
-    let (mut notes, mut number) = (notes.read()?.peekable(), 0);
+    let (mut notes, mut number) = (notes.into_values()?.peekable(), 0);
     hits.change(|hit| {
-        let own = notes.next_if(|note| note.as_ref().map_or(true, |note| note.hit == number));
-        hit.indicators = own.transpose()?.map(|note| note.into_owned().findings).unwrap_or_default();
-        judge.complete(hit);
+        let own = notes.next_if(|note| note.as_ref().map_or(true, |note| note.hit == number)).transpose()?;
+        let (findings, cronjob) = own.map(|note| (note.findings, note.cronjob)).unwrap_or_default();
+        hit.indicators = findings;
+        if cronjob.is_some() {
+            Arc::make_mut(&mut hit.record).cronjob = cronjob;
+        }
         number += 1;
         Ok(())
     })

@@ -57,7 +57,7 @@ pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
     );
     let span = first_job.zip(last_job).map(|(first, last)| format!(" (first {first}, last {last})"));
     let (jobs, pods) = (jobs.len(), pods.len());
-    let started = if timeline.shows_runs(&record.cluster) {
+    let started = if timeline.shows_runs() {
         format!("{} started{}, {}", plural(jobs, "Job"), span.unwrap_or_default(), plural(pods, "Pod"))
     } else {
         "no Job of it is logged, and none of any CronJob of this cluster, so that runs cannot be seen".to_owned()

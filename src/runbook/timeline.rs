@@ -1,4 +1,4 @@
-//! The observations of a sweep by time, with three ways in: by actor, by object, by evidence.
+//! The observations of a cluster by time, with three ways in: by actor, by object, by evidence.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::{SignedDuration, Timestamp};
 
 use super::actor::Actor;
-use super::memory::{Memory, Times};
+use super::memory::Memory;
 use crate::aggregate::{Evidence, Observation, Record};
 use crate::event::{Change, Outcome, is_status_of_controller};
 
@@ -35,7 +35,6 @@ pub(super) struct Timeline<'t> {
     jobs: BTreeMap<Object, Positions>,
     pods: BTreeMap<Object, Positions>,
     configmaps: BTreeMap<Object, Positions>,
-    places: BTreeMap<&'t Evidence, usize>,
 }
 
 impl<'t> Timeline<'t> {
@@ -52,7 +51,6 @@ impl<'t> Timeline<'t> {
             jobs: BTreeMap::new(),
             pods: BTreeMap::new(),
             configmaps: BTreeMap::new(),
-            places: BTreeMap::new(),
         };
         for (at, event) in memory.events.iter().enumerate() {
             timeline.add(at, event);
@@ -63,7 +61,6 @@ impl<'t> Timeline<'t> {
     fn add(&mut self, at: usize, event: &'t Observation) {
         let record = &event.record;
         if event.meets("cronjob") {
-            self.places.insert(&record.evidence, at);
             self.objects.entry(object(record)).or_default().push(at);
             if record.change == Some(Change::Deleted) && took_effect(record) {
                 self.deletes.entry(object(record)).or_default().push(at);
@@ -111,9 +108,17 @@ impl<'t> Timeline<'t> {
         self.events[at].record.time
     }
 
-    /// Where a hit stands in it.
-    pub(super) fn position(&self, evidence: &Evidence) -> Option<usize> {
-        self.places.get(evidence).copied()
+    /// The cluster that it is of.
+    pub(super) fn cluster(&self) -> &Name {
+        &self.memory.cluster
+    }
+
+    /// Where a request on a CronJob stands in it.
+    pub(super) fn position(&self, time: Option<Timestamp>, evidence: &Evidence) -> Option<usize> {
+        let order = |record: &'t Record| (record.time.is_none(), record.time, &record.evidence);
+        let wanted = (time.is_none(), time, evidence);
+        let at = self.events.binary_search_by(|event| order(&event.record).cmp(&wanted)).ok()?;
+        self.events[at].meets("cronjob").then_some(at)
     }
 
     /// Writes to CronJobs by one actor, whatever came of them.
@@ -161,12 +166,9 @@ impl<'t> Timeline<'t> {
         [listed(&self.memory.jobs, object), listed(&self.memory.pods, object)]
     }
 
-    /// Whether it tells a Job or Pod of any CronJob of a cluster: the log of one whose policy leaves them out tells none.
-    pub(super) fn shows_runs(&self, cluster: &Name) -> bool {
-        let first = (cluster.clone(), None, None);
-        let of_cluster =
-            |times: &&Times| times.range(first.clone()..).next().is_some_and(|((of, ..), _)| of == cluster);
-        [&self.memory.jobs, &self.memory.pods].iter().any(of_cluster)
+    /// Whether it tells a Job or Pod of any CronJob: the log of a cluster whose policy leaves them out tells none.
+    pub(super) fn shows_runs(&self) -> bool {
+        !self.memory.jobs.is_empty() || !self.memory.pods.is_empty()
     }
 
     /// Writes of one ConfigMap.

@@ -483,3 +483,80 @@ fn sprays_and_sweeps_are_told_by_the_minute() {
         assert_eq!(is_swept, alert["cluster"] == "FAST" && alert["namespace"] == "n1");
     }
 }
+
+/// The same names in three clusters, one of them unknown: what is said of each is what is said of it alone.
+#[test]
+fn clusters_that_share_names_know_nothing_of_each_other() {
+    let request = |user: &str, verb: &str, name: &str, minutes: i64, image: &str| json!({"user": user, "verb": verb, "namespace": "n", "name": name, "minutes": minutes, "image": image});
+    let job = |cluster: &str, name: &str, minutes: i64| {
+        let words = json!({"user": "system:serviceaccount:kube-system:cronjob-controller", "verb": "create", "resource": "jobs",
+            "namespace": "n", "name": format!("{name}-1"), "minutes": minutes, "code": 201});
+        let mut event = event(&words, &format!("{cluster}-{name}-job{minutes}"));
+        event["responseObject"] = json!({"kind": "Job", "metadata": {"name": format!("{name}-1"), "namespace": "n",
+            "ownerReferences": [{"kind": "CronJob", "name": name, "controller": true}]},
+            "spec": {"template": {"spec": {"containers": [{"name": "c", "image": format!("{cluster}/job")}]}}}});
+        event
+    };
+    // Cluster A knows both users well, B has Jobs, and the third neither.
+    let of = |cluster: &str| {
+        let mut events = Vec::new();
+        for day in 1..8 {
+            events.push(request(
+                "bob",
+                if cluster == "A" { "patch" } else { "get" },
+                "x",
+                -1440 * day,
+                "registry.example.com/x:1",
+            ));
+        }
+        events.push(request(
+            "eve",
+            "create",
+            "x",
+            -30,
+            if cluster == "B" { "metal3d/xmrig" } else { "registry.example.com/x:2" },
+        ));
+        events.push(request("bob", "patch", "x", 0, "registry.example.com/x:1"));
+        events.push(request(
+            "eve",
+            if cluster == "A" { "delete" } else { "patch" },
+            "x",
+            10,
+            "registry.example.com/x:3",
+        ));
+        let mut events: Vec<Value> =
+            events.iter().enumerate().map(|(at, words)| event(words, &format!("{cluster}-{at}"))).collect();
+        // What this left only the Job tells.
+        events[8].as_object_mut().unwrap().remove("responseObject");
+        if cluster == "B" {
+            events.extend([job(cluster, "x", 1), job(cluster, "ghost", 2)]);
+        }
+        events
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    for cluster in ["A", "B", ""] {
+        let written = of(cluster).into_iter();
+        let text: String = match cluster {
+            "" => written.map(|event| format!("{event}\n")).collect(),
+            named => written.map(|event| line(named, &event)).collect(),
+        };
+        files.push(directory.path().join(format!("audit{cluster}.log")));
+        std::fs::write(files.last().unwrap(), text).unwrap();
+    }
+    let told = |files: &[PathBuf]| {
+        let (_temporary, out, _) = scan(files, &[]);
+        let book: Value = serde_json::from_slice(&std::fs::read(out.join("runbook.json")).unwrap()).unwrap();
+        let lists = ["alerts", "controller_only", "users"].map(|list| book[list].as_array().unwrap().clone());
+        lists.into_iter().flatten().chain(hits(&out)).map(|item| item.to_string()).collect::<Vec<_>>()
+    };
+    let mut together = told(&files);
+    let mut alone: Vec<String> = files.iter().flat_map(|file| told(std::slice::from_ref(file))).collect();
+    together.sort();
+    alone.sort();
+    assert_eq!(together, alone);
+    let text = together.concat();
+    for expected in ["ghost", "3 Jobs", "E3", "Job that the controller made", "no Job of it is logged"] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
