@@ -1,7 +1,5 @@
 //! Rules over one event: stateless. An event that no rule matches costs no allocation but for lists it is asked for.
 
-use jiff::Timestamp;
-
 use crate::event::STAGES;
 use crate::rule::{
     Condition, Interest, Logic, Pack, Path, Piece, Quantifier, Rule, RuleMatch, Step, Suppression, Template, Value,
@@ -10,8 +8,8 @@ use crate::rule::{
 
 /// What the rules say of an event, in rule order.
 #[must_use]
-pub fn evaluate(pack: &Pack, view: &View<'_>, time: Option<Timestamp>) -> Vec<RuleMatch> {
-    pack.rules.iter().filter_map(|rule| matches(rule, pack, view, time)).collect()
+pub fn evaluate(pack: &Pack, view: &View<'_>) -> Vec<RuleMatch> {
+    pack.rules.iter().filter_map(|rule| matches(rule, pack, view)).collect()
 }
 
 /// The interests that an event meets.
@@ -42,7 +40,7 @@ fn may_hold(condition: &Condition, view: &View<'_>) -> bool {
     }
 }
 
-fn matches(rule: &Rule, pack: &Pack, view: &View<'_>, time: Option<Timestamp>) -> Option<RuleMatch> {
+fn matches(rule: &Rule, pack: &Pack, view: &View<'_>) -> Option<RuleMatch> {
     if !looks_at(rule, view.event.stage.as_deref()) || !logic_holds(&rule.logic, view) {
         return None;
     }
@@ -54,7 +52,7 @@ fn matches(rule: &Rule, pack: &Pack, view: &View<'_>, time: Option<Timestamp>) -
         title: limited(fill(&rule.title, view)),
         dedup_key: limited(fill(&rule.dedup_key, view)),
         distinct: rule.distinct.as_ref().and_then(|path| value(path, view).print()),
-        tuned: if suppressed.is_some() { Vec::new() } else { pack.tuning.fitting(&rule.id, view, time) },
+        tuned: if suppressed.is_some() { Vec::new() } else { pack.tuning.fitting(&rule.id, view) },
         suppressed,
     })
 }

@@ -3,7 +3,7 @@
 use crate::decode::Limits;
 use crate::evaluate::evaluate;
 use crate::frame::{Body, Document, Framing};
-use crate::normalize::{Normalized, normalize, time_of};
+use crate::normalize::{Normalized, normalize};
 use crate::rule::{Pack, Rule, RuleMatch, Test, Tuning, View};
 use crate::unwrap::{Envelope, Unwrapper};
 
@@ -90,11 +90,9 @@ fn matches(pack: &Pack, log: &str) -> Option<Vec<RuleMatch>> {
     let mut on_leaf = |leaf: crate::unwrap::Leaf<'_>, envelope: &Envelope<'_>, _: crate::unwrap::Place<'_>| {
         normalize(&leaf, |normalized| {
             if let Normalized::Event(event) = normalized {
-                let time = time_of(&event, envelope).map(|(time, _)| time);
                 found.get_or_insert_default().extend(evaluate(
                     pack,
                     &View::new(&event, &envelope.origin, leaf.native_members()).tuned(&pack.tuning),
-                    time,
                 ));
             }
         });

@@ -341,12 +341,12 @@ fn in_window(observation: &Observation, plan: &Plan) -> bool {
     }
 }
 
-/// The first tuning entry that fits, now that the cluster is known as well as any copy knows it.
+/// The first tuning entry that fits, now that cluster and time are known as well as any copy knows them.
 fn tuned(found: &RuleMatch, record: &Record) -> Option<Suppression> {
     found
         .tuned
         .iter()
-        .find(|entry| entry.fits_cluster(record.cluster.as_deref()))
+        .find(|entry| entry.fits(record.cluster.as_deref(), record.time))
         .map(|entry| entry.suppression.clone())
 }
 

@@ -355,7 +355,8 @@ mod tests {
             "platform_known": true, "has_bodies": true, "part": 2, "leaked_category": "kube-apiserver",
             "matches": [{"rule_id": "r", "title": "t", "dedup_key": "k", "distinct": "v",
                 "suppressed": {"by": "b", "reason": "why"},
-                "tuned": [{"suppression": {"by": "b", "reason": "why"}, "cluster": "c*"}]}],
+                "tuned": [{"suppression": {"by": "b", "reason": "why"}, "cluster": "c*",
+                    "expires": "2027-01-31T00:00:00Z"}]}],
             "is_hit": true, "is_outline": false, "interests": "cronjob,refused",
             "body": {"state": "{}", "source": "requestObject", "patch": "[]", "owner": ["Job", "j"], "note": "n"},
             "record": record,
@@ -369,7 +370,7 @@ mod tests {
         little["record"].as_object_mut().unwrap().retain(|key, _| !optional.contains(&key.as_str()));
         let files = [&told, &little].map(written::<Observation>).concat();
         // Later builds read what a case keeps: who changes this raises `VERSION` in `case::schema` too.
-        assert_eq!(decode::sha256(&files)[..16], *"2f9587645c1de4aa");
+        assert_eq!(decode::sha256(&files)[..16], *"f882cf5317f80961");
 
         let mut hit = json!({"rule_id": "r", "rule_name": "R", "severity": "high", "alert_id": "a", "title": "t", "dedup_key": "k",
             "mitre": ["TA0003:T1053.007"]});

@@ -23,7 +23,7 @@ use crate::sweep::Job;
 use crate::verify;
 
 /// Raised when the same record gives another observation, or when what [`rule_texts`] says changes its meaning.
-const CASE_FORMAT: &str = "5";
+const CASE_FORMAT: &str = "6";
 
 /// Reads a size: bytes, or with KiB, MiB, GiB.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {

@@ -20,7 +20,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use borsh::{BorshDeserialize, BorshSerialize};
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 pub use condition::{Condition, Quantifier};
@@ -190,17 +190,20 @@ pub struct RuleMatch {
     pub distinct: Option<String>,
     /// Why this match is no hit.
     pub suppressed: Option<Suppression>,
-    /// Tuning entries that fit, but for the cluster, which another copy of the request may know.
+    /// Tuning entries that fit, but for cluster and time, which another copy of the request may know.
     pub tuned: Vec<Tuned>,
 }
 
-/// A tuning entry that fits a match if it fits the cluster.
+/// A tuning entry that fits a match if it fits the cluster and the time.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Tuned {
     /// What it says.
     pub suppression: Suppression,
     /// The pattern of its cluster.
     pub cluster: Option<String>,
+    /// Its end.
+    #[borsh(serialize_with = "crate::spill::time::write", deserialize_with = "crate::spill::time::read")]
+    pub expires: Option<Timestamp>,
 }
 
 /// What takes a match out of the hits. It stays visible, in its own file.

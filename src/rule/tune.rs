@@ -221,32 +221,34 @@ impl Tuning {
         warnings
     }
 
-    /// Entries that suppress a match if they fit its cluster. An entry with an end holds for events before it.
+    /// Entries that suppress a match if they fit the cluster and the time of its request.
     #[must_use]
-    pub fn fitting(&self, rule: &str, view: &View<'_>, time: Option<Timestamp>) -> Vec<Tuned> {
-        let fitting = self.suppressions.iter().filter(|entry| entry.fits(rule, view, time));
+    pub fn fitting(&self, rule: &str, view: &View<'_>) -> Vec<Tuned> {
+        let fitting = self.suppressions.iter().filter(|entry| entry.fits(rule, view));
         let tuned = fitting.map(|entry| Tuned {
             suppression: Suppression { by: entry.name.clone(), reason: entry.reason.clone() },
             cluster: entry.cluster.clone(),
+            expires: entry.expires,
         });
         tuned.collect()
     }
 }
 
 impl Tuned {
-    /// Whether it fits the cluster of a request.
+    /// Whether it fits the cluster and the time of a request. An entry with an end holds for requests before it: one
+    /// whose time nobody knows may have come later, so it is shown.
     #[must_use]
-    pub fn fits_cluster(&self, cluster: Option<&str>) -> bool {
+    pub fn fits(&self, cluster: Option<&str>, time: Option<Timestamp>) -> bool {
         let fits = |pattern: &String| cluster.is_some_and(|cluster| glob(pattern, cluster));
-        self.cluster.as_ref().is_none_or(fits)
+        let in_time = self.expires.is_none_or(|end| time.is_some_and(|time| time < end));
+        in_time && self.cluster.as_ref().is_none_or(fits)
     }
 }
 
 impl Entry {
-    fn fits(&self, rule: &str, view: &View<'_>, time: Option<Timestamp>) -> bool {
+    fn fits(&self, rule: &str, view: &View<'_>) -> bool {
         let of_rule = self.rule.as_deref().is_none_or(|wanted| wanted == rule);
-        let in_time = self.expires.is_none_or(|end| time.is_none_or(|time| time < end));
-        of_rule && in_time && self.patterns.iter().all(|(field, pattern)| fits(view, field, pattern))
+        of_rule && self.patterns.iter().all(|(field, pattern)| fits(view, field, pattern))
     }
 }
 

@@ -247,7 +247,7 @@ impl Recorder<'_> {
             }
         }
         let view = View::new(event, &origin, leaf.native_members()).tuned(&self.job.pack.tuning);
-        let matches = evaluate(&self.job.pack, &view, time.map(|(time, _)| time));
+        let matches = evaluate(&self.job.pack, &view);
         let interests = interests(&self.job.pack, &view);
         // A hit names such fields itself.
         if let Some(field) = event.undecided_by().filter(|_| matches.is_empty()) {

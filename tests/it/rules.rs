@@ -137,6 +137,36 @@ fn tuning_suppresses_and_regrades() {
     assert!(kept.iter().all(|hit| hit["severity"] == "high"));
 }
 
+/// A record that was cut has no time: whether a suppression had ended is decided by that of the copy it joins, and a
+/// request without any is shown.
+#[test]
+fn an_ended_suppression_hides_no_request_of_which_a_copy_lost_its_time() {
+    let here = tempfile::tempdir().unwrap();
+    let event = |name: &str, stage: &str, rest: &str| {
+        let uri = format!("/apis/batch/v1/namespaces/backup/cronjobs/{name}");
+        format!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"RequestResponse","auditID":"{name}","stage":"{stage}","requestURI":"{uri}","verb":"create","user":{{"username":"eve"}},"objectRef":{{"resource":"cronjobs","namespace":"backup","name":"{name}","apiGroup":"batch","apiVersion":"v1"}}{rest}}}"#
+        )
+    };
+    let body = r#","responseStatus":{"code":201},"requestObject":{"spec":{"schedule":"* * * * *"}}"#;
+    let times = r#","requestReceivedTimestamp":"2026-11-24T03:00:00Z","stageTimestamp":"2026-11-24T03:00:00Z""#;
+    let lines = [
+        event("a", "RequestReceived", times),
+        event("a", "ResponseComplete", body),
+        event("b", "ResponseComplete", body),
+    ];
+    fs::write(here.path().join("audit.log"), lines.join("\n") + "\n").unwrap();
+    let tune = here.path().join("tune.yml");
+    for (end, shown) in [("2026-11-24", &["a", "b"][..]), ("2026-11-25", &["b"])] {
+        fs::write(&tune, format!("suppress:\n  - {{namespace: backup, reason: r, expires: {end}}}\n")).unwrap();
+        let arguments = ["--tune", tune.to_str().unwrap(), "--as-of", "2026-11-24"];
+        let (_kept, out, _) = scan(&[here.path().join("audit.log")], &arguments);
+        let mut names: Vec<_> = hits(&out).iter().map(|hit| hit["name"].as_str().unwrap().to_owned()).collect();
+        names.sort_unstable();
+        assert_eq!(names, shown, "{end}");
+    }
+}
+
 /// Dedup keys are of the fields that GroupBy names, however it does; names hold what they like.
 #[test]
 fn group_by_makes_the_dedup_key() {
