@@ -38,7 +38,7 @@ const FROM_TEMPLATES: [&str; 3] = ["title", "dedup_key", "upstream"];
 const REFERENCES: [&str; 6] = ["name", "namespace", "secretName", "path", "kind", "apiVersion"];
 
 /// Forms of secrets in any text, and what is put in their place; the words in capitals stand for the above.
-const FORMS: [(&str, &str); 19] = [
+const FORMS: [(&str, &str); 22] = [
     (r"(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:-----END[A-Z -]*|$)", "${1}[redacted]"),
     (r"(?s)(last-applied-configuration\W+)\w.*", "${1}[redacted]"),
     // A header ends with its line or its quotes.
@@ -71,7 +71,17 @@ const FORMS: [(&str, &str); 19] = [
     (r#"(?i)((?:^|\s)(?:-u|--user)[\s=]*["'][^\s:"']+:)[^"']+"#, "${1}[redacted]"),
     (r#"(?i)((?:^|\s)(?:(?:-u|--user)[\s=]+[^\s:"']+|-u[\w.@%+-]+):)[^\s/"'][^\s"']*"#, "${1}[redacted]"),
     (r#"([?&]sig=)[^\s"'&]+"#, "${1}[redacted]"),
+    // `aws configure set` names a secret and then tells it.
+    (
+        r"(?is)(\bconfigure\s+set\s+(?:\S+\s+){0,4}?\S*NAMES\S*\s+)(?:QUOTED(?:QUOTED|\S)*|(?:INSIDE|\S)+)",
+        "${1}[redacted]",
+    ),
+    // Clients of MySQL take a password that stands right behind the option; `-P` is a port.
+    (r#"(\b(?:mysql|mariadb)[\w-]*\s(?:QUOTED|\\\r?\n|[^\n;|&"'])*?(?:^|\s)\\*["']?-p)VALUE"#, "${1}[redacted]"),
+    (r#"(\bsshpass\s+(?:-[^p\s]\S*\s+)*\\*["']?-p\s*)VALUE"#, "${1}[redacted]"),
 ];
+/// Programs that take a password right behind `-p`, as an argument of its own.
+const CLIENT: &str = r"(?:^|/)(?:(?:mysql|mariadb)[\w-]*|sshpass)$";
 
 /// Masks secrets.
 #[derive(Debug, Clone)]
@@ -81,6 +91,10 @@ pub struct Redactor {
     base64: Regex,
     /// An option whose value is the next argument.
     option: Regex,
+    /// What may be the name of a secret, as an argument of its own.
+    named: Regex,
+    /// A program that takes a password behind `-p`.
+    client: Regex,
     /// A member that holds a secret.
     member: Regex,
     /// A place inside a CronJob or ConfigMap that holds one.
@@ -109,6 +123,8 @@ impl Redactor {
             forms,
             base64: regex(r"[A-Za-z0-9+/_-]{12,}")?,
             option: regex(r"(?i)^--?[\w-]*NAMES[\w-]*$")?,
+            named: regex(r"(?i)^[\w.-]*NAMES[\w.-]*$")?,
+            client: regex(CLIENT)?,
             member: regex(
                 r"(?i)(?:NAMES|secret[_-]?key|access[_-]?key[_-]?id)s?$|(?:^|[^a-z])(?:auth|cookie|authorization)s?$",
             )?,
@@ -187,9 +203,12 @@ impl Redactor {
                 let (sets_data, sets) =
                     (set.is_some_and(|path| self.is_secret(path)), set.is_some_and(|path| self.is_set_secret(path)));
                 let from_template = text("rule_id").is_some_and(|rule| self.quoting.contains(rule));
+                // A container has its program in one list and what it takes in another.
+                let client = members.get("command").is_some_and(|command| self.runs_client(command));
                 for (key, member) in members.iter_mut().filter(|(key, member)| !is_evidence(key, member)) {
                     match key.as_str() {
                         "env" | "httpHeaders" => variables(member),
+                        "args" if client => member.as_array_mut().into_iter().flatten().for_each(attached),
                         "value" if sets_data => mask(member, &[]),
                         "value" if sets => mask(member, &REFERENCES),
                         "data" | "stringData" if of_secret => mask(member, &[]),
@@ -207,16 +226,29 @@ impl Redactor {
     }
 
     fn list(&self, items: &mut [Value], of_secret: bool) {
-        let mut follows = false;
+        let (mut follows, mut sets, mut client, mut sshpass) = (false, false, false, false);
         for item in items {
             // What follows one option may look like another.
-            let is_option = item.as_str().is_some_and(|text| self.option.is_match(text));
+            let text = item.as_str().unwrap_or_default();
+            let is_option = self.option.is_match(text) || sets && self.named.is_match(text) || sshpass && text == "-p";
+            sets |= text == "set";
+            sshpass |= text.ends_with("sshpass");
+            if client {
+                attached(item);
+            }
+            client |= item.as_str().is_some_and(|text| self.client.is_match(text));
             if follows {
                 mask(item, &[]);
             }
             self.inside(item, of_secret);
             follows = is_option;
         }
+    }
+
+    /// Whether one of these words is a program that takes a password behind `-p`.
+    fn runs_client(&self, command: &Value) -> bool {
+        let words = command.as_array().into_iter().flatten().filter_map(Value::as_str);
+        words.into_iter().any(|word| self.client.is_match(word))
     }
 
     /// Whether a path leads into a member named like a secret, and not to what says which it is.
@@ -262,6 +294,13 @@ impl Redactor {
 /// Where the bytes are is no secret, and leads nowhere once it is changed.
 fn is_evidence(key: &str, member: &Value) -> bool {
     key == "evidence" && member["path"].is_string() && member["record"].is_u64()
+}
+
+/// Masks what stands right behind `-p` in an argument.
+fn attached(argument: &mut Value) {
+    if argument.as_str().is_some_and(|text| text.len() > 2 && text.starts_with("-p")) {
+        *argument = format!("-p{MASK}").into();
+    }
 }
 
 /// Masks the values of environment variables or headers: a list of names and values, or a map.
@@ -349,6 +388,21 @@ mod tests {
             ("curl -ueve:hunter2 https://x", "curl -ueve:[redacted] https://x"),
             ("curl -H 'Cookie: a=b; c=d' x", "curl -H 'Cookie: [redacted]' x"),
             ("curl -H 'Authorization: Own abc def' x", "curl -H 'Authorization: [redacted]' x"),
+            (
+                "aws configure set aws_secret_access_key wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY; ls",
+                "aws configure set aws_secret_access_key [redacted] ls",
+            ),
+            (
+                "aws configure set --profile p aws_session_token 'a b' c",
+                "aws configure set --profile p aws_session_token [redacted] c",
+            ),
+            ("mysql -uroot -phunter2 -P 3306 db", "mysql -uroot -p[redacted] -P 3306 db"),
+            ("sh -c '/usr/bin/mysqldump -h db -phunter2'", "sh -c '/usr/bin/mysqldump -h db -p[redacted]'"),
+            ("mysql -e \"a;b\" -p'hunter 2' db", "mysql -e \"a;b\" -p[redacted] db"),
+            ("mysqladmin -h db \\\n  -phunter2 ping", "mysqladmin -h db \\\n  -p[redacted] ping"),
+            ("mariadb -phunter2", "mariadb -p[redacted]"),
+            ("sshpass -phunter2 ssh h", "sshpass -p[redacted] ssh h"),
+            ("sshpass -v -p hunter2 ssh h", "sshpass -v -p [redacted] ssh h"),
             ("echo ghp_abcdefghijklmnopqrst1", "echo [redacted]"),
             ("echo ZXhwb3J0IHBhc3N3b3JkPWh1bnRlcjI7IHJ1bg | base64 -d", "echo [redacted] | base64 -d"),
             ("-----BEGIN RSA PRIVATE KEY-----\nMII\n", "-----BEGIN RSA PRIVATE KEY-----[redacted]"),
@@ -363,6 +417,10 @@ mod tests {
             "/apis/batch/v1/namespaces/n/cronjobs?fieldManager=kubectl-create",
             "secrets \"db-password\" is forbidden",
             r#"{ "a" : [1, 2] }"#,
+            "mysql -u root -p db; mkdir -pv dir",
+            "mysql -h db -P 3306 --protocol=tcp",
+            "nc -p80 -port 1",
+            "mkdir -p /var/lib/mysql/a -m 700",
             "curl -url=http://203.0.113.7/x http://h:8080/a",
             "docker pull registry.corp.example:5000/a@sha256:0123",
         ] {
@@ -375,6 +433,9 @@ mod tests {
         let redactor = Redactor::new().unwrap();
         let mut value = json!({
             "args": ["--token", "abc", "x"],
+            "aws": ["aws", "configure", "set", "aws_secret_access_key", "abc"],
+            "container": {"command": ["/bin/mysqldump"], "args": ["-h", "db", "-pabc", "-p"]},
+            "command": ["sshpass", "-p", "abc", "mysql", "-pabc", "-P3306"],
             "env": [{"name": "A", "value": "b"}, {"name": "C", "valueFrom": {"secretKeyRef": {"name": "s"}}}],
             "indicators": [{"where": "spec.containers[0].env[1].value (base64-decoded)", "match": "b"},
                            {"where": "spec.containers[0].env[1].name", "match": "LD_PRELOAD"}],
@@ -387,6 +448,9 @@ mod tests {
         redactor.value(&mut value);
         let expected = json!({
             "args": ["--token", MASK, "x"],
+            "aws": ["aws", "configure", "set", "aws_secret_access_key", MASK],
+            "container": {"command": ["/bin/mysqldump"], "args": ["-h", "db", "-p[redacted]", "-p"]},
+            "command": ["sshpass", "-p", MASK, "mysql", "-p[redacted]", "-P3306"],
             "env": [{"name": "A", "value": MASK}, {"name": "C", "valueFrom": {"secretKeyRef": {"name": "s"}}}],
             "indicators": [{"where": "spec.containers[0].env[1].value (base64-decoded)", "match": MASK},
                            {"where": "spec.containers[0].env[1].name", "match": "LD_PRELOAD"}],
