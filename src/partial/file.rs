@@ -69,7 +69,8 @@ impl Writer {
     }
 }
 
-fn is_partial(path: &Path) -> bool {
+/// Whether a file begins as one does, whatever follows.
+pub(super) fn is_partial(path: &Path) -> bool {
     let mut start = [0; MAGIC.len()];
     File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == MAGIC
 }
@@ -112,11 +113,15 @@ impl Partial {
     /// It cannot be read, or is no partial of this version.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let error = |problem: String| Error::Partial { path: path.to_owned(), problem };
-        let (mut body, _) = body(path).map_err(|problem| error(explain(&problem)))?;
+        let foreign = || error("is not a partial; name files that scan --partial wrote".to_owned());
+        let (mut body, _) = body(path).map_err(|problem| match problem.kind() {
+            io::ErrorKind::UnexpectedEof if !is_partial(path) => foreign(),
+            _ => error(explain(&problem)),
+        })?;
         let mut start = [0; MAGIC.len() + VERSION.len()];
         let is_short = body.read_exact(&mut start).is_err();
         if is_short || !start.starts_with(MAGIC) {
-            return Err(error("is not a partial; name files that scan --partial wrote".to_owned()));
+            return Err(foreign());
         }
         if !start.ends_with(VERSION) {
             return Err(error("was written by another version of kubesweep; use that one for merge too".to_owned()));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::file::is_partial;
 use super::{About, Partial, Shard};
 use crate::aggregate::Tally;
 use crate::error::Error;
@@ -22,7 +23,8 @@ pub fn open(paths: &[PathBuf]) -> Result<Vec<Partial>, Error> {
     Ok(partials)
 }
 
-/// Names that begin with a dot are passed over: they are those of partials that are still written.
+/// Names that begin with a dot are passed over: they are those of partials that are still written. So is what lies
+/// beside partials and is none; a partial that lost its beginning is missed as its share is.
 fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -31,8 +33,9 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") {
-            files.push(entry.path());
+        let file = entry.path();
+        if !entry.file_name().as_encoded_bytes().starts_with(b".") && file.is_file() && is_partial(&file) {
+            files.push(file);
         }
     }
     files.sort();

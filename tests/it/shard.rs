@@ -132,8 +132,15 @@ fn a_directory_stands_for_its_partials() {
     assert_eq!(fleet.merge(&["parts".to_owned()], "merged").exit, 0);
     fleet.scan(&["-o", "once"]);
     assert_same(&fleet.path("once"), &fleet.path("merged"));
+    // What lies beside them is passed by, unless it is named.
+    fs::create_dir(fleet.path("parts/lost+found")).unwrap();
+    fs::write(fleet.path("parts/README"), "mine").unwrap();
     fs::write(fleet.path("parts/notes"), "mine".repeat(100)).unwrap();
-    assert!(fleet.refuse(&["parts".to_owned()]).contains("partial parts/notes: is not a partial"));
+    assert_eq!(fleet.merge(&["parts".to_owned()], "beside").exit, 0);
+    assert_same(&fleet.path("once"), &fleet.path("beside"));
+    for name in ["README", "notes"] {
+        assert!(fleet.refuse(&[format!("parts/{name}")]).contains(&format!("partial parts/{name}: is not a partial")));
+    }
 }
 
 #[test]
