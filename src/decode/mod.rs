@@ -272,6 +272,7 @@ impl Walker<'_> {
             Kind::Text | Kind::Avro | Kind::Parquet => self.data(kind, &mut { input }, place),
             Kind::Empty | Kind::Gzip | Kind::Zstd | Kind::Bzip2 | Kind::Xz => self.emit(place, Content::Empty),
             Kind::Binary => self.foreign(&mut input, place),
+            Kind::Case => self.emit(place, Content::Foreign("a case file of kubesweep, not a dump")),
             Kind::Unsupported(what) => self.emit(place, Content::Unsupported(what)),
         }
     }

@@ -16,6 +16,8 @@ pub enum Kind {
     Text,
     Binary,
     Empty,
+    /// A case file: what kubesweep wrote holds no logs.
+    Case,
     /// Known, may hold audit logs, not read; with its name.
     Unsupported(&'static str),
 }
@@ -43,6 +45,7 @@ impl Kind {
             Kind::Text => "text",
             Kind::Binary => "binary",
             Kind::Empty => "empty",
+            Kind::Case => "case file",
             Kind::Unsupported(what) => what,
         }
     }
@@ -64,9 +67,11 @@ const MAGIC: [(&[u8], Kind); 17] = [
     (b"\x04\x22\x4d\x18", Kind::Unsupported("lz4")),
     (b"7z\xbc\xaf\x27\x1c", Kind::Unsupported("7z")),
     (b"Rar!\x1a\x07", Kind::Unsupported("rar")),
-    (b"SQLite format 3\0", Kind::Unsupported("sqlite")),
+    (SQLITE, Kind::Unsupported("sqlite")),
     (b"ElfFile\0", Kind::Unsupported("evtx")),
 ];
+
+const SQLITE: &[u8] = b"SQLite format 3\0";
 
 /// So many zero bytes are a hole, not content.
 const ZEROS: usize = 16;
@@ -155,6 +160,9 @@ fn is_text(head: &[u8], kind: Kind) -> bool {
 fn kind_of(head: &[u8]) -> Kind {
     if head.is_empty() {
         return Kind::Empty;
+    }
+    if head.starts_with(SQLITE) && head.get(68..72) == Some(b"KSWP") {
+        return Kind::Case;
     }
     if let Some((_, kind)) = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)) {
         return *kind;
@@ -261,6 +269,8 @@ mod tests {
             (b"PAR1\x15", Kind::Parquet),
             (b"---\ninsertId: a\n", Kind::Unsupported("yaml")),
             (b"", Kind::Empty),
+            (&[b"SQLite format 3\0".as_slice(), &[0; 52], b"KSWP"].concat(), Kind::Case),
+            (&[b"SQLite format 3\0".as_slice(), &[0; 56]].concat(), Kind::Unsupported("sqlite")),
         ] {
             assert_eq!(kind(head, "audit.log"), expected, "{head:?}");
         }
