@@ -10,6 +10,9 @@ use serde::{Deserialize, Serialize};
 /// Why an input was not read to its end, where a stop was asked for.
 pub const INTERRUPTED: &str = "interrupted";
 
+/// Why an input was not read that a case file has.
+pub const IN_CASE: &str = "in case";
+
 /// How reading an input ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -99,6 +102,14 @@ impl Input {
             None => INTERRUPTED.to_owned(),
         });
         self.status = self.status.max(Status::Partial);
+    }
+
+    /// How reading it ended when it was taken into the case that has it, where that was with damage.
+    #[must_use]
+    pub fn damage_in_case(&self) -> Option<Status> {
+        let told = self.error.as_deref().filter(|_| self.status == Status::Skipped)?;
+        let before = told.strip_prefix(IN_CASE)?.strip_prefix("; ")?;
+        Some(if before.starts_with("failed") { Status::Failed } else { Status::Partial })
     }
 
     /// Widens the span of event times.

@@ -33,6 +33,8 @@ pub(super) struct Bytes<'b> {
 pub(super) struct Known {
     pub input: i64,
     pub sha256: String,
+    /// Its rows of the ledger when it was read, JSON.
+    pub ledger: String,
     /// Whether the file points to them already, under the name it has now.
     pub in_place: bool,
 }
@@ -50,10 +52,10 @@ pub(super) fn unchanged(
     stamp: &Stamp,
     bytes: &Bytes<'_>,
 ) -> rusqlite::Result<Option<Known>> {
-    let sql = "SELECT i.id, i.sha256, f.name = ?6 FROM files f JOIN inputs i ON i.id = f.input
+    let sql = "SELECT i.id, i.sha256, i.ledger, f.name = ?6 FROM files f JOIN inputs i ON i.id = f.input
          WHERE f.source = ?1 AND f.size = ?2 AND f.mtime = ?3 AND i.rules = ?4 AND i.origin = ?5";
     let values = params![stamp.source, stamp.size, stamp.mtime, bytes.rules, bytes.origin, &*source.name];
-    let known = |row: &rusqlite::Row<'_>| Ok(Known { input: row.get(0)?, sha256: row.get(1)?, in_place: row.get(2)? });
+    let known = |row: &rusqlite::Row<'_>| known(row, row.get(3)?);
     connection.prepare_cached(sql)?.query_row(values, known).optional()
 }
 
@@ -65,10 +67,14 @@ pub(super) fn has_size(connection: &Connection, bytes: &Bytes<'_>) -> rusqlite::
 
 /// Finds bytes that were read before, in whatever file.
 pub(super) fn find(connection: &Connection, bytes: &Bytes<'_>) -> rusqlite::Result<Option<Known>> {
-    let sql = "SELECT id, sha256 FROM inputs WHERE size = ?1 AND sha256 = ?2 AND rules = ?3 AND origin = ?4";
+    let sql = "SELECT id, sha256, ledger FROM inputs WHERE size = ?1 AND sha256 = ?2 AND rules = ?3 AND origin = ?4";
     let values = params![bytes.size, bytes.sha256, bytes.rules, bytes.origin];
-    let known = |row: &rusqlite::Row<'_>| Ok(Known { input: row.get(0)?, sha256: row.get(1)?, in_place: false });
+    let known = |row: &rusqlite::Row<'_>| known(row, false);
     connection.prepare_cached(sql)?.query_row(values, known).optional()
+}
+
+fn known(row: &rusqlite::Row<'_>, in_place: bool) -> rusqlite::Result<Known> {
+    Ok(Known { input: row.get(0)?, sha256: row.get(1)?, ledger: row.get(2)?, in_place })
 }
 
 /// Points a file to an input.

@@ -93,6 +93,7 @@ pub fn closing(report: &Report<'_>, directory: Option<&str>) -> io::Result<Strin
         &report.inputs,
         if directory.is_some() { "see inputs.csv" } else { "`kubesweep inspect` names them" },
     );
+    damage_in_case(&mut out, &report.inputs);
     line(&mut out, "reports", directory.unwrap_or("standard output"));
     Ok(out)
 }
@@ -150,6 +151,16 @@ fn damage(out: &mut String, inputs: &[Input], where_more: &str) {
     let damaged = damaged(inputs).count();
     if damaged > SHOWN {
         line(out, "", &format!("and {} more; {where_more}", damaged - SHOWN));
+    }
+}
+
+/// Inputs that were not read again, and were damaged when they were.
+fn damage_in_case(out: &mut String, inputs: &[Input]) {
+    let count = |status| inputs.iter().filter(|input| input.damage_in_case() == Some(status)).count();
+    match (count(Status::Partial), count(Status::Failed)) {
+        (0, 0) => {}
+        (partial, 0) => line(out, "in case", &format!("{partial} partial when read")),
+        (partial, failed) => line(out, "in case", &format!("{partial} partial, {failed} failed when read")),
     }
 }
 

@@ -406,3 +406,34 @@ fn moved_files_that_other_rules_read_count_once() {
     daily.scan("plain", &all);
     daily.assert_same("out", "plain");
 }
+
+/// What was lost when a file was read is still missing in later runs, which do not read it again.
+#[test]
+fn damage_stays_told_when_the_case_has_the_input() {
+    let daily = Daily::new();
+    let event = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"#;
+    fs::write(daily.path("dump/a.log"), event).unwrap();
+    let first = daily.scan("out", &["--case", "case.db"]);
+    assert_eq!(first.exit, 3, "{}", first.stderr);
+    let told = rows(&daily.path("out/inputs.csv"))[0]["error"].clone();
+    let second = daily.scan("out", &["--case", "case.db"]);
+    let row = &rows(&daily.path("out/inputs.csv"))[0];
+    assert_eq!(row["status"], "skipped");
+    assert_eq!(row["error"], format!("in case; partial when it was read: {told}"));
+    assert_eq!(second.exit, 0);
+    let shown = format!("{}{}", second.stdout, second.stderr);
+    assert!(shown.contains("in case    1 partial when read"), "{shown}");
+}
+
+/// A case file that lies in the dump is none of its logs.
+#[test]
+fn a_case_file_in_the_dump_is_skipped() {
+    let daily = Daily::new();
+    copy(&root().join("fixtures/dumps/self-managed/audit.log"), &daily.path("dump/audit.log"));
+    assert_eq!(daily.scan("out", &["--case", "case.db", "-q"]).exit, 0);
+    copy(&daily.path("case.db"), &daily.path("dump/old.case"));
+    let run = daily.scan("out", &["-q"]);
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    let skipped = ("old.case".to_owned(), "skipped".to_owned(), "a case file of kubesweep, not a dump".to_owned());
+    assert!(daily.statuses("out").contains(&skipped), "{:?}", daily.statuses("out"));
+}
