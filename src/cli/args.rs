@@ -235,6 +235,7 @@ pub(super) struct Output {
         long,
         value_name = "F,F",
         value_delimiter = ',',
+        value_parser = trimmed,
         default_value = "namespace,username",
         help_heading = "Output"
     )]
@@ -245,6 +246,12 @@ pub(super) struct Output {
     /// suspicious, malicious-likely)
     #[arg(long, value_name = "S", help_heading = "Output")]
     pub fail_on: Option<FailOn>,
+}
+
+/// What stands between two commas, without the spaces around it.
+#[expect(clippy::unnecessary_wraps, reason = "the form of a value parser")]
+fn trimmed(text: &str) -> Result<String, String> {
+    Ok(text.trim().to_owned())
 }
 
 /// The times that were asked for.

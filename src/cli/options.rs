@@ -56,7 +56,9 @@ impl FromStr for FailOn {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let severity = text.parse().map(FailOn::Severity);
-        severity.or_else(|_| text.parse().map(FailOn::Verdict)).map_err(|_: String| {
+        // Every alert with a verdict is expected at least, so that one would say nothing.
+        let verdict = || text.parse().ok().filter(|verdict| *verdict != Verdict::Expected).map(FailOn::Verdict);
+        severity.or_else(|_: String| verdict().ok_or(())).map_err(|()| {
             "a severity is info, low, medium, high or critical; a verdict is review, suspicious or malicious-likely"
                 .to_owned()
         })
@@ -276,6 +278,10 @@ pub(super) fn without_clock(typed: &args::Span) -> Result<(), Error> {
 
 /// What is counted, for the summary keys that were asked for.
 pub(super) fn plan(group_by: &[String], times: &Times) -> Result<Plan, Error> {
+    let twice = group_by.iter().enumerate().find(|(at, name)| group_by[..*at].contains(name));
+    if let Some((_, name)) = twice {
+        return Err(Error::Usage(format!("--group-by names {name} twice; name it once")));
+    }
     if let Some(unknown) = group_by.iter().find(|name| !is_group_field(name)) {
         let known: Vec<_> = crate::aggregate::GROUP_FIELDS.iter().map(|(name, _)| *name).collect();
         return Err(Error::Usage(format!("--group-by does not know {unknown}; it takes {}", known.join(", "))));

@@ -135,8 +135,9 @@ impl Tuning {
             for member in document.map()? {
                 match member.key.as_str() {
                     "suppress" => {
-                        let entries = member.value.list()?.iter().map(entry);
-                        tuning.suppressions.extend(entries.collect::<Parsed<Vec<_>>>()?);
+                        for node in member.value.list()? {
+                            tuning.suppress(entry(node)?)?;
+                        }
                     }
                     "severity" => {
                         for change in member.value.map()? {
@@ -159,6 +160,16 @@ impl Tuning {
             }
         }
         Ok(tuning)
+    }
+
+    /// Reports tell suppressions by their names, so two must not share one.
+    fn suppress(&mut self, entry: Entry) -> Parsed<()> {
+        if let Some(other) = self.suppressions.iter().find(|other| other.name == entry.name) {
+            let problem = format!("the id {} is that of line {} too; give each its own", entry.name, other.line);
+            return Err(Problem::new(entry.line, problem));
+        }
+        self.suppressions.push(entry);
+        Ok(())
     }
 
     /// `add` and `remove`: patterns of usernames.
@@ -300,6 +311,11 @@ fn entry(node: &Node) -> Parsed<Entry> {
             "reason" => text?.clone_into(&mut entry.reason),
             "expires" => entry.expires = Some(end(&member.value)?),
             key => match FIELDS.iter().find(|(name, _)| *name == key) {
+                // It would fit what has none, which nobody means who leaves a value out.
+                Some(_) if text.as_ref().is_ok_and(|text| text.is_empty()) => {
+                    let problem = format!("{key} is empty; write a pattern, or take it away");
+                    return Err(Problem::new(member.line, problem));
+                }
                 Some((_, field)) => entry.patterns.push((field, text?.to_owned())),
                 None => return Err(unknown(member.line, "key", key, known())),
             },
@@ -324,6 +340,20 @@ fn end(node: &Node) -> Parsed<Timestamp> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn ids_are_unique_and_patterns_are_not_empty() {
+        for (text, sentence) in [
+            (
+                "suppress:\n- {id: a, rule: X, reason: r}\n- {id: a, rule: Y, reason: r}\n",
+                "the id a is that of line 2 too",
+            ),
+            ("suppress:\n- {username: '', reason: r}\n", "username is empty"),
+        ] {
+            let problem = Tuning::parse("t.yml", text).unwrap_err().in_file("t.yml").to_string();
+            assert!(problem.contains(sentence), "{problem}");
+        }
+    }
 
     #[test]
     fn stars_stand_for_any_text() {

@@ -13,6 +13,8 @@ fn usage_errors_write_nothing() {
     for (arguments, sentence) in [
         (vec!["scan", "missing", "-o", "out"], "cannot read missing"),
         (vec!["scan", "a.log", "-o", "out", "--group-by", "colour"], "--group-by does not know colour"),
+        (vec!["scan", "a.log", "-o", "out", "--group-by", "verb, verb"], "--group-by names verb twice"),
+        (vec!["scan", "a.log", "-o", "out", "--fail-on", "expected"], "a verdict is review, suspicious or"),
         (vec!["scan", "a.log", "-o", "out", "--since", "soon"], "--since soon"),
         (vec!["scan", "a.log", "-o", "out", "--since", "2026-01-02", "--until", "2026-01-01"], "is not before --until"),
         (vec!["scan", "a.log", "-o", "out", "--max-record", "big"], "big"),
