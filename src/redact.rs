@@ -77,7 +77,7 @@ const FORMS: [(&str, &str); 22] = [
         "${1}[redacted]",
     ),
     // Clients of MySQL take a password that stands right behind the option; `-P` is a port.
-    (r#"(\b(?:mysql|mariadb)[\w-]*\s(?:QUOTED|\\\r?\n|[^\n;|&"'])*?(?:^|\s)\\*["']?-p)VALUE"#, "${1}[redacted]"),
+    (r#"(\b(?:mysql|mariadb)[\w-]*(?:\s(?:QUOTED|\\\r?\n|[^\n;|&"'])*?)??\s\\*["']?-p)VALUE"#, "${1}[redacted]"),
     (r#"(\bsshpass\s+(?:-[^p\s]\S*\s+)*\\*["']?-p\s*)VALUE"#, "${1}[redacted]"),
 ];
 /// Programs that take a password right behind `-p`, as an argument of its own.
