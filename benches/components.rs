@@ -117,7 +117,7 @@ fn evaluation(bencher: Bencher<'_, '_>, form: &str) {
             let Normalized::Event(event) = normalized else { return };
             let origin = Origin::default();
             let view = View::new(&event, &origin, leaf.native_members());
-            black_box((evaluate(pack, &view, None), interests(pack, &view)));
+            black_box((evaluate(pack, &view), interests(pack, &view)));
         });
     });
 }

@@ -56,7 +56,7 @@ fn check(rules: Vec<Rule>, raw: &[u8]) {
                 return;
             }
             let view = View::new(event, &origin, leaf.native_members());
-            matched = matched.take().or_else(|| evaluate(&pack, &view, event.request_received).into_iter().next());
+            matched = matched.take().or_else(|| evaluate(&pack, &view).into_iter().next());
         }
     });
     let passes = pack.prefilter.as_ref().is_none_or(|prefilter| prefilter.may_match(raw));

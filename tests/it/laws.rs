@@ -563,7 +563,7 @@ fn check_prefilter(rules: Vec<Rule>, raw: &str) -> Result<(), TestCaseError> {
     unwrapper.open(&document, &Envelope::default(), &mut |leaf, _, _| {
         normalize(&leaf, |normalized| {
             if let Normalized::Event(event) = normalized {
-                matches += evaluate(&pack, &View::new(&event, &Origin::default(), leaf.native_members()), None).len();
+                matches += evaluate(&pack, &View::new(&event, &Origin::default(), leaf.native_members())).len();
             }
         });
     });
