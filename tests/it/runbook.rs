@@ -538,7 +538,7 @@ fn clusters_that_share_names_know_nothing_of_each_other() {
     for cluster in ["A", "B", ""] {
         let written = of(cluster).into_iter();
         let text: String = match cluster {
-            "" => written.map(|event| format!("{event}\n")).collect(),
+            "" => written.map(|event| event.to_string() + "\n").collect(),
             named => written.map(|event| line(named, &event)).collect(),
         };
         files.push(directory.path().join(format!("audit{cluster}.log")));
