@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use super::fragments::Fragment;
-use super::{Envelope, Fields, Platform, Raw, Step, Walk, is_nothing, part, step};
+use super::{Envelope, Fields, Platform, Raw, Step, Walk, part, step};
 use crate::json;
 use crate::paths::{azure_cluster, azure_subscription};
 
@@ -20,9 +20,7 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
 /// Rows of AKSAudit, AKSAuditAdmin, ArcK8sAudit and, with other names, AWSEKSLogs (learn.microsoft.com, tables).
 pub(super) fn is_row(fields: &Fields<'_>) -> bool {
     let any = |keys: &[&str]| keys.iter().any(|key| fields.get(key).is_some());
-    fields.get("Verb").is_some()
-        && any(&["AuditId", "RequestUri", "ObjectRef"])
-        && fields.get("RawEvent").is_none_or(is_nothing)
+    fields.get("Verb").is_some() && any(&["AuditId", "RequestUri", "ObjectRef"]) && fields.get("RawEvent").is_none()
 }
 
 /// What the other columns of such a row tell.
@@ -49,28 +47,44 @@ fn told<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, format: &'static str) 
 
 /// A record of a diagnostic setting: `properties.log` holds the event, as a string with a newline or as an object.
 fn record<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    let Some((key, properties)) = first(fields, &PROPERTIES) else { return false };
+    if PROPERTIES.iter().all(|key| fields.get_even_cut(key).is_none()) {
+        return false;
+    }
+    let mut told = told(fields, envelope, "azure-diagnostic");
     // In a Panther row the column is an object; where it is a string, Panther's rule reads nothing in it.
-    if json::is_string(properties) && fields.get("p_log_type").is_some() {
-        walk.leaf(super::Leaf::Broken(properties), &told(fields, envelope, "azure-diagnostic"));
+    let column = first(fields, &PROPERTIES).map(|(_, raw)| raw);
+    if let Some(text) = column.filter(|raw| json::is_string(raw) && fields.get("p_log_type").is_some()) {
+        walk.leaf(super::Leaf::Broken(text), &told);
         return true;
     }
-    let decoded = json::string(properties);
-    let inner = decoded.as_ref().map_or(properties, |text| text.as_bytes());
-    let mut told = told(fields, envelope, "azure-diagnostic");
+    let of_azure = is_of_azure(fields);
     // A record without a category is not one of the audit categories either.
     told.category = told.category.or(Some(Cow::Borrowed("")));
-    let inner = Fields::read(inner).unwrap_or_else(|| Fields::from_entries(Vec::new()));
-    if let Some((log_key, log)) = first(&inner, &["log"]) {
-        walk.inside(key, |walk| log_text(log_key, log, &inner, &told, walk));
+    // Workspaces have several of these columns, and fill one.
+    if filled(fields, &PROPERTIES).any(|(key, properties)| log_inside(key, properties, &told, walk)) {
         return true;
     }
-    // A record of another service or category: its properties hold no log line.
-    let azure = fields.get_folded("category").is_some() && fields.is_whole();
-    if azure {
+    if of_azure {
         walk.leaf(super::Leaf::Other, &told);
     }
-    azure
+    of_azure
+}
+
+/// Whether a record is one of another service or category, if its properties hold no log line. Where none are filled,
+/// one may stand beside them.
+fn is_of_azure(fields: &Fields<'_>) -> bool {
+    let is_beside = first(fields, &PROPERTIES).is_none() && first(fields, &["log"]).is_some();
+    !is_beside && fields.get_folded("category").is_some() && fields.is_whole()
+}
+
+/// Opens the log line of a column of properties; false where it holds none.
+fn log_inside<'a>(key: Step, properties: Raw<'a>, told: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    let decoded = json::string(properties);
+    let inner = Fields::read(decoded.as_ref().map_or(properties, |text| text.as_bytes()));
+    let Some(inner) = inner else { return false };
+    let Some((log_key, log)) = first(&inner, &["log"]) else { return false };
+    walk.inside(key, |walk| log_text(log_key, log, &inner, told, walk));
+    true
 }
 
 /// A row of AzureDiagnostics: the same, flattened, with suffixes for types.
@@ -81,11 +95,17 @@ fn diagnostics_row<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
     true
 }
 
-/// The first of these members that holds something, under the name it has here: an export prints every column of a table
-/// in every row.
+/// Those of these members that are not empty, under the names they have here.
+fn filled<'f, 'a>(fields: &'f Fields<'a>, keys: &'f [&'static str]) -> impl Iterator<Item = (Step, Raw<'a>)> {
+    keys.iter().filter_map(|key| {
+        let raw = fields.get_even_cut(key).filter(|raw| !json::is_empty(raw))?;
+        Some((step(fields, key), raw))
+    })
+}
+
+/// The first of them.
 fn first<'a>(fields: &Fields<'a>, keys: &[&'static str]) -> Option<(Step, Raw<'a>)> {
-    let held = |key| fields.get_even_cut(key).filter(|raw| !is_nothing(raw));
-    keys.iter().find_map(|key| Some((step(fields, key), held(key)?)))
+    filled(fields, keys).next()
 }
 
 /// The log text, joined with its continuation where a container runtime has split it (Azure/AKS issue 4635).

@@ -180,3 +180,42 @@ fn text_beside_a_record_does_not_hide_it() {
         assert_eq!((hits.len(), &*row["records"], exit), (1, "1", 0), "{beside}");
     }
 }
+
+/// Azure's columns for the properties of a record: workspaces have several, and fill one.
+#[test]
+fn empty_columns_do_not_hide_the_one_that_is_filled() {
+    let log = event().to_string();
+    let properties = json!({"log": log}).to_string();
+    for record in [
+        json!({"log_s": "", "AdditionalFields": properties}),
+        json!({"log_s": null, "properties": {"log": log}}),
+        json!({"properties_s": "", "AdditionalFields": properties}),
+        json!({"properties_s": null, "AdditionalFields": properties}),
+        json!({"properties_s": "{}", "AdditionalFields": properties}),
+        json!({"properties": {}, "properties_s": properties}),
+        json!({"properties": {"log": ""}, "properties_s": properties}),
+        json!({"properties": {"stream": "stderr"}, "properties_s": properties}),
+        json!({"properties": null, "log": log}),
+    ] {
+        let mut record = record;
+        record["category"] = "kube-audit".into();
+        let (hits, row, exit) = sweep("dump", record.to_string().as_bytes());
+        assert_eq!((hits.len(), &*row["records"], exit), (1, "1", 0), "{record}: {row:?}");
+        assert_event(&hits[0], &record.to_string());
+    }
+}
+
+#[test]
+fn each_row_may_fill_another_column() {
+    let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+    let log = |id: &str| event().to_string().replace(r#""auditID":"a""#, &format!(r#""auditID":"{id}""#));
+    let properties = |id: &str| quoted(&json!({"log": log(id)}).to_string());
+    let text = format!(
+        "Category,log_s,AdditionalFields,properties_s\nkube-audit,{},,\nkube-audit,,{},\nkube-audit,,,{}\n",
+        quoted(&log("a")),
+        properties("b"),
+        properties("c"),
+    );
+    let (hits, row, exit) = sweep("rows.csv", text.as_bytes());
+    assert_eq!((hits.len(), &*row["events"], exit), (3, "3", 0), "{row:?}");
+}
