@@ -1,6 +1,6 @@
 //! EKS: CloudWatch Logs subscriptions and API answers, Firehose, Lambda.
 
-use super::{Envelope, Fields, Platform, Step, Walk, filled, is_nothing, part, step};
+use super::{Envelope, Fields, Platform, Raw, Step, Walk, filled, part, step};
 use crate::event::STAGES;
 use crate::json;
 use crate::paths::eks_cluster;
@@ -66,10 +66,15 @@ fn log_event<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'
 
 /// A row of Sentinel's AWSEKSLogs, which keeps the event as it was (learn.microsoft.com, tables/AWSEKSLogs).
 fn sentinel<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    let Some(event) = fields.get_even_cut("RawEvent").filter(|event| !is_nothing(event)) else { return false };
+    let Some(event) = raw_event(fields) else { return false };
     let told = told_by_sentinel(fields, envelope);
     walk.inside(step(fields, "RawEvent"), |walk| walk.value(event, &told));
     true
+}
+
+/// The event as it was, where the column is filled.
+pub(super) fn raw_event<'a>(fields: &Fields<'a>) -> Option<Raw<'a>> {
+    fields.get_even_cut("RawEvent").filter(|raw| !json::is_empty(raw))
 }
 
 /// What the columns beside it tell.

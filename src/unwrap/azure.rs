@@ -20,7 +20,9 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
 /// Rows of AKSAudit, AKSAuditAdmin, ArcK8sAudit and, with other names, AWSEKSLogs (learn.microsoft.com, tables).
 pub(super) fn is_row(fields: &Fields<'_>) -> bool {
     let any = |keys: &[&str]| keys.iter().any(|key| fields.get(key).is_some());
-    fields.get("Verb").is_some() && any(&["AuditId", "RequestUri", "ObjectRef"]) && fields.get("RawEvent").is_none()
+    fields.get("Verb").is_some()
+        && any(&["AuditId", "RequestUri", "ObjectRef"])
+        && super::aws::raw_event(fields).is_none()
 }
 
 /// What the other columns of such a row tell.

@@ -196,6 +196,8 @@ fn empty_columns_do_not_hide_the_one_that_is_filled() {
         json!({"properties": {"log": ""}, "properties_s": properties}),
         json!({"properties": {"stream": "stderr"}, "properties_s": properties}),
         json!({"properties": null, "log": log}),
+        json!({"RawEvent": null, "properties": {"log": log}}),
+        json!({"RawEvent": "", "properties": {"log": log}}),
     ] {
         let mut record = record;
         record["category"] = "kube-audit".into();
@@ -218,4 +220,15 @@ fn each_row_may_fill_another_column() {
     );
     let (hits, row, exit) = sweep("rows.csv", text.as_bytes());
     assert_eq!((hits.len(), &*row["events"], exit), (3, "3", 0), "{row:?}");
+}
+
+/// A row of AWSEKSLogs whose event was not kept is read by its other columns.
+#[test]
+fn an_empty_raw_event_leaves_the_row() {
+    for empty in [json!(""), Value::Null] {
+        let record = json!({"Verb": "create", "ObjectRef": {"resource": "cronjobs"}, "RawEvent": empty, "AuditId": "x",
+            "User": {"username": "a"}, "ResponseStatus": {"code": 201}});
+        let (hits, row, exit) = sweep("dump", record.to_string().as_bytes());
+        assert_eq!((hits.len(), &*row["events"], exit), (1, "1", 0), "{row:?}");
+    }
 }
