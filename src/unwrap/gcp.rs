@@ -9,8 +9,8 @@ const PAYLOADS: [&str; 2] = ["protoPayload", "protopayload_auditlog"];
 
 /// The audit log of an entry of service k8s.io. Looked up ignoring case, as Panther's rule does.
 pub(crate) fn audit_log<'a>(fields: &Fields<'a>) -> Option<Fields<'a>> {
-    let is_kubernetes = |name| json::string(name).as_deref() == Some("k8s.io");
-    payload(fields).filter(|payload| payload.get_folded("serviceName").is_some_and(is_kubernetes))
+    let of_kubernetes = |name| json::string(name).is_some_and(|name| name == "k8s.io");
+    payload(fields).filter(|payload| payload.get_folded("serviceName").is_some_and(of_kubernetes))
 }
 
 /// The audit log of an entry.

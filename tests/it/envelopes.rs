@@ -232,3 +232,15 @@ fn an_empty_raw_event_leaves_the_row() {
         assert_eq!((hits.len(), &*row["events"], exit), (1, "1", 0), "{row:?}");
     }
 }
+
+#[test]
+fn the_name_of_the_service_may_be_escaped() {
+    let record = r#"{"protoPayload":{"serviceName":"k8\u0073.io","methodName":"io.k8s.batch.v1.cronjobs.create","resourceName":"batch/v1/namespaces/d/cronjobs/b"}}"#;
+    // As sinks write it, which the fast path knows.
+    let of_sink = r#"{"insertId":"i","labels":{},"protoPayload":{"serviceName":"k8\u0073.io","methodName":"io.k8s.batch.v1.cronjobs.create","resourceName":"batch/v1/namespaces/d/cronjobs/b"},"resource":{"labels":{"cluster_name":"c"},"type":"k8s_cluster"},"timestamp":"2026-11-24T03:00:00.000000Z"}"#;
+    for record in [record, of_sink, &of_sink.replace("cronjobs", "pods")] {
+        let (hits, row, exit) = sweep("dump", format!("{record}\n").as_bytes());
+        let expected = usize::from(record.contains("cronjobs"));
+        assert_eq!((hits.len(), &*row["events"], exit), (expected, "1", 0), "{record}: {row:?}");
+    }
+}
