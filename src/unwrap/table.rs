@@ -94,22 +94,38 @@ pub(super) fn is_undecidable(fields: &Fields<'_>) -> bool {
 }
 
 /// The object that a row of such a table was made from, as JSON; `None` for any other object.
+///
+/// A member that has its name in an event counts before whatever stands for it in the manner of tables.
 pub(super) fn nest(fields: &Fields<'_>) -> Option<String> {
     let is_text = |key: &&str| fields.get(key).and_then(json::string).is_some_and(|text| text.starts_with('{'));
-    let is_table = PATHS.iter().any(|path| fields.get(path).is_some())
-        || fields.get("verb").is_some() && (QUOTED.iter().any(is_text) || fields.get(LOWERED).is_some());
+    let stands_in = |name: &str| fields.get(name).is_some() && !is_outdone(fields, name);
+    let is_table = PATHS.iter().any(|path| stands_in(path))
+        || fields.get("verb").is_some() && (QUOTED.iter().any(is_text) || stands_in(LOWERED));
     is_table.then_some(())?;
     let mut object = Map::new();
-    for (name, raw) in fields.iter().filter(|(_, raw)| !json::is_empty(raw)) {
-        let path = name.strip_prefix("kubernetes.audit.").unwrap_or(name);
-        let flat = FLAT.iter().find_map(|(flat, dotted)| Some(format!("{dotted}{}", path.strip_prefix(flat)?)));
-        let path = flat.as_deref().unwrap_or(path);
-        match path.strip_suffix("{}").unwrap_or(path) {
+    for (name, raw) in fields.iter().filter(|(name, raw)| !json::is_empty(raw) && !is_outdone(fields, name)) {
+        let path = path(name);
+        match path.strip_suffix("{}").unwrap_or(&path) {
             list @ ("sourceIPs" | "user.groups" | "impersonatedUser.groups") => insert(&mut object, list, items(raw)),
             path => insert(&mut object, spelled(path), respelled(path, cell(raw))),
         }
     }
     Some(Value::Object(object).to_string())
+}
+
+/// The path that the name of a column means.
+fn path(name: &str) -> Cow<'_, str> {
+    let path = name.strip_prefix("kubernetes.audit.").unwrap_or(name);
+    let flat = FLAT.iter().find_map(|(flat, dotted)| Some(format!("{dotted}{}", path.strip_prefix(flat)?)));
+    flat.map_or(Cow::Borrowed(path), Cow::Owned)
+}
+
+/// Whether the member that this column stands for, or is a part of, is there under the name that it has in an event.
+fn is_outdone(fields: &Fields<'_>, name: &str) -> bool {
+    let path = path(name);
+    let member = path.split('.').next().unwrap_or_default();
+    let member = spelled(member.strip_suffix("{}").unwrap_or(member));
+    member != name && fields.get(member).is_some_and(|raw| !json::is_empty(raw))
 }
 
 /// How paths begin that are written with `_`.

@@ -244,3 +244,24 @@ fn the_name_of_the_service_may_be_escaped() {
         assert_eq!((hits.len(), &*row["events"], exit), (expected, "1", 0), "{record}: {row:?}");
     }
 }
+
+/// What stands in an event under its own name counts, not what looks like a column beside it.
+#[test]
+fn names_of_an_event_outdo_those_of_tables() {
+    for beside in [
+        json!({"objectref": {"resource": "pods"}}),
+        json!({"objectRef.resource": "pods"}),
+        json!({"objectRef_resource": "pods"}),
+        json!({"kubernetes.audit.objectRef.resource": "pods"}),
+        json!({"kubernetes.audit.verb": "get", "user.username": {"a": "b"}}),
+    ] {
+        for objects in [json!({"user": {"username": "x"}}), json!({"user": r#"{"username": "x"}"#})] {
+            let mut record = json!({"verb": "patch", "objectRef": {"resource": "cronjobs"}});
+            record.as_object_mut().unwrap().extend(objects.as_object().unwrap().clone());
+            record.as_object_mut().unwrap().extend(beside.as_object().unwrap().clone());
+            let (hits, ..) = sweep("dump", record.to_string().as_bytes());
+            assert_eq!(hits.len(), 1, "{record}");
+            assert!(hits[0]["title"].as_str().unwrap().starts_with("[x] "), "{record}: {}", hits[0]["title"]);
+        }
+    }
+}
