@@ -17,12 +17,14 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
     diagnostics_row(fields, envelope, walk) || record(fields, envelope, walk) || capture(fields, envelope, walk)
 }
 
-/// Rows of AKSAudit, AKSAuditAdmin, ArcK8sAudit and, with other names, AWSEKSLogs (learn.microsoft.com, tables).
+/// Rows of AKSAudit, AKSAuditAdmin, ArcK8sAudit and, with other names, AWSEKSLogs (learn.microsoft.com, tables). Panther's
+/// rule finds nothing under such names.
 pub(super) fn is_row(fields: &Fields<'_>) -> bool {
     let any = |keys: &[&str]| keys.iter().any(|key| fields.get(key).is_some());
     fields.get("Verb").is_some()
         && any(&["AuditId", "RequestUri", "ObjectRef"])
         && super::aws::raw_event(fields).is_none()
+        && fields.get("p_log_type").is_none()
 }
 
 /// What the other columns of such a row tell.

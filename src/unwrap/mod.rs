@@ -178,7 +178,9 @@ impl Unwrapper {
         let mut envelope = base.clone();
         envelope.line_time = document.time;
         (envelope.format, envelope.origin.platform) = framing_tells(document, envelope.origin.platform);
-        Walk::new(self, document.record, document.offset, on_leaf).enter(document, &envelope);
+        let mut walk = Walk::new(self, document.record, document.offset, on_leaf);
+        walk.of_cells = matches!(document.framing, Framing::Csv | Framing::Row);
+        walk.enter(document, &envelope);
     }
 
     /// Whether a record waits for its continuation.
@@ -249,6 +251,8 @@ struct Walk<'w, 's> {
     broken: bool,
     /// Columns of the positional row being opened: a step into one of them is its index.
     columns: Vec<String>,
+    /// Whether the document is a row of a table, whose cells hold objects as text whatever the log has.
+    of_cells: bool,
 }
 
 /// Tries one family of envelopes on an object; true where it was one.
@@ -281,6 +285,7 @@ impl<'w, 's> Walk<'w, 's> {
             decided: 0,
             broken: false,
             columns: Vec::new(),
+            of_cells: false,
         }
     }
 
@@ -366,7 +371,9 @@ impl<'w, 's> Walk<'w, 's> {
     }
 
     fn object<'a>(&mut self, raw: Raw<'a>, fields: &Fields<'a>, envelope: &Envelope<'a>) {
-        match table::nest(fields) {
+        // Panther's rule sees keys and types as they stand in its record.
+        let is_exact = fields.get("p_log_type").is_some() && !self.of_cells && self.columns.is_empty();
+        match table::nest(fields).filter(|_| !is_exact) {
             Some(nested) => match Fields::read(nested.as_bytes()) {
                 _ if table::is_undecidable(fields) => self.leaf(Leaf::Broken(raw), &envelope.named("columns", None)),
                 Some(nested) => self.members(raw, &nested, &envelope.named("columns", None)),

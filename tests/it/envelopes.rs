@@ -265,3 +265,22 @@ fn names_of_an_event_outdo_those_of_tables() {
         }
     }
 }
+
+/// Panther's rule reads its rows by exact keys; but in a table of them all objects are text.
+#[test]
+fn rows_of_panther_are_read_as_they_stand() {
+    let object = r#"{"resource": "cronjobs"}"#;
+    for record in [
+        json!({"verb": "create", "objectref": {"resource": "cronjobs"}}),
+        json!({"Verb": "create", "AuditId": "x", "ObjectRef": {"resource": "cronjobs"}}),
+        json!({"verb": "create", "objectRef": object}),
+        json!({"verb": "create", "objectRef.resource": "cronjobs"}),
+    ] {
+        let count = |record: &Value| sweep("dump", record.to_string().as_bytes()).0.len();
+        let mut of_panther = record.clone();
+        of_panther["p_log_type"] = "Amazon.EKS.Audit".into();
+        assert_eq!((count(&record), count(&of_panther)), (1, 0), "{record}");
+    }
+    let table = "verb,objectRef,p_log_type\ncreate,\"{\"\"resource\"\":\"\"cronjobs\"\"}\",Amazon.EKS.Audit\n";
+    assert_eq!(sweep("rows.csv", table.as_bytes()).0.len(), 1);
+}
