@@ -124,8 +124,8 @@ pub(super) const SNIFFED: usize = 4096;
 /// So many zeros in front of a stream are passed to tell what it is.
 pub(super) const MOST_ZEROS: usize = 1 << 20;
 
-/// Tells a stream by its first bytes, or by those behind the zeros that were written over them. Where these are neither known nor text, something may have destroyed them, and it
-/// is what its name promises.
+/// Tells a stream by its first bytes, or by those behind the zeros that were written over them. Where these are neither
+/// known nor text, something may have destroyed them, and it is what its name promises.
 #[must_use]
 pub(super) fn kind(head: &[u8], name: &str) -> Kind {
     let zeros = head.iter().take(MOST_ZEROS).take_while(|byte| **byte == 0).count();

@@ -33,15 +33,19 @@ pub(super) fn depth(file: &mut File) -> io::Result<Option<usize>> {
 struct Thrift<'f>(&'f [u8]);
 
 impl Thrift<'_> {
+    /// Of all schemas: which of two the library takes is its own affair.
     fn depth_of_schema(&mut self) -> Option<usize> {
-        let mut field = 0;
+        let (mut field, mut deepest) = (0, None);
         loop {
-            let kind = self.field(&mut field)?;
-            if field == SCHEMA {
-                break;
+            match self.field(&mut field)? {
+                0 => return deepest,
+                9 if field == SCHEMA => deepest = deepest.max(Some(self.depth()?)),
+                kind => self.pass(kind, 0)?,
             }
-            self.pass(kind, 0)?;
         }
+    }
+
+    fn depth(&mut self) -> Option<usize> {
         let (count, _) = self.list()?;
         // How many elements are to come on each level.
         let (mut open, mut deepest) = (Vec::new(), 0);
@@ -105,6 +109,12 @@ impl Thrift<'_> {
                 // In a list a boolean is a byte.
                 (0..count).try_for_each(|_| self.pass(if kind <= 2 { 3 } else { kind }, inside + 1))
             }
+            11 if inside < MAX_INSIDE => {
+                let count = self.number()?;
+                let kinds = if count == 0 { 0 } else { self.byte()? };
+                let mut item = |kind: u8| self.pass(if kind <= 2 { 3 } else { kind }, inside + 1);
+                (0..count).try_for_each(|_| item(kinds >> 4).and_then(|()| item(kinds & 15)))
+            }
             12 if inside < MAX_INSIDE => {
                 let mut field = 0;
                 loop {
@@ -139,5 +149,30 @@ impl Thrift<'_> {
             }
         }
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A list of so many elements, each but the last with one below it, behind the distance to its field.
+    fn schema(distance: u8, depth: u8) -> Vec<u8> {
+        let element = |at: u8| [0x48, 1, b'a', 0x15, if at + 1 < depth { 2 } else { 0 }, 0];
+        [vec![distance << 4 | 9, 0xFC, depth], (0..depth).flat_map(element).collect()].concat()
+    }
+
+    #[test]
+    fn the_deepest_of_all_schemas_counts() {
+        let version = vec![0x15, 2];
+        // Behind it the number of its field, again that of a schema.
+        let again = |depth: u8| [vec![9, 4], schema(0, depth)[1..].to_vec()].concat();
+        let rows = vec![0x16, 6, 0];
+        let told = |parts: &[Vec<u8>]| Thrift(&parts.concat()).depth_of_schema();
+        assert_eq!(told(&[version.clone(), schema(1, 3), rows.clone()]), Some(3));
+        assert_eq!(told(&[version.clone(), schema(1, 3), again(100), rows.clone()]), Some(100));
+        assert_eq!(told(&[version.clone(), schema(1, 100), again(3), rows.clone()]), Some(100));
+        assert_eq!(told(&[version.clone(), schema(1, 3)]), None, "cut");
+        assert_eq!(told(&[version, rows]), None, "no schema");
     }
 }
