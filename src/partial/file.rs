@@ -47,7 +47,8 @@ impl Writer {
     /// It cannot be written there, or another file is there.
     pub fn create(path: &Path) -> Result<Self, Error> {
         // A device or pipe must not be opened to be looked at, and nothing is lost with an empty file.
-        let is_other = |found: std::fs::Metadata| !found.is_file() || (found.len() > 0 && !is_partial(path));
+        let is_other =
+            |found: std::fs::Metadata| !found.is_file() || (found.len() > 0 && !is_partial(path).unwrap_or(false));
         if std::fs::metadata(path).is_ok_and(is_other) {
             let problem = "is there and is not a partial; name another file".to_owned();
             return Err(Error::Partial { path: path.to_owned(), problem });
@@ -70,9 +71,10 @@ impl Writer {
 }
 
 /// Whether a file begins as one does, whatever follows.
-pub(super) fn is_partial(path: &Path) -> bool {
-    let mut start = [0; MAGIC.len()];
-    File::open(path).and_then(|mut file| file.read_exact(&mut start)).is_ok() && start == MAGIC
+pub(super) fn is_partial(path: &Path) -> io::Result<bool> {
+    let mut start = Vec::new();
+    File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut start)?;
+    Ok(start == MAGIC)
 }
 
 fn fill(mut file: &File, header: &Header, mut tally: Tally) -> io::Result<()> {
@@ -115,7 +117,7 @@ impl Partial {
         let error = |problem: String| Error::Partial { path: path.to_owned(), problem };
         let foreign = || error("is not a partial; name files that scan --partial wrote".to_owned());
         let (mut body, _) = body(path).map_err(|problem| match problem.kind() {
-            io::ErrorKind::UnexpectedEof if !is_partial(path) => foreign(),
+            io::ErrorKind::UnexpectedEof if !is_partial(path).unwrap_or(false) => foreign(),
             _ => error(explain(&problem)),
         })?;
         let mut start = [0; MAGIC.len() + VERSION.len()];

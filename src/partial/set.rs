@@ -24,7 +24,7 @@ pub fn open(paths: &[PathBuf]) -> Result<Vec<Partial>, Error> {
 }
 
 /// Names that begin with a dot are passed over: they are those of partials that are still written. So is what lies
-/// beside partials and is none; a partial that lost its beginning is missed as its share is.
+/// beside partials and is none; a partial that lost its beginning is missed as its share is. What cannot be read may be one.
 fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -34,7 +34,10 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     for entry in std::fs::read_dir(path).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let file = entry.path();
-        if !entry.file_name().as_encoded_bytes().starts_with(b".") && file.is_file() && is_partial(&file) {
+        if !entry.file_name().as_encoded_bytes().starts_with(b".")
+            && file.is_file()
+            && is_partial(&file).unwrap_or(true)
+        {
             files.push(file);
         }
     }
