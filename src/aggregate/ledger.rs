@@ -10,9 +10,6 @@ use serde::{Deserialize, Serialize};
 /// Why an input was not read to its end, where a stop was asked for.
 pub const INTERRUPTED: &str = "interrupted";
 
-/// Why an input was not read that a case file has.
-pub const IN_CASE: &str = "in case";
-
 /// How reading an input ended.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -77,6 +74,9 @@ pub struct Input {
     /// Why it is not `ok`, or the first thing wrong.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+    /// How reading it ended when it was taken into the case that has it, where that was with damage.
+    #[serde(skip)]
+    pub in_case: Option<Status>,
 }
 
 impl Input {
@@ -102,14 +102,6 @@ impl Input {
             None => INTERRUPTED.to_owned(),
         });
         self.status = self.status.max(Status::Partial);
-    }
-
-    /// How reading it ended when it was taken into the case that has it, where that was with damage.
-    #[must_use]
-    pub fn damage_in_case(&self) -> Option<Status> {
-        let told = self.error.as_deref().filter(|_| self.status == Status::Skipped)?;
-        let before = told.strip_prefix(IN_CASE)?.strip_prefix("; ")?;
-        Some(if before.starts_with("failed") { Status::Failed } else { Status::Partial })
     }
 
     /// Widens the span of event times.

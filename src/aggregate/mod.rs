@@ -18,7 +18,7 @@ pub use coverage::{Coverage, Day, Gap};
 pub use cronjob::{CronJob, POD_OF_SPEC};
 pub use finding::{Category, Finding, Verdict};
 pub use finish::{Finished, Hit, Plan, finish};
-pub use ledger::{IN_CASE, INTERRUPTED, Input, Status, Totals};
+pub use ledger::{INTERRUPTED, Input, Status, Totals};
 pub use observation::{Observation, Seen};
 pub use record::{Actor, Evidence, Record};
 pub use summary::{GROUP_FIELDS, Group, is_group_field};

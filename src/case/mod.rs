@@ -20,7 +20,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Transaction};
 use serde::{Deserialize, Serialize};
 
-use crate::aggregate::{IN_CASE, Input, Status, Tally};
+use crate::aggregate::{Input, Status, Tally};
 use crate::decode::hashed;
 use crate::discover::{Found, Source, origin_of_path};
 use crate::error::Error;
@@ -347,20 +347,21 @@ fn in_case(source: &Source, known: &Known) -> Input {
     let mut input = Input::new(Arc::clone(&source.name), None);
     input.bytes = source.bytes;
     input.sha256 = Some(known.sha256.clone());
-    input.problem(Status::Skipped, in_case_words(&known.ledger));
+    let damaged = damaged(&known.ledger);
+    input.in_case = damaged.as_ref().map(|row| row.status);
+    input.problem(Status::Skipped, damaged.map_or_else(|| "in case".to_owned(), |row| was_damaged(&row)));
     input
 }
 
-/// Damage stays told in every run: what was lost when the bytes were read is still missing.
-fn in_case_words(ledger: &str) -> String {
+/// The gravest row of an input that was damaged when it was read: what was lost then is still missing.
+fn damaged(ledger: &str) -> Option<Input> {
     let rows: Vec<Input> = serde_json::from_str(ledger).unwrap_or_default();
-    let damaged = rows.iter().filter(|row| row.status >= Status::Partial);
-    let gravest = damaged.fold(None, |gravest: Option<&Input>, row| match gravest {
-        Some(gravest) if gravest.status >= row.status => Some(gravest),
-        _ => Some(row),
-    });
-    let Some(row) = gravest else { return IN_CASE.to_owned() };
+    // Of equals the first: `max_by_key` takes the last.
+    rows.into_iter().rev().filter(|row| row.status >= Status::Partial).max_by_key(|row| row.status)
+}
+
+fn was_damaged(row: &Input) -> String {
     let status = if row.status == Status::Failed { "failed" } else { "partial" };
     let member = row.member.as_ref().map(|member| format!("{member}: ")).unwrap_or_default();
-    format!("{IN_CASE}; {status} when it was read: {member}{}", row.error.as_deref().unwrap_or_default())
+    format!("in case; {status} when it was read: {member}{}", row.error.as_deref().unwrap_or_default())
 }

@@ -156,7 +156,7 @@ fn damage(out: &mut String, inputs: &[Input], where_more: &str) {
 
 /// Inputs that were not read again, and were damaged when they were.
 fn damage_in_case(out: &mut String, inputs: &[Input]) {
-    let count = |status| inputs.iter().filter(|input| input.damage_in_case() == Some(status)).count();
+    let count = |status| inputs.iter().filter(|input| input.in_case == Some(status)).count();
     match (count(Status::Partial), count(Status::Failed)) {
         (0, 0) => {}
         (partial, 0) => line(out, "in case", &format!("{partial} partial when read")),
