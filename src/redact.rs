@@ -247,8 +247,8 @@ impl Redactor {
 
     /// Whether one of these words is a program that takes a password behind `-p`.
     fn runs_client(&self, command: &Value) -> bool {
-        let words = command.as_array().into_iter().flatten().filter_map(Value::as_str);
-        words.into_iter().any(|word| self.client.is_match(word))
+        let mut words = command.as_array().into_iter().flatten().filter_map(Value::as_str);
+        words.any(|word| self.client.is_match(word))
     }
 
     /// Whether a path leads into a member named like a secret, and not to what says which it is.

@@ -197,11 +197,6 @@ impl Unwrapper {
     }
 }
 
-/// Whether a column of a table is there without holding anything.
-fn is_nothing(raw: Raw<'_>) -> bool {
-    json::is_empty(raw) || json::string(raw).is_some_and(|text| matches!(text.trim(), "" | "{}" | "null"))
-}
-
 /// Format and platform that the text between the documents gives away.
 fn framing_tells(document: &Document<'_>, known: Option<Platform>) -> (Option<&'static str>, Option<Platform>) {
     let (format, platform) = match document.framing {

@@ -687,26 +687,3 @@ fn gzip_without_its_beginning_is_told() {
     assert!(error.contains("gzip begins at byte 40000"), "{error}");
     assert_eq!(sweep(&garbage, &[]).2, 0);
 }
-
-/// An export prints every column of a table in every row; what is empty hides nothing.
-#[test]
-fn empty_columns_hide_no_event() {
-    let event = event(1);
-    let text = serde_json::Value::from(event.as_str()).to_string();
-    let log = format!("{{\"log\":{text}}}");
-    let quoted = serde_json::Value::from(log.as_str()).to_string();
-    let rows = [
-        format!(r#"{{"Category":"kube-audit","log_s":"","AdditionalFields":{quoted}}}"#),
-        format!(r#"{{"Category":"kube-audit","log_s":null,"properties_s":"{{}}","AdditionalFields":{quoted}}}"#),
-        format!(r#"{{"category":"kube-audit","log_s":null,"properties":{log}}}"#),
-        format!(r#"{{"category":"kube-audit","properties":{{}},"properties_s":{quoted}}}"#),
-        format!(r#"{{"RawEvent":null,"category":"kube-audit","properties":{log}}}"#),
-        r#"{"Verb":"create","ObjectRef":{"resource":"cronjobs"},"RawEvent":"","AuditId":"id-1","User":{"username":"a"},"ResponseStatus":{"code":201}}"#.to_owned(),
-    ];
-    for row in rows {
-        let (found, _, exit, error) = sweep(row.as_bytes(), &[]);
-        assert_eq!((found.as_slice(), exit), (["id-1".to_owned()].as_slice(), 0), "{row} {error}");
-    }
-    let entry = r#"{"insertId":"id-2","protoPayload":{"serviceName":"k8\u0073.io","methodName":"io.k8s.batch.v1.cronjobs.create","resourceName":"batch/v1/namespaces/d/cronjobs/b"}}"#;
-    assert_eq!(sweep(entry.as_bytes(), &[]).0, ["id-2"]);
-}
