@@ -111,16 +111,6 @@ pub(super) fn findings(facts: &Facts<'_, '_>) -> Vec<(Finding, Option<usize>)> {
     found
 }
 
-impl Facts<'_, '_> {
-    /// Writes of the same actor within so many minutes on both sides.
-    fn writes_around(&self, minutes: i64) -> impl Iterator<Item = usize> {
-        let positions = self.judge.timeline.writes(&Actor::of(self.record));
-        let end = self.record.time.and_then(|time| time.checked_add(SignedDuration::from_mins(minutes)).ok());
-        let around = end.map(|end| self.judge.timeline.within(positions, end, SignedDuration::from_mins(2 * minutes)));
-        around.unwrap_or_default().iter().copied()
-    }
-}
-
 fn impersonates(facts: &Facts<'_, '_>) -> Option<Found> {
     Some(Found::at("impersonatedUser.username", facts.record.impersonated_user.as_deref()?))
 }
@@ -150,12 +140,11 @@ fn short_lived(facts: &Facts<'_, '_>) -> Option<Found> {
         return None;
     }
     let hour = SignedDuration::from_hours(1);
-    let later = after(judge.timeline.requests(&object(facts.record)), facts.at).iter().copied();
-    let is_soon = |&at: &usize| judge.timeline.time(at).is_some_and(|later| later.duration_since(time) <= hour);
-    let is_delete = |record: &Record| record.change == Some(Change::Deleted) && took_effect(record);
-    let proof = later.take_while(is_soon).find(|&at| is_delete(judge.timeline.record(at)))?;
-    let seconds = judge.timeline.time(proof)?.duration_since(time).as_secs();
-    Some(Found { proof: Some(proof), ..Found::at("objectRef", format!("deleted {seconds} s later")) })
+    let proof = after(judge.timeline.deletes(&object(facts.record)), facts.at).first().copied()?;
+    let lived = judge.timeline.time(proof)?.duration_since(time);
+    let seconds = lived.as_secs();
+    (lived <= hour)
+        .then(|| Found { proof: Some(proof), ..Found::at("objectRef", format!("deleted {seconds} s later")) })
 }
 
 /// Not for GitOps tools: that they set back what somebody changed is their work.
@@ -208,49 +197,19 @@ fn refused_then_allowed(facts: &Facts<'_, '_>) -> Option<Found> {
         return None;
     }
     let judge = facts.judge;
-    let positions = judge.timeline.writes(&Actor::of(facts.record));
-    let before = judge.timeline.within(positions, facts.record.time?, SignedDuration::from_hours(1));
-    let proof = before.iter().copied().rfind(|&at| judge.timeline.record(at).is_denied())?;
+    let denied = judge.timeline.denied(&Actor::of(facts.record));
+    let before = judge.timeline.within(denied, facts.record.time?, SignedDuration::from_hours(1));
+    let proof = before.last().copied()?;
     let refused = judge.timeline.record(proof);
     let text = format!("{} at {}", Act::of(refused).what, refused.time?);
     Some(Found { proof: Some(proof), ..Found::at("history", text) })
 }
 
-/// Namespaces that are a spray.
-const SPRAYED: usize = 3;
-/// Minutes within which they are.
-const SPRAY: i64 = 10;
-
 fn sprayed(facts: &Facts<'_, '_>) -> Option<Found> {
-    let judge = facts.judge;
-    let own = judge.templates.get(&facts.at)?;
-    let is_same = |at: &usize| judge.templates.get(at) == Some(own) && took_effect(judge.timeline.record(*at));
-    let same: Vec<&Record> = facts.writes_around(SPRAY).filter(is_same).map(|at| judge.timeline.record(at)).collect();
-    if some_namespaces(&same).len() < SPRAYED {
-        return None;
-    }
-    // Ten minutes that begin with one of them, at the latest with this one.
-    let span = SignedDuration::from_mins(SPRAY);
-    let starts = same.iter().enumerate().take_while(|(_, record)| record.time <= facts.record.time);
-    let windows = starts.filter_map(|(start, first)| {
-        let start_time = first.time?;
-        let is_within = |record: &Record| record.time.is_some_and(|time| time.duration_since(start_time) <= span);
-        Some(&same[start..start + same[start..].partition_point(|record| is_within(record))])
-    });
-    let found = windows.map(some_namespaces).find(|found| found.len() >= SPRAYED)?;
-    Some(Found::at("spec", found.into_iter().collect::<Vec<_>>().join(", ")))
-}
-
-/// Namespaces of some requests, no more than it takes.
-fn some_namespaces<'r>(records: &[&'r Record]) -> BTreeSet<&'r str> {
-    let mut found = BTreeSet::new();
-    for record in records {
-        found.extend(record.namespace.as_deref());
-        if found.len() >= SPRAYED {
-            break;
-        }
-    }
-    found
+    let template = *facts.judge.templates.get(&facts.at)?;
+    let found = facts.judge.sprays.at(Actor::of(facts.record), template, facts.record.time?)?;
+    let names: BTreeSet<&str> = found.namespaces.iter().map(|namespace| &**namespace).collect();
+    Some(Found::at("spec", names.into_iter().collect::<Vec<_>>().join(", ")))
 }
 
 /// Tools that people use by hand, which write no such label of their own.

@@ -1,17 +1,17 @@
 //! Step 3: what the same actor did in the 30 days before: established, or anomalous.
 
-use std::borrow::Cow;
-use std::collections::btree_map::{BTreeMap, Entry};
-use std::collections::{BTreeSet, VecDeque};
-use std::ops::Range;
+use std::collections::BTreeSet;
 
 use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
 use super::Judge;
 use super::actor::{Actor, network, tool};
+use super::counts::{Counts, Facet, one};
 use super::page::plural;
 use super::timeline::{Name, object, took_effect};
+use super::window::{Counted, Window, Windows};
+use super::writers::Writers;
 use crate::aggregate::Record;
 use crate::schedule::Schedule;
 
@@ -84,29 +84,28 @@ pub struct History {
 /// Looks back from one alert after the other.
 #[derive(Default)]
 pub(super) struct Histories {
-    windows: BTreeMap<Key, Window>,
+    actors: Windows<Actor, OfActor>,
+    /// Cluster and username, where these are several actors.
+    users: Windows<(Name, Name), ()>,
+    namespaces: Windows<(Name, Name), Writers>,
 }
 
 impl Histories {
     /// What lies in the window before `time`; times must come in order, for one actor as for one namespace.
     pub(super) fn of(&mut self, judge: &Judge<'_>, record: &Record, time: Timestamp) -> History {
-        let own = judge.resolved(record);
-        let others = self.slide(judge, Key::Namespace(own.cluster.clone(), own.namespace.clone()), time);
-        let others = [OBJECT_WRITER, WRITER].map(|facet| others.writers(facet, &own));
+        let (own, window) = (judge.resolved(record), (time, judge.settings.lookback));
+        let namespace = (own.cluster.clone(), own.namespace.clone());
+        let positions = judge.by_namespace.get(&namespace).map(Vec::as_slice).unwrap_or_default();
+        let others = self.namespaces.at(judge, namespace, positions, window).counted.beside(&own);
         let actor = Actor::of(record);
         let part = actor.part().and_then(|(part, rest)| {
-            let (cluster, username) = actor.user();
-            let count = self.slide(judge, Key::User(cluster, username), time).len();
+            let user = actor.user();
+            let positions = judge.timeline.writes_of_user(&user);
+            let count = self.users.at(judge, user, positions, window).len();
             (count > 0).then(|| format!("{part} ({rest}: {}", plural(count, "write")))
         });
-        history(judge, &own, time, self.slide(judge, Key::Actor(actor), time), others, part.as_deref())
-    }
-
-    /// The window of a key, moved on to end at a time.
-    fn slide(&mut self, judge: &Judge<'_>, key: Key, time: Timestamp) -> &Window {
-        let mut window = self.windows.remove(&key).unwrap_or_else(|| Window::of(&key));
-        window.slide(judge, judge.positions(&key), time);
-        self.windows.entry(key).or_insert(window)
+        let positions = judge.timeline.writes(&actor);
+        history(judge, &own, time, self.actors.at(judge, actor, positions, window), others, part.as_deref())
     }
 }
 
@@ -114,31 +113,31 @@ fn history(
     judge: &Judge<'_>,
     own: &Record,
     time: Timestamp,
-    window: &Window,
-    [same_object_by_others, others]: [Vec<String>; 2],
+    window: &Window<OfActor>,
+    [others, same_object_by_others]: [Vec<String>; 2],
     part: Option<&str>,
 ) -> History {
     let lookback = judge.settings.lookback;
     let (coverage, hours) = (judge.coverage_text(own, time, lookback, "d"), judge.covered_hours(own, time, lookback));
-    let span = window.span();
+    let (span, counted) = (window.span(judge), &window.counted);
     let mut history = History {
         class: "",
         known: Known::Weak,
         text: String::new(),
         writes: window.len(),
-        cronjobs: window.counts[OBJECT].len(),
-        days: window.counts[DAY].len(),
+        cronjobs: counted.0.values(OBJECT).len(),
+        days: counted.0.values(DAY).len(),
         first_seen: span.map(|(first, _)| first),
         last_seen: span.map(|(_, last)| last),
         span_days: span.map_or(0.0, |(first, last)| rounded(last.duration_since(first).as_secs_f64() / 86400.0)),
-        novel: window.novel(own),
-        same_object: window.knows(OBJECT, own),
+        novel: counted.novel(own),
+        same_object: counted.0.knows(OBJECT, own),
         same_object_by_others,
         others,
         coverage,
         covered_days: rounded(hours / 24.0),
-        new_address: window.len() > 0 && !window.knows(NETWORK, own),
-        known_hour: own.time.is_none_or(|time| window.knows_hour(hour_of(time))),
+        new_address: window.len() > 0 && !counted.0.knows(NETWORK, own),
+        known_hour: own.time.is_none_or(|time| counted.knows_hour(hour_of(time))),
     };
     let span_days = span.map_or(0.0, |(first, last)| last.duration_since(first).as_secs_f64() / 86400.0);
     history.known = known(judge, &history, span_days, hours / 24.0);
@@ -190,20 +189,8 @@ fn text(history: &History, part: Option<&str>) -> String {
     format!("{on} ({}); new here: {novel}", history.coverage)
 }
 
-/// Whose writes a window holds.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Key {
-    Actor(Actor),
-    /// Cluster and username, where these are several actors.
-    User(Name, Name),
-    Namespace(Name, Name),
-}
-
-/// Reads one property of a request: distinct values.
-type Read = fn(&Record) -> Vec<String>;
-
-/// What is counted of requests. All before `OBJECT` may be new to an actor; from `WRITER` on they are of a namespace.
-const FACETS: [(&str, Read); 12] = [
+/// What is counted of an actor's requests. All before `OBJECT` may be new to it.
+const OF_ACTOR: [Facet; 10] = [
     ("namespace", |record| one(record.namespace.as_deref().map(str::to_owned))),
     ("registry", |record| images(record, registry)),
     ("repository", |record| images(record, |image| repository(image).to_owned())),
@@ -216,121 +203,48 @@ const FACETS: [(&str, Read); 12] = [
     ("hour of day", |record| one(record.time.map(|time| hour_of(time).to_string()))),
     ("object", |record| one(Some(format!("{:?}", object(record))))),
     ("day", |record| one(record.time.map(|time| time.to_zoned_datetime(TimeZone::UTC).date().to_string()))),
-    ("writer", |record| one(record.username.as_deref().map(str::to_owned))),
-    ("writer of an object", |record| one(record.username.as_ref().map(|user| format!("{:?}\0{user}", record.name)))),
 ];
 const NETWORK: usize = 6;
 const HOUR: usize = 7;
 const OBJECT: usize = 8;
 const DAY: usize = 9;
-const WRITER: usize = 10;
-const OBJECT_WRITER: usize = 11;
 
-/// The writes of a moving window, counted by their properties, so that a million alerts cost one pass.
+/// The writes of an actor.
 #[derive(Debug)]
-struct Window {
-    /// Positions inside. Their properties take many times as much, and are read again when they leave.
-    inside: VecDeque<(Option<Timestamp>, usize)>,
-    /// How many of the key's positions were taken in.
-    taken: usize,
-    /// Facets that are counted.
-    facets: Range<usize>,
-    counts: [BTreeMap<String, usize>; 12],
+struct OfActor(Counts);
+
+impl Default for OfActor {
+    fn default() -> Self {
+        OfActor(Counts::of(&OF_ACTOR))
+    }
 }
 
-impl Window {
-    fn of(key: &Key) -> Self {
-        let facets = match key {
-            Key::Actor(_) => 0..WRITER,
-            Key::User(..) => FACETS.len()..FACETS.len(),
-            Key::Namespace(..) => WRITER..FACETS.len(),
-        };
-        Window { inside: VecDeque::new(), taken: 0, facets, counts: Default::default() }
+impl Counted for OfActor {
+    fn takes(record: &Record) -> bool {
+        took_effect(record)
     }
 
-    /// What is counted of a request; its CronJob says nothing of who wrote it.
-    fn counted<'t>(&self, judge: &Judge<'t>, at: usize) -> Cow<'t, Record> {
-        let record = judge.timeline.record(at);
-        if self.facets.start < WRITER { judge.resolved(record) } else { Cow::Borrowed(record) }
+    fn add(&mut self, judge: &Judge<'_>, at: usize) {
+        self.0.add(&judge.resolved(judge.timeline.record(at)));
     }
 
-    /// Moves on to [end - lookback, end).
-    fn slide(&mut self, judge: &Judge<'_>, positions: &[usize], end: Timestamp) {
-        let start = end.checked_sub(judge.settings.lookback).unwrap_or(Timestamp::MIN);
-        while let Some(&at) = positions.get(self.taken)
-            && judge.timeline.time(at).is_some_and(|time| time < end)
-        {
-            self.taken += 1;
-            let record = judge.timeline.record(at);
-            if took_effect(record) {
-                self.inside.push_back((record.time, at));
-                self.add(&self.counted(judge, at));
-            }
-        }
-        while let Some(&(_, at)) = self.inside.front().filter(|(time, _)| time.is_none_or(|time| time < start)) {
-            self.inside.pop_front();
-            self.remove(&self.counted(judge, at));
-        }
+    fn remove(&mut self, judge: &Judge<'_>, at: usize) {
+        self.0.remove(&judge.resolved(judge.timeline.record(at)));
     }
+}
 
-    fn add(&mut self, record: &Record) {
-        for facet in self.facets.clone() {
-            for value in FACETS[facet].1(record) {
-                *self.counts[facet].entry(value).or_default() += 1;
-            }
-        }
-    }
-
-    fn remove(&mut self, record: &Record) {
-        for facet in self.facets.clone() {
-            for value in FACETS[facet].1(record) {
-                let Entry::Occupied(mut count) = self.counts[facet].entry(value) else { continue };
-                *count.get_mut() -= 1;
-                if *count.get() == 0 {
-                    count.remove();
-                }
-            }
-        }
-    }
-
-    fn len(&self) -> usize {
-        self.inside.len()
-    }
-
-    fn span(&self) -> Option<(Timestamp, Timestamp)> {
-        Some((self.inside.front()?.0?, self.inside.back()?.0?))
-    }
-
-    fn knows(&self, facet: usize, record: &Record) -> bool {
-        FACETS[facet].1(record).iter().all(|value| self.counts[facet].contains_key(value))
-    }
-
+impl OfActor {
     /// What is new about a request. Where no record before tells a property, nothing can be said of it.
     fn novel(&self, record: &Record) -> Vec<&'static str> {
-        let is_new = |facet: &usize| !self.counts[*facet].is_empty() && !self.knows(*facet, record);
-        (0..OBJECT).filter(is_new).map(|facet| FACETS[facet].0).collect()
+        let is_new = |facet: &usize| !self.0.values(*facet).is_empty() && !self.0.knows(*facet, record);
+        (0..OBJECT).filter(is_new).map(|facet| OF_ACTOR[facet].0).collect()
     }
 
     /// Whether an hour of the day, or one beside it, was used before.
     fn knows_hour(&self, hour: i8) -> bool {
         let near = [hour + 23, hour, hour + 1].map(|hour| (hour % 24).to_string());
-        near.iter().any(|hour| self.counts[HOUR].contains_key(hour))
+        near.iter().any(|hour| self.0.count(HOUR, hour) > 0)
     }
-
-    /// Whoever else is counted, most writes first.
-    fn writers(&self, facet: usize, own: &Record) -> Vec<String> {
-        let prefix = if facet == OBJECT_WRITER { format!("{:?}\0", own.name) } else { String::new() };
-        let counts = self.counts[facet]
-            .range(prefix.clone()..)
-            .map_while(|(key, count)| Some((key.strip_prefix(&prefix)?, *count)));
-        let mut counts: Vec<_> = counts.filter(|(name, _)| Some(*name) != own.username.as_deref()).collect();
-        counts.sort_by_key(|(name, count)| (std::cmp::Reverse(*count), *name));
-        counts.into_iter().take(5).map(|(name, count)| format!("{name} ({count})")).collect()
-    }
-}
-
-fn one(value: Option<String>) -> Vec<String> {
-    value.into_iter().collect()
 }
 
 fn images(record: &Record, part: fn(&str) -> String) -> Vec<String> {

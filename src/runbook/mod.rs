@@ -10,6 +10,7 @@ mod actor;
 mod advice;
 mod before;
 mod behaviour;
+mod counts;
 mod history;
 pub mod indicators;
 mod judged;
@@ -20,13 +21,17 @@ mod page;
 mod pages;
 mod patch;
 mod rank;
+mod recent;
 mod script;
 mod since;
 mod spec;
+mod spray;
 mod timeline;
 mod turn;
 mod verdict;
 mod what;
+mod window;
+mod writers;
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -35,7 +40,7 @@ use std::io;
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
-use self::history::{Key, rounded};
+use self::history::rounded;
 pub use self::indicators::{Catalogue, Tried};
 use self::memory::Memory;
 pub use self::page::{Page, Seen, Suppressed, User};
@@ -43,6 +48,7 @@ use self::pages::Pages;
 pub use self::pages::Printed;
 pub use self::rank::{Alike, Standing};
 use self::spec::Step;
+use self::spray::Sprays;
 use self::timeline::{Name, Object, Timeline, is_creation};
 use self::turn::Turn;
 use crate::aggregate::{Coverage, CronJob, Finished, Observation, POD_OF_SPEC, Record};
@@ -209,6 +215,7 @@ pub(crate) struct Judge<'t> {
     steps: BTreeMap<usize, Step>,
     /// Digests of the pod specs that writes left.
     templates: BTreeMap<usize, [u8; 32]>,
+    sprays: Sprays,
     /// Writes that set what a CronJob runs.
     setters: BTreeMap<Object, Vec<usize>>,
     /// The first request that created a CronJob.
@@ -344,6 +351,7 @@ impl<'t> Judge<'t> {
         }
         let until = None;
         Judge {
+            sprays: Sprays::of(&timeline, &templates),
             timeline,
             coverage,
             until,
@@ -366,17 +374,6 @@ impl<'t> Judge<'t> {
         match at.and_then(|at| self.recovered.get(&at)) {
             Some(cronjob) => Cow::Owned(Record { cronjob: Some(Box::new(cronjob.clone())), ..record.clone() }),
             None => Cow::Borrowed(record),
-        }
-    }
-
-    /// Where the writes of a key stand.
-    fn positions(&self, key: &Key) -> &[usize] {
-        match key {
-            Key::Actor(actor) => self.timeline.writes(actor),
-            Key::User(cluster, username) => self.timeline.writes_of_user(&(cluster.clone(), username.clone())),
-            Key::Namespace(cluster, namespace) => {
-                self.by_namespace.get(&(cluster.clone(), namespace.clone())).map(Vec::as_slice).unwrap_or_default()
-            }
         }
     }
 

@@ -8,12 +8,14 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::actor::Actor;
 use super::advice;
 use super::before::{Before, before};
 use super::history::{Histories, History, Known};
 use super::judged::{Judged, judged_request, place, reasons, worst_by_object};
 use super::links::Linked;
 use super::rank::Standing;
+use super::recent::{Recent, Recents};
 use super::since::{Since, since};
 use super::spec::Difference;
 use super::verdict::{level_name, meaning, would_change};
@@ -269,22 +271,33 @@ pub(super) struct Asked {
     time: Timestamp,
     /// The history of who made each of its hits: several people may share a credential.
     histories: Vec<History>,
+    /// What they wrote before it.
+    recents: BTreeMap<Actor, Recent>,
+}
+
+/// Looks back from one alert after the other.
+#[derive(Default)]
+pub(super) struct Looks {
+    histories: Histories,
+    recents: Recents,
 }
 
 impl Asked {
     /// Alerts must come in the order of their times.
-    pub(super) fn new(judge: &Judge<'_>, linked: Linked, histories: &mut Histories) -> Self {
+    pub(super) fn new(judge: &Judge<'_>, linked: Linked, looks: &mut Looks) -> Self {
         let end = || judge.coverage.end(linked.alert.cluster.as_deref());
         let time = linked.alert.first_seen.or_else(end).unwrap_or(Timestamp::UNIX_EPOCH);
-        let histories =
-            linked.hits.iter().map(|&(_, at)| histories.of(judge, judge.timeline.record(at), time)).collect();
-        Asked { linked, time, histories }
+        let hits = || linked.hits.iter().map(|&(_, at)| judge.timeline.record(at));
+        let histories = hits().map(|record| looks.histories.of(judge, record, time)).collect();
+        let actors: BTreeSet<Actor> = hits().map(Actor::of).collect();
+        let recents = actors.into_iter().map(|actor| (actor.clone(), looks.recents.of(judge, &actor, time)));
+        Asked { time, histories, recents: recents.collect(), linked }
     }
 }
 
 /// The page of an alert, and what each of its hits shows.
 pub(super) fn page(judge: &Judge<'_>, asked: &Asked) -> (Page, Vec<Vec<Finding>>) {
-    let &Asked { linked: Linked { ref alert, ref hits, .. }, time, ref histories } = asked;
+    let &Asked { linked: Linked { ref alert, ref hits, .. }, time, ref histories, ref recents } = asked;
     let hits = hits.iter().map(|&(_, at)| at).zip(histories);
     let judged = hits.map(|(at, history)| (judge.timeline.record(at), judged_request(judge, at, history)));
     let judged: Vec<(&Record, Judged<'_>)> = judged.collect();
@@ -293,7 +306,8 @@ pub(super) fn page(judge: &Judge<'_>, asked: &Asked) -> (Page, Vec<Vec<Finding>>
     let worst = worst_by_object(judged);
     let (record, decisive) = &worst[0];
     let since = since(judge, decisive.at, time);
-    let before = before(judge, record, &records, time);
+    let recent = recents.get(&Actor::of(record)).cloned().unwrap_or_default();
+    let before = before(judge, record, &records, recent, time);
     let history = decisive.history.clone();
     let cronjobs: Vec<What> = worst.iter().map(|(record, judged)| what(judge, record, judged)).collect();
     let next = advice::next(&advice::Case {

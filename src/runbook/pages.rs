@@ -10,10 +10,9 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde_json::Value;
 
 use super::Judge;
-use super::history::Histories;
 use super::links::{Link, Linked};
 use super::overview::Users;
-use super::page::{Asked, Page, page};
+use super::page::{Asked, Looks, Page, page};
 use super::rank::Standing;
 use crate::aggregate::{CronJob, Finding, Hit, Verdict};
 use crate::spill::{Packed, Sorted, Sorter};
@@ -111,10 +110,10 @@ impl Pages {
         judge: &Judge<'_>,
         links: &mut Peekable<impl Iterator<Item = io::Result<Link>>>,
     ) -> io::Result<()> {
-        let mut histories = Histories::default();
+        let mut looks = Looks::default();
         // Windows of history move on in time, so that they are looked at in order.
         let asked = std::iter::from_fn(|| Linked::next(&judge.timeline, links).transpose());
-        let asked = asked.map(|linked| Ok(Asked::new(judge, linked?, &mut histories)));
+        let asked = asked.map(|linked| Ok(Asked::new(judge, linked?, &mut looks)));
         let judged = |asked: Asked| {
             let (page, findings) = page(judge, &asked);
             let is_wanted = judge.settings.only.fits(&page);

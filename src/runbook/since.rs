@@ -116,8 +116,9 @@ fn deleted(judge: &Judge<'_>, record: &Record, at: usize, gone: &Record) -> Stri
 /// When a request or a Job last showed that the CronJob was there.
 fn last_sign(judge: &Judge<'_>, record: &Record, begin: Timestamp, last_job: Option<Timestamp>) -> Timestamp {
     let requests = judge.timeline.requests(&object(record)).iter().map(|&at| judge.timeline.record(at));
-    let named = requests.filter(|request| record.name.is_some() && took_effect(request));
-    named.filter_map(|request| request.time).chain(last_job).chain([begin]).max().unwrap_or(begin)
+    let mut named = requests.rev().filter(|request| record.name.is_some() && took_effect(request));
+    let last_request = named.find_map(|request| request.time);
+    last_request.into_iter().chain(last_job).chain([begin]).max().unwrap_or(begin)
 }
 
 /// What is said of a CronJob of which no delete is logged, and which was seen at some time.

@@ -24,10 +24,15 @@ pub(super) struct Timeline<'t> {
     events: &'t [Observation],
     memory: &'t Memory,
     writes: BTreeMap<Actor, Positions>,
+    /// Those of them that were refused.
+    denied: BTreeMap<Actor, Positions>,
     /// The same by cluster and username, where these are several actors.
     users: BTreeMap<(Name, Name), Positions>,
     /// By actor, whatever address and client, precursors included.
     acts: BTreeMap<Actor, Positions>,
+    /// Those of them that are risky whatever else was done, and those that were refused.
+    risky: BTreeMap<Actor, Positions>,
+    refused: BTreeMap<Actor, Positions>,
     /// The same by address, and by client.
     clients: BTreeMap<(Actor, &'t str), Positions>,
     objects: BTreeMap<Object, Positions>,
@@ -43,8 +48,11 @@ impl<'t> Timeline<'t> {
             events: &memory.events,
             memory,
             writes: BTreeMap::new(),
+            denied: BTreeMap::new(),
             users: BTreeMap::new(),
             acts: BTreeMap::new(),
+            risky: BTreeMap::new(),
+            refused: BTreeMap::new(),
             clients: BTreeMap::new(),
             objects: BTreeMap::new(),
             deletes: BTreeMap::new(),
@@ -70,8 +78,11 @@ impl<'t> Timeline<'t> {
                 if actor.part().is_some() {
                     self.users.entry(actor.user()).or_default().push(at);
                 }
+                if record.is_denied() {
+                    self.denied.entry(actor.clone()).or_default().push(at);
+                }
                 self.writes.entry(actor).or_default().push(at);
-                self.act(at, record);
+                self.act(at, event);
             }
         } else if made(event, "job") {
             if let Some(owner) = cronjob_of_job(event) {
@@ -84,14 +95,21 @@ impl<'t> Timeline<'t> {
         } else if event.meets("configmap") {
             self.configmaps.entry(object(record)).or_default().push(at);
         } else {
-            self.act(at, record);
+            self.act(at, event);
         }
     }
 
-    fn act(&mut self, at: usize, record: &'t Record) {
+    fn act(&mut self, at: usize, event: &'t Observation) {
+        let record = &event.record;
         let actor = Actor::everywhere(record);
         for client in [record.trusted_ip.as_deref(), record.user_agent.as_deref()].into_iter().flatten() {
             self.clients.entry((actor.clone(), client)).or_default().push(at);
+        }
+        if event.interests().any(|interest| !["cronjob", "refused"].contains(&interest)) {
+            self.risky.entry(actor.clone()).or_default().push(at);
+        }
+        if event.meets("refused") {
+            self.refused.entry(actor.clone()).or_default().push(at);
         }
         self.acts.entry(actor).or_default().push(at);
     }
@@ -131,9 +149,24 @@ impl<'t> Timeline<'t> {
         self.users.get(user).map(Vec::as_slice).unwrap_or_default()
     }
 
+    /// Writes to CronJobs by one actor that were refused.
+    pub(super) fn denied(&self, actor: &Actor) -> &[usize] {
+        listed(&self.denied, actor)
+    }
+
     /// Writes to CronJobs and precursors of an actor, whatever address and client.
     pub(super) fn acts(&self, actor: &Actor) -> &[usize] {
         listed(&self.acts, actor)
+    }
+
+    /// Acts that are risky whatever else was done.
+    pub(super) fn risky(&self, actor: &Actor) -> &[usize] {
+        listed(&self.risky, actor)
+    }
+
+    /// Acts that were refused.
+    pub(super) fn refused(&self, actor: &Actor) -> &[usize] {
+        listed(&self.refused, actor)
     }
 
     /// The acts of an actor from one address, or with one client.

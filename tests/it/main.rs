@@ -30,6 +30,7 @@ mod shard;
 mod stream;
 mod tidy;
 mod verify;
+mod windows;
 
 use std::collections::BTreeMap;
 use std::io::Write;
