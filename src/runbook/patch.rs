@@ -19,11 +19,20 @@ const MERGE_KEYS: [(&str, &str); 10] = [
     ("hostAliases", "ip"),
 ];
 
+/// Bytes that the operations of one patch may copy or move, since each could double what is there, or nest it deeper. The
+/// API server refuses copies beyond 3 MiB (k8s.io/apiserver, `JSONPatchMaxCopyBytes`).
+const MOVED: usize = 16 << 10;
+/// Steps of a JSON Pointer that is followed: values are read no deeper than 128, and freed by recursion.
+const DEEPEST: usize = 100;
+
 /// The state after a patch; `None` where the patch does not fit the state.
 pub(super) fn apply(state: &Value, patch: &Value) -> Option<Value> {
     let mut after = state.clone();
     match patch {
-        Value::Array(operations) => operations.iter().try_for_each(|operation| operate(&mut after, operation))?,
+        Value::Array(operations) => {
+            let mut room = MOVED;
+            operations.iter().try_for_each(|operation| operate(&mut after, operation, &mut room))?;
+        }
         patch => merge(&mut after, patch),
     }
     Some(after)
@@ -31,7 +40,7 @@ pub(super) fn apply(state: &Value, patch: &Value) -> Option<Value> {
 
 /// One operation of a JSON Patch. Metadata are not kept, so that what is done to them cannot be repeated, and what
 /// comes from there is not known; a test has passed when it was logged.
-fn operate(state: &mut Value, operation: &Value) -> Option<()> {
+fn operate(state: &mut Value, operation: &Value, room: &mut usize) -> Option<()> {
     let path = |key: &str| operation[key].as_str();
     let is_of_spec = |path: &str| path == "/spec" || path.starts_with("/spec/");
     let target = path("path")?;
@@ -40,17 +49,26 @@ fn operate(state: &mut Value, operation: &Value) -> Option<()> {
     {
         return Some(());
     }
+    if is_too_deep(target) {
+        return None;
+    }
     let is_add = operation["op"] != "remove" && operation["op"] != "replace";
     let mut resolved = operation.clone();
     resolved["path"] = counted(state, target, is_add).into();
     if let Some(from) = path("from") {
-        if !is_of_spec(from) || !is_of_spec(target) {
+        if !is_of_spec(from) || !is_of_spec(target) || is_too_deep(from) {
             return None;
         }
-        resolved["from"] = counted(state, from, false).into();
+        let from = counted(state, from, false);
+        *room = room.checked_sub(state.pointer(&from)?.to_string().len())?;
+        resolved["from"] = from.into();
     }
     let operations: json_patch::Patch = serde_json::from_value(vec![resolved].into()).ok()?;
     json_patch::patch(state, &operations).ok()
+}
+
+fn is_too_deep(pointer: &str) -> bool {
+    pointer.matches('/').count() > DEEPEST
 }
 
 /// A JSON Pointer whose negative indexes are counted from the front, as the API server's library takes them
@@ -74,7 +92,7 @@ pub(super) fn alone(patch: &Value) -> Value {
     let Value::Array(operations) = patch else { return patch.clone() };
     let mut object = Value::Null;
     for operation in operations.iter().filter(|operation| operation["op"] == "add" || operation["op"] == "replace") {
-        if let Some(path) = operation["path"].as_str().filter(|path| path.starts_with('/')) {
+        if let Some(path) = operation["path"].as_str().filter(|path| path.starts_with('/') && !is_too_deep(path)) {
             *place(&mut object, &path[1..]) = operation["value"].clone();
         }
     }
@@ -208,6 +226,12 @@ mod tests {
             assert_eq!(after.pointer(pointer), Some(&expected), "{patch}");
         }
         assert_eq!(apply(&state, &json!([{"op": "remove", "path": "/spec/nowhere"}])), None);
+        let doubled: Vec<Value> =
+            (0..40).map(|at| json!({"op": "copy", "from": "/spec", "path": format!("/spec/{at}")})).collect();
+        assert!(apply(&state, &json!(doubled[..4])).is_some());
+        assert_eq!(apply(&state, &json!(doubled)), None);
+        let deep = json!([{"op": "add", "path": "/spec".repeat(200_000), "value": 1}]);
+        assert_eq!((apply(&state, &deep), alone(&deep)), (None, Value::Null));
         let of_metadata = json!([{"op": "test", "path": "/metadata/resourceVersion", "value": "1"}]);
         assert_eq!(apply(&state, &of_metadata), Some(state));
     }

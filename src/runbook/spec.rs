@@ -10,6 +10,9 @@ use super::timeline::{Object, Timeline, after, ahead, is_by_controller, shown, t
 use crate::aggregate::Observation;
 use crate::event::{Change, LAST_APPLIED};
 
+/// Bytes up to which patches make a state longer: each of them leaves another, and is short itself.
+const PATCHED: usize = 64 << 10;
+
 /// A CronJob at one moment.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct State {
@@ -89,10 +92,9 @@ pub(super) fn steps(timeline: &Timeline<'_>, object: &Object) -> BTreeMap<usize,
 fn logged(event: &Observation, known: Option<&State>) -> Option<State> {
     let body = event.body.as_ref()?;
     let patch = body.patch.as_ref().and_then(parse);
-    let patched =
-        known.zip(patch.as_ref()).and_then(|(known, patch)| Some((patch::apply(&known.object(), patch)?, known)));
-    if let Some((after, known)) = patched {
-        return Some(State::new(&after.to_string().into(), "patch on the last known state", known.part));
+    let patched = known.zip(patch.as_ref()).and_then(|(known, patch)| Some((known.patched(patch)?, known.part)));
+    if let Some((after, part)) = patched {
+        return Some(State::new(&after, "patch on the last known state", part));
     }
     if let Some(text) = &body.state {
         return Some(State::new(text, body.source.as_deref().unwrap_or_default(), Part::Spec));
@@ -108,6 +110,13 @@ fn logged(event: &Observation, known: Option<&State>) -> Option<State> {
 impl State {
     fn new(text: &Arc<str>, source: &str, part: Part) -> Self {
         State { text: Arc::clone(text), source: source.to_owned(), part }
+    }
+
+    /// The text that a patch makes of it, if it can be told.
+    fn patched(&self, patch: &Value) -> Option<Arc<str>> {
+        let object = Some(self.object()).filter(|object| !object.is_null())?;
+        let text = patch::apply(&object, patch)?.to_string();
+        (text.len() <= self.text.len().max(PATCHED)).then(|| text.into())
     }
 
     /// Whether it is of an object, and not of a patch alone.

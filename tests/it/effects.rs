@@ -477,6 +477,19 @@ fn operations_that_cannot_be_repeated_leave_nothing_known() {
     assert_eq!(verdict(&found, "bob")[2..], [MINER, "patch alone"]);
 }
 
+/// Else as many short patches as a log holds would leave as many long states.
+#[test]
+fn patches_make_no_state_longer_than_they_may() {
+    let create = request(0, "create", "argo", &asked(&whole(FINE)));
+    let grown = |size: usize| {
+        let place = "/spec/jobTemplate/spec/template/spec/containers/0/env";
+        let operation = json!([{"op": "add", "path": place, "value": [{"name": "A", "value": "x".repeat(size)}]}]);
+        let patch = request(60, "patch", "bob", &asked(&operation));
+        verdict(&judged(&[create.clone(), patch], &[]), "bob")[3].clone()
+    };
+    assert_eq!([60_000, 70_000].map(grown), ["patch on the last known state", "patch alone"]);
+}
+
 #[test]
 fn what_is_not_known_is_said() {
     let configmap =
