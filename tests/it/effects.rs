@@ -490,6 +490,23 @@ fn patches_make_no_state_longer_than_they_may() {
     assert_eq!([60_000, 70_000].map(grown), ["patch on the last known state", "patch alone"]);
 }
 
+/// Forty copies of what was copied would be a trillion, and a value freed by recursion must not lie 200,000 deep.
+#[test]
+fn patches_that_copy_what_they_copied_or_lie_too_deep_are_shown_alone() {
+    let create = request(0, "create", "argo", &asked(&whole(FINE)));
+    let copy = |at: i32| json!({"op": "copy", "from": "/spec", "path": format!("/spec/{at}")});
+    let deep = json!({"op": "add", "path": format!("/spec{}", "/a".repeat(200_000)), "value": 1});
+    for (patch, source) in [
+        ((0..3).map(copy).collect(), "patch on the last known state"),
+        ((0..40).map(copy).collect(), "patch alone"),
+        (json!([deep]), "patch alone"),
+    ] {
+        let patch: Value = patch;
+        let found = judged(&[create.clone(), request(60, "patch", "bob", &asked(&patch))], &[]);
+        assert_eq!(page(&found, "bob")["cronjobs"][0]["spec_source"], source);
+    }
+}
+
 #[test]
 fn what_is_not_known_is_said() {
     let configmap =
