@@ -3,6 +3,8 @@
 //! An audit event does not tell the type of a patch. A list is a JSON Patch; an object is taken for a strategic merge
 //! patch, which differs from a merge patch (RFC 7396) only in lists of things that have names.
 
+use std::collections::{BTreeSet, HashMap};
+
 use serde_json::{Map, Value};
 
 /// Lists that merge by a key of their elements (`patchMergeKey` in k8s.io/api/core/v1); all others are replaced.
@@ -133,14 +135,13 @@ fn merge(target: &mut Value, patch: &Value) {
         return;
     }
     if let Some(Value::Array(kept)) = changes.get("$retainKeys") {
-        members.retain(|key, _| kept.iter().any(|name| name == key));
+        let kept: BTreeSet<&str> = kept.iter().filter_map(Value::as_str).collect();
+        members.retain(|key, _| kept.contains(key.as_str()));
     }
-    for (key, change) in changes.iter().filter(|(key, _)| !key.starts_with('$')) {
+    members.retain(|key, _| !changes.get(key).is_some_and(Value::is_null));
+    for (key, change) in changes.iter().filter(|(key, change)| !key.starts_with('$') && !change.is_null()) {
         let merge_key = MERGE_KEYS.iter().find(|(list, _)| list == key).map(|(_, merge_key)| *merge_key);
         match (merge_key, change) {
-            (_, Value::Null) => {
-                members.shift_remove(key);
-            }
             (Some(merge_key), Value::Array(elements)) => {
                 let list = members.entry(key.clone()).or_insert_with(|| Value::Array(Vec::new()));
                 merge_list(list, elements, merge_key);
@@ -152,7 +153,8 @@ fn merge(target: &mut Value, patch: &Value) {
         if let (Some(list), Value::Array(gone)) = (key.strip_prefix("$deleteFromPrimitiveList/"), gone)
             && let Some(Value::Array(kept)) = members.get_mut(list)
         {
-            kept.retain(|element| !gone.contains(element));
+            let gone: BTreeSet<String> = gone.iter().map(Value::to_string).collect();
+            kept.retain(|element| !gone.contains(&element.to_string()));
         }
     }
 }
@@ -165,17 +167,30 @@ fn merge_list(list: &mut Value, changes: &[Value], key: &str) {
         *list = Value::Array(changes.to_vec());
         return;
     };
-    for change in changes.iter().filter(|change| change.get(key).is_some()) {
-        let known = elements.iter().position(|element| element.get(key) == change.get(key));
-        match (known, change["$patch"] == "delete") {
+    // A list may have as many elements as a request has room for.
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for (at, element) in elements.iter().enumerate() {
+        if let Some(name) = element.get(key) {
+            places.entry(name.to_string()).or_insert(at);
+        }
+    }
+    let mut gone = BTreeSet::new();
+    for (change, name) in changes.iter().filter_map(|change| Some((change, change.get(key)?.to_string()))) {
+        match (places.get(&name).copied(), change["$patch"] == "delete") {
             (Some(at), true) => {
-                elements.remove(at);
+                gone.insert(at);
+                places.remove(&name);
             }
             (Some(at), false) => merge(&mut elements[at], change),
-            (None, false) => elements.push(change.clone()),
+            (None, false) => {
+                places.insert(name, elements.len());
+                elements.push(change.clone());
+            }
             (None, true) => {}
         }
     }
+    let mut at = 0..;
+    elements.retain(|_| at.next().is_none_or(|at| !gone.contains(&at)));
 }
 
 #[cfg(test)]
