@@ -151,10 +151,12 @@ fn text(before: &Before, all: usize) -> String {
     }
     let Recent { succeeded, failed, denied, dry_run, .. } = before.recent;
     let denied = if denied > 0 { format!(" ({denied} denied)") } else { String::new() };
+    let unknown = all - succeeded - failed - dry_run;
     let parts = [
         (succeeded, format!("{succeeded} ok")),
         (failed, format!("{failed} failed{denied}")),
         (dry_run, plural(dry_run, "dry run")),
+        (unknown, format!("{unknown} of unknown outcome")),
     ];
     let parts: Vec<String> = parts.into_iter().filter(|(count, _)| *count > 0).map(|(_, text)| text).collect();
     format!("{}: {}; {}", plural(all, "write"), parts.join(", "), before.class)

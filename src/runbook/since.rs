@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::Judge;
 use super::page::plural;
-use super::timeline::{after, is_creation, object, took_effect};
+use super::timeline::{Object, Timeline, after, ahead, object, took_effect};
 use super::turn::Turn;
 use crate::aggregate::Record;
 use crate::event::Outcome;
@@ -39,11 +39,11 @@ pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
     let (timeline, record) = (&judge.timeline, judge.timeline.record(at));
     let (object, begin) = (object(record), record.time.unwrap_or(time));
     // Without a name nothing tells which later request is on this one.
-    let ends = if record.name.is_some() { timeline.since(timeline.deletes(&object), begin) } else { &[] };
-    let gone = ends.first().map(|&at| (at, timeline.record(at)));
-    let turn = next_turn(judge, at, gone.map(|(at, _)| at));
+    let end = End::of(timeline, &object, at);
+    let turn = next_turn(judge, at, end.at);
     let changed = turn.as_ref().filter(|turn| !turn.what.is_empty()).map(|turn| timeline.record(turn.at));
-    let over = changed.or(gone.map(|(_, gone)| gone)).and_then(|record| record.time);
+    let gone = end.deleted.map(|at| timeline.record(at));
+    let over = changed.or(gone).or(end.again.map(|at| timeline.record(at))).and_then(|record| record.time);
     let [jobs, pods] = timeline.started(&object).map(|times| {
         let timed = &times[..times.partition_point(Option::is_some)];
         let timed = &timed[timed.partition_point(|started| *started < Some(begin))..];
@@ -51,10 +51,9 @@ pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
     });
     let (first_job, last_job) = (jobs.first().copied().flatten(), jobs.last().copied().flatten());
     let turned = turn.map_or_else(String::new, |turn| format!("{}; ", turned(&turn, timeline.record(turn.at), begin)));
-    let end = gone.map_or_else(
-        || alive_or_swept(judge, record, last_sign(judge, record, begin, last_job), changed.is_some()),
-        |(at, gone)| deleted(judge, record, at, gone),
-    );
+    let end = end
+        .text(timeline)
+        .unwrap_or_else(|| alive_or_swept(judge, record, last_sign(judge, record, begin, last_job), changed.is_some()));
     let span = first_job.zip(last_job).map(|(first, last)| format!(" (first {first}, last {last})"));
     let (jobs, pods) = (jobs.len(), pods.len());
     let started = if timeline.shows_runs() {
@@ -67,10 +66,53 @@ pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
         Outcome::Failed => "the request failed: it wrote nothing".to_owned(),
         _ => format!("{started}; {turned}{end}"),
     };
-    let (deleted, deleted_by) =
-        (gone.and_then(|(_, gone)| gone.time), gone.and_then(|(_, gone)| gone.username.clone()));
+    let (deleted, deleted_by) = (gone.and_then(|gone| gone.time), gone.and_then(|gone| gone.username.clone()));
     let (changed, changed_by) = (changed.and_then(|by| by.time), changed.and_then(|by| by.username.clone()));
     Since { text, jobs, pods, first_job, last_job, changed, changed_by, deleted, deleted_by }
+}
+
+/// How a CronJob ended behind a request, as far as the log tells: what is created anew was gone.
+#[derive(Default)]
+struct End {
+    /// Where the log shows that it was over.
+    at: Option<usize>,
+    /// Where the request stands that deleted it.
+    deleted: Option<usize>,
+    /// Whether that named no object.
+    is_swept: bool,
+    /// Where it was created again.
+    again: Option<usize>,
+}
+
+impl End {
+    fn of(timeline: &Timeline<'_>, object: &Object, at: usize) -> Self {
+        let (cluster, namespace, name) = object;
+        // Without a name nothing tells which later request is on this one.
+        if name.is_none() {
+            return End::default();
+        }
+        let first = |positions| after(positions, at).first().copied();
+        let (named, again) = (first(timeline.deletes(object)), first(timeline.creates(object)));
+        let Some(again) = again.filter(|again| named.is_none_or(|named| *again < named)) else {
+            let again = named.and_then(|named| after(timeline.creates(object), named).first().copied());
+            return End { at: named, deleted: named, is_swept: false, again };
+        };
+        let sweeps = after(timeline.deletes(&(cluster.clone(), namespace.clone(), None)), at);
+        let sweep = ahead(sweeps, again).last().copied();
+        End { at: sweep.or(Some(again)), deleted: sweep, is_swept: sweep.is_some(), again: Some(again) }
+    }
+
+    /// `deleted 2026-05-01T10:20:00Z by eve, and made again …`; `None` where the log shows no end.
+    fn text(&self, timeline: &Timeline<'_>) -> Option<String> {
+        let by = |at: usize| at_by(timeline.record(at));
+        let how = if self.is_swept { ": deletecollection in the namespace" } else { "" };
+        let deleted = match (self.deleted, self.again) {
+            (Some(deleted), _) => format!("deleted {}{how}", by(deleted)),
+            (None, Some(_)) => "deleted, and no request tells when".to_owned(),
+            (None, None) => return None,
+        };
+        Some(deleted + &self.again.map_or_else(String::new, |again| format!(", and made again {}", by(again))))
+    }
 }
 
 /// The first turn after a request that took effect, as long as the CronJob is there. One that only undoes an earlier turn
@@ -87,7 +129,7 @@ fn next_turn(judge: &Judge<'_>, at: usize, gone: Option<usize>) -> Option<Turn> 
 /// `changed again 2026-05-01T10:20:00Z by eve (image, command): this spec was in force 3 h 0 min`.
 fn turned(turn: &Turn, by: &Record, begin: Timestamp) -> String {
     if turn.what.is_empty() {
-        return format!("written again {}, and the log does not hold what that left", at_by(by));
+        return format!("written again {}, and the log does not tell what that changed", at_by(by));
     }
     let back = if turn.is_back { ", back to what ran before" } else { "" };
     let force =
@@ -103,14 +145,6 @@ pub(super) fn span(span: SignedDuration) -> String {
         (0, hours, minutes) => format!("{hours} h {minutes} min"),
         (days, hours, _) => format!("{days} d {hours} h"),
     }
-}
-
-fn deleted(judge: &Judge<'_>, record: &Record, at: usize, gone: &Record) -> String {
-    let timeline = &judge.timeline;
-    let mut later = after(timeline.requests(&object(record)), at).iter().map(|&at| timeline.record(at));
-    let again = later.find(|later| is_creation(later));
-    let again = again.map_or_else(String::new, |again| format!(", and made again {}", at_by(again)));
-    format!("deleted {}{again}", at_by(gone))
 }
 
 /// When a request or a Job last showed that the CronJob was there.

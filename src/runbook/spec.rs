@@ -60,27 +60,30 @@ pub(super) struct Step {
 pub(super) fn steps(timeline: &Timeline<'_>, object: &Object) -> BTreeMap<usize, Step> {
     let mut steps = BTreeMap::new();
     let mut known: Option<State> = None;
+    // The last request that left what nothing tells: what ran before it says nothing of what the next one finds.
+    let mut lost = None;
     let requests = timeline.requests(object);
-    for (place, &at) in requests.iter().enumerate() {
+    let effective: Vec<usize> = requests.iter().copied().filter(|&at| writes(timeline.record(at))).collect();
+    for &at in requests {
         let event = timeline.event(at);
-        let logged = logged(event, known.as_ref());
         let write = event.record.change;
+        // What is created is made of nothing that was there.
+        let logged = logged(event, known.as_ref().filter(|_| write != Some(Change::Created)));
         if matches!(write, Some(Change::Created | Change::Modified)) {
             let took_effect = took_effect(&event.record);
-            let recovered = || {
-                let mut later = requests[place + 1..].iter().copied();
-                let next = later.find(|&later| writes(timeline.record(later)));
-                recovered(timeline, object, at, next).filter(|_| took_effect)
-            };
+            let next = || after(&effective, at).first().copied();
+            let recovered = || took_effect.then(|| recovered(timeline, object, at, next())).flatten();
             let after = logged.clone().filter(State::is_object).or_else(recovered).or_else(|| logged.clone());
             let before =
-                known.clone().or_else(|| ran(timeline, object, at)).filter(|_| write == Some(Change::Modified));
+                known.clone().or_else(|| ran(timeline, object, at, lost)).filter(|_| write == Some(Change::Modified));
             if took_effect {
                 known = after.clone().filter(State::is_object);
+                lost = Some(at);
             }
             steps.insert(at, Step { before, after });
         } else if write == Some(Change::Deleted) && took_effect(&event.record) {
             known = None;
+            lost = Some(at);
         } else if write.is_none() && shown(event).is_some() {
             known = logged.filter(State::is_object).or(known);
         }
@@ -150,9 +153,13 @@ fn recovered(timeline: &Timeline<'_>, object: &Object, at: usize, next: Option<u
     of_children(timeline, between(timeline.jobs(object)), between(timeline.pods(object)))
 }
 
-/// What the Jobs before a request last showed, else their Pods; those of which no write is known.
-fn ran(timeline: &Timeline<'_>, object: &Object, at: usize) -> Option<State> {
-    let last = |positions| ahead(positions, at).last().map(std::slice::from_ref).unwrap_or_default();
+/// What the Jobs before a request last showed, else their Pods; those of which no write is known, and none before the one
+/// whose spec is lost.
+fn ran(timeline: &Timeline<'_>, object: &Object, at: usize, blank: Option<usize>) -> Option<State> {
+    let last = |positions| {
+        let behind = blank.map_or(positions, |blank| after(positions, blank));
+        ahead(behind, at).last().map(std::slice::from_ref).unwrap_or_default()
+    };
     of_children(timeline, last(timeline.jobs(object)), last(timeline.pods(object)))
 }
 
@@ -226,7 +233,13 @@ pub(super) fn difference(pointer: &str, before: &Value, after: &Value) -> Vec<Di
 }
 
 /// What the API server fills in where a spec leaves it out (kubernetes.io, API reference): to leave it out says the same.
-const DEFAULTS: [(&str, &str); 15] = [
+const DEFAULTS: [(&str, &str); 21] = [
+    ("concurrencyPolicy", "Allow"),
+    ("suspend", "false"),
+    ("successfulJobsHistoryLimit", "3"),
+    ("failedJobsHistoryLimit", "1"),
+    ("protocol", "TCP"),
+    ("defaultMode", "420"),
     ("terminationGracePeriodSeconds", "30"),
     ("dnsPolicy", "ClusterFirst"),
     ("schedulerName", "default-scheduler"),

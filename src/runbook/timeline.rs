@@ -37,6 +37,7 @@ pub(super) struct Timeline<'t> {
     clients: BTreeMap<(Actor, &'t str), Positions>,
     objects: BTreeMap<Object, Positions>,
     deletes: BTreeMap<Object, Positions>,
+    creates: BTreeMap<Object, Positions>,
     jobs: BTreeMap<Object, Positions>,
     pods: BTreeMap<Object, Positions>,
     configmaps: BTreeMap<Object, Positions>,
@@ -56,6 +57,7 @@ impl<'t> Timeline<'t> {
             clients: BTreeMap::new(),
             objects: BTreeMap::new(),
             deletes: BTreeMap::new(),
+            creates: BTreeMap::new(),
             jobs: BTreeMap::new(),
             pods: BTreeMap::new(),
             configmaps: BTreeMap::new(),
@@ -72,6 +74,9 @@ impl<'t> Timeline<'t> {
             self.objects.entry(object(record)).or_default().push(at);
             if record.change == Some(Change::Deleted) && took_effect(record) {
                 self.deletes.entry(object(record)).or_default().push(at);
+            }
+            if record.change == Some(Change::Created) && record.outcome == Outcome::Success {
+                self.creates.entry(object(record)).or_default().push(at);
             }
             if record.change.is_some() {
                 let actor = Actor::of(record);
@@ -182,6 +187,11 @@ impl<'t> Timeline<'t> {
     /// Requests that deleted one CronJob.
     pub(super) fn deletes(&self, object: &Object) -> &[usize] {
         listed(&self.deletes, object)
+    }
+
+    /// Requests that created one CronJob, as the log tells for certain.
+    pub(super) fn creates(&self, object: &Object) -> &[usize] {
+        listed(&self.creates, object)
     }
 
     /// Those Jobs that a CronJob started that first showed its spec, and the last before its first write.

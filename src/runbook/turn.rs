@@ -13,7 +13,8 @@ use super::timeline::{Timeline, took_effect};
 pub(super) struct Turn {
     /// Where the write stands in the timeline.
     pub at: usize,
-    /// What became another: containers, image, command, pod template, suspend. Empty where the log does not tell the spec that it left.
+    /// What became another: containers, image, command, pod template, suspend. Empty where the log does not tell the spec that it
+    /// found or left.
     pub what: Vec<&'static str>,
     /// Whether it left what had run before the turn that precedes it.
     pub is_back: bool,
@@ -39,17 +40,19 @@ const OF_CONTAINER: [&str; 4] = ["securityContext", "env", "envFrom", "lifecycle
 pub(super) fn turns(timeline: &Timeline<'_>, steps: &BTreeMap<usize, Step>) -> Vec<Turn> {
     let mut turns = Vec::new();
     let (mut last, mut earlier): (Option<(Arc<str>, Runs)>, Option<Runs>) = (None, None);
+    let mut is_first = true;
     for (&at, step) in steps.iter().filter(|(at, _)| took_effect(timeline.record(**at))) {
-        let known = last.take();
+        let (known, was_first) = (last.take(), std::mem::replace(&mut is_first, false));
         let found = step.before.as_ref().map(|state| read(state, known.as_ref())).or_else(|| known.clone());
         let Some(state) = step.after.as_ref().filter(|state| state.is_object()) else {
             turns.push(Turn { at, what: Vec::new(), is_back: false });
-            last = found;
             continue;
         };
         let left = read(state, found.as_ref());
         let what = found.as_ref().map(|(_, found)| found.changes(&left.1)).unwrap_or_default();
-        if !what.is_empty() {
+        if found.is_none() && !was_first {
+            turns.push(Turn { at, what, is_back: false });
+        } else if !what.is_empty() {
             let is_back = earlier.is_some_and(|earlier| earlier.changes(&left.1).is_empty());
             turns.push(Turn { at, what, is_back });
             earlier = found.map(|(_, found)| found);

@@ -272,7 +272,7 @@ fn a_spec_is_in_force_until_a_later_write_changes_what_runs() {
     let unknown = [update(0, "eve", &whole(MINER)), request(300, "update", "bob", &json!({}))];
     let found = judged(&unknown, &[]);
     let text = since(&found, "eve");
-    assert!(text.contains("; written again 2026-05-01T05:00:00Z by bob, and the log does not hold what"), "{text}");
+    assert!(text.contains("; written again 2026-05-01T05:00:00Z by bob, and the log does not tell what"), "{text}");
     assert!(text.contains("no delete logged: probably still there"), "{text}");
 }
 
@@ -475,6 +475,47 @@ fn operations_that_cannot_be_repeated_leave_nothing_known() {
     assert_eq!(verdict(&found, "bob")[1..3], ["S3", MINER]);
     let found = judged(&[request(60, "patch", "bob", &asked(&last))], &[]);
     assert_eq!(verdict(&found, "bob")[2..], [MINER, "patch alone"]);
+}
+
+/// Of two writes whose specs nobody logged nothing tells which one changed what runs.
+#[test]
+fn a_write_whose_spec_is_lost_hides_what_the_next_one_found() {
+    let lost = |minute, user: &str| request(minute, "update", user, &json!({"level": "Metadata"}));
+    let jobs = [(60, FINE), (300, MINER)].map(|(minute, image)| job(minute, CONTROLLER, image, &json!({})));
+    let found = judged(&[&[lost(120, "eve"), lost(240, "bob")][..], &jobs].concat(), &[]);
+    let what = &page(&found, "bob")["cronjobs"][0];
+    assert_eq!((&what["diff"], &what["spec_source"]), (&json!([]), &json!("Job that the controller made")));
+    assert!(!page(&found, "bob")["red_flags"].to_string().contains("CJ-BEH-10"));
+    assert!(since(&found, "eve").contains("written again 2026-05-01T04:00:00Z by bob, and the log does not tell what"));
+    // Alone it is the one that changed it.
+    let found = judged(&[&[lost(240, "bob")][..], &jobs].concat(), &[]);
+    assert_eq!(page(&found, "bob")["cronjobs"][0]["diff"].as_array().unwrap().len(), 1);
+}
+
+/// Server-side apply creates with a patch.
+#[test]
+fn what_is_created_is_made_of_nothing_that_was_there() {
+    let code = json!({"responseStatus": {"code": 201}, "requestObject": whole(FINE)});
+    let events = [request(0, "create", "eve", &asked(&whole(MINER))), request(60, "patch", "bob", &code)];
+    assert_eq!(verdict(&judged(&events, &[]), "bob")[2..], [FINE, "requestObject"]);
+}
+
+/// A creation proves that the one before was gone; what the log has of its end is a request that named none, or nothing.
+#[test]
+fn a_creation_ends_what_was_created_before() {
+    let create = |minute, user: &str| request(minute, "create", user, &asked(&whole(FINE)));
+    let sweep =
+        request(120, "deletecollection", "eve", &json!({"objectRef": {"resource": "cronjobs", "namespace": "p"}}));
+    let delete = request(360, "delete", "carl", &json!({}));
+    let swept = judged(&[create(0, "argo"), sweep, create(240, "bob"), delete.clone()], &[]);
+    let text = "deleted 2026-05-01T02:00:00Z by eve: deletecollection in the namespace, and made again 2026-05-01T04:00:00Z by bob";
+    assert!(since(&swept, "argo").ends_with(text), "{}", since(&swept, "argo"));
+    assert_eq!(page(&swept, "argo")["since"]["deleted_by"], "eve");
+    assert!(since(&swept, "bob").ends_with("deleted 2026-05-01T06:00:00Z by carl"), "{}", since(&swept, "bob"));
+    let lost = judged(&[create(0, "argo"), create(240, "bob"), delete], &[]);
+    let text = "deleted, and no request tells when, and made again 2026-05-01T04:00:00Z by bob";
+    assert!(since(&lost, "argo").ends_with(text), "{}", since(&lost, "argo"));
+    assert_eq!(page(&lost, "argo")["since"]["deleted_by"], Value::Null);
 }
 
 /// Else as many short patches as a log holds would leave as many long states.
