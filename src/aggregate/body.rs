@@ -244,12 +244,18 @@ fn owner(object: &Fields<'_>) -> Option<(String, String)> {
     Some((owner.text("kind")?.into_owned(), owner.text("name")?.into_owned()))
 }
 
+/// Subjects of a role binding that are named.
+const NAMED: usize = 5;
+
 /// `cluster-admin for eve`.
 fn binding(object: &Fields<'_>) -> Option<String> {
     let role = json::string(object.inside(&["roleRef", "name"])?)?;
     let subjects = json::elements(object.get("subjects").unwrap_or_default()).filter_map(Fields::read);
-    let names: Vec<_> = subjects.filter_map(|subject| subject.text("name")).collect();
-    Some(format!("{role} for {}", names.join(", ")))
+    let mut names: Vec<_> = subjects.filter_map(|subject| subject.text("name")).collect();
+    let more = names.len().saturating_sub(NAMED);
+    names.truncate(NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    Some(format!("{role} for {}{more}", names.join(", ")))
 }
 
 #[cfg(test)]

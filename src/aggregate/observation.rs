@@ -13,7 +13,7 @@ use super::record::{Evidence, Record, outline, own, record};
 use crate::decode;
 use crate::event::{AuditEvent, Origin};
 use crate::normalize::TimeSource;
-use crate::rule::{Interest, Keeps, RuleMatch};
+use crate::rule::{Interest, Keeps, RuleMatch, Tuned};
 use crate::spill::{self, Packed, SECTIONS, Shared};
 
 /// What the short texts of a record take.
@@ -263,8 +263,9 @@ impl Packed for Observation {
     fn weight(&self) -> usize {
         let texts = |body: &Body| size_of::<Body>() + own(body.state.as_ref()) + own(body.patch.as_ref());
         let body = self.body.as_deref().map_or(0, texts);
+        let tuned: usize = self.matches.iter().map(|found| found.tuned.len() * size_of::<Tuned>()).sum();
         let short_texts = if self.is_outline { OUTLINE_TEXTS } else { SHORT_TEXTS };
-        size_of::<Self>() + self.record.weight(short_texts) + body
+        size_of::<Self>() + self.record.weight(short_texts) + body + tuned
     }
 
     fn texts(&self) -> Vec<&dyn Shared> {

@@ -1,5 +1,6 @@
 //! Zip. Its directory stands at its end; where that is lost, members are found by the headers in front of them.
 
+use std::collections::BTreeSet;
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
 use std::ops::Range;
 
@@ -56,12 +57,18 @@ impl Walker<'_> {
                 };
             }
         };
-        let (mut members, mut taken) = (0, Vec::new());
+        let (mut members, mut taken, mut starts) = (0, Vec::new(), BTreeSet::new());
         for entry in entries {
             let inner = self.inner(place, &printable(entry.name_raw()));
             let start = data_start(&mut input, &entry);
             taken.extend(start.map(|start| entry.header_start()..start.saturating_add(entry.compressed_size())));
-            members += self.zip_entry(&mut input, entry, start, &inner);
+            // Else a few bytes could be as many members as a directory has room for.
+            if starts.insert(entry.header_start()) {
+                members += self.zip_entry(&mut input, entry, start, &inner);
+            } else {
+                members += 1;
+                self.emit(&inner, Content::Failed("zip member: lies where another one does".to_owned()));
+            }
             if self.spent().is_some() {
                 break;
             }

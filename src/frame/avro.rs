@@ -1,5 +1,6 @@
 //! Avro object container files, as Event Hub Capture and BigQuery write them; a record becomes a JSON object.
 
+use std::collections::HashMap;
 use std::io::Read;
 
 use apache_avro::Schema;
@@ -11,6 +12,12 @@ use super::blocks::Blocks;
 use super::{Sink, row};
 use crate::decode::Damage;
 
+/// Bytes of headers that are read in one file: once more for each damaged block.
+const MAX_REREAD: usize = 64 << 20;
+/// How deep types may lie in each other: BigQuery has 15 levels of records, in lists.
+const DEEPEST: usize = 40;
+const NO_BYTES: &str = "its schema has a type that takes no bytes, which no export has";
+
 /// Gives out every record of the file. A file of only a header is whole, and usual. Behind damage it goes on with the
 /// next block.
 pub(super) fn frame(reader: &mut dyn Read, max_block: usize, sink: &mut dyn Sink) {
@@ -18,8 +25,13 @@ pub(super) fn frame(reader: &mut dyn Read, max_block: usize, sink: &mut dyn Sink
         Ok(blocks) => blocks,
         Err(problem) => return tell(sink, problem, 0),
     };
-    let mut record = 0;
+    let (mut record, mut reread) = (0, 0);
     loop {
+        if reread > MAX_REREAD {
+            let problem = "so many of its blocks are damaged that those behind are not read";
+            return tell(sink, problem, blocks.block_start);
+        }
+        reread += blocks.header_size();
         blocks.start_over();
         let ended = records(&mut blocks, &mut record, sink);
         for damage in blocks.damages.drain(..) {
@@ -42,11 +54,7 @@ enum Stopped {
 /// Records up to the end, or up to a block that cannot be decoded.
 fn records(blocks: &mut Blocks<'_>, record: &mut u64, sink: &mut dyn Sink) -> Result<(), Stopped> {
     let records = apache_avro::Reader::new(blocks).map_err(|error| Stopped::ForGood(error.to_string()))?;
-    // A type inside itself lets a few bytes nest deeper than a stack is.
-    if is_recursive(records.writer_schema(), &mut Vec::new()) {
-        let problem = "its schema names a type inside itself, which no export does";
-        return Err(Stopped::ForGood(problem.to_owned()));
-    }
+    depth(records.writer_schema(), &mut HashMap::new()).map_err(|problem| Stopped::ForGood(problem.to_owned()))?;
     for value in records {
         let value = to_json(value.map_err(|error| Stopped::InBlock(error.to_string()))?);
         *record += 1;
@@ -59,19 +67,43 @@ fn tell(sink: &mut dyn Sink, problem: &str, at: u64) {
     sink.damage(Damage { what: format!("avro: {problem}"), at, text_start: u64::MAX });
 }
 
-fn is_recursive<'s>(schema: &'s Schema, around: &mut Vec<&'s Name>) -> bool {
-    match schema {
-        Schema::Ref { name } => around.contains(&name),
-        Schema::Record(record) => {
-            around.push(&record.name);
-            let found = record.fields.iter().any(|field| is_recursive(&field.schema, around));
-            around.pop();
-            found
+/// How deep types lie in each other, where a few bytes cannot be more than memory or a stack holds: a type inside itself is
+/// as deep as its bytes say, and one without bytes is as often there as a count or its names do.
+fn depth<'s>(schema: &'s Schema, named: &mut HashMap<&'s Name, Option<usize>>) -> Result<usize, &'static str> {
+    let below = match schema {
+        Schema::Null => return Err(NO_BYTES),
+        Schema::Fixed(fixed) if fixed.size == 0 => return Err(NO_BYTES),
+        Schema::Ref { name } => {
+            let known = named.get(name).copied().unwrap_or(Some(0));
+            return known.ok_or("its schema names a type inside itself, which no export does");
         }
-        Schema::Union(union) => union.variants().iter().any(|variant| is_recursive(variant, around)),
-        Schema::Array(array) => is_recursive(&array.items, around),
-        Schema::Map(map) => is_recursive(&map.types, around),
-        _ => false,
+        Schema::Record(record) => {
+            if record.fields.is_empty() {
+                return Err(NO_BYTES);
+            }
+            named.insert(&record.name, None);
+            let mut deepest = 0;
+            for field in &record.fields {
+                deepest = deepest.max(depth(&field.schema, named)?);
+            }
+            named.insert(&record.name, Some(deepest + 1));
+            deepest
+        }
+        Schema::Union(union) => {
+            let mut deepest = 0;
+            for variant in union.variants().iter().filter(|variant| **variant != Schema::Null) {
+                deepest = deepest.max(depth(variant, named)?);
+            }
+            return Ok(deepest);
+        }
+        Schema::Array(array) => depth(&array.items, named)?,
+        Schema::Map(map) => depth(&map.types, named)?,
+        _ => 0,
+    };
+    if below < DEEPEST {
+        Ok(below + 1)
+    } else {
+        Err("the types of its schema lie deeper in each other than any export has them")
     }
 }
 

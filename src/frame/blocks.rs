@@ -52,6 +52,11 @@ impl<'r> Blocks<'r> {
         self.given = 0;
     }
 
+    /// Bytes of the header.
+    pub(super) fn header_size(&self) -> usize {
+        self.header.len()
+    }
+
     fn marker(&self) -> &[u8] {
         &self.header[self.header.len() - MARKER..]
     }

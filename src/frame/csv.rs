@@ -147,6 +147,10 @@ impl<'r, 's> Rows<'r, 's> {
 
     /// The columns of a row that is a header again: of a file that was put behind this one, perhaps in another order.
     fn columns_again(&self, row: &[u8]) -> Option<Vec<String>> {
+        let separators = memchr::memchr_iter(self.header.delimiter, row).count();
+        if separators + 1 < self.header.columns.len() {
+            return None;
+        }
         let start = row.strip_prefix(b"\"").unwrap_or(row);
         let begins = |column: &String| !column.is_empty() && start.starts_with(column.as_bytes());
         self.header.columns.iter().find(|column| begins(column))?;

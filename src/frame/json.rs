@@ -17,6 +17,10 @@ const WHOLE: usize = 1 << 20;
 /// Bytes of one stream that may be scanned again after broken documents; beyond that, documents must end with their
 /// line.
 const MAX_WASTED: u64 = 256 << 20;
+/// The same of elements of an array, which is left then.
+const MAX_WASTED_NEAR: u64 = 64 * MAX_WASTED;
+/// Bytes of an element that are looked at once so many were broken.
+const NEAR: usize = 256 << 10;
 /// Keys of a CloudWatch Logs payload that tell where its events come from.
 const TELLING: [&[u8]; 2] = [br#""owner":"#, br#""logGroup":"#];
 /// Longer lines are not offered for skimming.
@@ -295,6 +299,10 @@ impl<'r, 's> Documents<'r, 's> {
     fn elements(&mut self, head: &Head, around: &mut Around) -> bool {
         self.line_start = false;
         loop {
+            if self.wasted > MAX_WASTED_NEAR {
+                self.unclosed(head);
+                return false;
+            }
             match self.next_in_structure(around) {
                 Some(b']') => {
                     self.consume(1);
@@ -326,8 +334,10 @@ impl<'r, 's> Documents<'r, 's> {
 
     /// One element; false where the array ends with it.
     fn element(&mut self, head: &Head, around: &mut Around) -> bool {
+        let reach = self.reach();
         loop {
-            match json::skip_strict(self.input.available(), 0) {
+            let text = self.input.available();
+            match json::skip_strict(&text[..text.len().min(reach)], 0) {
                 Skip::End(end) if !self.is_whole_element(around, end) => {
                     return self.broken_element(head, around, end);
                 }
@@ -340,6 +350,7 @@ impl<'r, 's> Documents<'r, 's> {
                     return !reached;
                 }
                 Skip::Broken(at) => return self.broken_element(head, around, at),
+                Skip::Incomplete if text.len() >= reach => return self.broken_element(head, around, reach),
                 Skip::Incomplete => match self.input.grow() {
                     More::Text => {}
                     More::End => return self.broken_element(head, around, self.input.available().len()),
@@ -443,12 +454,19 @@ impl<'r, 's> Documents<'r, 's> {
         self.give_broken(head, None, end);
     }
 
+    /// How far an element may go: where many were broken, each of which may be looked for to the end of the text, no
+    /// further than nearly all of them do.
+    fn reach(&self) -> usize {
+        if self.wasted > MAX_WASTED { NEAR } else { usize::MAX }
+    }
+
     fn broken_element(&mut self, head: &Head, around: &mut Around, looked: usize) -> bool {
         around.begin(self.input.available());
-        let mut size = FIRST_LOOK;
+        let (mut size, reach) = (FIRST_LOOK, self.reach());
         let next = loop {
             let max_record = self.input.max_record;
             let (text, more) = self.input.head(size, |_| false);
+            let more = more && size < reach;
             match resync::element(text, &around.first, around.own_lines, more) {
                 Some(next) => break next,
                 None if more => size *= 2,
@@ -523,11 +541,14 @@ impl<'r, 's> Documents<'r, 's> {
             self.consume(content);
             return self.object(&head);
         }
-        let Some(end) = self.whole_line(Framing::Json) else { return };
-        let line = &self.input.available()[..end];
         // Where one byte stands between two documents it was a newline, or a comma.
-        let is_joint = !self.line_start && line.get(1) == Some(&b'{');
-        let end = if is_joint { 1 } else { resync::event_in_text(line).unwrap_or(end) };
+        let is_joint = !self.line_start && self.input.head(2, |_| false).0.get(1) == Some(&b'{');
+        let end = if is_joint {
+            1
+        } else {
+            let Some(end) = self.whole_line(Framing::Json) else { return };
+            resync::event_in_text(&self.input.available()[..end]).unwrap_or(end)
+        };
         let line = &self.input.available()[..end];
         let trailer = !self.line_start && line.iter().all(|byte| byte.is_ascii_digit() || byte.is_ascii_whitespace());
         if !trailer {

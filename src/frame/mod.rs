@@ -152,6 +152,8 @@ struct Input<'r> {
     /// Damage ahead, and the offset up to which text is sound.
     ahead: Option<(u64, Damage)>,
     ended: bool,
+    /// Up to this offset no line ends, as a search for the end of what stood in front has found.
+    no_newline: u64,
 }
 
 /// What asking for more text brought.
@@ -166,7 +168,7 @@ enum More {
 
 impl<'r> Input<'r> {
     fn new(reader: &'r mut dyn Read, max_record: usize) -> Self {
-        Input { window: Window::new(reader), max_record, ahead: None, ended: false }
+        Input { window: Window::new(reader), max_record, ahead: None, ended: false, no_newline: 0 }
     }
 
     /// The text at hand, up to one byte more than a record may have: what arrived beyond is chance.
@@ -232,14 +234,16 @@ impl<'r> Input<'r> {
 
     /// The line at hand without its newline, or what there is of it, and whether it is longer than a record may be.
     fn line(&mut self) -> (usize, bool) {
-        let mut searched = 0;
         loop {
             let bytes = self.available();
-            if let Some(newline) = memchr::memchr(b'\n', &bytes[searched..]) {
-                let end = searched + newline;
+            let searched = usize::try_from(self.no_newline.saturating_sub(self.offset())).unwrap_or(usize::MAX);
+            let searched = searched.min(bytes.len());
+            let newline = memchr::memchr(b'\n', &bytes[searched..]).map(|newline| searched + newline);
+            let searched = newline.unwrap_or(bytes.len());
+            self.no_newline = self.offset() + searched as u64;
+            if let Some(end) = newline {
                 return (end, end > self.max_record);
             }
-            searched = bytes.len();
             match self.grow() {
                 More::Text => {}
                 More::End => return (searched, searched > self.max_record),

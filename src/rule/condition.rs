@@ -309,7 +309,7 @@ fn operand(node: &Node, word: &str, test: Test) -> Parsed<Operand> {
         (Some(_), Some(values)) => return Err(Problem::new(values.line, "write Value or Values, not both")),
         (Some(value), None) if !in_list => Operand::One(value.to_json()),
         (None, Some(values)) if in_list || takes_several(test) => {
-            Operand::Many(values.list()?.iter().map(Node::to_json).collect())
+            Operand::any_of(values.list()?.iter().map(Node::to_json).collect())
         }
         _ if in_list => return Err(Problem::new(node.line, format!("{word} needs Values, a list"))),
         _ => return Err(Problem::new(node.line, format!("{word} needs a Value"))),
@@ -417,7 +417,7 @@ impl Condition {
                 group(f, &format!("{path} {word}"), inside)
             }
             Condition::Test { path, test, negated, operand, fold } => {
-                let is_list = matches!(operand, Operand::Many(_)) && *test == Test::Equals;
+                let is_list = matches!(operand, Operand::Many(_) | Operand::Texts(_)) && *test == Test::Equals;
                 let fits = |name: &str, known: &Test, not: &bool, folds: &bool| {
                     known == test && not == negated && folds == fold && (name.ends_with("In") == is_list)
                 };

@@ -149,9 +149,10 @@ pub(crate) fn compile(file: &str, text: &str) -> Result<Vec<Rule>, RuleError> {
         }
     };
     let mut rules = compiled.map_err(|problem| problem.in_file(file))?;
+    let hash = sha256(text.as_bytes());
     for rule in &mut rules {
         file.clone_into(&mut rule.file);
-        rule.sha256 = sha256(text.as_bytes());
+        rule.sha256.clone_from(&hash);
     }
     Ok(rules)
 }

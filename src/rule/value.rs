@@ -122,15 +122,29 @@ pub enum Operand {
     One(Json),
     /// Any of several.
     Many(Vec<Json>),
+    /// Any of many texts, which are sorted, so that one is found among them.
+    Texts(Vec<Json>),
     /// Nothing.
     None,
 }
 
+/// Texts from which on they are sorted; fewer are printed as they were written.
+const LONG: usize = 32;
+
 impl Operand {
+    /// Any of several values.
+    pub(crate) fn any_of(mut values: Vec<Json>) -> Self {
+        if values.len() < LONG || values.iter().any(|value| !value.is_string()) {
+            return Operand::Many(values);
+        }
+        values.sort_by(|left, right| left.as_str().cmp(&right.as_str()));
+        Operand::Texts(values)
+    }
+
     pub(crate) fn all(&self) -> &[Json] {
         match self {
             Operand::One(value) => std::slice::from_ref(value),
-            Operand::Many(values) => values,
+            Operand::Many(values) | Operand::Texts(values) => values,
             Operand::None => &[],
         }
     }
@@ -198,6 +212,9 @@ impl Test {
                 .number()
                 .is_some_and(|number| any(&|with| Value::from(with).number().is_some_and(|with| test(number, with))))
         };
+        if let (Test::Equals, false, Value::Text(text), Operand::Texts(texts)) = (self, fold, value, operand) {
+            return texts.binary_search_by(|with| with.as_str().cmp(&Some(&**text))).is_ok();
+        }
         let address = |test: &dyn Fn(IpAddr) -> bool| value.text().and_then(|text| text.parse().ok()).is_some_and(test);
         match self {
             Test::Equals => any(&|with| equal(value, with, fold)),

@@ -1,5 +1,7 @@
 //! Scripts that a CronJob takes from ConfigMaps, where a second pass found their writes.
 
+use std::cmp::Reverse;
+
 use serde_json::{Map, Value, json};
 
 use super::Judge;
@@ -36,9 +38,12 @@ pub(super) fn notes(judge: &Judge<'_>, record: &Record, object: &Value) -> Vec<S
     mounted(object).into_iter().map(note).collect()
 }
 
+/// Findings in scripts that a request is told of, gravest first: every CronJob that mounts a ConfigMap shows them again.
+const SHOWN: usize = 20;
+
 /// Indicators on commands that fit the data of mounted ConfigMaps.
 pub(super) fn findings(judge: &Judge<'_>, record: &Record, object: &Value) -> Vec<Finding> {
-    let mut findings = Vec::new();
+    let mut findings: Vec<Finding> = Vec::new();
     for name in mounted(object) {
         let scripts = write_of(judge, record, &name).and_then(scripts_of);
         for (key, script) in scripts.into_iter().flatten() {
@@ -49,6 +54,8 @@ pub(super) fn findings(judge: &Judge<'_>, record: &Record, object: &Value) -> Ve
             findings.extend(found.map(|finding| Finding { place: format!("ConfigMap {name}, {key}"), ..finding }));
         }
     }
+    findings.sort_by_key(|finding| Reverse(finding.severity));
+    findings.truncate(SHOWN);
     findings
 }
 
@@ -65,7 +72,7 @@ fn scripts_of(write: &Observation) -> Option<Map<String, Value>> {
 fn write_of<'t>(judge: &Judge<'t>, record: &Record, name: &str) -> Option<&'t Observation> {
     let object = (record.cluster.clone(), record.namespace.clone(), Some(name.into()));
     let writes = judge.timeline.configmap(&object).iter().map(|&at| judge.timeline.event(at));
-    let writes: Vec<_> = writes.filter(|write| took_effect(&write.record)).collect();
-    let before = writes.iter().rfind(|write| write.record.time <= record.time);
-    before.or(writes.first()).copied()
+    let mut writes = writes.filter(|write| took_effect(&write.record));
+    let before = writes.clone().rfind(|write| write.record.time <= record.time);
+    before.or_else(|| writes.next())
 }
