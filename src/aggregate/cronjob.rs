@@ -36,6 +36,29 @@ pub struct CronJob {
     pub spec_source: String,
 }
 
+/// Images and commands that a hit shows of a CronJob that other records prove: every hit on it would repeat them.
+const SHOWN: usize = 20;
+
+impl CronJob {
+    /// The same for a hit whose own record does not tell it.
+    pub(crate) fn recovered(mut self) -> Self {
+        for list in [&mut self.images, &mut self.commands] {
+            let more = list.len().saturating_sub(SHOWN);
+            if more > 0 {
+                list.truncate(SHOWN);
+                list.push(format!("and {more} more"));
+            }
+        }
+        self
+    }
+
+    /// Roughly the bytes that it holds in memory.
+    pub(crate) fn weight(&self) -> usize {
+        let lists = [&self.images, &self.commands].map(|list| list.iter().map(|text| text.len() + 32).sum::<usize>());
+        size_of::<Self>() + 256 + lists.iter().sum::<usize>()
+    }
+}
+
 /// A CronJob as its request left it, with its name where objectRef has none.
 #[derive(Debug, Default)]
 pub(super) struct Bodies {

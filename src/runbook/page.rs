@@ -140,6 +140,9 @@ pub struct What {
     pub volumes: Vec<String>,
     pub pod_security: Vec<String>,
     pub decoded: Vec<Decoded>,
+    /// How many more there are of each of the three lists above, where they are cut.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub more: BTreeMap<&'static str, usize>,
     pub scripts: Vec<String>,
     pub indicators: Vec<Finding>,
     pub diff: Vec<Difference>,
@@ -164,6 +167,9 @@ pub struct Container {
     pub args: Vec<String>,
     pub env: Vec<Variable>,
     pub security_context: String,
+    /// How many more there are of command, args and env, where they are cut.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub more: BTreeMap<&'static str, usize>,
 }
 
 /// An environment variable; a value from elsewhere as JSON.

@@ -20,8 +20,6 @@ use crate::threads::in_batches;
 
 /// Bytes of pages, and of what hits show, that are held in memory; the rest goes to temporary files.
 const HELD: usize = 4 << 20;
-/// What a CronJob of a note takes, as good as always.
-const CRONJOB: usize = 1024;
 /// Alerts that a thread judges before they are taken in.
 const AT_A_TIME: usize = 8;
 
@@ -76,7 +74,7 @@ impl Packed for Printed {
 
 impl Packed for Note {
     fn weight(&self) -> usize {
-        let cronjob = self.cronjob.as_ref().map_or(0, |_| CRONJOB);
+        let cronjob = self.cronjob.as_ref().map_or(0, |cronjob| cronjob.weight());
         size_of::<Self>() + cronjob + self.findings.iter().map(Finding::weight).sum::<usize>()
     }
 }
@@ -123,7 +121,7 @@ impl Pages {
         in_batches(AT_A_TIME, asked, judged, |judged| {
             let (linked, page, text, findings) = judged?;
             for ((hit, at), findings) in linked.hits.into_iter().zip(findings) {
-                let cronjob = judge.recovered.get(&at).cloned().map(Box::new);
+                let cronjob = judge.recovered.get(&at).cloned().map(|cronjob| Box::new(cronjob.recovered()));
                 if cronjob.is_some() || !findings.is_empty() {
                     self.notes.push(Note { hit, findings, cronjob });
                 }

@@ -1,5 +1,7 @@
 //! Step 2: what a CronJob is to do, in the words of its spec.
 
+use std::collections::BTreeMap;
+
 use jiff::{Timestamp, tz::TimeZone};
 use serde_json::Value;
 
@@ -30,6 +32,7 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> W
     let runs = parsed.as_ref().filter(|_| !is_suspended);
     let pod = pod(&object);
     let (diff, diff_note) = diff(judge, judged.at, step, &object);
+    let mut more = BTreeMap::new();
     What {
         namespace: record.namespace.clone(),
         name: record.name.clone(),
@@ -48,10 +51,15 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> W
         service_account: ["serviceAccountName", "serviceAccount"]
             .iter()
             .find_map(|key| Some(pod[*key].as_str()?.to_owned())),
-        containers: containers(pod),
-        volumes: pod["volumes"].as_array().map(|list| list.iter().map(volume).collect()).unwrap_or_default(),
+        containers: cut("containers", containers(pod), &mut more),
+        volumes: cut("volumes", items(&pod["volumes"], volume), &mut more),
         pod_security: pod_security(pod),
-        decoded: decoded(&object).into_iter().map(|(place, text)| Decoded { place, text }).collect(),
+        decoded: cut(
+            "decoded",
+            decoded(&object).into_iter().map(|(place, text)| Decoded { place, text }).collect(),
+            &mut more,
+        ),
+        more,
         scripts: script::notes(judge, record, &object),
         indicators: judged.findings.clone(),
         diff,
@@ -128,13 +136,30 @@ fn next_runs(schedule: &Schedule, time: Option<Timestamp>, zone: Option<&str>) -
     runs
 }
 
+/// Elements of a list that a page holds. A short request can write a long list into a CronJob, which the page of every later one
+/// would repeat; indicators are looked for in all of it.
+const LISTED: usize = 100;
+
+/// The first elements of a list, and under its name how many more there are.
+fn cut<T>(name: &'static str, mut list: Vec<T>, more: &mut BTreeMap<&'static str, usize>) -> Vec<T> {
+    if list.len() > LISTED {
+        more.insert(name, list.len() - LISTED);
+        list.truncate(LISTED);
+    }
+    list
+}
+
+fn items<T>(list: &Value, item: impl Fn(&Value) -> T) -> Vec<T> {
+    list.as_array().map(|list| list.iter().map(item).collect()).unwrap_or_default()
+}
+
 fn containers(pod: &Value) -> Vec<Container> {
     let mut all = Vec::new();
     for kind in ["initContainers", "containers", "ephemeralContainers"] {
         for container in pod[kind].as_array().map(Vec::as_slice).unwrap_or_default() {
-            let words = |key: &str| {
-                container[key].as_array().map(|words| words.iter().map(print).collect()).unwrap_or_default()
-            };
+            let mut more = BTreeMap::new();
+            let mut words = |key: &'static str| cut(key, items(&container[key], print), &mut more);
+            let (command, args) = (words("command"), words("args"));
             let image = container["image"].as_str().unwrap_or_default().to_owned();
             let variable = |variable: &Value| Variable {
                 name: print(&variable["name"]),
@@ -145,10 +170,11 @@ fn containers(pod: &Value) -> Vec<Container> {
                 kind,
                 pinned: image.contains("@sha256:"),
                 image,
-                command: words("command"),
-                args: words("args"),
-                env: container["env"].as_array().map(|list| list.iter().map(variable).collect()).unwrap_or_default(),
+                command,
+                args,
+                env: cut("env", items(&container["env"], variable), &mut more),
                 security_context: security(&container["securityContext"]).join(", "),
+                more,
             });
         }
     }

@@ -193,6 +193,78 @@ fn bombs_cost_no_memory_and_end_with_max_bytes() {
     assert!(exit == 3 && told[0].contains("more text than --max-bytes"), "{told:?}");
 }
 
+/// An Avro file with one block.
+fn avro(schema: &Value, records: u64, block: &[u8]) -> Vec<u8> {
+    let long = |number: u64| {
+        let (mut rest, mut bytes) = (number << 1, Vec::new());
+        loop {
+            let low = u8::try_from(rest & 0x7f).unwrap();
+            rest >>= 7;
+            if rest == 0 {
+                bytes.push(low);
+                return bytes;
+            }
+            bytes.push(low | 0x80);
+        }
+    };
+    let text = |text: &[u8]| [&long(text.len() as u64), text].concat();
+    let schema = schema.to_string();
+    let header = [&b"Obj\x01"[..], &long(1), &text(b"avro.schema"), &text(schema.as_bytes()), &long(0)].concat();
+    let marker = [7; 16];
+    [&header[..], &marker, &long(records), &text(block), &marker].concat()
+}
+
+/// Bytes that are few, and would be more values than memory holds.
+#[test]
+fn avro_types_without_bytes_or_too_deep_are_refused() {
+    let record = |name: &str, fields: &[(&str, Value)]| {
+        let fields: Vec<_> = fields.iter().map(|(name, of)| json!({"name": name, "type": of})).collect();
+        json!({"type": "record", "name": name, "fields": fields})
+    };
+    let mut doubled = record("R0", &[("a", json!("null")), ("b", json!("null"))]);
+    for depth in 1..20 {
+        doubled = record(&format!("R{depth}"), &[("a", doubled), ("b", json!(format!("R{}", depth - 1)))]);
+    }
+    let mut types = vec![record("D0", &[("a", json!("boolean"))])];
+    types.extend((1..60).map(|depth| record(&format!("D{depth}"), &[("a", json!(format!("D{}", depth - 1)))])));
+    let nothing = json!({"type": "array", "items": "null"});
+    let here = tempfile::tempdir().unwrap();
+    let file = here.path().join("a.avro");
+    for (schema, records, block, word) in [
+        (doubled, 1, &b""[..], "takes no bytes"),
+        (record("R", &[("a", nothing)]), 1, &[0x80, 0x80, 0x80, 0x10, 0], "takes no bytes"),
+        (record("R", &[]), 1 << 40, b"", "takes no bytes"),
+        (json!({"type": "fixed", "name": "F", "size": 0}), 1 << 40, b"", "takes no bytes"),
+        (json!(types), 1, &[118, 1], "deeper in each other"),
+        (record("R", &[("a", json!(["null", "R"]))]), 1, &[2, 2, 2, 0], "inside itself"),
+    ] {
+        fs::write(&file, avro(&schema, records, block)).unwrap();
+        let (exit, told) = in_memory(&file, 200_000, "");
+        assert!(exit == 3 && told[0].contains("partial") && told[0].contains(word), "{exit} {told:?}");
+    }
+}
+
+/// A directory has room for 65,535 names of one member.
+#[test]
+fn a_zip_member_is_read_once_however_often_it_is_named() {
+    let mut zip = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
+    zip.start_file("a.log", zip::write::SimpleFileOptions::default()).unwrap();
+    zip.write_all(event("a").to_string().as_bytes()).unwrap();
+    let bytes = zip.finish().unwrap().into_inner();
+    let (rest, end) = bytes.split_at(bytes.len() - 22);
+    let start = u32::from_le_bytes(end[16..20].try_into().unwrap()) as usize;
+    let (members, directory) = rest.split_at(start);
+    let mut end = end.to_vec();
+    for count in [8, 10] {
+        end[count] = 3;
+    }
+    end[12..16].copy_from_slice(&u32::try_from(3 * directory.len()).unwrap().to_le_bytes());
+    let (_kept, out, exit) = sweep(&[members, &directory.repeat(3), &end].concat(), &[]);
+    let told =
+        rows(&out.join("inputs.csv")).iter().filter(|row| row["error"].contains("where another one does")).count();
+    assert_eq!((exit, ids(&out), told), (3, vec!["a".to_owned()], 2));
+}
+
 #[test]
 fn containers_nest_eight_deep() {
     for (depth, exit, found) in [(8, 0, 1), (9, 3, 0)] {

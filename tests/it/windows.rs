@@ -165,3 +165,36 @@ fn a_page_stays_as_long_as_it_is_however_many_there_are() {
     let (few, many) = (size(50), size(1000));
     assert!(many < few + 200, "{few}, then {many} bytes");
 }
+
+/// Short requests on a long CronJob: hits and pages do not repeat all of it.
+#[test]
+fn a_page_holds_no_more_of_a_spec_than_a_hundred_of_a_kind() {
+    let container = |number: usize| {
+        let env: Vec<Value> =
+            (0..if number == 0 { 120 } else { 0 }).map(|at| json!({"name": format!("V{at}"), "value": "1"})).collect();
+        json!({"name": format!("c{number}"), "image": format!("i{number}"), "env": env})
+    };
+    let containers: Vec<Value> = (0..150).map(container).collect();
+    let spec =
+        json!({"schedule": "@daily", "jobTemplate": {"spec": {"template": {"spec": {"containers": containers}}}}});
+    let event = |minute: i64, verb: &str, body: Value| {
+        let start: Timestamp = START.parse().unwrap();
+        let time = start.checked_add(SignedDuration::from_mins(minute)).unwrap();
+        json!({
+            "kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Request", "auditID": minute.to_string(),
+            "stage": "ResponseComplete", "verb": verb, "user": {"username": "eve"}, "requestObject": body,
+            "objectRef": {"resource": "cronjobs", "namespace": "n", "name": "c"},
+            "responseStatus": {"code": 200}, "requestReceivedTimestamp": time,
+        })
+    };
+    let body = json!({"kind": "CronJob", "metadata": {"name": "c", "namespace": "n"}, "spec": spec});
+    let patch = json!({"spec": {"suspend": true}});
+    let book = runbook([event(0, "create", body), event(90, "patch", patch)].into_iter());
+    let alerts = book["alerts"].as_array().unwrap();
+    assert_eq!(alerts.len(), 2);
+    for what in alerts.iter().map(|alert| &alert["cronjobs"][0]) {
+        let listed = what["containers"].as_array().unwrap();
+        assert_eq!((listed.len(), &what["more"]), (100, &json!({"containers": 50})));
+        assert_eq!((listed[0]["env"].as_array().unwrap().len(), &listed[0]["more"]), (100, &json!({"env": 20})));
+    }
+}
