@@ -58,7 +58,7 @@ fn containment(case: &Case<'_>) -> Vec<String> {
     if let Some(account) = case.resolved.cronjob.as_ref().and_then(|cronjob| cronjob.service_account.as_deref()) {
         steps.push(format!("rotate the tokens of the service account, and look at what it may do: {account}"));
     }
-    if case.since.deleted.is_none() {
+    if !case.since.is_gone {
         steps.extend(ending(case));
     }
     steps

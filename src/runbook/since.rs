@@ -16,6 +16,9 @@ use crate::event::Outcome;
 #[derive(Debug, Clone, Serialize)]
 pub struct Since {
     pub text: String,
+    /// Whether it ended, even if no request tells how.
+    #[serde(skip)]
+    pub is_gone: bool,
     /// Jobs that it started before it was changed again or deleted.
     pub jobs: usize,
     pub pods: usize,
@@ -51,6 +54,7 @@ pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
     });
     let (first_job, last_job) = (jobs.first().copied().flatten(), jobs.last().copied().flatten());
     let turned = turn.map_or_else(String::new, |turn| format!("{}; ", turned(&turn, timeline.record(turn.at), begin)));
+    let is_gone = end.at.is_some();
     let end = end
         .text(timeline)
         .unwrap_or_else(|| alive_or_swept(judge, record, last_sign(judge, record, begin, last_job), changed.is_some()));
@@ -68,7 +72,7 @@ pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
     };
     let (deleted, deleted_by) = (gone.and_then(|gone| gone.time), gone.and_then(|gone| gone.username.clone()));
     let (changed, changed_by) = (changed.and_then(|by| by.time), changed.and_then(|by| by.username.clone()));
-    Since { text, jobs, pods, first_job, last_job, changed, changed_by, deleted, deleted_by }
+    Since { text, is_gone, jobs, pods, first_job, last_job, changed, changed_by, deleted, deleted_by }
 }
 
 /// How a CronJob ended behind a request, as far as the log tells: what is created anew was gone.

@@ -516,6 +516,7 @@ fn a_creation_ends_what_was_created_before() {
     let text = "deleted, and no request tells when, and made again 2026-05-01T04:00:00Z by bob";
     assert!(since(&lost, "argo").ends_with(text), "{}", since(&lost, "argo"));
     assert_eq!(page(&lost, "argo")["since"]["deleted_by"], Value::Null);
+    assert!(!page(&lost, "argo")["next"].to_string().contains("delete the CronJob"), "{}", page(&lost, "argo")["next"]);
 }
 
 /// Else as many short patches as a log holds would leave as many long states.
