@@ -111,12 +111,17 @@ fn of_rule(rule: &Rule) -> Option<Need> {
 /// The patterns to search for, none of which holds another, and what a find of each stands for.
 fn index(anchors: &[(&Mark, usize)]) -> (Vec<String>, Vec<Vec<Anchor>>) {
     let all: Vec<&str> = anchors.iter().flat_map(|(mark, _)| mark.patterns()).collect();
-    let shortest = |text: &str| all.iter().filter(|other| text.contains(**other)).min_by_key(|other| other.len());
+    // A rule may list thousands.
+    let inside = AhoCorasick::new(&all).ok();
+    let shortest = |text: &str| {
+        let found = inside.as_ref()?.find_overlapping_iter(text).map(|found| all[found.pattern().as_usize()]);
+        found.min_by_key(|other| other.len())
+    };
     let mut finds: BTreeMap<&str, Vec<Anchor>> = BTreeMap::new();
     for (mark, rest) in anchors {
         for text in mark.patterns() {
             // No other is inside the shortest, or that would be it.
-            let pattern = shortest(text).copied().unwrap_or(text);
+            let pattern = shortest(text).unwrap_or(text);
             let offset = text.find(pattern).unwrap_or(0);
             finds.entry(pattern).or_default().push(Anchor { mark: (*mark).clone(), offset, rest: *rest });
         }
