@@ -2,6 +2,7 @@
 
 #![expect(missing_docs, reason = "the members of runbook.json, which the README documents")]
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
@@ -242,6 +243,17 @@ pub struct Suppressed {
     pub reason: String,
 }
 
+/// Characters of a name: Kubernetes has none that is longer (RFC 1123), but a request that it refuses may.
+const NAME: usize = 253;
+
+/// A name that the pages of other requests repeat.
+pub(super) fn brief(name: &str) -> Cow<'_, str> {
+    match name.char_indices().nth(NAME) {
+        Some((end, _)) => Cow::Owned(format!("{}…", &name[..end])),
+        None => Cow::Borrowed(name),
+    }
+}
+
 /// `3 writes`, `1 write`.
 pub(super) fn plural(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
@@ -250,7 +262,7 @@ pub(super) fn plural(count: usize, what: &str) -> String {
 impl Act {
     pub(super) fn of(record: &Record) -> Self {
         let place = [record.namespace.as_deref(), record.name.as_deref()];
-        let place: Vec<&str> = place.into_iter().flatten().collect();
+        let place: Vec<_> = place.into_iter().flatten().map(brief).collect();
         let resource = match (record.resource.as_deref(), record.subresource.as_deref()) {
             (Some(resource), Some(subresource)) => format!("{resource}/{subresource}"),
             (resource, _) => resource.unwrap_or("-").to_owned(),

@@ -9,6 +9,7 @@ use super::Judge;
 use super::actor::{Actor, tool};
 use super::counts::{Counts, Facet, let_go, one};
 use super::judged::place;
+use super::page::brief;
 use super::window::{Counted, Window, Windows};
 use crate::aggregate::Record;
 use crate::event::{Change, Outcome};
@@ -217,5 +218,5 @@ fn recent(judge: &Judge<'_>, window: &Window<OfActor>) -> Recent {
 /// The first values, and how many more there are.
 fn cut<'v>(values: impl ExactSizeIterator<Item = &'v String>) -> (Vec<String>, usize) {
     let more = values.len().saturating_sub(LISTED);
-    (values.take(LISTED).cloned().collect(), more)
+    (values.take(LISTED).map(|value| brief(value).into_owned()).collect(), more)
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use super::Judge;
 use super::counts::let_go;
+use super::page::brief;
 use super::timeline::{Name, took_effect};
 use super::window::Counted;
 use crate::aggregate::Record;
@@ -62,7 +63,7 @@ impl Writers {
             let ranks = self.ranks.range((written.clone(), Reverse(usize::MAX), Arc::default())..);
             let ranks = ranks.take_while(|(of, ..)| *of == written);
             let others = ranks.filter(|(.., user)| own.username.as_ref() != Some(user));
-            others.take(NAMED).map(|(_, Reverse(count), user)| format!("{user} ({count})")).collect()
+            others.take(NAMED).map(|(_, Reverse(count), user)| format!("{} ({count})", brief(user))).collect()
         })
     }
 }
