@@ -9,7 +9,7 @@ use super::Judge;
 use super::actor::{Actor, network, tool};
 use super::counts::{Counts, Facet, one};
 use super::page::plural;
-use super::timeline::{Name, object, took_effect};
+use super::timeline::{Name, object};
 use super::window::{Counted, Window, Windows};
 use super::writers::Writers;
 use crate::aggregate::Record;
@@ -220,10 +220,6 @@ impl Default for OfActor {
 }
 
 impl Counted for OfActor {
-    fn takes(record: &Record) -> bool {
-        took_effect(record)
-    }
-
     fn add(&mut self, judge: &Judge<'_>, at: usize) {
         self.0.add(&judge.resolved(judge.timeline.record(at)));
     }

@@ -5,12 +5,15 @@ use std::collections::{BTreeMap, VecDeque};
 use jiff::{SignedDuration, Timestamp};
 
 use super::Judge;
+use super::timeline::took_effect;
 use crate::aggregate::Record;
 
 /// What is counted of the requests of a window, told by where they stand.
 pub(super) trait Counted: Default {
     /// Whether a request counts.
-    fn takes(record: &Record) -> bool;
+    fn takes(record: &Record) -> bool {
+        took_effect(record)
+    }
     fn add(&mut self, judge: &Judge<'_>, at: usize);
     /// Takes one out: they leave in the order in which they came.
     fn remove(&mut self, judge: &Judge<'_>, at: usize);
@@ -18,10 +21,6 @@ pub(super) trait Counted: Default {
 
 /// Nothing but how many there are.
 impl Counted for () {
-    fn takes(record: &Record) -> bool {
-        super::timeline::took_effect(record)
-    }
-
     fn add(&mut self, _: &Judge<'_>, _: usize) {}
 
     fn remove(&mut self, _: &Judge<'_>, _: usize) {}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::Judge;
 use super::counts::let_go;
 use super::page::brief;
-use super::timeline::{Name, took_effect};
+use super::timeline::Name;
 use super::window::Counted;
 use crate::aggregate::Record;
 
@@ -26,10 +26,6 @@ pub(super) struct Writers {
 const NAMED: usize = 5;
 
 impl Counted for Writers {
-    fn takes(record: &Record) -> bool {
-        took_effect(record)
-    }
-
     fn add(&mut self, judge: &Judge<'_>, at: usize) {
         self.change(judge.timeline.record(at), |counts, key| *counts.entry(key).or_default() += 1);
     }
