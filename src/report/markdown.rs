@@ -277,7 +277,7 @@ fn reason(reason: &Value) -> String {
 fn cronjobs(alert: &Value) -> Vec<Part> {
     let all = list(alert, "cronjobs");
     let mut parts: Vec<Part> = all.iter().take(LISTED).map(cronjob).collect();
-    if let Some(more) = more(all.len()) {
+    if let Some(more) = more(alert, "cronjobs") {
         parts.push((more, Vec::new()));
     }
     parts
@@ -289,7 +289,7 @@ fn cronjob(cronjob: &Value) -> Part {
     let text = text.collect::<Vec<_>>().join("; ");
     let mut below = vec![schedule(cronjob), told(cronjob, &POD).join("; ")];
     below.extend(list(cronjob, "containers").iter().take(LISTED).flat_map(container));
-    below.extend(more(list(cronjob, "containers").len()));
+    below.extend(more(cronjob, "containers"));
     below.extend(items(cronjob, "decoded", |decoded| {
         format!(
             "decoded{}: {}",
@@ -331,7 +331,7 @@ fn container(container: &Value) -> Vec<String> {
     let mut lines = vec![format!("{kind} {}: {said}", code(&raw(&container["name"])))];
     for key in ["command", "args"] {
         let words: Vec<String> = list(container, key).iter().take(LISTED).map(|word| code(&raw(word))).collect();
-        let more = more(list(container, key).len());
+        let more = more(container, key);
         lines.extend(
             (!words.is_empty())
                 .then(|| format!("{key} {}", words.into_iter().chain(more).collect::<Vec<_>>().join(" "))),
@@ -409,7 +409,7 @@ fn users(all: Rows<'_>) -> Vec<String> {
     let rows = all.enumerate().map(|(at, user)| {
         let cells = USER
             .iter()
-            .map(|(_, key, show)| shown(&user[*key], *show).map_or_else(|| "-".to_owned(), |text| cell(&text)));
+            .map(|(_, key, show)| shown(&user, key, *show).map_or_else(|| "-".to_owned(), |text| cell(&text)));
         std::iter::once((at + 1).to_string()).chain(cells).collect()
     });
     let mut rows: Vec<Vec<String>> = std::iter::once(titles).chain(rows).collect();
@@ -451,7 +451,7 @@ fn with_evidence(text: &str, of: &Value) -> String {
 /// What fields say, those without a value left out.
 fn told(of: &Value, fields: &[Field]) -> Vec<String> {
     let one = |&(before, key, show, after, marks): &Field| {
-        let text = shown(&of[key], show)?;
+        let text = shown(of, key, show)?;
         let marks = marks.iter().filter(|(key, wanted, _)| of[*key] == *wanted).map(|(.., words)| *words);
         let marks: Vec<&str> = marks.collect();
         let marks = if marks.is_empty() { String::new() } else { format!(" ({})", marks.join(", ")) };
@@ -461,21 +461,25 @@ fn told(of: &Value, fields: &[Field]) -> Vec<String> {
 }
 
 /// A value, or the items of a list; nothing where there is none.
-fn shown(value: &Value, show: Show) -> Option<String> {
-    let Value::Array(all) = value else {
-        return Some(raw(value)).filter(|text| !text.is_empty()).map(|text| show(&text));
+fn shown(of: &Value, key: &str, show: Show) -> Option<String> {
+    let Value::Array(all) = &of[key] else {
+        return Some(raw(&of[key])).filter(|text| !text.is_empty()).map(|text| show(&text));
     };
-    let items: Vec<String> = all.iter().take(LISTED).map(|item| show(&raw(item))).chain(more(all.len())).collect();
+    let items: Vec<String> = all.iter().take(LISTED).map(|item| show(&raw(item))).chain(more(of, key)).collect();
     (!items.is_empty()).then(|| items.join(", "))
 }
 
 fn items(of: &Value, key: &str, item: impl Fn(&Value) -> String) -> Vec<String> {
-    let all = list(of, key);
-    all.iter().take(LISTED).map(item).chain(more(all.len())).collect()
+    list(of, key).iter().take(LISTED).map(item).chain(more(of, key)).collect()
 }
 
-fn more(all: usize) -> Option<String> {
-    (all > LISTED).then(|| format!("and {} more in runbook.json", all - LISTED))
+/// What of a list is not shown, that included which runbook.json leaves out too.
+fn more(of: &Value, key: &str) -> Option<String> {
+    let there = list(of, key).len().checked_sub(LISTED).filter(|count| *count > 0)?;
+    Some(match of["more"][key].as_u64() {
+        None => format!("and {there} more in runbook.json"),
+        Some(cut) => format!("and {} more, {there} of them in runbook.json", there as u64 + cut),
+    })
 }
 
 fn list<'v>(of: &'v Value, key: &str) -> &'v [Value] {

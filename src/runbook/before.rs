@@ -151,7 +151,7 @@ fn text(before: &Before, all: usize) -> String {
     }
     let Recent { succeeded, failed, denied, dry_run, .. } = before.recent;
     let denied = if denied > 0 { format!(" ({denied} denied)") } else { String::new() };
-    let unknown = all - succeeded - failed - dry_run;
+    let unknown = all.saturating_sub(succeeded + failed + dry_run);
     let parts = [
         (succeeded, format!("{succeeded} ok")),
         (failed, format!("{failed} failed{denied}")),

@@ -69,15 +69,19 @@ fn writes(seed: u64) -> Vec<Request> {
 }
 
 fn runbook(events: impl Iterator<Item = Value>) -> Value {
+    serde_json::from_str(&printed(events, &["--format", "json"])).unwrap()
+}
+
+fn printed(events: impl Iterator<Item = Value>, options: &[&str]) -> String {
     let directory = tempfile::tempdir().unwrap();
     let lines = events.fold(String::new(), |mut lines, event| {
         writeln!(lines, "{event}").unwrap();
         lines
     });
     std::fs::write(directory.path().join("audit.log"), lines).unwrap();
-    let run = kubesweep(directory.path(), &["runbook", "audit.log", "--format", "json", "-q"]);
+    let run = kubesweep(directory.path(), &[&["runbook", "audit.log", "-q"], options].concat());
     assert_eq!(run.exit, 0, "{}", run.stderr);
-    serde_json::from_str(&run.stdout).unwrap()
+    run.stdout
 }
 
 /// What `before` holds of the writes of its window, by a look at all writes.
@@ -189,7 +193,12 @@ fn a_page_holds_no_more_of_a_spec_than_a_hundred_of_a_kind() {
     };
     let body = json!({"kind": "CronJob", "metadata": {"name": "c", "namespace": "n"}, "spec": spec});
     let patch = json!({"spec": {"suspend": true}});
-    let book = runbook([event(0, "create", body), event(90, "patch", patch)].into_iter());
+    let events = [event(0, "create", body), event(90, "patch", patch)];
+    let pages = printed(events.iter().cloned(), &[]);
+    for told in ["and 110 more, 60 of them in runbook.json", "and 80 more, 60 of them in runbook.json"] {
+        assert_eq!(pages.matches(told).count(), 2, "{told}");
+    }
+    let book = runbook(events.into_iter());
     let alerts = book["alerts"].as_array().unwrap();
     assert_eq!(alerts.len(), 2);
     for what in alerts.iter().map(|alert| &alert["cronjobs"][0]) {
