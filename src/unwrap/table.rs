@@ -1,6 +1,7 @@
 //! Query results: positional rows, lists of field and value, and columns whose names are dotted paths.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
@@ -98,12 +99,15 @@ pub(super) fn is_undecidable(fields: &Fields<'_>) -> bool {
 /// A member that has its name in an event counts before whatever stands for it in the manner of tables.
 pub(super) fn nest(fields: &Fields<'_>) -> Option<String> {
     let is_text = |key: &&str| fields.get(key).and_then(json::string).is_some_and(|text| text.starts_with('{'));
-    let stands_in = |name: &str| fields.get(name).is_some() && !is_outdone(fields, name);
+    let stands_in = |name: &str| fields.get(name).is_some() && !is_outdone(name, |member| fields.get(member));
     let is_table = PATHS.iter().any(|path| stands_in(path))
         || fields.get("verb").is_some() && (QUOTED.iter().any(is_text) || stands_in(LOWERED));
     is_table.then_some(())?;
+    // Of members of one name the last counts. A row may have thousands of columns, each of which asks.
+    let members: BTreeMap<&str, Raw<'_>> = fields.iter().collect();
+    let counts = |name: &str, raw: Raw<'_>| !json::is_empty(raw) && !is_outdone(name, |key| members.get(key).copied());
     let mut object = Map::new();
-    for (name, raw) in fields.iter().filter(|(name, raw)| !json::is_empty(raw) && !is_outdone(fields, name)) {
+    for (name, raw) in fields.iter().filter(|(name, raw)| counts(name, raw)) {
         let path = path(name);
         match path.strip_suffix("{}").unwrap_or(&path) {
             list @ ("sourceIPs" | "user.groups" | "impersonatedUser.groups") => insert(&mut object, list, items(raw)),
@@ -121,11 +125,11 @@ fn path(name: &str) -> Cow<'_, str> {
 }
 
 /// Whether the member that this column stands for, or is a part of, is there under the name that it has in an event.
-fn is_outdone(fields: &Fields<'_>, name: &str) -> bool {
+fn is_outdone<'a>(name: &str, get: impl Fn(&str) -> Option<Raw<'a>>) -> bool {
     let path = path(name);
     let member = path.split('.').next().unwrap_or_default();
     let member = spelled(member.strip_suffix("{}").unwrap_or(member));
-    member != name && fields.get(member).is_some_and(|raw| !json::is_empty(raw))
+    member != name && get(member).is_some_and(|raw| !json::is_empty(raw))
 }
 
 /// How paths begin that are written with `_`.

@@ -1,5 +1,6 @@
 //! What indicators find that no regular expression can: numbers, lists, relations between members.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::ops::Range;
 
@@ -240,12 +241,9 @@ fn named(pod: &Value) -> Vec<(String, &str)> {
 }
 
 fn many_secrets(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
-    let mut names: Vec<(String, &str)> = Vec::new();
-    for (place, name) in secrets(subject) {
-        if let Some(name) = name.as_str().filter(|name| names.iter().all(|(_, known)| known != name)) {
-            names.push((place, name));
-        }
-    }
+    let mut known = BTreeSet::new();
+    let named = secrets(subject).into_iter().filter_map(|(place, name)| Some((place, name.as_str()?)));
+    let names: Vec<_> = named.filter(|(_, name)| known.insert(*name)).collect();
     let telling = names.iter().filter(|(_, name)| indicator.find(name).is_some());
     let mut findings: Vec<Finding> =
         telling.map(|(place, name)| indicator.finding(place.clone(), name, name)).collect();
