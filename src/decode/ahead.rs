@@ -1,4 +1,4 @@
-//! Reading ahead: one thread reads and decodes, another looks at what came, over a few recycled buffers.
+//! Reading ahead: one thread reads and decodes while another processes what arrived, through a few recycled buffers.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -7,18 +7,18 @@ use std::thread;
 use super::window::CHUNK;
 use crate::stats::{Stage, Stats, enter};
 
-/// Chunks that wait to be looked at, at most.
+/// Most chunks waiting to be processed.
 const WAITING: usize = 4;
 
-/// A filled buffer, and how much of it is filled.
+/// A filled buffer and its filled length.
 type Chunk = (Vec<u8>, usize);
 
-/// Runs `work` on the bytes and errors that `reader` gives, in their order, while a thread of its own reads on.
+/// Runs `work` on the bytes and errors that `reader` gives, in order, while a separate thread reads on.
 ///
-/// What comes is cut as [`Full`] cuts it, so that `work` cannot tell the two apart.
+/// The stream is cut into reads as [`Full`] cuts it, so `work` cannot tell the two apart.
 ///
 /// # Panics
-/// Where `reader` or `work` does.
+/// If `reader` or `work` panics.
 pub fn ahead<R: Read + Send>(
     mut reader: R,
     stage: Stage,
@@ -40,13 +40,13 @@ pub fn ahead<R: Read + Send>(
             work(&mut Ahead { filled, empty, chunk: (Vec::new(), 0), at: 0, stats });
         }
     });
-    // No thread could be had: it goes without.
+    // No thread could be started: read without one.
     if let Some(work) = work {
         work(&mut Full::new(reader));
     }
 }
 
-/// Sends all that a reader gives, until its end or until nobody wants more.
+/// Sends everything a reader gives, until its end or until the receiver is gone.
 fn produce(
     reader: &mut dyn Read,
     filled: &SyncSender<io::Result<Chunk>>,
@@ -67,7 +67,7 @@ fn produce(
     }
 }
 
-/// Reads until a buffer is full, the stream ends, or an error comes, which stands behind what was read.
+/// Reads until the buffer is full, the stream ends, or an error occurs. The error comes after the bytes read.
 fn fill(reader: &mut dyn Read, out: &mut [u8]) -> (usize, Option<io::Error>) {
     let mut count = 0;
     while count < out.len() {
@@ -91,12 +91,12 @@ struct Ahead<'s> {
 }
 
 impl Ahead<'_> {
-    /// The next chunk; false at the end.
+    /// Moves to the next chunk; false at the end.
     fn next(&mut self) -> io::Result<bool> {
         let (used, _) = std::mem::take(&mut self.chunk);
         self.at = 0;
         if !used.is_empty() {
-            // Where the other thread has ended, it needs no buffer.
+            // If the other thread has ended, it needs no buffer.
             let _ = self.empty.try_send(used);
         }
         let _wait = enter(self.stats, Stage::Wait);
@@ -118,7 +118,7 @@ impl Read for Ahead<'_> {
     }
 }
 
-/// Fills what it is given to the brim, so that what is read does not depend on how bytes arrive.
+/// Fills each buffer completely, so that the reads do not depend on how bytes arrive.
 pub struct Full<R> {
     inner: R,
     /// What stopped the last read; the next one reports it.
@@ -151,7 +151,7 @@ impl<R: Read> Read for Full<R> {
 mod tests {
     use super::*;
 
-    /// Gives its pieces one by one, and then its end.
+    /// Gives its pieces one by one, then ends.
     struct Pieces(Vec<io::Result<&'static [u8]>>);
 
     impl Read for Pieces {

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use super::{Budgeted, Damage, Hashing, Place, Walker, Window};
 
 impl Walker<'_> {
-    /// The place of a member; a second one of the same name is told apart by its number.
+    /// The place of a member. A second member of the same name gets a number.
     pub(super) fn inner(&mut self, place: &Place, name: &str) -> Place {
         let mut inner = place.member(name);
         inner.member = inner.member.map(|member| self.told_apart(member));
@@ -22,7 +22,7 @@ impl Walker<'_> {
         name
     }
 
-    /// Visits one member. It is read to its end, whatever the visitor read of it; where that can be, its hash is told.
+    /// Visits one member. Always reads it to its end, and reports its hash if all of it could be read.
     pub(super) fn member(&mut self, part: &mut Part<'_>, place: &Place) {
         let mut hashed = Hashing::new(&mut *part);
         self.descend(Window::new(Box::new(&mut hashed)), place);
@@ -39,24 +39,24 @@ impl Walker<'_> {
         }
     }
 
-    /// Why no further member is read: what archives hold counts for `--max-bytes`, text or not.
+    /// Why no further member is read: everything in an archive counts towards `--max-bytes`, text or not.
     pub(super) fn spent(&self) -> Option<String> {
         let is_spent = self.budget.get() == 0;
         is_spent.then(|| "more bytes than --max-bytes allows; further members were not read".to_owned())
     }
 }
 
-/// The bytes of one member. Where they stop early that is told, once, as [`Damage`]; nothing follows.
+/// The bytes of one member. If they stop early, that is reported once, as [`Damage`], and nothing follows.
 pub(super) struct Part<'r> {
     inner: &'r mut dyn Read,
-    /// Bytes still to come, where the archive says.
+    /// Bytes still to come, if the archive states the size.
     left: Option<u64>,
     given: u64,
-    /// What is told first.
+    /// Reported before any bytes.
     begins_with: Option<Damage>,
-    /// Where the member begins in the text of the archive; `None` where it has a checksum of its own.
+    /// Where the member begins in the text of the archive; `None` if the member has its own checksum.
     start: Option<u64>,
-    /// What ended it, in the words of the archive's text.
+    /// What ended it, with offsets in the archive's text.
     pub(super) lost: Option<Damage>,
 }
 
@@ -66,12 +66,12 @@ impl<'r> Part<'r> {
         Part { inner, left: size, given: 0, begins_with: None, start: Some(start), lost: None }
     }
 
-    /// A member that has a checksum of its own, whose reader tells where it is wrong.
+    /// A member with its own checksum, which its reader verifies.
     pub(super) fn checked(inner: &'r mut dyn Read) -> Self {
         Part { inner, left: None, given: 0, begins_with: None, start: None, lost: None }
     }
 
-    /// The same, behind damage.
+    /// The same member, preceded by damage.
     pub(super) fn behind(self, damage: Damage) -> Self {
         Part { begins_with: Some(damage), ..self }
     }
@@ -80,7 +80,7 @@ impl<'r> Part<'r> {
         self.lost.is_none() && self.left.is_none_or(|left| left == 0)
     }
 
-    /// Ends the member. The error counts offsets in the member's text, `lost` in the archive's.
+    /// Ends the member. The returned error counts offsets in the member's text, `lost` in the archive's.
     fn stop(&mut self, damage: Damage) -> io::Error {
         let text_start = damage.text_start.saturating_sub(self.start.unwrap_or(0));
         let told = Damage { text_start, ..damage.clone() };

@@ -1,7 +1,7 @@
-//! Compressions: how a unit of each begins, and what reads one unit.
+//! Compressions: how a unit of each begins, and how one unit is read.
 //!
-//! A unit is what can be read without anything before it: a gzip member (RFC 1952, 2.2), a zstd frame (RFC 8878, 3.1),
-//! a bzip2 or xz stream. Files hold any number of them, one behind the other.
+//! A unit can be read without anything before it: a gzip member (RFC 1952, 2.2), a zstd frame (RFC 8878, 3.1), a bzip2
+//! or xz stream. A file holds any number of them, one after another.
 
 use std::io::{self, BufRead, Read};
 
@@ -10,10 +10,10 @@ use memchr::memmem;
 
 use super::{Kind, Window};
 
-/// Most memory that an xz stream may ask for; the largest preset needs 65 MiB.
+/// Most memory an xz stream may ask for. The largest preset needs 65 MiB.
 const XZ_MEMORY: u64 = 256 << 20;
 
-/// A way to compress.
+/// A compression format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Codec {
     Gzip,
@@ -23,7 +23,7 @@ pub(super) enum Codec {
 }
 
 impl Codec {
-    /// The compression of a kind of stream; `None` where it is none.
+    /// The compression of a kind of stream; `None` if it is not compressed.
     pub(super) fn of(kind: Kind) -> Option<Codec> {
         match kind {
             Kind::Gzip => Some(Codec::Gzip),
@@ -54,7 +54,7 @@ impl Codec {
         }
     }
 
-    /// How far its decoder may run into the units behind a cut one before it notices: a block, and some.
+    /// How many bytes past a cut unit its decoder may read before it fails: a block and some more.
     pub(super) fn look_back(self) -> usize {
         match self {
             Codec::Gzip => 64 << 10,
@@ -63,7 +63,7 @@ impl Codec {
         }
     }
 
-    /// Bytes that tell the header of a unit.
+    /// Bytes that identify the header of a unit.
     pub(super) fn header(self) -> usize {
         match self {
             Codec::Gzip | Codec::Zstd => 4,
@@ -75,11 +75,11 @@ impl Codec {
     /// Whether a unit begins here.
     pub(super) fn begins(self, head: &[u8]) -> bool {
         match self {
-            // No flag is set that RFC 1952 reserves.
+            // No flag that RFC 1952 reserves is set.
             Codec::Gzip => matches!(head, [0x1f, 0x8b, 8, flags, ..] if flags & 0xe0 == 0),
-            // Frames that are to be skipped are frames too; pzstd writes them.
+            // Skippable frames count too; pzstd writes them.
             Codec::Zstd => matches!(head, [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]),
-            // The first block follows at once, or the end.
+            // The first block, or the end marker, follows at once.
             Codec::Bzip2 => matches!(
                 head,
                 [b'B', b'Z', b'h', b'1'..=b'9', b'1', b'A', b'Y', b'&', b'S', b'Y', ..]
@@ -89,7 +89,7 @@ impl Codec {
         }
     }
 
-    /// Where the next unit begins. Frames that are to be skipped hold nothing, and are not looked for.
+    /// Where the next unit begins. Skippable frames hold no data and are not searched for.
     pub(super) fn find(self, bytes: &[u8]) -> Option<usize> {
         let magic: &[u8] = match self {
             Codec::Gzip => b"\x1f\x8b\x08",
@@ -111,7 +111,7 @@ pub(crate) fn packed(line: &[u8]) -> Option<(&'static str, u64)> {
     Some((codec.name(), 0))
 }
 
-/// Reads the text of one unit, and no byte behind it.
+/// Reads the text of one unit, and no byte after it.
 pub(super) enum Decoder<R: BufRead> {
     Gzip(Box<Gzip<R>>, Option<io::Error>),
     Zstd(Box<zstd::Decoder<'static, R>>),
@@ -120,7 +120,7 @@ pub(super) enum Decoder<R: BufRead> {
 }
 
 impl<R: Read> Decoder<Window<R>> {
-    /// Starts at a header. Fails where the machine does.
+    /// Starts at a header. Fails only if the decoder cannot be created.
     pub(super) fn new(codec: Codec, input: Window<R>) -> Result<Self, (Window<R>, io::Error)> {
         Ok(match codec {
             Codec::Gzip => Decoder::Gzip(Box::new(Gzip::new(input)), None),
@@ -133,7 +133,7 @@ impl<R: Read> Decoder<Window<R>> {
         })
     }
 
-    /// What was not read.
+    /// The input that was not read.
     pub(super) fn into_inner(self) -> Window<R> {
         match self {
             Decoder::Gzip(decoder, _) => decoder.inner,
@@ -170,7 +170,8 @@ impl<R: BufRead> Read for Decoder<R> {
     }
 }
 
-/// These decoders fail with text in hand, which stands in the buffer; the error is told by the next read.
+/// These decoders can fail after writing text into the buffer. Returns that text first and leaves the error to the next
+/// read.
 fn text_first(read: io::Result<usize>, count: u64, stopped: &mut Option<io::Error>) -> io::Result<usize> {
     match read {
         Err(error) if count > 0 => {
@@ -181,7 +182,7 @@ fn text_first(read: io::Result<usize>, count: u64, stopped: &mut Option<io::Erro
     }
 }
 
-/// Reads one gzip member. flate2's own reader does not tell how much text it had in hand when it failed.
+/// Reads one gzip member. flate2's own reader does not say how much text it had written when it failed.
 pub(super) struct Gzip<R> {
     inner: R,
     state: Decompress,
@@ -189,7 +190,7 @@ pub(super) struct Gzip<R> {
 }
 
 impl<R: BufRead> Gzip<R> {
-    /// The largest window there is, in bits.
+    /// The largest possible window, in bits.
     const WINDOW: u8 = 15;
 
     fn new(inner: R) -> Self {
@@ -218,7 +219,7 @@ impl<R: BufRead> Read for Gzip<R> {
     }
 }
 
-/// The library's message, in words that say what is wrong.
+/// The library's message in clearer words.
 fn told(message: Option<&str>) -> io::Error {
     io::Error::other(match message {
         Some("incorrect data check" | "incorrect length check") => "wrong gzip checksum or length",
@@ -233,7 +234,7 @@ mod tests {
 
     use super::*;
 
-    /// However little of the stream is in hand, and however much: all text in front of the damage is read.
+    /// However the stream is cut into reads, all text before the damage is read.
     #[test]
     fn damaged_gzip_gives_the_same_text_in_any_pieces() {
         let text: Vec<u8> = (0..20_000_u32)

@@ -5,7 +5,7 @@ use std::io::{self, Read};
 
 use sha2::{Digest, Sha256};
 
-/// A reader that knows the size and SHA-256 of all that went through it.
+/// A reader that counts and hashes (SHA-256) everything read through it.
 pub struct Hashing<R> {
     inner: R,
     hash: Sha256,
@@ -38,7 +38,7 @@ impl<R: Read> Read for Hashing<R> {
     }
 }
 
-/// Reads all there is: how many bytes, and their SHA-256 in hexadecimal.
+/// Reads to the end. Returns the number of bytes and their SHA-256 in hexadecimal.
 pub(crate) fn hashed(reader: impl Read) -> io::Result<(u64, String)> {
     let mut hashing = Hashing::new(reader);
     hashing.drain()?;

@@ -1,17 +1,17 @@
-//! Compressed streams as they lie in buckets: any number of units, damaged ones among them.
+//! Compressed streams as they are stored in buckets: any number of units, some of them damaged.
 //!
-//! Firehose writes one gzip member per delivery and thousands per object; a reader that stops at the first one
-//! loses nearly everything. Behind damage it goes on with the next unit whose header it finds.
+//! Firehose writes one gzip member per delivery, and thousands per object: a reader that stops at the first one loses
+//! nearly everything. After damage, reading continues with the next unit whose header is found.
 
 use std::io::{self, BufRead, Read};
 
 use super::codec::{Codec, Decoder};
 use super::{Damage, window::Window};
 
-/// Units in a row without any text after which the search goes forward only.
+/// After this many units in a row without text, the search only goes forward.
 const MAX_BARREN: u32 = 64;
 
-/// Reads the text of all units. After an error that is a [`Damage`] reading goes on with the next unit found.
+/// Reads the text of all units. After an error that is a [`Damage`], reading continues with the next unit found.
 pub(super) struct Members<R: Read> {
     codec: Codec,
     state: State<R>,
@@ -33,7 +33,7 @@ enum State<R: Read> {
 }
 
 impl<R: Read> Members<R> {
-    /// Starts at the first unit, or looks for it.
+    /// Starts at the first unit, or searches for it.
     pub(super) fn new(codec: Codec, input: R) -> Self {
         let state = State::Between(Window::keeping(input, codec.look_back()));
         Members { codec, state, member_start: 0, text_start: 0, text: 0, number: 0, barren: 0 }
@@ -42,7 +42,7 @@ impl<R: Read> Members<R> {
     fn open(&mut self, mut input: Window<R>) -> io::Result<()> {
         let codec = self.codec;
         match input.peek(codec.header()).map(|head| (head.is_empty(), codec.begins(head))) {
-            // An error of the stream below ends nothing: it may go on behind its own damage.
+            // An error of the stream below is not final: it may continue after its own damage.
             Err(error) => {
                 self.state = State::Between(input);
                 Err(error)
@@ -62,7 +62,7 @@ impl<R: Read> Members<R> {
         }
     }
 
-    /// Passes what is no unit. Zero bytes up to the end, or between units, are padding; anything else is damage.
+    /// Skips what is not a unit. Zero bytes at the end or between units are padding; anything else is damage.
     fn skip(&mut self, input: Window<R>) -> io::Result<()> {
         let (at, unit) = (input.offset(), self.codec.unit());
         match (self.skip_to_header(input)?, self.number) {
@@ -77,7 +77,7 @@ impl<R: Read> Members<R> {
         }
     }
 
-    /// Looks for the next header; whether only zero bytes stand before it, or before the end.
+    /// Finds the next header. True if only zero bytes come before it, or before the end.
     fn skip_to_header(&mut self, mut input: Window<R>) -> io::Result<bool> {
         let mut only_zeros = true;
         loop {
@@ -104,16 +104,16 @@ impl<R: Read> Members<R> {
 
     fn recover(&mut self, mut input: Window<R>, error: &io::Error) -> io::Error {
         let failed_at = input.offset();
-        // Headers that start nothing would be tried again and again, each over the bytes of the next ones.
+        // False headers would be tried again and again, each over the bytes of the next ones.
         self.barren = if self.text == self.text_start { self.barren + 1 } else { 0 };
         if self.barren < MAX_BARREN {
             input.rewind(self.member_start + 1);
         }
-        // A decoder that fails may have consumed nothing.
+        // A failed decoder may have consumed nothing.
         let at_header = input.offset() == self.member_start;
         input.consume(usize::from(at_header));
         let damage = Damage { what: self.describe(error), at: failed_at, text_start: self.text_start };
-        // What lies between is part of the unit that failed, so it is not reported a second time.
+        // What lies between is part of the failed unit, so it is not reported a second time.
         self.skip_to_header(input).err().unwrap_or(damage.into())
     }
 
@@ -238,7 +238,7 @@ mod tests {
             let garbage = [unit(codec, "one").as_slice(), b"garbage"].concat();
             let (text, errors) = read_all(codec, &garbage);
             assert_eq!((text.as_str(), errors.len()), ("one", 1), "{codec:?}: {errors:?}");
-            // Zero bytes are padding behind a unit only.
+            // Zero bytes are padding only after a unit.
             for lost in [vec![0; 600], b"lost".to_vec()] {
                 let (text, errors) = read_all(codec, &[lost.clone(), unit(codec, "one")].concat());
                 assert_eq!((text.as_str(), errors.len()), ("one", 1), "{codec:?}: {errors:?}");

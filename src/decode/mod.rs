@@ -1,8 +1,8 @@
-//! Bytes of a source → streams of text, through compression and archives, found by magic bytes; by name where those are
-//! destroyed.
+//! Bytes of a source → streams of text, through compression and archives. Formats are recognised by magic bytes, or by
+//! name if those are destroyed.
 //!
-//! Everything is streamed; nothing is ever unpacked to disk. A zip is the exception in memory: its directory
-//! stands at its end, so one that lies inside another container is held whole, up to the record limit.
+//! Everything is streamed; nothing is unpacked to disk. The exception is a zip inside another container: its directory
+//! is at its end, so it is held in memory, up to the record limit.
 
 mod ahead;
 mod archive;
@@ -34,23 +34,23 @@ use codec::Codec;
 use members::Members;
 use sniff::{GZIP_HEADER, MOST_ZEROS, SNIFFED};
 
-/// Containers inside containers, at most.
+/// Most containers inside containers.
 const MAX_LAYERS: usize = 8;
 
-/// Part of a stream could not be decoded. After this error a reader may be read on: it goes on behind the damage.
+/// Part of a stream could not be decoded. After this error the reader can be read on: it continues after the damage.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("{what} at byte {at}")]
 pub struct Damage {
     /// What is wrong.
     pub what: String,
-    /// Offset in the stream as stored.
+    /// Offset in the stream as stored, in bytes.
     pub at: u64,
-    /// Offset in the decoded text from which on the text is not to be trusted.
+    /// Offset in the decoded text from which the text is doubtful.
     pub text_start: u64,
 }
 
 impl Damage {
-    /// The damage that this error is, if it is one, behind which reading may go on.
+    /// The damage in this error, if it is one; reading may then continue.
     #[must_use]
     pub fn of(error: &io::Error) -> Option<&Damage> {
         error.get_ref()?.downcast_ref()
@@ -87,13 +87,13 @@ pub struct Stream<'s, 'c> {
 pub enum Content<'s> {
     /// Text, or an Avro or Parquet file.
     Data(Kind, &'s mut (dyn Read + 's)),
-    /// An archive of so many members, visited before; with what stopped its reading.
+    /// An archive: the number of its members, which were visited before, and what stopped reading it.
     Archive(u64, Option<String>),
     /// Nothing at all.
     Empty,
-    /// Bytes that are no audit log; with what they are.
+    /// Bytes that are not an audit log; with what they are.
     Foreign(&'static str),
-    /// A format that may hold audit logs and is not read.
+    /// A format that may hold audit logs but is not supported; with its name.
     Unsupported(&'static str),
     /// It could not be opened.
     Failed(String),
@@ -114,29 +114,29 @@ impl std::fmt::Debug for Content<'_> {
 
 /// Takes what [`walk`] finds.
 pub trait Visitor {
-    /// One stream; every source and every archive member gives exactly one.
+    /// One stream. Every source and every archive member gives exactly one.
     fn stream(&mut self, stream: Stream<'_, '_>);
     /// Size and SHA-256 of an archive member as stored, after it was visited.
     fn hashed(&mut self, member: &str, bytes: u64, sha256: String);
-    /// Whether each member of this tar is a source of its own. Then `begin` and `end` are called around it, and streams
-    /// between them belong to it.
+    /// Whether each member of this tar is a source of its own. If so, `begin` and `end` are called around it, and the
+    /// streams in between belong to it.
     fn spreads(&self) -> bool {
         false
     }
-    /// A source of so many bytes begins in a tar; gives whether it is to be read.
+    /// A source of `size` bytes begins in a tar. Returns whether to read it.
     fn begin(&mut self, name: &str, size: u64) -> bool {
         let _ = (name, size);
         true
     }
-    /// It ends, if it was to be read.
+    /// The source ends, if it was to be read.
     fn end(&mut self, ended: Ended) {
         let _ = ended;
     }
-    /// What was read of an archive member, and of all inside it, came from bytes whose checksum proved wrong.
+    /// What was read of an archive member, and of everything inside it, came from bytes whose checksum is wrong.
     fn distrust(&mut self, member: &str, damage: &Damage) {
         let _ = (member, damage);
     }
-    /// The name of the source, if it has one: it may say what its bytes were before they were damaged.
+    /// The name of the source, if it has one: it may show what damaged bytes were.
     fn name(&self) -> String {
         String::new()
     }
@@ -176,7 +176,7 @@ pub fn walk_ahead(
     });
 }
 
-/// What a stream begins with: at least so much that it can be told, and what stands behind zeros.
+/// The first bytes of a stream: enough to recognise it, and enough to see past leading zeros.
 fn sniffed<R: Read>(input: &mut Window<R>) -> io::Result<&[u8]> {
     let mut size = SNIFFED;
     while size < MOST_ZEROS && input.peek(size)?.len() >= size && input.available().iter().all(|byte| *byte == 0) {
@@ -185,7 +185,7 @@ fn sniffed<R: Read>(input: &mut Window<R>) -> io::Result<&[u8]> {
     input.peek(size)
 }
 
-/// Where a gzip member begins in a stream, which is read to there or to its end.
+/// Where a gzip member begins in a stream. Reads up to there or to the end.
 fn gzip_inside(input: &mut dyn Read) -> io::Result<Option<u64>> {
     let mut window = Window::new(input);
     loop {
@@ -200,10 +200,10 @@ fn gzip_inside(input: &mut dyn Read) -> io::Result<Option<u64>> {
     }
 }
 
-/// Where in a source the walker stands.
+/// Where in a source the walker is.
 struct Place {
     member: Option<String>,
-    /// The name of the source or member; without the endings of compressions that were undone.
+    /// The name of the source or member, without the extensions of compressions already undone.
     name: String,
     container: String,
     layers: usize,
@@ -235,7 +235,7 @@ struct Walker<'w> {
     budget: &'w Cell<u64>,
     visitor: &'w mut dyn Visitor,
     file: Option<File>,
-    /// Members visited so far, by name.
+    /// How many members were visited so far, by name.
     seen: BTreeMap<String, u32>,
 }
 
@@ -261,7 +261,7 @@ impl Walker<'_> {
             return self.emit(place, Content::Failed(format!("containers nested deeper than {MAX_LAYERS}")));
         }
         if let Some(codec) = Codec::of(kind) {
-            // Where a decoder notices damage depends on how much of its input it has in hand.
+            // When a decoder notices damage depends on how much input it has.
             let text = Full::new(Members::new(codec, Full::new(input)));
             return self.descend(Window::new(Box::new(text)), &place.inside(kind.name()));
         }
@@ -282,11 +282,11 @@ impl Walker<'_> {
         self.emit(place, Content::Data(kind, &mut limited));
     }
 
-    /// What is no text. Damage of a container makes such bytes of a log, and shows at its end at the latest; where the
-    /// beginning of a Firehose object is lost, members stand behind it.
+    /// Reports a stream that is not text. It may be a log spoiled by a damaged container, which shows at its end at the
+    /// latest, so it is read to there. If the beginning of a Firehose object is lost, gzip members follow it.
     fn foreign(&mut self, input: &mut dyn Read, place: &Place) {
         let mut limited = Budgeted { inner: input, left: self.budget };
-        // Bytes of a file are no text that was decompressed.
+        // The bytes of a plain file were not decompressed, and do not count as text.
         let found = if place.layers == 0 { gzip_inside(limited.inner) } else { gzip_inside(&mut limited) };
         let content = match found {
             Ok(Some(at)) => Content::Failed(format!(
@@ -305,7 +305,7 @@ impl Walker<'_> {
     }
 }
 
-/// A stream whose beginning was lost: what went wrong, then what could be read.
+/// A stream whose beginning was lost: first the errors, then what could be read.
 struct Damaged<R> {
     damages: VecDeque<io::Error>,
     rest: R,
@@ -320,7 +320,7 @@ impl<R: Read> Read for Damaged<R> {
     }
 }
 
-/// Ends a source that gives more text than `--max-bytes`.
+/// Stops a source that gives more text than `--max-bytes`.
 struct Budgeted<'b> {
     inner: &'b mut dyn Read,
     left: &'b Cell<u64>,

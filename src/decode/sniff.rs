@@ -1,6 +1,6 @@
-//! What a stream is, from its first bytes. Names and extensions lie: Firehose writes gzip without `.gz`.
+//! What a stream is, from its first bytes. File names are unreliable: Firehose writes gzip without `.gz`.
 
-/// What the first bytes say.
+/// The format that the first bytes show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "the names are the formats'")]
 pub enum Kind {
@@ -16,14 +16,14 @@ pub enum Kind {
     Text,
     Binary,
     Empty,
-    /// A case file: what kubesweep wrote holds no logs.
+    /// A case file: written by kubesweep, so it holds no logs.
     Case,
-    /// Known, may hold audit logs, not read; with its name.
+    /// A known format that may hold audit logs but is not supported; with its name.
     Unsupported(&'static str),
 }
 
 impl Kind {
-    /// Whether other streams lie inside.
+    /// Whether it contains other streams.
     #[must_use]
     pub fn is_container(self) -> bool {
         matches!(self, Kind::Gzip | Kind::Zstd | Kind::Bzip2 | Kind::Xz | Kind::Tar | Kind::Zip)
@@ -73,20 +73,21 @@ const MAGIC: [(&[u8], Kind); 17] = [
 
 const SQLITE: &[u8] = b"SQLite format 3\0";
 
-/// So many zero bytes are a hole, not content.
+/// A run of at least this many zero bytes is a hole in the file.
 const ZEROS: usize = 16;
 
-/// So much text at the beginning is that of a log.
+/// If this many leading bytes are text, the stream is a text log.
 const RECORD: usize = 128;
 
-/// First lines of YAML as `gcloud logging read` prints it when no format is asked for, and as kubectl does.
+/// First lines of YAML as `gcloud logging read` prints it by default, and as kubectl does.
 const YAML: [&[u8]; 4] = [b"---\n", b"---\r\n", b"insertId: ", b"apiVersion: audit.k8s.io"];
 
-/// Keys of events, rows of AKSAudit and entries, as lines of YAML begin with them.
+/// Keys of events, rows of AKSAudit and entries, as they begin lines of YAML.
 const YAML_KEYS: [&[u8]; 6] =
     [b"auditID: ", b"objectRef:", b"AuditId: ", b"ObjectRef:", b"insertId: ", b"protoPayload:"];
 
-/// Endings of names, and what they promise. One ending may stand for two layers.
+/// File name extensions, the format each promises, and the extension of what is inside. One extension may stand for two
+/// layers.
 const ENDINGS: [(&str, Kind, &str); 28] = [
     (".gz", Kind::Gzip, ""),
     (".gzip", Kind::Gzip, ""),
@@ -118,19 +119,19 @@ const ENDINGS: [(&str, Kind, &str); 28] = [
     (".z", Kind::Unsupported("compress"), ""),
 ];
 
-/// Bytes that tell what a stream is: a tar header, or enough of a text to know it for one.
+/// Bytes that suffice to recognise a stream: a tar header, or enough text.
 pub(super) const SNIFFED: usize = 4096;
 
-/// So many zeros in front of a stream are passed to tell what it is.
+/// Most leading zeros skipped to recognise a stream.
 pub(super) const MOST_ZEROS: usize = 1 << 20;
 
-/// Tells a stream by its first bytes, or by those behind the zeros that were written over them. Where these are neither
-/// known nor text, something may have destroyed them, and it is what its name promises.
+/// Recognises a stream by its first bytes, or by those after the zeros that overwrote them. If they are neither a known
+/// format nor text, they may be destroyed: then the stream is what its name promises.
 #[must_use]
 pub(super) fn kind(head: &[u8], name: &str) -> Kind {
     let zeros = head.iter().take(MOST_ZEROS).take_while(|byte| **byte == 0).count();
     let head = &head[if zeros >= SNIFFED && zeros < head.len() { zeros } else { 0 }..];
-    // What arrived beyond is chance.
+    // How many bytes arrived beyond this is chance.
     let head = &head[..head.len().min(SNIFFED)];
     let kind = kind_of(head);
     match promised(name) {
@@ -144,13 +145,14 @@ fn promised(name: &str) -> Option<&'static (&'static str, Kind, &'static str)> {
     ENDINGS.iter().find(|(ending, ..)| name.ends_with(ending))
 }
 
-/// The name of what is inside a compressed file of this name.
+/// The name of the content of a compressed file of this name.
 pub(super) fn name_inside(name: &str) -> String {
     let Some((ending, _, rest)) = promised(name) else { return name.to_owned() };
     format!("{}{rest}", &name[..name.len() - ending.len()])
 }
 
-/// Whether these bytes are UTF-8, a last character that is cut aside; neither all zeros, nor the cut magic of a kind.
+/// Whether these bytes are UTF-8, apart from a last character that is cut; neither all zeros, nor the cut magic of a
+/// kind.
 fn is_text(head: &[u8], kind: Kind) -> bool {
     let is_utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
     let is_magic = MAGIC.iter().any(|(magic, of)| *of == kind && magic.starts_with(head));
@@ -167,7 +169,7 @@ fn kind_of(head: &[u8]) -> Kind {
     if let Some((_, kind)) = MAGIC.iter().find(|(magic, _)| head.starts_with(magic)) {
         return *kind;
     }
-    // A zstd file may start with a frame that is to be skipped (RFC 8878, 3.1.2), as pzstd writes.
+    // A zstd file may start with a skippable frame (RFC 8878, 3.1.2), as pzstd writes.
     if matches!(head, [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..]) {
         return Kind::Zstd;
     }
@@ -178,23 +180,24 @@ fn kind_of(head: &[u8]) -> Kind {
     if YAML.iter().any(|first| text.starts_with(first)) || is_yaml(text) {
         return Kind::Unsupported("yaml");
     }
-    // A log that was truncated in place starts with zeros, a crash leaves blocks of them, and single control bytes
-    // stand in many a log.
+    // A log truncated in place starts with zeros, a crash leaves blocks of zeros, and many logs contain single control
+    // bytes.
     let text = &text[text.iter().position(|&byte| byte != 0).unwrap_or(text.len())..];
     let is_control = |byte: &&u8| **byte < 32 && !matches!(byte, b'\t' | b'\n' | b'\r' | 27);
     let controls = text.iter().filter(is_control).count();
     let runs = text.chunk_by(|left, right| left == right);
     let zeros: usize = runs.filter(|run| run[0] == 0 && run.len() >= ZEROS).map(<[u8]>::len).sum();
     match (controls - zeros) * 20 > text.len() - zeros && !begins_as_record(text) {
-        // Firehose names no ending: gzip is known with a byte of its magic lost, and where nothing else is left.
+        // Firehose adds no extension, so gzip is also recognised with one byte of its magic lost, and as a last resort
+        // by a header further in.
         true if is_nearly_gzip(head) || gzip_header(head).is_some() => Kind::Gzip,
         true => Kind::Binary,
         false => Kind::Text,
     }
 }
 
-/// Whether this is YAML whose first line is no key of ours: lists, and keys in another order. A line of a log may be
-/// followed by what looks so, but does not begin with a key.
+/// Whether this is YAML whose first line is not in `YAML`: lists, and keys in another order. A log line may be followed
+/// by text that looks like YAML, but does not itself begin with a key.
 fn is_yaml(text: &[u8]) -> bool {
     let key = |line: &[u8]| {
         let line = line.strip_prefix(b"- ").unwrap_or(line);
@@ -210,7 +213,7 @@ fn is_yaml(text: &[u8]) -> bool {
     lines.next().is_some_and(|first| key(first) && (begins(first) || lines.any(begins)))
 }
 
-/// Whether a log begins here, whatever was written over it behind: a document, or the time or node of a line.
+/// Whether a log begins here, whatever overwrote the rest: a document, or the time or node of a line.
 fn begins_as_record(text: &[u8]) -> bool {
     let Some(head) = text.get(..RECORD) else { return false };
     let is_written = head.iter().all(|&byte| byte >= b' ' || byte == b'\t' || byte == b'\n' || byte == b'\r');
@@ -222,7 +225,7 @@ fn is_nearly_gzip(head: &[u8]) -> bool {
     magic.starts_with(head) || head.iter().zip(magic).filter(|(is, was)| is == was).count() == 2
 }
 
-/// Where the header of a gzip member stands (RFC 1952, 2.3), as writers write it: chance gives none.
+/// Where a gzip header (RFC 1952, 2.3) is, with values that real writers use: random bytes hardly ever match.
 pub(super) fn gzip_header(bytes: &[u8]) -> Option<usize> {
     memchr::memmem::find_iter(bytes, b"\x1f\x8b\x08").find(|at| match bytes.get(at + 3..at + GZIP_HEADER) {
         Some([flags, _, _, _, _, level, system]) => {
@@ -232,7 +235,7 @@ pub(super) fn gzip_header(bytes: &[u8]) -> Option<usize> {
     })
 }
 
-/// Bytes of that header.
+/// Size of a gzip header in bytes.
 pub(super) const GZIP_HEADER: usize = 10;
 
 /// Whether these 512 bytes are a tar header: the checksum holds (POSIX ustar, GNU and the older V7 form alike).
@@ -249,7 +252,7 @@ pub(super) fn is_tar_header(header: &[u8]) -> bool {
 mod tests {
     use super::*;
 
-    /// Some text, and garbage over what followed it.
+    /// Some text, followed by garbage that overwrote the rest.
     fn overwritten(text: &[u8]) -> Vec<u8> {
         text.iter().copied().cycle().take(256).chain((0..=u8::MAX).cycle().take(2048)).collect()
     }

@@ -1,4 +1,4 @@
-//! A tar on standard input: its members are sources of their own, read as a walk would read the files they were.
+//! A tar on standard input: its members are separate sources, read as a walk would read the original files.
 
 use tar::EntryType;
 
@@ -8,11 +8,11 @@ use super::{Content, Full, Hashing, Place, Walker, Window};
 /// How a member ended.
 #[derive(Debug)]
 pub struct Ended {
-    /// Bytes that it has.
+    /// Its size in bytes.
     pub bytes: u64,
-    /// Of these; `None` where they are none to be read.
+    /// SHA-256 of these bytes; `None` if they are not read.
     pub sha256: Option<String>,
-    /// Why not all of them came.
+    /// Why not all of them arrived.
     pub problem: Option<String>,
 }
 
@@ -22,7 +22,7 @@ impl Walker<'_> {
         self.visitor.spreads() && place.member.is_none()
     }
 
-    /// Visits a member of so many bytes as a source, and reads it to its end; gives its name.
+    /// Visits a member of `size` bytes as a source, reads it to its end, and returns its name.
     pub(super) fn source(&mut self, name: &str, kind: EntryType, size: u64, part: &mut Part<'_>) -> String {
         let name = self.told_apart(as_walked(name));
         let unread = match kind {
@@ -33,7 +33,7 @@ impl Walker<'_> {
         };
         let mut hashed = Hashing::new(&mut *part);
         let is_wanted = self.visitor.begin(&name, size);
-        // What one may give takes nothing from the next.
+        // Each source has a budget of its own.
         let budget = self.limits.max_bytes.unwrap_or(u64::MAX);
         self.budget.set(budget);
         let place = Place::named(name.clone());
@@ -41,7 +41,7 @@ impl Walker<'_> {
             _ if !is_wanted => {}
             Some(what) => self.emit(&place, Content::Foreign(what)),
             None => {
-                // Archives in other sources have members of the same names.
+                // Archives in other sources may have members of the same names.
                 let others = std::mem::take(&mut self.seen);
                 self.descend(Window::new(Box::new(Full::new(&mut hashed))), &place);
                 self.seen = others;
@@ -60,7 +60,7 @@ impl Walker<'_> {
     }
 }
 
-/// The name that a walk of the directory would give: `tar -C DIR .` writes `./` in front.
+/// The name that a walk of the directory would give: `tar -C DIR .` prefixes `./`.
 fn as_walked(name: &str) -> String {
     let parts: Vec<&str> = name.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
     if parts.is_empty() { "-".to_owned() } else { parts.join("/") }

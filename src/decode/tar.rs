@@ -1,5 +1,5 @@
-//! Tar. Behind a header that is damaged, or text that is lost, it goes on at the next header; what stands before that
-//! is an input too, for it may be the text of a member.
+//! Tar. After a damaged header or lost text, reading continues at the next header. What comes before that header is an
+//! input too, because it may be the text of a member.
 
 use std::io::{self, BufRead, Read};
 
@@ -10,34 +10,34 @@ use super::archive::Part;
 use super::{Content, Damage, Place, Walker, Window, sniff};
 use crate::paths::printable;
 
-/// Headers, and what everything is padded to.
+/// Size of a header. All text is padded to a multiple of it.
 const BLOCK: usize = 512;
-/// Where a header says that it is one.
+/// Where a header holds its magic bytes.
 const MAGIC_AT: usize = 257;
 /// Longest name, and longest list of attributes, of a member.
 const MAX_ATTRIBUTES: u64 = 1 << 20;
 
-/// An archive while it is read.
+/// An archive being read.
 struct Archive<'r> {
     input: Window<Box<dyn Read + 'r>>,
     members: u64,
     problem: Option<String>,
-    /// Where the members read so far end, by name.
+    /// Where each member read so far ends, with its name.
     ends: Vec<(u64, String)>,
-    /// What was told ahead of the next member.
+    /// Attributes given in advance for the next member.
     ahead: Attributes,
-    /// Whether zero bytes, which end an archive, stand behind the last header.
+    /// Whether the last header is followed by the zero bytes that end an archive.
     has_end: bool,
 }
 
-/// What headers of their own tell of the member behind them.
+/// What extended headers say of the member after them.
 #[derive(Default)]
 struct Attributes {
     name: Option<Vec<u8>>,
     size: Option<u64>,
 }
 
-/// What stands at the place of a header.
+/// What is found where a header is expected.
 enum Next {
     Header(Box<Header>),
     Zeros(usize),
@@ -54,7 +54,7 @@ impl Archive<'_> {
         };
         match head.len() {
             0 => Next::End,
-            // Archives that were put one behind the other have end marks between them.
+            // Concatenated archives have end marks between them.
             count if head.iter().all(|&byte| byte == 0) => Next::Zeros(count),
             BLOCK if sniff::is_tar_header(head) => Next::Header(Box::new(Header::from_byte_slice(head).clone())),
             BLOCK => Next::Damage("no header stands where one should"),
@@ -66,7 +66,7 @@ impl Archive<'_> {
         self.problem.get_or_insert_with(|| format!("tar archive: {problem}"));
     }
 
-    /// A cut between two members shows by nothing else than the end that is missing.
+    /// Notes a missing end mark: nothing else shows a cut between two members.
     fn note_missing_end(&mut self) {
         if !self.has_end {
             let at = self.input.offset();
@@ -77,7 +77,7 @@ impl Archive<'_> {
         }
     }
 
-    /// The bytes behind a header that tell of the next member.
+    /// The content of an extended header, which describes the next member.
     fn attributes(&mut self, size: u64) -> io::Result<Vec<u8>> {
         if size > MAX_ATTRIBUTES {
             return Err(io::Error::other(format!("a header of {size} bytes, which no name has")));
@@ -90,12 +90,12 @@ impl Archive<'_> {
 
     fn pass_padding(&mut self, size: u64) {
         let padding = (BLOCK - usize::try_from(size % BLOCK as u64).unwrap_or(0)) % BLOCK;
-        // What cannot be read is told where the next header is looked for.
+        // Unreadable bytes are reported when the next header is looked for.
         let there = self.input.peek(padding).map_or(0, |bytes| bytes.len().min(padding));
         self.input.consume(there);
     }
 
-    /// Passes the further headers of a sparse file. Its holes are passed over: zero bytes hold no record.
+    /// Skips the further headers of a sparse file. Its holes are left out: zero bytes hold no record.
     fn pass_sparse_headers(&mut self, header: &Header) {
         let mut more = header.as_gnu().is_some_and(tar::GnuHeader::is_extended);
         while more {
@@ -188,7 +188,7 @@ impl Walker<'_> {
         self.settle(archive, size, lost);
     }
 
-    /// What follows a member of so many bytes.
+    /// Skips the padding after a member of `size` bytes, or notes what was lost of it.
     fn settle(&mut self, archive: &mut Archive<'_>, size: u64, lost: Option<Damage>) {
         match lost {
             None => archive.pass_padding(size),
@@ -199,7 +199,7 @@ impl Walker<'_> {
         }
     }
 
-    /// A member that is a source of its own.
+    /// Visits a member that is a source of its own.
     fn tar_source(&mut self, archive: &mut Archive<'_>, kind: EntryType, size: u64, name: &str) {
         if kind == EntryType::Directory {
             return;
@@ -213,11 +213,11 @@ impl Walker<'_> {
         self.settle(archive, size, lost);
     }
 
-    /// Bytes up to the next header, as a member that is named by where they begin.
+    /// Visits the bytes up to the next header as a member named by its offset.
     fn tar_fragment(&mut self, archive: &mut Archive<'_>, what: &str, place: &Place) {
         let at = archive.input.offset();
         archive.note(&format!("{what}, at byte {at} of its text"));
-        // A header with a flipped bit is no text, and would be taken for an archive in the archive.
+        // A header with a flipped bit is not text, and would be taken for a nested archive.
         let is_header = archive.input.peek(BLOCK).is_ok_and(|head| head.get(MAGIC_AT..MAGIC_AT + 5) == Some(b"ustar"));
         archive.input.consume(if is_header { BLOCK } else { 0 });
         archive.ahead = Attributes::default();
@@ -234,7 +234,7 @@ impl Walker<'_> {
         }
     }
 
-    /// Tells which members lie in text that is not to be trusted.
+    /// Reports the members that lie in doubtful text.
     fn distrust(&mut self, archive: &Archive<'_>, damage: &Damage) {
         for (_, member) in archive.ends.iter().filter(|(end, _)| *end > damage.text_start) {
             self.visitor.distrust(member, damage);
@@ -259,10 +259,10 @@ impl Attributes {
     }
 }
 
-/// Text up to the next header, on whatever byte that lies: where text was lost before, none is where it was.
+/// Text up to the next header, at any byte offset: after lost text, headers are no longer aligned.
 struct Fragment<'w, 'r> {
     input: &'w mut Window<Box<dyn Read + 'r>>,
-    /// Offset before which no header begins.
+    /// No header begins before this offset.
     searched: u64,
 }
 
@@ -282,7 +282,7 @@ impl Read for Fragment<'_, '_> {
                 return Ok(count);
             }
             if self.input.extend()? == 0 {
-                // No header has room in what is left.
+                // What is left is too short for a header.
                 self.searched = offset + self.input.available().len() as u64;
                 if self.input.available().is_empty() {
                     return Ok(0);
@@ -292,7 +292,7 @@ impl Read for Fragment<'_, '_> {
     }
 }
 
-/// Where a header begins, at `from` or behind it. The oldest form says nowhere that it is one, and is not found.
+/// Where a header begins, at `from` or later. The oldest form has no magic bytes and is not found.
 fn find_header(bytes: &[u8], from: usize) -> Option<usize> {
     let magic = memmem::find_iter(bytes.get(from + MAGIC_AT..)?, b"ustar");
     magic.map(|at| from + at).find(|&at| bytes.get(at..at + BLOCK).is_some_and(sniff::is_tar_header))

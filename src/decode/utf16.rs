@@ -1,7 +1,7 @@
 //! UTF-16 with a byte order mark, as PowerShell's `>` writes it, read as UTF-8.
 //!
-//! A lost byte turns all that follows into other characters, none of which is invalid. Logs are nearly all ASCII, whose
-//! code units show when they are read the wrong way round: there it goes on one byte further.
+//! After a lost byte, all that follows decodes to other characters, none of them invalid. Logs are nearly all ASCII,
+//! and a run of ASCII code units with swapped bytes reveals the loss: one byte is then skipped.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Read};
@@ -10,27 +10,27 @@ use encoding_rs::{CoderResult, Decoder, UTF_8};
 
 use super::{Damage, Window};
 
-/// Code units in a row that are ASCII the wrong way round, and so no text of any language.
+/// This many code units in a row that are ASCII with swapped bytes are not text in any language.
 const SWAPPED: usize = 16;
-/// Different ones among them, at least: U+2500 draws lines, and U+3000 is a space.
+/// At least this many of them must differ: U+2500 draws lines, and U+3000 is a space.
 const VARIED: usize = 4;
 
-/// Transcodes as it reads; after an error that is a [`Damage`] it goes on. Offsets behind it are those of the UTF-8
+/// Transcodes as it reads, and continues after an error that is a [`Damage`]. Text offsets in errors count the UTF-8
 /// text.
 pub(super) struct Utf8<R> {
     input: Window<R>,
-    /// Reads the bytes of a code unit, as the byte order mark tells; `None` before it was read.
+    /// Reads the two bytes of a code unit in the order the byte order mark gives; `None` until that is read.
     unit: Option<fn([u8; 2]) -> u16>,
     decoder: Decoder,
     output: Vec<u8>,
     given: usize,
-    /// Bytes of text that were made.
+    /// Bytes of UTF-8 text produced so far.
     text: u64,
     ended: bool,
 }
 
 impl<R: Read> Utf8<R> {
-    /// The byte order mark at the start tells the encoding.
+    /// Starts at the byte order mark, which gives the byte order.
     pub(super) fn new(input: Window<R>) -> Self {
         let decoder = UTF_8.new_decoder();
         Utf8 { input, unit: None, decoder, output: Vec::new(), given: 0, text: 0, ended: false }
@@ -45,14 +45,14 @@ impl<R: Read> Utf8<R> {
         match sound {
             0 if is_swapped => return Err(self.pass("a byte of UTF-16 text is lost, or one too many")),
             0 if count == 1 => return Err(self.pass("UTF-16 text ends inside a character")),
-            // Nothing follows by which more could be told.
+            // Nothing follows that could show more.
             _ if count < 2 * SWAPPED => self.decode(count / 2 * 2),
             _ => self.decode(sound),
         }
         Ok(())
     }
 
-    /// Makes text of the next bytes; of none, at the end.
+    /// Decodes the next `count` bytes; 0 at the end.
     fn decode(&mut self, count: usize) {
         self.ended = count == 0;
         let room = self.decoder.max_utf8_buffer_length(count).unwrap_or(count * 3 + 16);
@@ -66,7 +66,7 @@ impl<R: Read> Utf8<R> {
         self.given = 0;
     }
 
-    /// Passes one byte, so that the next ones are code units again.
+    /// Skips one byte, so that the following bytes are code units again.
     fn pass(&mut self, what: &str) -> io::Error {
         let at = self.input.offset();
         self.input.consume(1);
@@ -89,7 +89,7 @@ fn sound(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> (usize, bool) {
     (2 * (units - run.min(SWAPPED - 1)), false)
 }
 
-/// Whether these are more than a ruled line, or a row of wide spaces.
+/// Whether these are more than a ruled line or a row of wide spaces.
 fn is_varied(units: &[u8]) -> bool {
     units.chunks_exact(2).collect::<BTreeSet<_>>().len() >= VARIED
 }
@@ -112,7 +112,7 @@ impl<R: Read> Read for Utf8<R> {
 mod tests {
     use super::*;
 
-    /// The text of all reads, and the errors between them with where they stand in it.
+    /// The text of all reads, and the errors with their offset in the text.
     fn read_all(bytes: &[u8]) -> (String, Vec<(u64, String)>) {
         let (mut reader, mut text, mut errors) = (Utf8::new(Window::new(bytes)), Vec::new(), Vec::new());
         let mut chunk = [0; 100];

@@ -1,11 +1,11 @@
-//! A growing view on a byte stream: look ahead as far as needed, go back a little.
+//! A growing view of a byte stream: look ahead as far as needed, go back a little.
 
 use std::io::{self, BufRead, Read};
 
-/// Bytes asked of the reader at once. Larger chunks gain nothing.
+/// Bytes requested from the reader at once. Larger chunks gain nothing.
 pub(super) const CHUNK: usize = 128 * 1024;
 
-/// A buffered reader that can look ahead without limit and back as far as it was told to keep.
+/// A buffered reader that can look ahead without limit, and back over a fixed number of bytes.
 #[derive(Debug)]
 pub struct Window<R> {
     inner: R,
@@ -15,12 +15,12 @@ pub struct Window<R> {
     /// Stream offset of `buffer[0]`.
     base: u64,
     keep: usize,
-    /// What stopped a look ahead; the next read reports it.
+    /// The error that stopped a look ahead; the next read returns it.
     stopped: Option<io::Error>,
 }
 
 impl<R: Read> Window<R> {
-    /// A window that keeps nothing of what was consumed.
+    /// A window that keeps no consumed bytes.
     pub fn new(inner: R) -> Self {
         Self::keeping(inner, 0)
     }
@@ -30,23 +30,23 @@ impl<R: Read> Window<R> {
         Window { inner, buffer: Vec::new(), start: 0, end: 0, base: 0, keep, stopped: None }
     }
 
-    /// The same window on the same stream, by another name.
+    /// The same window, with its reader wrapped by `name`.
     pub(super) fn map<S>(self, name: impl FnOnce(R) -> S) -> Window<S> {
         let Window { inner, buffer, start, end, base, keep, stopped } = self;
         Window { inner: name(inner), buffer, start, end, base, keep, stopped }
     }
 
-    /// Stream offset of the first byte that was not consumed.
+    /// Stream offset of the first byte not yet consumed.
     pub fn offset(&self) -> u64 {
         self.base + self.start as u64
     }
 
-    /// The bytes at hand that were not consumed.
+    /// The bytes at hand not yet consumed.
     pub fn available(&self) -> &[u8] {
         &self.buffer[self.start..self.end]
     }
 
-    /// Reads one more chunk behind the bytes at hand; 0 at the end of the stream.
+    /// Reads one more chunk after the bytes at hand. Returns its size; 0 at the end of the stream.
     pub fn extend(&mut self) -> io::Result<usize> {
         if let Some(error) = self.stopped.take() {
             return Err(error);
@@ -64,7 +64,7 @@ impl<R: Read> Window<R> {
         }
     }
 
-    /// At least `count` bytes, or all that can be read; fails only where nothing can.
+    /// At least `count` bytes, or all that can be read. Fails only if none can be.
     pub fn peek(&mut self, count: usize) -> io::Result<&[u8]> {
         while self.end - self.start < count {
             if self.stopped.is_some() && self.start < self.end {
@@ -80,7 +80,7 @@ impl<R: Read> Window<R> {
         Ok(self.available())
     }
 
-    /// Goes to a stream offset that is still kept, or as near to it as can be.
+    /// Goes back to a stream offset, or as near to it as the kept bytes allow.
     pub fn rewind(&mut self, offset: u64) {
         let back = self.offset().saturating_sub(offset.max(self.base));
         self.start -= usize::try_from(back).unwrap_or(0).min(self.start);
@@ -91,7 +91,7 @@ impl<R: Read> Window<R> {
             return;
         }
         let drop = self.start.saturating_sub(self.keep);
-        // Moving is worth it where it frees at least what has to be moved; otherwise the buffer doubles.
+        // Moving pays off if it frees at least as much as it moves; otherwise the buffer doubles.
         if drop > 0 && drop >= self.end - drop || self.start == self.end {
             self.buffer.copy_within(drop..self.end, 0);
             self.base += drop as u64;
@@ -107,7 +107,7 @@ impl<R: Read> Window<R> {
 
 impl<R: Read> Read for Window<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        // Nobody looks back at what would only be copied.
+        // Large reads bypass the buffer when nothing has to be kept.
         if self.start == self.end && self.keep == 0 && out.len() >= CHUNK && self.stopped.is_none() {
             let count = self.inner.read(out)?;
             self.base = self.offset() + count as u64;

@@ -1,4 +1,4 @@
-//! Zip. Its directory stands at its end; where that is lost, members are found by the headers in front of them.
+//! Zip. The directory is at the end of the file. If it is lost, members are found by their local headers.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Cursor, Read, Seek, SeekFrom};
@@ -16,9 +16,9 @@ use super::archive::Part;
 use super::{Content, Damage, Place, Walker, Window};
 use crate::paths::printable;
 
-/// The start of a header in front of a member.
+/// The start of a local header, which precedes each member.
 const LOCAL: &[u8] = b"PK\x03\x04";
-/// Bytes of it, without name and attributes (APPNOTE 4.3.7).
+/// Size of a local header, without name and extra field (APPNOTE 4.3.7).
 const LOCAL_SIZE: usize = 30;
 
 impl Walker<'_> {
@@ -32,7 +32,7 @@ impl Walker<'_> {
         loop {
             let room = (limit + 1).saturating_sub(bytes.len()) as u64;
             match input.by_ref().take(room).read_to_end(&mut bytes) {
-                // Its members have checksums of their own, and what is lost of them shows.
+                // Each member has its own checksum, so lost parts show.
                 Err(error) if Damage::of(&error).is_some() => problem = problem.or(Some(error.to_string())),
                 Err(error) => return self.emit(place, Content::Failed(error.to_string())),
                 Ok(_) if bytes.len() > limit => {
@@ -62,7 +62,7 @@ impl Walker<'_> {
             let inner = self.inner(place, &printable(entry.name_raw()));
             let start = data_start(&mut input, &entry);
             taken.extend(start.map(|start| entry.header_start()..start.saturating_add(entry.compressed_size())));
-            // Else a few bytes could be as many members as a directory has room for.
+            // Otherwise a directory could name the same few bytes as any number of members.
             if starts.insert(entry.header_start()) {
                 members += self.zip_entry(&mut input, entry, start, &inner);
             } else {
@@ -73,7 +73,7 @@ impl Walker<'_> {
                 break;
             }
         }
-        // Members that were not reached are no gaps.
+        // Members not reached are not gaps.
         let gaps = if self.spent().is_some() { Vec::new() } else { gaps(taken) };
         for gap in gaps {
             members += self.zip_gap(&mut input, gap, place, &mut problem);
@@ -81,8 +81,7 @@ impl Walker<'_> {
         self.emit(place, Content::Archive(members, self.spent().or(problem)));
     }
 
-    /// Members that stand beside those of the directory: of another archive in the file, or those of entries that are
-    /// lost.
+    /// Reads members that the directory does not name: those of another archive in the file, or of lost entries.
     fn zip_gap(
         &mut self,
         input: &mut (impl Read + Seek),
@@ -107,7 +106,7 @@ impl Walker<'_> {
         members
     }
 
-    /// What an entry of the directory names; gives how many members that is.
+    /// Visits what an entry of the directory names. Returns the number of members: 0 for a directory, otherwise 1.
     fn zip_entry(
         &mut self,
         input: &mut (impl Read + Seek),
@@ -127,7 +126,7 @@ impl Walker<'_> {
         1
     }
 
-    /// Members in the order in which they stand, where the directory is lost.
+    /// Reads members in stream order, because the directory is lost.
     fn zip_stream(&mut self, mut input: Window<impl Read>, place: &Place, problem: String) {
         let members = self.zip_members(&mut input, place);
         let content = if members == 0 {
@@ -142,8 +141,8 @@ impl Walker<'_> {
         self.emit(place, content);
     }
 
-    /// Members by the headers in front of them; gives how many. Those that do not say how long they are cannot be read
-    /// so.
+    /// Reads members by their local headers; returns their number. Members whose local header lacks the length cannot
+    /// be read this way.
     fn zip_members(&mut self, input: &mut Window<impl Read>, place: &Place) -> u64 {
         let mut members = 0;
         while find_local(input) && self.spent().is_none() {
@@ -166,12 +165,12 @@ impl Walker<'_> {
     }
 }
 
-/// All that the directory names, members of one name too: `ZipArchive` knows the last of these only.
+/// All entries of the directory, including several of one name: `ZipArchive` keeps only the last of these.
 fn entries(input: &mut (impl Read + Seek)) -> ZipResult<Vec<ZipFileEntry<'static>>> {
     ZipIterable::try_new(input, Config::default())?.files()?.collect()
 }
 
-/// What lies in front of these ranges, between them and behind, where the directory is.
+/// The ranges before, between and after these, the last of which holds the directory.
 fn gaps(mut taken: Vec<Range<u64>>) -> Vec<Range<u64>> {
     taken.push(u64::MAX..u64::MAX);
     taken.sort_unstable_by_key(|range| range.start);
@@ -184,24 +183,24 @@ fn gaps(mut taken: Vec<Range<u64>>) -> Vec<Range<u64>> {
     taken.into_iter().map(gap).filter(|gap| !gap.is_empty()).collect()
 }
 
-/// Whether an entry is a directory. The last character of a name, which tells it, may be damaged; a directory has no
-/// text.
+/// Whether an entry is a directory. The last character of its name says so but may be damaged, so it must also have no
+/// content.
 fn is_directory(entry: &ZipFileEntry<'_>) -> bool {
     entry.is_dir() && entry.size() == 0
 }
 
-/// A member as nearly all are, to the end of its text: the zip crate ends one where it grows beyond the length that it
-/// declares, which may be what is damaged, and takes one that is shorter for whole.
+/// A stored or deflated member, read to the end of its text. The zip crate stops at the declared length, which may
+/// itself be damaged, and accepts a member that is shorter.
 struct Inflating<'f> {
     text: Box<dyn Read + 'f>,
     crc: Crc,
     read: u64,
-    /// What the directory says of it.
+    /// CRC and size according to the directory.
     declared: (u32, u64),
 }
 
 impl<'f> Inflating<'f> {
-    /// The member whose bytes begin here; `None` for a rarer kind.
+    /// The member whose bytes begin at `start`; `None` for rarer kinds.
     fn of(input: &'f mut (impl Read + Seek), entry: &ZipFileEntry<'_>, start: u64) -> Option<Self> {
         if is_directory(entry) || entry.encrypted() {
             return None;
@@ -218,7 +217,7 @@ impl<'f> Inflating<'f> {
     }
 }
 
-/// Where the bytes of a member begin, behind the header in front of it; `None` where no header stands.
+/// Where the bytes of a member begin, after its local header; `None` if there is no such header.
 fn data_start(input: &mut (impl Read + Seek), entry: &ZipFileEntry<'_>) -> Option<u64> {
     let mut header = [0; LOCAL_SIZE];
     input.seek(SeekFrom::Start(entry.header_start())).ok()?;
@@ -243,7 +242,7 @@ impl Read for Inflating<'_> {
     }
 }
 
-/// Goes to the next header of a member.
+/// Moves to the next local header; false if there is none.
 fn find_local(input: &mut Window<impl Read>) -> bool {
     loop {
         let bytes = input.available();

@@ -1,4 +1,4 @@
-//! Avro object container files, as Event Hub Capture and BigQuery write them; a record becomes a JSON object.
+//! Avro object container files, as Event Hub Capture and BigQuery write them. Each record becomes a JSON object.
 
 use std::collections::HashMap;
 use std::io::Read;
@@ -12,13 +12,13 @@ use super::blocks::Blocks;
 use super::{Sink, row};
 use crate::decode::Damage;
 
-/// Bytes of headers that are read in one file: once more for each damaged block.
+/// Most header bytes read in one file: the header is read again for each damaged block.
 const MAX_REREAD: usize = 64 << 20;
-/// How deep types may lie in each other: BigQuery has 15 levels of records, in lists.
+/// How deep types may nest. BigQuery nests records 15 levels deep, each perhaps in a list.
 const DEEPEST: usize = 40;
 const NO_BYTES: &str = "its schema has a type that takes no bytes, which no export has";
 
-/// Gives out every record of the file. A file of only a header is whole, and usual. Behind damage it goes on with the
+/// Gives out every record of the file. A file with only a header is whole, and common. After damage, continues with the
 /// next block.
 pub(super) fn frame(reader: &mut dyn Read, max_block: usize, sink: &mut dyn Sink) {
     let mut blocks = match Blocks::open(reader, max_block) {
@@ -45,13 +45,13 @@ pub(super) fn frame(reader: &mut dyn Read, max_block: usize, sink: &mut dyn Sink
     }
 }
 
-/// Why no further record can be read.
+/// Why reading stopped: one block cannot be decoded, or the whole file cannot be read further.
 enum Stopped {
     InBlock(String),
     ForGood(String),
 }
 
-/// Records up to the end, or up to a block that cannot be decoded.
+/// Gives out records up to the end, or up to a block that cannot be decoded.
 fn records(blocks: &mut Blocks<'_>, record: &mut u64, sink: &mut dyn Sink) -> Result<(), Stopped> {
     let records = apache_avro::Reader::new(blocks).map_err(|error| Stopped::ForGood(error.to_string()))?;
     depth(records.writer_schema(), &mut HashMap::new()).map_err(|problem| Stopped::ForGood(problem.to_owned()))?;
@@ -67,8 +67,8 @@ fn tell(sink: &mut dyn Sink, problem: &str, at: u64) {
     sink.damage(Damage { what: format!("avro: {problem}"), at, text_start: u64::MAX });
 }
 
-/// How deep types lie in each other, where a few bytes cannot be more than memory or a stack holds: a type inside itself is
-/// as deep as its bytes say, and one without bytes is as often there as a count or its names do.
+/// How deep types nest. Refuses schemas by which a few bytes could exhaust memory or stack: a type inside itself nests
+/// as deep as the data says, and a type without bytes occurs as often as a count, or a repeated name, says.
 fn depth<'s>(schema: &'s Schema, named: &mut HashMap<&'s Name, Option<usize>>) -> Result<usize, &'static str> {
     let below = match schema {
         Schema::Null => return Err(NO_BYTES),

@@ -1,7 +1,7 @@
-//! The blocks of an Avro object container file: those whose frame is sound, and what can be made of the others.
+//! The blocks of an Avro object container file: those that are sound, and what can be recovered of the others.
 //!
-//! A header is followed by blocks: a count, a size, so many bytes, and a marker of 16 bytes that ends the header and
-//! every block (Avro 1.12, "Object Container Files").
+//! After the header come the blocks: a count, a size, that many bytes, and a marker of 16 bytes, which also ends the
+//! header (Avro 1.12, "Object Container Files").
 
 use std::io::{self, BufRead, Read};
 
@@ -13,17 +13,17 @@ const MARKER: usize = 16;
 /// Longest header; it holds the schema.
 const MAX_HEADER: usize = 16 << 20;
 
-/// A file that is read block by block: its header, then blocks that fit their frame.
+/// Reads a file as its header and then only blocks whose size and marker agree.
 pub(super) struct Blocks<'r> {
     input: Window<&'r mut dyn Read>,
     max_block: usize,
     header: Vec<u8>,
-    /// What is given out next.
+    /// The bytes to give out next.
     ready: Vec<u8>,
     given: usize,
     /// Where the last block began.
     pub(super) block_start: u64,
-    /// What was met and is to be told.
+    /// Damage found and not yet reported.
     pub(super) damages: Vec<Damage>,
 }
 
@@ -46,13 +46,13 @@ impl<'r> Blocks<'r> {
         Ok(Blocks { input, max_block, header, ready: Vec::new(), given: 0, block_start: 0, damages })
     }
 
-    /// Gives the header once more, and then the blocks that were not yet given.
+    /// Gives the header once more, and then the blocks not yet given.
     pub(super) fn start_over(&mut self) {
         self.ready.clone_from(&self.header);
         self.given = 0;
     }
 
-    /// Bytes of the header.
+    /// Size of the header in bytes.
     pub(super) fn header_size(&self) -> usize {
         self.header.len()
     }
@@ -85,7 +85,7 @@ impl<'r> Blocks<'r> {
         }
     }
 
-    /// The number of records in the block that was made ready; `None` at the end.
+    /// Makes the next block ready if it is sound. Returns its number of records, or `None` at the end.
     fn sound_block(&mut self) -> Result<Option<u64>, &'static str> {
         loop {
             let bytes = self.input.available();
@@ -114,8 +114,9 @@ impl<'r> Blocks<'r> {
         }
     }
 
-    /// Passes what stands before the next marker, and makes of it the block that it claims to be: where only its end is
-    /// lost, its records are not. A sound block that ends with that marker stays.
+    /// Skips to the next marker. What was skipped becomes the block it claims to be: if only its end is lost, its
+    /// records are not. A sound block that ends at that marker is kept for the next call. False if nothing was
+    /// recovered.
     fn damaged_block(&mut self) -> bool {
         let found = self.find_marker();
         let bytes = self.input.available();
@@ -134,7 +135,7 @@ impl<'r> Blocks<'r> {
         !self.ready.is_empty()
     }
 
-    /// Where the next marker is among the bytes at hand; what goes too far beyond a block is passed.
+    /// The index of the next marker in the bytes at hand. Drops bytes that exceed the largest block.
     fn find_marker(&mut self) -> Option<usize> {
         let mut searched = 0;
         loop {
@@ -154,7 +155,8 @@ impl<'r> Blocks<'r> {
     }
 }
 
-/// Where a block begins that ends at the marker found: where the damaged one claims to end, or else anywhere.
+/// Where a block begins that ends at `found`. Tries first the place where the damaged block claims to end, then every
+/// other.
 fn sound_before(bytes: &[u8], claimed: usize, found: usize) -> Option<usize> {
     let fits =
         |at: &usize| block_frame(&bytes[*at..found]).is_ok_and(|frame| frame.count > 0 && frame.end() == found - at);
@@ -172,8 +174,8 @@ impl Read for Blocks<'_> {
     }
 }
 
-/// Reads on, beyond any damage of the stream below; false at its end. What of an Avro file is doubtful then cannot be
-/// told, so all is.
+/// Reads on, past any damage of the stream below; false at its end. Which records of an Avro file such damage affects
+/// is unknown, so it makes all of them doubtful.
 fn extend(input: &mut Window<&mut dyn Read>, damages: &mut Vec<Damage>) -> bool {
     loop {
         let error = match input.extend() {
@@ -191,13 +193,13 @@ fn extend(input: &mut Window<&mut dyn Read>, damages: &mut Vec<Damage>) -> bool 
     }
 }
 
-/// Why bytes at hand do not tell.
+/// Why a number or a block's frame cannot be read from the bytes at hand.
 enum Short {
     Incomplete,
     Broken,
 }
 
-/// What stands in front of the records of a block.
+/// What precedes the records of a block.
 struct Frame {
     count: u64,
     /// Where the records begin.
@@ -220,7 +222,7 @@ fn block_frame(bytes: &[u8]) -> Result<Frame, Short> {
     }
 }
 
-/// Where the header ends: magic, a map of strings to bytes, the marker.
+/// The length of the header: magic, a map of strings to bytes, the marker.
 fn header_length(bytes: &[u8]) -> Result<usize, Short> {
     let mut at = 4;
     loop {
@@ -243,7 +245,7 @@ fn header_length(bytes: &[u8]) -> Result<usize, Short> {
     }
 }
 
-/// A zigzag number of variable length.
+/// A variable-length zigzag number.
 fn long(bytes: &[u8], at: &mut usize) -> Result<i64, Short> {
     let mut value = 0_u64;
     for shift in (0..64).step_by(7) {

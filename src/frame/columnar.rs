@@ -1,6 +1,6 @@
-//! Parquet files, as Security Lake, BigQuery, Firehose and Spark write them; a row becomes a JSON object.
+//! Parquet files, as Security Lake, BigQuery, Firehose and Spark write them. Each row becomes a JSON object.
 //!
-//! What is where stands at the end of the file, so that all of it is copied to a temporary file first.
+//! The directory of the file is at its end, so the whole file is copied to a temporary file first.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -14,10 +14,10 @@ use serde_json::{Map, Value as Json};
 use super::{Sink, footer, row};
 use crate::decode::Damage;
 
-/// Columns nest no deeper in any export; a reader of deeper ones could run out of stack.
+/// No export nests columns deeper. A reader of deeper ones could run out of stack.
 const MAX_DEPTH: usize = 64;
 
-/// Gives out every row of the file. Behind a damaged row group it goes on with the next.
+/// Gives out every row of the file. After a damaged row group, continues with the next.
 pub(super) fn frame(reader: &mut dyn Read, max_record: usize, sink: &mut dyn Sink) {
     let file = match copied(reader) {
         Ok(file) => file,
@@ -57,7 +57,7 @@ fn open(mut file: File) -> Result<SerializedFileReader<File>, String> {
     SerializedFileReader::new(file).map_err(|error| error.to_string())
 }
 
-/// The rows of a group, before which so many stand.
+/// Gives out the rows of a row group. `before` is the number of rows in the groups before it.
 fn rows(
     file: &SerializedFileReader<File>,
     number: usize,
@@ -66,7 +66,7 @@ fn rows(
     sink: &mut dyn Sink,
 ) -> Result<(), ParquetError> {
     let group = file.get_row_group(number)?;
-    // The library takes for granted what no writer gets wrong.
+    // The library does not check these, because no writer gets them wrong.
     let is_placed = |column: &ColumnChunkMetaData| {
         let start = column.dictionary_page_offset().unwrap_or_else(|| column.data_page_offset());
         start >= 0 && column.compressed_size() >= 0

@@ -1,5 +1,5 @@
-//! The CRI log format (kubernetes/design-proposals-archive, node/kubelet-cri-logging.md): lines of
-//! `<time> <stream> <tags> <content>`, where a long content is cut into parts that the next lines of its stream hold.
+//! The CRI log format (kubernetes/design-proposals-archive, node/kubelet-cri-logging.md): lines of `<time> <stream>
+//! <tags> <content>`. A long content is split; its other parts are in the next lines of the same stream.
 
 use memchr::memmem;
 
@@ -9,12 +9,12 @@ use crate::event::EVENT_START;
 use crate::json::{self, Skip};
 use crate::time;
 
-/// Lines of one content that are kept in mind as beginnings of records.
+/// Lines of one content that are remembered as possible beginnings of records.
 const MAX_RESTARTS: usize = 64;
-/// Longer than the time of a CRI line with its zone, and than its stream and tag.
+/// Longer than the time of a CRI line with its zone, and longer than its stream and tag.
 const MAX_TIME: usize = 40;
 
-/// What a line says before its content.
+/// The fields of a line before its content.
 pub(super) struct Cri<'a> {
     pub time: &'a str,
     pub stream: &'a str,
@@ -37,22 +37,23 @@ pub(super) fn parse(line: &str) -> Option<Cri<'_>> {
     })
 }
 
-/// The content of a line that holds all of it.
+/// The content of a line, if the line holds all of it.
 pub(crate) fn cri_content(line: &str) -> Option<&str> {
     let cri = parse(line).filter(|cri| !cri.partial)?;
     line.get(cri.content..)
 }
 
-/// Whether the content of a line is an object.
+/// Whether the content of a line starts an object.
 pub(super) fn holds_object(line: &[u8]) -> bool {
     line.splitn(4, |byte| *byte == b' ').nth(3).is_some_and(|content| content.starts_with(b"{"))
 }
 
-/// Where a line begins inside another, whose end is missing: with an object whose first key shows, which no string can
-/// hold unescaped.
+/// Where a second line begins inside this one, whose end is missing. Its content must start with an object and its
+/// first key: no string can hold these unescaped.
 pub(super) fn line_in_line(line: &[u8]) -> Option<usize> {
     let begins = |at: usize| {
-        // What was cut may end in digits, as the time begins: its length up to the `T` tells.
+        // The cut line may end in digits, and the time begins with digits. The fixed length of the date before the `T`
+        // shows where the time begins.
         let time = at.saturating_sub(MAX_TIME);
         let start = memchr::memrchr(b'T', &line[time..at]).and_then(|t| (time + t).checked_sub("2026-11-24".len()))?;
         let head = &line[start..line.len().min(at + MAX_TIME)];
@@ -64,18 +65,18 @@ pub(super) fn line_in_line(line: &[u8]) -> Option<usize> {
     memmem::find_iter(line, " std").find_map(begins)
 }
 
-/// Contents that go on, by the output stream they belong to.
+/// Contents that are not yet complete, by the output stream they belong to.
 #[derive(Default)]
 pub(super) struct Parts(Vec<(String, Part)>);
 
-/// What lines of one content hold.
+/// The content of one or more joined lines.
 pub(super) struct Part {
     pub head: Head,
     content: Vec<u8>,
     restarts: Vec<Restart>,
 }
 
-/// Where a line was added that may begin a record: in the content, and in [`Head::prefix`].
+/// A line that was added and may begin a record: its place in the content and in [`Head::prefix`].
 struct Restart {
     content: usize,
     prefix: usize,
@@ -87,8 +88,8 @@ impl Parts {
         self.0.is_empty()
     }
 
-    /// Adds a line to those of its stream that wait for it. If the content goes on and is no longer than a record may
-    /// be, it waits; else its records are given out.
+    /// Adds a line to those waiting in its stream. If the content continues and is no longer than a record may be, it
+    /// waits; otherwise its records are given out.
     pub(super) fn add(&mut self, cri: &Cri<'_>, part: Part, max_record: usize, give: impl FnMut(&Part)) {
         let slot = self.0.iter().position(|(open, _)| open == cri.stream);
         let part = match slot.map(|slot| self.0.swap_remove(slot).1) {
@@ -116,12 +117,12 @@ impl Part {
         Part { head, content, restarts: Vec::new() }
     }
 
-    /// All that it holds.
+    /// The content joined so far.
     pub(super) fn content(&self) -> &[u8] {
         &self.content
     }
 
-    /// What it holds, as the body of a document.
+    /// The content as the body of a document.
     pub(super) fn body(&self) -> Body<'_> {
         let content = self.content.trim_ascii();
         match content.first() {
@@ -131,7 +132,7 @@ impl Part {
         }
     }
 
-    /// Adds what the next line of the stream holds.
+    /// Adds the next line of the stream.
     fn add(&mut self, next: Part) {
         if !self.head.prefix.is_empty() {
             self.head.prefix.push(b'\n');
@@ -144,8 +145,8 @@ impl Part {
         }
     }
 
-    /// Gives out a content. Where it is broken the end of a record was lost, and a line that begins as a record does is
-    /// one of its own.
+    /// Gives out a content. If it is broken, the end of a record was lost: each line that begins as a record does is
+    /// then given out as one of its own.
     fn give_records(mut self, mut give: impl FnMut(&Part)) {
         let content = self.content.trim_ascii();
         let is_broken = content.first() == Some(&b'{') && !is_sound(content);
@@ -161,7 +162,7 @@ impl Part {
         later.iter().rev().for_each(give);
     }
 
-    /// Takes away what was added from there on.
+    /// Splits off what was added from `restart` on.
     fn split(&mut self, restart: Restart) -> Part {
         let prefix = self.head.prefix.split_off(restart.prefix);
         self.head.prefix.pop();

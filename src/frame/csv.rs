@@ -1,13 +1,13 @@
-//! CSV exports of consoles and query tools: rows become objects of their columns (RFC 4180).
+//! CSV exports of consoles and query tools. Each row becomes an object of its columns (RFC 4180).
 //!
-//! Rows are found here, so that one stray quote cannot take the rest of the file; the csv crate reads each row.
+//! Row ends are found here, so that one stray quote cannot swallow the rest of the file. The csv crate parses each row.
 
 use std::ops::Range;
 
 use super::{Body, Document, Framing, Input, More, Sink};
 use crate::json::equal_folded;
 
-/// Columns that tell an export of audit records; others may stand beside them.
+/// Columns that mark an export of audit records. Other columns may be present too.
 const KNOWN: [&str; 25] = [
     "@message",
     "message",
@@ -35,9 +35,9 @@ const KNOWN: [&str; 25] = [
     "jsonPayload",
     "textPayload",
 ];
-/// Spreadsheets write what separates numbers in their language; the header tells.
+/// The delimiter depends on the language of the spreadsheet. The header shows which one is used.
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
-/// Longest header, with what stands in front of it.
+/// Longest header, with anything before it.
 const MAX_HEADER: usize = 64 * 1024;
 
 /// The columns of an export.
@@ -63,7 +63,7 @@ pub(super) fn header(input: &mut Input<'_>, sink: &mut dyn Sink) -> Option<Heade
     Some(header)
 }
 
-/// The first line that holds anything, behind a byte order mark and a line that names the delimiter.
+/// The first line that is not blank, after a byte order mark and a `sep=` line.
 fn header_line(bytes: &[u8]) -> Option<Range<usize>> {
     let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
     let mut at = mark + bytes[mark..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
@@ -73,7 +73,7 @@ fn header_line(bytes: &[u8]) -> Option<Range<usize>> {
     Some(at..at + row_end(&bytes[at..], false)?)
 }
 
-/// The rows behind a header.
+/// The rows after a header.
 pub(super) struct Rows<'r, 's> {
     input: Input<'r>,
     header: Header,
@@ -122,7 +122,8 @@ impl<'r, 's> Rows<'r, 's> {
         }
     }
 
-    /// Gives out the row that ends at `end`; one that spans lines and does not fit the header is cut at its line.
+    /// Gives out the row that ends at `end`. A row that spans lines and does not fit the header is cut at its first
+    /// newline.
     fn emit(&mut self, end: usize) {
         let row = &self.input.available()[..end];
         if let Some(columns) = self.columns_again(row) {
@@ -130,7 +131,7 @@ impl<'r, 's> Rows<'r, 's> {
             self.input.consume(end, self.sink);
             return;
         }
-        // Where a block was lost, the row may be the beginning of one record and the end of another.
+        // If a block was lost, the row may join the beginning of one record to the end of another.
         let closed = memchr::memchr_iter(b'"', row).count().is_multiple_of(2) && memchr::memchr(0, row).is_none();
         let fits = |cells: &Vec<String>| closed && cells.len() == self.header.columns.len();
         let object = cells(row, self.header.delimiter).filter(fits).map(|cells| self.object(&cells));
@@ -145,7 +146,8 @@ impl<'r, 's> Rows<'r, 's> {
         self.input.consume(end, self.sink);
     }
 
-    /// The columns of a row that is a header again: of a file that was put behind this one, perhaps in another order.
+    /// The columns, if this row is a header again: another file was appended to this one, perhaps with its columns in
+    /// another order.
     fn columns_again(&self, row: &[u8]) -> Option<Vec<String>> {
         let separators = memchr::memchr_iter(self.header.delimiter, row).count();
         if separators + 1 < self.header.columns.len() {
@@ -190,8 +192,8 @@ fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
-/// Where the first row ends: at a newline outside quotes, or at a carriage return that has lost its newline, or never had
-/// one. That one is told by what follows it, where the text goes on.
+/// Where the first row ends: at a newline outside quotes, or at a carriage return without a newline. The byte after a
+/// carriage return decides, so one at the end of the text counts only if `is_all`.
 fn row_end(bytes: &[u8], is_all: bool) -> Option<usize> {
     let mut quoted = false;
     memchr::memchr3_iter(b'"', b'\n', b'\r', bytes).find(|&at| {

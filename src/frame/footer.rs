@@ -1,5 +1,5 @@
-//! How deep the columns of a Parquet file nest, told from its footer: the library that reads it would go down as far as
-//! its stack is.
+//! How deep the columns of a Parquet file nest, read from its footer: the library recurses that deep, and could
+//! overflow its stack.
 //!
 //! The footer is a `FileMetaData` (apache/parquet-format, `parquet.thrift`) in Thrift's compact protocol
 //! (apache/thrift, `doc/specs/thrift-compact-protocol.md`).
@@ -7,13 +7,13 @@
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 
-/// Structures inside structures that are passed: a schema element has three.
+/// How deep skipped structures may nest. A schema element nests three deep.
 const MAX_INSIDE: usize = 16;
-/// The list of schema elements in the metadata, and in each of these how many of those behind it are below it.
+/// Field number of the list of schema elements in the metadata, and that of the number of children in a schema element.
 const SCHEMA: u64 = 2;
 const NUM_CHILDREN: u64 = 5;
 
-/// The depth of the deepest column; `None` where the footer does not tell.
+/// The depth of the deepest column; `None` if the footer cannot be read.
 pub(super) fn depth(file: &mut File) -> io::Result<Option<usize>> {
     let mut end = [0; 8];
     file.seek(SeekFrom::End(-8))?;
@@ -29,11 +29,11 @@ pub(super) fn depth(file: &mut File) -> io::Result<Option<usize>> {
     Ok(Thrift(&footer).depth_of_schema())
 }
 
-/// What is left to read.
+/// The bytes not yet read.
 struct Thrift<'f>(&'f [u8]);
 
 impl Thrift<'_> {
-    /// Of all schemas: which of two the library takes is its own affair.
+    /// The deepest of all schema fields, because the library may read any of them.
     fn depth_of_schema(&mut self) -> Option<usize> {
         let (mut field, mut deepest) = (0, None);
         loop {
@@ -47,7 +47,7 @@ impl Thrift<'_> {
 
     fn depth(&mut self) -> Option<usize> {
         let (count, _) = self.list()?;
-        // How many elements are to come on each level.
+        // How many elements are still to come on each level.
         let (mut open, mut deepest) = (Vec::new(), 0);
         for _ in 0..count {
             let children = self.children()?;
@@ -63,20 +63,21 @@ impl Thrift<'_> {
         Some(deepest)
     }
 
-    /// Passes a schema element; gives how many are below it.
+    /// Skips a schema element and returns its number of children.
     fn children(&mut self) -> Option<u64> {
         let (mut field, mut children) = (0, 0);
         loop {
             match self.field(&mut field)? {
                 0 => return Some(children),
-                // Zigzag: twice as much.
+                // Zigzag encoding doubles the number.
                 5 if field == NUM_CHILDREN => children = self.number()? / 2,
                 kind => self.pass(kind, 0)?,
             }
         }
     }
 
-    /// The type of the next field of a structure, whose number is told by its distance; 0 at the end.
+    /// Reads the head of the next field of a structure. Returns its type, 0 at the end, and updates `number`, which is
+    /// stored as the distance from the last field.
     fn field(&mut self, number: &mut u64) -> Option<u8> {
         let head = self.byte()?;
         match (head >> 4, head & 15) {
@@ -87,7 +88,7 @@ impl Thrift<'_> {
         Some(head & 15)
     }
 
-    /// How many items, and of which type.
+    /// The number of items in a list, and their type.
     fn list(&mut self) -> Option<(u64, u8)> {
         let head = self.byte()?;
         let count = if head >> 4 == 15 { self.number()? } else { u64::from(head >> 4) };
@@ -106,7 +107,7 @@ impl Thrift<'_> {
             }
             9 | 10 if inside < MAX_INSIDE => {
                 let (count, kind) = self.list()?;
-                // In a list a boolean is a byte.
+                // In a list, a boolean takes one byte.
                 (0..count).try_for_each(|_| self.pass(if kind <= 2 { 3 } else { kind }, inside + 1))
             }
             11 if inside < MAX_INSIDE => {
@@ -156,7 +157,7 @@ impl Thrift<'_> {
 mod tests {
     use super::*;
 
-    /// A list of so many elements, each but the last with one below it, behind the distance to its field.
+    /// A list of `depth` elements, each but the last with one child, preceded by the distance to its field.
     fn schema(distance: u8, depth: u8) -> Vec<u8> {
         let element = |at: u8| [0x48, 1, b'a', 0x15, if at + 1 < depth { 2 } else { 0 }, 0];
         [vec![distance << 4 | 9, 0xFC, depth], (0..depth).flat_map(element).collect()].concat()
@@ -165,7 +166,7 @@ mod tests {
     #[test]
     fn the_deepest_of_all_schemas_counts() {
         let version = vec![0x15, 2];
-        // Behind it the number of its field, again that of a schema.
+        // The field number follows in full, and is again that of a schema.
         let again = |depth: u8| [vec![9, 4], schema(0, depth)[1..].to_vec()].concat();
         let rows = vec![0x16, 6, 0];
         let told = |parts: &[Vec<u8>]| Thrift(&parts.concat()).depth_of_schema();

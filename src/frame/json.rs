@@ -1,5 +1,5 @@
-//! JSON documents in a stream: one a line, one after another, pretty-printed, in one array, in an object around
-//! one, behind prefixes, between lines of text; and what to do where one is broken.
+//! JSON documents in a stream: one per line, one after another, pretty-printed, in one array, in an object around an
+//! array, after prefixes, between lines of text; and how to continue after a broken one.
 
 use memchr::memmem;
 
@@ -12,45 +12,45 @@ use crate::decode::Damage;
 use crate::event::{EVENT_START, SUBSCRIPTION_START};
 use crate::json::{self, Skip};
 
-/// Objects up to this size are given out whole, with all that stands around their arrays; larger ones are walked.
+/// Objects up to this size are given out whole, with everything around their arrays. Larger ones are walked.
 const WHOLE: usize = 1 << 20;
-/// Bytes of one stream that may be scanned again after broken documents; beyond that, documents must end with their
-/// line.
+/// Bytes of one stream that may be scanned again after broken documents. When they are spent, each document must end
+/// with its line.
 const MAX_WASTED: u64 = 256 << 20;
-/// The same of elements of an array, which is left then.
+/// The same budget for array elements. When it is spent, the array is abandoned.
 const MAX_WASTED_NEAR: u64 = 64 * MAX_WASTED;
-/// Bytes of an element that are looked at once so many were broken.
+/// How far to look inside one element after that many were broken.
 const NEAR: usize = 256 << 10;
-/// Keys of a CloudWatch Logs payload that tell where its events come from.
+/// Keys of a CloudWatch Logs payload that say where its events come from.
 const TELLING: [&[u8]; 2] = [br#""owner":"#, br#""logGroup":"#];
-/// Longer lines are not offered for skimming.
+/// Longest line offered for skimming.
 const MAX_SKIMMED: usize = 256 * 1024;
-/// Bytes that are looked at first behind a broken document, then twice as many, and so on.
+/// Bytes of a broken document that are looked at first. The number doubles until they suffice.
 const FIRST_LOOK: usize = 4096;
-/// What is kept of the object around a walked array.
+/// Most bytes kept of the object around a walked array.
 const MAX_AROUND: usize = 16 * 1024;
 
-/// Splits a stream that is not CSV.
+/// Splits any text stream that is not CSV.
 pub(super) struct Documents<'r, 's> {
     input: Input<'r>,
     sink: &'s mut dyn Sink,
     record: u64,
     /// Only blanks since the last newline.
     line_start: bool,
-    /// Bytes that were looked at for nothing, behind broken documents.
+    /// Bytes scanned in vain after broken documents.
     wasted: u64,
-    /// CRI lines whose content goes on.
+    /// CRI lines whose content continues.
     parts: Parts,
 }
 
-/// What is common to all that comes out of one line or document.
+/// What all records of one line or document have in common.
 #[derive(Clone)]
 pub(super) struct Head {
     pub record: u64,
     pub offset: u64,
     pub framing: Framing,
     pub time: Option<String>,
-    /// Where the sink keeps originals: what stood before the document in its line; of CRI lines all of them.
+    /// If the sink keeps originals: the text before the document in its line, or all lines of a CRI content.
     pub prefix: Vec<u8>,
 }
 
@@ -62,7 +62,7 @@ struct Around {
     index: usize,
     /// Whether the element at hand begins a line.
     own_lines: bool,
-    /// How its first element began that is an object or array.
+    /// The start of its first element that is an object or array.
     first: Vec<u8>,
 }
 
@@ -104,7 +104,7 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    /// Offers the line at hand to the sink; true where it took it.
+    /// Offers the line at hand to the sink; true if the sink took it.
     fn skim(&mut self) -> bool {
         let bytes = self.input.available();
         if !self.line_start || !matches!(bytes[0], b'{' | b'0'..=b'9') || bytes.starts_with(SUBSCRIPTION_START) {
@@ -119,7 +119,7 @@ impl<'r, 's> Documents<'r, 's> {
         true
     }
 
-    /// Where the line ends, if it is not long and holds no zero byte, behind which it may be another record.
+    /// Where the line ends, if it is short and holds no zero byte: another record may follow a zero byte.
     fn line_at_hand(&mut self) -> Option<usize> {
         loop {
             let bytes = self.input.available();
@@ -132,7 +132,7 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    /// Passes white space, control bytes and byte order marks; false at the end of the stream.
+    /// Skips white space, control bytes and byte order marks; false at the end of the stream.
     fn skip_blanks(&mut self) -> bool {
         loop {
             match self.input.next_text(self.sink) {
@@ -158,19 +158,19 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    /// Whether the comma at hand stands before an object: some tools write it at the start of the next line.
+    /// Whether the comma at hand precedes an object: some tools put the comma at the start of the next line.
     fn comma_leads(&mut self) -> bool {
         let next = |text: &[u8]| text[1..].iter().find(|byte| **byte != b' ').copied();
         next(self.input.head(usize::MAX, |text| next(text).is_some()).0) == Some(b'{')
     }
 
-    /// Whether a comma stands behind the byte at hand.
+    /// Whether a comma follows the byte at hand.
     fn comma_follows(&mut self) -> bool {
         let next = |text: &[u8]| text[1..].iter().find(|byte| !byte.is_ascii_whitespace()).copied();
         next(self.input.head(usize::MAX, |text| next(text).is_some()).0) == Some(b',')
     }
 
-    /// Drops bytes; true where that reached damage.
+    /// Drops bytes; true if that reached damage.
     fn consume(&mut self, count: usize) -> bool {
         let reached = self.input.consume(count, self.sink);
         self.line_start |= reached;
@@ -188,7 +188,7 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    /// Whether the `[` at hand opens an array of records, not a line such as `[error] …` or `["a"]: …`.
+    /// Whether the `[` at hand opens an array of records, rather than a line such as `[error] …` or `["a"]: …`.
     fn opens_array(&mut self) -> bool {
         loop {
             let bytes = self.input.available();
@@ -214,7 +214,7 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    /// One document that is an object, or the elements of the array in it.
+    /// Gives out a document that is an object, or the elements of an array in it.
     fn object(&mut self, head: &Head) {
         loop {
             match scan(self.input.available(), 1) {
@@ -237,10 +237,11 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    /// An object with an array of records: given out whole where it is small and sound, else walked. A CloudWatch Logs
-    /// payload is walked whatever its size, so that the sink may pass its events by one by one.
+    /// An object with an array of records: given out whole if it is small and sound, otherwise walked. A CloudWatch
+    /// Logs payload that says where its events come from is walked whatever its size, so that the sink can skim its
+    /// events.
     fn around_array(&mut self, head: &Head, key: &'static str, at: usize) {
-        // What tells of the events has to stand in front of them: what stands behind a walked array comes too late.
+        // Only what precedes a walked array can describe its elements; what follows comes too late.
         let front = &self.input.available()[..at];
         let is_told = || TELLING.iter().all(|key| memmem::find(front, key).is_some());
         let is_payload = front.starts_with(SUBSCRIPTION_START) && is_told() && !self.sink.keeps_originals();
@@ -269,14 +270,15 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    /// Whether what ends at `end` is what it seems, or a lost bracket has let it end elsewhere. An event is read whole
-    /// whatever its brackets are.
+    /// Whether every bracket before `end` closes one of its kind: otherwise a lost bracket may have moved the end. An
+    /// audit event is accepted whatever its brackets are.
     fn is_matched(&self, end: usize) -> bool {
         let text = &self.input.available()[..end];
         text.starts_with(EVENT_START) || json::is_matched(text)
     }
 
-    /// The same of an element. Of the events of a CloudWatch Logs payload, which hold nothing but texts, the ends tell.
+    /// The same for an element. For the events of a CloudWatch Logs payload, which hold only text, the first and last
+    /// byte suffice.
     fn is_whole_element(&self, around: &Around, end: usize) -> bool {
         let text = &self.input.available()[..end];
         let is_closed = match text.first() {
@@ -286,7 +288,7 @@ impl<'r, 's> Documents<'r, 's> {
         is_closed && (around.text.starts_with(SUBSCRIPTION_START) || self.is_matched(end))
     }
 
-    /// Gives out the document or element at hand, which ends at `end`; true where that reached damage.
+    /// Gives out the document or element at hand, which ends at `end`; true if that reached damage.
     fn give(&mut self, head: &Head, around: Option<&Around>, end: usize) -> bool {
         let fits = end <= self.input.max_record;
         let body = if fits { Body::Json(&self.input.available()[..end]) } else { Body::TooLong };
@@ -295,7 +297,8 @@ impl<'r, 's> Documents<'r, 's> {
         self.consume(end)
     }
 
-    /// The elements of an array whose bracket was consumed; false where the array was left before its end.
+    /// Gives out the elements of an array whose opening bracket was consumed; false if the array was abandoned before
+    /// its end.
     fn elements(&mut self, head: &Head, around: &mut Around) -> bool {
         self.line_start = false;
         loop {
@@ -316,7 +319,7 @@ impl<'r, 's> Documents<'r, 's> {
                     self.unclosed(head);
                     return false;
                 }
-                // A lost bracket has let the element before end early.
+                // A lost bracket has made the element before this byte end early.
                 Some(b'}' | b':') => {
                     if !self.broken_element(head, around, 0) {
                         return false;
@@ -332,7 +335,7 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    /// One element; false where the array ends with it.
+    /// Gives out one element; false if the array ends with it.
     fn element(&mut self, head: &Head, around: &mut Around) -> bool {
         let reach = self.reach();
         loop {
@@ -363,7 +366,7 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    /// The members behind the array of an object, which may hold another one.
+    /// Reads the members after the array of an object, which may hold another array.
     fn rest_of_object(&mut self, head: &Head, mut around: Around) {
         while let Some(byte) = self.next_in_structure(&mut around) {
             if byte == b'}' {
@@ -391,8 +394,7 @@ impl<'r, 's> Documents<'r, 's> {
         self.unclosed(head);
     }
 
-    /// The next byte that is neither blank nor a comma, inside a structure; `None` where the text of the structure
-    /// ends.
+    /// The next byte of a structure that is neither blank nor a comma; `None` if the text ends or damage comes first.
     fn next_in_structure(&mut self, around: &mut Around) -> Option<u8> {
         loop {
             let bytes = self.input.available();
@@ -425,7 +427,7 @@ impl<'r, 's> Documents<'r, 's> {
         });
     }
 
-    /// A document that must end with its line: so many were broken that looking further costs too much.
+    /// Reads a document that must end with its line: so many were broken that looking further would cost too much.
     fn one_line(&mut self) {
         let Some(end) = self.whole_line(Framing::Json) else { return };
         let head = self.head(Framing::Json, None);
@@ -437,7 +439,7 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    /// Gives up the document at hand, so much of which was looked at, and finds where to go on.
+    /// Gives up the document at hand, of which `looked` bytes were scanned, and finds where to continue.
     fn broken(&mut self, head: &Head, looked: usize) {
         let mut size = FIRST_LOOK;
         let end = loop {
@@ -454,8 +456,8 @@ impl<'r, 's> Documents<'r, 's> {
         self.give_broken(head, None, end);
     }
 
-    /// How far an element may go: where many were broken, each of which may be looked for to the end of the text, no
-    /// further than nearly all of them do.
+    /// How far an element may extend. Each broken one may be scanned to the end of the text, so after many of them the
+    /// limit is a length that nearly all elements keep.
     fn reach(&self) -> usize {
         if self.wasted > MAX_WASTED { NEAR } else { usize::MAX }
     }
@@ -487,7 +489,7 @@ impl<'r, 's> Documents<'r, 's> {
         !reached
     }
 
-    /// Gives out a broken document; one that has run into others may have taken them with it, which is told.
+    /// Gives out a broken document, and reports damage if it may have swallowed others. True if its end reached damage.
     fn give_broken(&mut self, head: &Head, around: Option<&Around>, end: usize) -> bool {
         let text = self.input.available()[..end].trim_ascii_end();
         let like_it = resync::signature(text);
@@ -503,7 +505,7 @@ impl<'r, 's> Documents<'r, 's> {
         self.consume(end)
     }
 
-    /// Passes a document that is larger than a record may be, without keeping it.
+    /// Skips a document that is larger than a record may be, without keeping it.
     fn too_long(&mut self, head: &Head, around: Option<&Around>) {
         emit(self.sink, head, around, Body::TooLong);
         self.line_start = false;
@@ -523,7 +525,7 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
-    /// A line that does not start with JSON, or what stands behind a document in its line.
+    /// Handles a line that does not start with JSON, or the text after a document in its line.
     fn text(&mut self) {
         let (line, _) = self.input.head(MAX_PREFIX, |text| text.contains(&b'\n'));
         let line = &line[..memchr::memchr(b'\n', line).unwrap_or(line.len())];
@@ -541,7 +543,7 @@ impl<'r, 's> Documents<'r, 's> {
             self.consume(content);
             return self.object(&head);
         }
-        // Where one byte stands between two documents it was a newline, or a comma.
+        // A single byte between two documents was a newline or a comma.
         let is_joint = !self.line_start && self.input.head(2, |_| false).0.get(1) == Some(&b'{');
         let end = if is_joint {
             1
@@ -559,11 +561,12 @@ impl<'r, 's> Documents<'r, 's> {
         self.consume(end);
     }
 
-    /// A CRI line: kept while its content goes on, given out when it is whole.
+    /// Handles a CRI line: keeps it while its content continues, and gives the content out when it is whole.
     fn cri_line(&mut self) {
         let Some(end) = self.whole_line(Framing::Cri) else { return };
         let line = &self.input.available()[..end];
-        // Where the end of a line was lost the next one begins inside of it; a line of text may quote one.
+        // If the end of a line was lost, the next line begins inside it. A line of plain text may quote one, so this is
+        // checked only for lines that hold or continue an object.
         let next = cri::line_in_line(line).filter(|_| !self.parts.is_empty() || cri::holds_object(line));
         let line = line[..next.unwrap_or(end)].to_vec();
         let text = String::from_utf8_lossy(&line[..line.len().min(MAX_PREFIX)]);
@@ -581,7 +584,8 @@ impl<'r, 's> Documents<'r, 's> {
         self.consume(line.len());
     }
 
-    /// The end of the line at hand, without its newline; one that is longer than a record may be is passed.
+    /// The end of the line at hand, without its newline. Skips a line that is longer than a record may be, and returns
+    /// `None`.
     fn whole_line(&mut self, framing: Framing) -> Option<usize> {
         let (end, too_long) = self.input.line();
         if !too_long {

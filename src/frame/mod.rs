@@ -25,16 +25,16 @@ pub struct Document<'a> {
     pub record: u64,
     /// Offset of its first byte in the decoded text; `None` for Avro and Parquet, which have none.
     pub offset: Option<u64>,
-    /// The element of a document that is walked element by element.
+    /// The place of this element, if the document around it is walked element by element.
     pub element: Option<Element<'a>>,
-    /// How documents are separated, which gives away the tool that wrote them.
+    /// How documents are separated, which shows which tool wrote them.
     pub framing: Framing,
     /// Time from the line's prefix.
     pub time: Option<&'a str>,
     /// The document itself.
     pub body: Body<'a>,
-    /// Its bytes as they stand in the text, without the end of the line; without what stood in front of the body, and
-    /// of lines that were joined without any, unless the sink [keeps originals](Sink::keeps_originals).
+    /// The bytes of the record as they stand in the text, without the line ending. Unless the sink [keeps
+    /// originals](Sink::keeps_originals), any prefix is left out too, and for CRI lines it is empty.
     pub original: &'a [u8],
 }
 
@@ -45,20 +45,21 @@ pub struct Element<'a> {
     pub key: Option<&'static str>,
     /// Index in the array.
     pub index: usize,
-    /// The object around the array, from its brace up to the array: a cut object whose first members can be read.
+    /// The object around the array, from its opening brace up to the array. It is cut there, but its first members can
+    /// be read.
     pub around: &'a [u8],
 }
 
-/// The inside of a [`Document`].
+/// The content of a [`Document`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body<'a> {
     /// One JSON value.
     Json(&'a [u8]),
-    /// Something that starts as JSON and is none.
+    /// Something that starts as JSON but is not valid.
     Broken(&'a [u8]),
-    /// A line that is no JSON.
+    /// A line that is not JSON.
     Text(&'a [u8]),
-    /// More than `--max-record` bytes; not kept.
+    /// Longer than `--max-record`; not kept.
     TooLong,
 }
 
@@ -71,7 +72,7 @@ impl<'a> Body<'a> {
     }
 }
 
-/// How the documents of a stream are told apart.
+/// How the documents of a stream are separated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Framing {
     /// JSON with nothing around it.
@@ -100,7 +101,8 @@ pub enum Framing {
 pub trait Sink {
     /// The next document, in order.
     fn document(&mut self, document: Document<'_>);
-    /// Offers a line, without its newline, before it is looked into: true where it is a record that needs no look.
+    /// Offers a line, without its newline, before it is parsed; true if the sink took it as a record that needs no
+    /// parsing.
     fn skim(&mut self, line: &[u8]) -> bool {
         let _ = line;
         false
@@ -113,7 +115,7 @@ pub trait Sink {
     fn damage(&mut self, damage: Damage);
 }
 
-/// Splits a stream into documents. Reads it to its end, beyond any damage that can be passed.
+/// Splits a stream into documents. Reads it to its end, past any damage that can be skipped.
 pub fn frame(kind: Kind, reader: &mut dyn Read, limits: Limits, sink: &mut dyn Sink) {
     match kind {
         Kind::Avro => return avro::frame(reader, limits.max_record, sink),
@@ -145,18 +147,18 @@ pub(crate) const ARRAYS: [&str; 11] = [
     "responses",
 ];
 
-/// The text of a stream; what lies behind damage is shown only when all before it was consumed.
+/// The text of a stream. What follows damage is shown only after everything before it was consumed.
 struct Input<'r> {
     window: Window<&'r mut dyn Read>,
     max_record: usize,
-    /// Damage ahead, and the offset up to which text is sound.
+    /// Damage ahead, and the offset up to which the text is sound.
     ahead: Option<(u64, Damage)>,
     ended: bool,
-    /// Up to this offset no line ends, as a search for the end of what stood in front has found.
+    /// No line ends before this offset: a search from further back has shown it.
     no_newline: u64,
 }
 
-/// What asking for more text brought.
+/// The result of asking for more text.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum More {
     Text,
@@ -171,14 +173,14 @@ impl<'r> Input<'r> {
         Input { window: Window::new(reader), max_record, ahead: None, ended: false, no_newline: 0 }
     }
 
-    /// The text at hand, up to one byte more than a record may have: what arrived beyond is chance.
+    /// The text at hand, up to one byte more than a record may have. How much arrived beyond that is chance.
     fn available(&self) -> &[u8] {
         let bytes = self.window.available();
         &bytes[..bytes.len().min(self.max_record.saturating_add(1))]
     }
 
-    /// The first `size` bytes of the text at hand, and whether more may follow them; fewer where there are no more, or
-    /// where what is at hand is enough. What is found in them does not depend on how bytes arrive.
+    /// The first `size` bytes of the text at hand, and whether more may follow. Fewer if the text ends, or if
+    /// `is_enough` accepts what is at hand. `is_enough` must not depend on how bytes arrive.
     fn head(&mut self, size: usize, is_enough: impl Fn(&[u8]) -> bool) -> (&[u8], bool) {
         while self.available().len() < size && !is_enough(self.available()) && self.grow() == More::Text {}
         let bytes = self.available();
@@ -189,7 +191,7 @@ impl<'r> Input<'r> {
         self.window.offset()
     }
 
-    /// Drops the first bytes; true where that reached damage, which is told now: what follows is another text.
+    /// Drops the first bytes; true if that reached damage, which is then reported: what follows is a separate text.
     fn consume(&mut self, count: usize, sink: &mut dyn Sink) -> bool {
         io::BufRead::consume(&mut self.window, count);
         let reached = self.ahead.as_ref().is_some_and(|(barrier, _)| *barrier <= self.offset());
@@ -205,8 +207,8 @@ impl<'r> Input<'r> {
         is_there
     }
 
-    /// Goes on to text that can be consumed: whether damage stood before it, so that it is another text; `None` where
-    /// there is none.
+    /// Moves on to text that can be consumed. True if damage precedes it, so that it is a separate text; `None` at the
+    /// end.
     fn next_text(&mut self, sink: &mut dyn Sink) -> Option<bool> {
         let mut reached = false;
         while self.available().is_empty() {
@@ -219,7 +221,7 @@ impl<'r> Input<'r> {
         Some(reached)
     }
 
-    /// Doubles the text at hand, so that scanning again from its start costs no more than twice in all.
+    /// Doubles the text at hand, so that scanning again from its start at most doubles the cost.
     fn grow(&mut self) -> More {
         let had = self.available().len();
         if had > self.max_record {
@@ -232,7 +234,8 @@ impl<'r> Input<'r> {
         if self.available().len() > had { More::Text } else { More::End }
     }
 
-    /// The line at hand without its newline, or what there is of it, and whether it is longer than a record may be.
+    /// Where the line at hand ends, without its newline, or the text at hand, and whether it is longer than a record
+    /// may be.
     fn line(&mut self) -> (usize, bool) {
         loop {
             let bytes = self.available();
@@ -252,7 +255,7 @@ impl<'r> Input<'r> {
         }
     }
 
-    /// Consumes up to the next newline; true where damage came before it.
+    /// Consumes up to the next newline; true if damage came first.
     fn pass_line(&mut self, sink: &mut dyn Sink) -> bool {
         loop {
             let bytes = self.available();

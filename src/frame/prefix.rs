@@ -1,6 +1,6 @@
-//! What log tools write in front of the JSON of a line.
+//! What log tools write before the JSON in a line.
 //!
-//! Only these forms are taken: a line of another program may hold JSON that an attacker wrote.
+//! Only these forms are accepted: a line of another program may hold JSON that an attacker wrote.
 
 use super::{Framing, cri};
 use crate::time;
@@ -12,7 +12,7 @@ pub(super) const MAX_PREFIX: usize = 1024;
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Prefix<'a> {
     pub framing: Framing,
-    /// Where the content behind it starts.
+    /// Where the content after the prefix starts.
     pub content: usize,
     pub time: Option<&'a str>,
 }
@@ -47,7 +47,7 @@ pub(super) fn find(line: &[u8]) -> Option<Prefix<'_>> {
     Some(Prefix { framing, content, time })
 }
 
-/// How long the labels of a stream are that `logcli query` prints between time and line, with the blanks after them.
+/// The length of the stream labels that `logcli query` prints between time and line, with the blanks after them.
 fn labels(text: &str) -> Option<usize> {
     let (inside, rest) = text[1..].split_once('}')?;
     let is_label = |pair: &str| {

@@ -1,18 +1,18 @@
-//! Where to go on behind a document that is broken.
+//! Where to continue after a broken document.
 //!
-//! A document that starts anew stands where no value may stand: not behind `:`, `,` or `[`. So an event that
-//! somebody hid in the body of a broken record is not taken for one, and inside a string its quotes are escaped.
+//! A new document starts where no value may stand: not after `:`, `,` or `[`. So an event hidden in the body of a
+//! broken record is not taken for a document; inside a string its quotes are escaped.
 
 use memchr::memmem;
 
 use crate::event::EVENT_START;
 use crate::json::{self, Skip};
 
-/// Starts that are tried in one broken document before its line is given up.
+/// Starts tried in one broken document before the rest of it is given up.
 const MAX_TRIES: usize = 256;
 
-/// Where the document at the start of `text` ends at the latest: a compact one with its line, a pretty-printed one
-/// before the next brace in the first column. What stands behind says nothing of it.
+/// Where the document at the start of `text` ends at the latest: a compact one at the end of its line, a pretty-printed
+/// one before the next brace in the first column. Text after that says nothing about it.
 pub(super) fn bound(text: &[u8]) -> Option<usize> {
     if is_compact(text) {
         return memchr::memchr(b'\n', text);
@@ -20,8 +20,8 @@ pub(super) fn bound(text: &[u8]) -> Option<usize> {
     memmem::find(text, b"\n{").map(|at| at + 1)
 }
 
-/// Where to go on behind the document at the start of `text`: at its bound, or before, where it runs into the next one;
-/// `None` where the text at hand does not tell.
+/// Where to continue after the document at the start of `text`: at its bound, or earlier if it runs into the next
+/// document; `None` if the text at hand does not show it.
 pub(super) fn document(text: &[u8], more: bool) -> Option<usize> {
     let bound = bound(text);
     let text = &text[..bound.map_or(text.len(), |bound| bound + 1)];
@@ -34,13 +34,13 @@ pub(super) fn document(text: &[u8], more: bool) -> Option<usize> {
     glued(&text[..end.unwrap_or(text.len())], more && end.is_none()).or(end)
 }
 
-/// Whether nothing but a new document, a line's end or the end follows at `at`.
+/// Whether only a new document, the end of a line or the end of the text follows `at`.
 fn starts_anew(text: &[u8], at: usize, more: bool) -> bool {
     let next = text[at..].iter().find(|byte| !matches!(byte, b' ' | b'\t' | b'\r'));
     next.map_or(!more, |next| matches!(next, b'\n' | b'{' | 0))
 }
 
-/// A document that begins inside this broken one, whose end is missing.
+/// Where a document begins inside this broken one, whose end is missing.
 fn glued(text: &[u8], more: bool) -> Option<usize> {
     let mut tries = 0;
     for at in memchr::memchr_iter(b'{', text).skip_while(|&at| at == 0) {
@@ -56,7 +56,7 @@ fn glued(text: &[u8], more: bool) -> Option<usize> {
         match json::skip_strict(text, at) {
             Skip::End(end) if !matches!(next_byte(text, end), Some(b'}' | b']' | b',' | b':')) => return Some(at),
             Skip::Incomplete if !more => return Some(at),
-            // Whether it is one of its own shows at its end.
+            // Only its end shows whether it is a document of its own.
             Skip::Incomplete if is_event => return None,
             Skip::Broken(_) if is_event => return Some(at),
             _ => {}
@@ -65,7 +65,7 @@ fn glued(text: &[u8], more: bool) -> Option<usize> {
     None
 }
 
-/// Whether a value may stand behind this text.
+/// Whether a value may follow this text.
 fn is_value_position(before: &[u8]) -> bool {
     let last = before.iter().rev().find(|byte| !byte.is_ascii_whitespace());
     matches!(last, Some(b':' | b',' | b'['))
@@ -75,17 +75,17 @@ fn next_byte(text: &[u8], at: usize) -> Option<u8> {
     text[at..].iter().find(|byte| !byte.is_ascii_whitespace()).copied()
 }
 
-/// Where a broken element of an array leads.
+/// Where to continue after a broken element of an array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Next {
-    /// To the next element.
+    /// At the next element.
     Element(usize),
-    /// Out of the array: a new document starts here.
+    /// Outside the array: a new document starts here.
     Document(usize),
 }
 
-/// Where to go on behind the element at the start of `text`; `None` where the text at hand does not tell. `own_lines`
-/// says that each element begins a line, `first` how the first one began.
+/// Where to continue after the element at the start of `text`; `None` if the text at hand does not show it. `own_lines`
+/// says that each element begins a line; `first` is the start of the first element.
 pub(super) fn element(text: &[u8], first: &[u8], own_lines: bool, more: bool) -> Option<Next> {
     let balanced = match json::skip_lenient(text, 0) {
         Skip::End(end) if matches!(next_byte(text, end), Some(b',' | b']')) => Some(end),
@@ -110,7 +110,7 @@ pub(super) fn element(text: &[u8], first: &[u8], own_lines: bool, more: bool) ->
     }
 }
 
-/// An element that begins so and is followed as an element is.
+/// Where the next element begins: one that starts with `signature` and is followed as an element is.
 fn signed(text: &[u8], signature: &[u8]) -> Option<usize> {
     let signature = Some(signature).filter(|signature| signature.len() > 1)?;
     let followed = |at: &usize| match json::skip_strict(text, *at) {
@@ -121,7 +121,7 @@ fn signed(text: &[u8], signature: &[u8]) -> Option<usize> {
     memmem::find_iter(&text[1..], signature).map(|at| at + 1).take(MAX_TRIES).find(followed)
 }
 
-/// The start of a document through its first key; of an audit event through its API group.
+/// The start of a document up to the end of its first key. For an audit event, up to its API group.
 pub(crate) fn signature(text: &[u8]) -> &[u8] {
     if text.starts_with(EVENT_START) {
         return EVENT_START;
@@ -131,13 +131,13 @@ pub(crate) fn signature(text: &[u8]) -> &[u8] {
     &text[..end.min(text.len())]
 }
 
-/// Whether a document begins on the line of its brace, as those do that are one line.
+/// Whether a document continues on the line of its opening brace, as single-line documents do.
 pub(super) fn is_compact(text: &[u8]) -> bool {
     !text[1..].iter().take_while(|byte| byte.is_ascii_whitespace()).any(|&byte| byte == b'\n')
 }
 
-/// Where an audit event begins inside a line of text: right behind it, as messages lie that were put together with
-/// nothing between, and with nothing but its own end or another document behind.
+/// Where an audit event begins inside a line of text. It must follow the text directly, as messages written without a
+/// separator do, and be followed only by its own end or another document.
 pub(super) fn event_in_text(line: &[u8]) -> Option<usize> {
     memmem::find_iter(line, EVENT_START).find(|&at| {
         let before = at.checked_sub(1).map(|at| line[at]);

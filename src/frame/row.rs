@@ -1,4 +1,4 @@
-//! Rows of files that are no text, given out as the JSON that they would be.
+//! Rows of binary files, given out as the equivalent JSON.
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -22,7 +22,7 @@ pub(super) fn give(record: u64, row: &Json, max_record: usize, sink: &mut dyn Si
     });
 }
 
-/// Bytes that are text become a string, compressed ones base64.
+/// Bytes that are text become a string; gzip becomes base64.
 pub(super) fn of_bytes(bytes: &[u8]) -> Json {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.into(),

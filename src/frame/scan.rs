@@ -1,9 +1,9 @@
-//! How far an object goes: to its end, to the array of records in it, or, where it is too large to keep, past it.
+//! How far an object extends: to its end, to an array of records in it, or, if it is too large to keep, past it.
 
 use super::ARRAYS;
 use crate::json::{self, Skip};
 
-/// How far an object was understood.
+/// How far an object could be read.
 pub(super) enum Scan {
     Whole(usize),
     /// The array of a known key starts at this index.
@@ -59,7 +59,7 @@ pub(super) fn scan(text: &[u8], mut at: usize) -> Scan {
 }
 
 #[expect(clippy::struct_excessive_bools, reason = "the state of a scanner")]
-/// Follows a document that is not kept, over any number of chunks, to its end.
+/// Follows a document that is not kept to its end, over any number of chunks.
 pub(super) struct Passed {
     compact: bool,
     depth: usize,
@@ -73,8 +73,8 @@ impl Passed {
         Passed { compact, depth: 0, in_string: false, escaped: false, line_start: false }
     }
 
-    /// Bytes of this chunk that belong to the document, and whether it ended with them. One that is cut ends with
-    /// its line, or before a brace in the first column.
+    /// How many bytes of this chunk belong to the document, and whether it ended with them. A cut document ends at the
+    /// end of its line, or before a brace in the first column.
     pub(super) fn feed(&mut self, chunk: &[u8]) -> (usize, bool) {
         for (at, byte) in chunk.iter().enumerate() {
             let line_start = std::mem::replace(&mut self.line_start, *byte == b'\n');
