@@ -1,4 +1,5 @@
-//! 64 bytes of text at once: questions about every byte, answered in one word of bits, the first byte in the lowest.
+//! 64 bytes of text at once: a question about every byte is answered in one word of bits, the first byte in the lowest
+//! bit.
 
 use wide::u8x64;
 
@@ -10,7 +11,7 @@ pub(super) const SIZE: usize = 64;
 pub(super) struct Block(u8x64);
 
 impl Block {
-    /// The text from `at` on, filled up with blanks where it ends.
+    /// The text from `at` on, padded with blanks after its end.
     #[inline]
     pub(super) fn at(text: &[u8], at: usize) -> Self {
         let rest = text.get(at..).unwrap_or_default();
@@ -53,7 +54,7 @@ impl Block {
         self.0.min(u8x64::splat(b' ')).simd_eq(self.0).to_bitmask()
     }
 
-    /// Which bytes do not stand for themselves in a string: control bytes, backslashes, and what is no ASCII.
+    /// Which bytes do not stand for themselves in a string: control bytes, backslashes, and non-ASCII bytes.
     #[inline]
     pub(super) fn not_plain(self) -> u64 {
         // As signed numbers, bytes beyond ASCII are negative.

@@ -15,15 +15,15 @@ pub struct Fields<'a> {
     whole: bool,
 }
 
-/// A decoded key, in UTF-8; a borrowed one is in ASCII.
+/// A decoded key in UTF-8. A borrowed one is ASCII.
 type Key<'a> = Cow<'a, [u8]>;
 
 impl<'a> Fields<'a> {
-    /// Reads the members of the object that `text` starts with; `None` where it starts with anything else.
+    /// Reads the members of the object that `text` starts with; `None` if it starts with anything else.
     ///
-    /// Where the text ends inside a member, the members before it are kept, and so is a cut array or object
-    /// (its own whole members can be read); a cut string, number or literal is left out, since what is left of
-    /// it would be another value.
+    /// If the text ends inside a member, the members before it are kept, and so is a cut array or object (its own whole
+    /// members can be read). A cut string, number or literal is left out, because what is left of it would be another
+    /// value.
     #[must_use]
     pub fn read(text: &'a [u8]) -> Option<Self> {
         let text = text.trim_ascii_start();
@@ -43,7 +43,8 @@ impl<'a> Fields<'a> {
             let Skip::End(end) = skip_lenient(text, at) else {
                 match text.get(at) {
                     Some(b'{' | b'[') => fields.entries.push((key, &text[at..])),
-                    // A quote at its end is escaped, and would close what is left of it.
+                    // A quote at the end of a cut string is escaped; kept without its backslash, it would look like a
+                    // closing quote.
                     Some(b'"') => {
                         let left = &text[at..];
                         let open = left.strip_suffix(b"\"").filter(|open| !open.is_empty());
@@ -53,7 +54,7 @@ impl<'a> Fields<'a> {
                 }
                 return Some(fields);
             };
-            // A number with anything else behind it was cut, and something was put where its rest stood.
+            // A number followed by anything else was cut, and something else took the place of its rest.
             let is_atom = !matches!(text.get(at), Some(b'"' | b'{' | b'['));
             if is_atom && !matches!(text.get(skip_blank(text, end, b' ')), Some(b',' | b'}' | b'"')) {
                 return Some(fields);
@@ -63,8 +64,8 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Reads the object that all of `text` is, if [`skip_strict`] finds it sound and it is written as encoders write;
-    /// `None` says nothing.
+    /// Reads the object that all of `text` is, if [`skip_strict`] finds it sound and it is written as encoders write.
+    /// `None` does not mean that it is not an object.
     #[must_use]
     pub fn read_sound(text: &'a [u8]) -> Option<Self> {
         let blanks = |at: usize| at + text[at..].iter().take_while(|byte| is_blank(byte)).count();
@@ -79,14 +80,14 @@ impl<'a> Fields<'a> {
             at = blanks(end);
             if let Some(behind) = next(at, b',') {
                 at = behind;
-                // A comma asks for another member.
+                // A comma must be followed by another member.
                 text.get(at).filter(|byte| **byte == b'"')?;
             }
         }
         (at + 1 == text.len()).then_some(fields)
     }
 
-    /// Members made from other sources, a CSV row for instance.
+    /// Members from other sources, such as a CSV row.
     #[must_use]
     pub fn from_entries(entries: Vec<(Cow<'a, str>, Raw<'a>)>) -> Self {
         let entries = entries.into_iter().map(|(key, value)| (into_key(key), value)).collect();
@@ -111,7 +112,8 @@ impl<'a> Fields<'a> {
         self.entries.iter().rev().find(|(name, _)| **name == *key.as_bytes()).map(|(_, value)| *value)
     }
 
-    /// The member of exactly this key, else the first whose key is equal ignoring case (and of that spelling the last).
+    /// The last member of exactly this key; failing that, the last with the spelling of the first key that is equal
+    /// ignoring case.
     #[must_use]
     pub fn get_folded(&self, key: &str) -> Option<Raw<'a>> {
         self.get(key).or_else(|| {
@@ -120,15 +122,15 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// The member of this key (ignoring case), even where it is a string that is cut: an envelope may have been
-    /// cut inside the record that it holds.
+    /// The member of this key (ignoring case), even if it is a cut string: an envelope may have been cut inside the
+    /// record it holds.
     #[must_use]
     pub fn get_even_cut(&self, key: &str) -> Option<Raw<'a>> {
         let cut = || self.cut.as_ref().filter(|(name, _)| is_folded(name, key)).map(|(_, value)| *value);
         self.get_folded(key).or_else(cut)
     }
 
-    /// The key as it is written here, of the member that [`get_even_cut`](Self::get_even_cut) gives.
+    /// The key, as spelled here, of the member that [`get_even_cut`](Self::get_even_cut) gives.
     #[must_use]
     pub fn spelling(&self, key: &str) -> Option<&str> {
         let names = || self.entries.iter().map(|(name, _)| name).chain(self.cut.iter().map(|(name, _)| name));
@@ -142,7 +144,7 @@ impl<'a> Fields<'a> {
         self.get(key).and_then(string)
     }
 
-    /// The value behind these keys, each in the object before it.
+    /// The value at this path of keys, through nested objects.
     #[must_use]
     pub fn inside(&self, keys: &[&str]) -> Option<Raw<'a>> {
         let (key, rest) = keys.split_first()?;
@@ -156,19 +158,19 @@ impl<'a> Fields<'a> {
         self.get(key).filter(|raw| raw.first() == Some(&b'['))
     }
 
-    /// The members of the object member of this key.
+    /// The members of the object under this key; `None` for any other type.
     #[must_use]
     pub fn object(&self, key: &str) -> Option<Fields<'a>> {
         self.get(key).and_then(Fields::read)
     }
 }
 
-/// Room for the members of most objects of this length, so that it need not grow.
+/// Capacity that suffices for most objects of this length, to avoid growing.
 fn capacity(text: &[u8]) -> usize {
     (text.len() / 24).clamp(4, 24)
 }
 
-/// The key that opens at `at`, if one does, and where it ends.
+/// The key that starts at `at`, if one does, and where it ends.
 #[inline]
 fn key<const STRICT: bool>(text: &[u8], at: usize) -> Option<(Key<'_>, usize)> {
     if text.get(at) != Some(&b'"') {
@@ -213,7 +215,7 @@ fn skip_blank(text: &[u8], mut at: usize, also: u8) -> usize {
     at
 }
 
-/// The elements of the array that `text` starts with; a cut last element is kept where it is an array or object.
+/// The elements of the array that `text` starts with. A cut last element is kept if it is an array or object.
 pub fn elements(text: Raw<'_>) -> impl Iterator<Item = Raw<'_>> {
     let mut at = usize::from(text.first() == Some(&b'['));
     let array = at == 1;
@@ -256,7 +258,7 @@ mod tests {
                 prop_assert!(all.is_whole() && fields.is_whole());
                 prop_assert!(fields.iter().eq(all.iter()));
             } else {
-                // Else nothing would be gained.
+                // Sound objects must be read, or the fast path gains nothing.
                 let is_sound = serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
                 prop_assert!(!is_sound || !text.starts_with(b"{"), "sound: {:?}", text);
             }

@@ -1,8 +1,8 @@
-//! JSON as logs really hold it: cut, broken, deep, with duplicate keys; read without recursion and without copying.
+//! JSON as logs really contain it: cut, broken, deep, with duplicate keys; read without recursion and without copying.
 //!
-//! A strict parser refuses a record whose body is cut or deep, and with it the identifying fields in front of
-//! the body. This reader delimits values by quotes and brackets alone, so those fields survive. Bodies are
-//! handed on as raw text; whoever needs their inside parses it with serde_json.
+//! A strict parser refuses a record whose body is cut or deep, and with it the identifying fields before the body. This
+//! reader delimits values by quotes and brackets alone, so those fields survive. Bodies are passed on as raw text; code
+//! that needs their content parses it with serde_json.
 
 mod block;
 mod fields;
@@ -15,10 +15,11 @@ pub use plain::compact;
 pub use skip::{Skip, is_between_members, is_matched, skip_lenient, skip_strict, unclosed};
 pub use strings::{Decoded, cut_string, decode, is_string, string};
 
-/// The raw text of one JSON value, surrounding white space removed. Its first byte tells its type.
+/// The raw text of one JSON value, without surrounding white space. Its first byte shows its type.
 pub type Raw<'a> = &'a [u8];
 
-/// Whether a value counts as missing: `null`, `""`, `0`, `false`, `[]`, `{}` (what is false in Panther's Python).
+/// Whether a value counts as missing: `null`, `""`, `0`, `false`, `[]`, `{}` (the values that are false in Panther's
+/// Python).
 #[must_use]
 pub fn is_empty(raw: Raw<'_>) -> bool {
     match raw {
@@ -36,7 +37,7 @@ pub fn number(raw: Raw<'_>) -> Option<f64> {
     std::str::from_utf8(raw).ok()?.parse().ok()
 }
 
-/// An integer, written as a JSON number (`403`, `403.0`) or in a string (`"403"`); beyond i64 it saturates.
+/// An integer, written as a JSON number (`403`, `403.0`) or in a string (`"403"`). Saturates beyond i64.
 #[must_use]
 #[expect(clippy::cast_possible_truncation, reason = "saturation is what is meant")]
 pub fn integer(raw: Raw<'_>) -> Option<i64> {

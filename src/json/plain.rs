@@ -9,11 +9,11 @@ use super::Raw;
 use super::block::{Block, SIZE};
 use super::skip::{Quoted, Strings};
 
-/// Less than what serde_json reads, by what may be put around a value.
+/// Below serde_json's own limit, to leave room for what may be put around a value.
 const MAX_NESTING: u32 = 100;
 
-/// A value without blanks between tokens, every string and number written in one way; `None` where serde_json refuses
-/// it. Most are written like that, and need no parsing.
+/// A value without blanks between tokens, each string and number in one canonical form; `None` if serde_json refuses
+/// it. Most values are written like that already and need no parsing.
 #[must_use]
 pub fn compact(raw: Raw<'_>) -> Option<Cow<'_, str>> {
     let plain = if is_plain(raw) { std::str::from_utf8(raw).ok() } else { None };
@@ -23,9 +23,8 @@ pub fn compact(raw: Raw<'_>) -> Option<Cow<'_, str>> {
     }
 }
 
-/// Whether nothing in a value, if it is JSON, could be printed in another way, or be refused: of escapes it has the
-/// short ones alone, of numbers short integers, no white space between tokens, no deep nesting. Of repeated keys
-/// nothing is said.
+/// Whether a value, if it is JSON, has only one way to be printed and cannot be refused: it has only short escapes,
+/// only short integers as numbers, no white space between tokens, and no deep nesting. Repeated keys are not checked.
 fn is_plain(raw: Raw<'_>) -> bool {
     let (mut strings, mut opened) = (Strings::default(), 0);
     for at in (0..raw.len()).step_by(SIZE) {
@@ -46,7 +45,7 @@ fn is_plain(raw: Raw<'_>) -> bool {
     true
 }
 
-/// Whether one of the escaped bytes is not the second of a short escape.
+/// Whether one of the escaped bytes does not complete a short escape.
 fn has_odd_escape(raw: Raw<'_>, at: usize, escaped: u64) -> bool {
     let mut left = escaped;
     while left != 0 {
@@ -59,7 +58,7 @@ fn has_odd_escape(raw: Raw<'_>, at: usize, escaped: u64) -> bool {
     false
 }
 
-/// Whether a number may be no short integer; two blocks may share one.
+/// Whether there may be a number that is not a short integer, perhaps spread over two blocks.
 fn has_odd_number(block: Block, outside: u64) -> bool {
     let digits = block.digits() & outside;
     let two = digits & digits << 1;
@@ -98,7 +97,7 @@ mod tests {
     }
 
     proptest! {
-        /// A value is printed the same, whether it is parsed or not; wherever it lies in a block.
+        /// A value is printed the same whether it is parsed or not, wherever it lies in a block.
         #[test]
         fn plain_values_are_printed_as_they_are(tokens in prop::collection::vec(select(vec![
             "{", "}", "[", "]", ":", ",", r#""k""#, r#""a b""#, r#""\n\\\"""#, r#""\u00e9""#, r#""1e5""#, "true", "null", "-0",

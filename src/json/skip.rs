@@ -1,16 +1,16 @@
 //! Where a JSON value ends.
 //!
-//! Two ways lead to the same answers. [`walk`] goes from token to token and knows every case. [`blocks`] asks of 64
-//! bytes at once which of them open and close strings, arrays and objects, which is what simdjson does (Langdale and
-//! Lemire, "Parsing Gigabytes of JSON per Second"), and leaves to the other whatever is rare: what is no JSON, and what
-//! is not written as encoders write it.
+//! There are two ways to the same answers. [`walk`] goes from token to token and handles every case. [`blocks`] finds
+//! in 64 bytes at once which of them open and close strings, arrays and objects, as simdjson does (Langdale and Lemire,
+//! "Parsing Gigabytes of JSON per Second"), and leaves rare cases to [`walk`]: text that is not JSON, or is not written
+//! as encoders write it.
 
 use super::block::{Block, SIZE};
 
 /// Where a value ends, as far as the text at hand tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Skip {
-    /// The value is whole; the index is that of the first byte behind it.
+    /// The value is whole; the index is that of the first byte after it.
     End(usize),
     /// The text stops inside the value.
     Incomplete,
@@ -20,9 +20,9 @@ pub enum Skip {
 
 /// Finds the end of the value at `at` and checks on the way that tokens follow each other as RFC 8259 says.
 ///
-/// Brackets are counted, not matched: `[}` passes, and [`is_matched`] tells. A raw newline in a string is
-/// [`Skip::Broken`], since it is how a line that was cut shows; and so is a zero byte anywhere, since it is how a block
-/// that a disk has lost shows.
+/// Brackets are counted, not matched: `[}` passes, and [`is_matched`] finds it. A raw newline in a string is
+/// [`Skip::Broken`], because it shows that a line was cut. So is a zero byte anywhere, because it shows that a disk
+/// block was lost.
 #[must_use]
 pub fn skip_strict(text: &[u8], at: usize) -> Skip {
     skip::<true>(text, at)
@@ -51,13 +51,13 @@ pub fn unclosed(text: &[u8]) -> Option<Vec<u8>> {
     left_open(text).map(|(brackets, _)| brackets)
 }
 
-/// Whether a text is the beginning of an object, in which no member is left open.
+/// Whether a text is the beginning of an object and ends directly in it, not inside a nested value or a string.
 #[must_use]
 pub fn is_between_members(text: &[u8]) -> bool {
     left_open(text).is_some_and(|(brackets, in_string)| brackets == b"}" && !in_string)
 }
 
-/// The same as [`unclosed`], and whether a string is left open too.
+/// The same as [`unclosed`], and whether the text ends inside a string.
 fn left_open(text: &[u8]) -> Option<(Vec<u8>, bool)> {
     let (mut strings, mut unclosed) = (Strings::default(), Vec::new());
     for at in (0..text.len()).step_by(SIZE) {
@@ -109,18 +109,18 @@ pub(super) fn skip_plain_key(text: &[u8], at: usize) -> Option<usize> {
     (is_plain && end <= text.len()).then_some(end)
 }
 
-/// Tells from block to block which bytes are escaped.
+/// Finds the escaped bytes, block after block.
 #[derive(Default)]
 struct Escapes {
-    /// 1 where the first byte of the next block is.
+    /// 1 if the first byte of the next block is escaped.
     next: u64,
 }
 
 impl Escapes {
-    /// The bytes behind a backslash that is not escaped itself, where `slashes` are the backslashes of a block.
+    /// The bytes after each backslash that is not itself escaped; `slashes` are the backslashes of a block.
     ///
-    /// Subtracting a run of backslashes from the odd bits, carries run through it; what differs then at its end tells
-    /// whether its length is odd (simdjson, `json_escape_scanner`).
+    /// Subtracting a run of backslashes from the odd bits makes a carry run through it; the bit that then differs at
+    /// its end shows whether its length is odd (simdjson, `json_escape_scanner`).
     #[inline]
     fn next(&mut self, slashes: u64) -> u64 {
         const ODD: u64 = 0xAAAA_AAAA_AAAA_AAAA;
@@ -135,7 +135,7 @@ impl Escapes {
     }
 }
 
-/// Finds the end of the array or object that opens at `start`; `None` where [`walk`] has to decide.
+/// Finds the end of the array or object that opens at `start`; `None` if [`walk`] must decide.
 fn blocks<const STRICT: bool>(text: &[u8], start: usize) -> Option<Skip> {
     let (mut strings, mut order, mut depth) = (Strings::default(), Order::default(), 0);
     for at in (start..text.len()).step_by(SIZE) {
@@ -163,22 +163,22 @@ fn blocks<const STRICT: bool>(text: &[u8], start: usize) -> Option<Skip> {
     Some(Skip::Incomplete)
 }
 
-/// Tells from block to block which bytes belong to strings.
+/// Finds the bytes that belong to strings, block after block.
 #[derive(Default)]
 pub(super) struct Strings {
     escapes: Escapes,
-    /// All bits where the next block begins inside a string.
+    /// All bits set if the next block begins inside a string.
     inside: u64,
 }
 
-/// What of a block belongs to strings.
+/// The parts of a block that belong to strings.
 pub(super) struct Quoted {
     /// The quotes that open and close strings.
     pub quotes: u64,
-    /// The bytes of strings, from the opening quote up to the closing one.
+    /// The bytes of strings, from the opening quote up to, but not including, the closing one.
     pub inside: u64,
     pub slashes: u64,
-    /// The bytes behind backslashes that are not escaped themselves.
+    /// The bytes after backslashes that are not themselves escaped.
     pub escaped: u64,
 }
 
@@ -202,7 +202,7 @@ struct Brackets {
 }
 
 impl Brackets {
-    /// Counts the depth on; gives the bit of the bracket with which it comes back to 0.
+    /// Updates the depth. Returns the bit of the bracket that brings it back to 0.
     #[inline]
     fn close(&self, depth: &mut usize) -> Option<u64> {
         let (opening, closing) = (self.opening.count_ones() as usize, self.closing.count_ones() as usize);
@@ -223,7 +223,7 @@ impl Brackets {
     }
 }
 
-/// Control bytes that are no blanks between tokens.
+/// Control bytes that are not blanks between tokens.
 #[inline]
 fn odd_controls(block: Block, text: &[u8], at: usize, inside: u64) -> u64 {
     let controls = block.controls();
@@ -239,10 +239,10 @@ fn odd_controls(block: Block, text: &[u8], at: usize, inside: u64) -> u64 {
     odd
 }
 
-/// Tells from block to block which tokens do not fit behind the one before them.
+/// Finds tokens that may not follow the one before them, block after block.
 #[derive(Default)]
 struct Order {
-    /// 1 where the block before ended in a number or literal.
+    /// 1 if the block before ended in a number or literal.
     atom: u64,
     text: Behind,
     other: Behind,
@@ -250,7 +250,7 @@ struct Order {
 }
 
 impl Order {
-    /// The same as [`fits`] says of each, for all tokens of a block.
+    /// The tokens of a block for which [`fits`] is false.
     #[inline]
     fn misfits(&mut self, block: Block, quotes: u64, inside: u64, brackets: &Brackets) -> u64 {
         let outside = !(inside | quotes);
@@ -267,15 +267,15 @@ impl Order {
     }
 }
 
-/// Tells from block to block what stands behind tokens of a kind.
+/// Finds what follows tokens of a kind, block after block.
 #[derive(Default)]
 struct Behind {
-    /// 1 where the next block begins behind one, or behind blanks behind one.
+    /// 1 if the next block begins after such a token, or after blanks that follow one.
     next: u64,
 }
 
 impl Behind {
-    /// The first bytes behind those of `tokens` that are not blank.
+    /// The first non-blank byte after each of `tokens`.
     #[inline]
     fn next(&mut self, tokens: u64, blanks: u64) -> u64 {
         let next = tokens << 1 | self.next;
@@ -283,7 +283,7 @@ impl Behind {
             self.next = tokens >> 63;
             return next;
         }
-        // Added to the first bit of a run of blanks, the carry comes out behind the run.
+        // Added to the first bit of a run of blanks, the carry comes out after the run.
         let (sum, carry) = blanks.overflowing_add(next & blanks);
         self.next = tokens >> 63 | u64::from(carry);
         (next | sum) & !blanks
@@ -352,11 +352,11 @@ fn fits(before: Before, byte: u8) -> bool {
     }
 }
 
-/// Finds the end of a number or literal; the text must go on behind it, or it may be cut.
+/// Finds the end of a number or literal. The text must continue after it, because otherwise it may be cut.
 fn skip_atom(text: &[u8], at: usize) -> Skip {
     let ends =
         |byte: &u8| matches!(byte, b',' | b']' | b'}' | b':' | b'"' | b'{' | b'[' | 0) || byte.is_ascii_whitespace();
-    // The first byte is taken whatever it is, so that a caller always moves forward.
+    // The first byte is always taken, so that a caller always advances.
     text[at + 1..].iter().position(ends).map_or(Skip::Incomplete, |n| Skip::End(at + 1 + n))
 }
 
@@ -435,7 +435,7 @@ pub(super) mod tests {
         proptest::collection::vec(proptest::sample::select(all), 0..60).prop_map(|pieces| pieces.concat())
     }
 
-    /// Objects that are sound but, mostly, for one byte.
+    /// Objects that are sound, most of them except for one byte.
     pub(in crate::json) fn nearly_sound() -> impl Strategy<Value = String> {
         let leaf = select(vec!["1", "true", "\"\"", r#""a\\\"b""#, "{}", "[]", "-1.5e3 "]).prop_map(str::to_owned);
         let value = leaf.prop_recursive(4, 48, 6, |inner| {
@@ -472,7 +472,7 @@ pub(super) mod tests {
             }
         }
 
-        /// Else nothing would be gained.
+        /// Sound values must be decided, or the fast path gains nothing.
         #[test]
         fn blocks_decide_what_is_sound(text in nearly_sound()) {
             let text = text.as_bytes();

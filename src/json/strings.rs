@@ -8,7 +8,7 @@ use super::block::{self, Block};
 /// A decoded JSON string.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Decoded<'a> {
-    /// The text; what could not be decoded stands as U+FFFD.
+    /// The text. U+FFFD replaces what could not be decoded.
     pub text: Cow<'a, str>,
     /// Whether anything was replaced: invalid UTF-8, a lone surrogate, an unknown escape.
     pub replaced: bool,
@@ -26,7 +26,7 @@ pub fn is_string(raw: Raw<'_>) -> bool {
     raw.len() >= 2 && raw[0] == b'"' && raw[raw.len() - 1] == b'"'
 }
 
-/// What is left of a string whose end is cut off, without an escape that is cut in two.
+/// What is left of a string whose end is cut off, without a cut escape.
 #[must_use]
 pub fn cut_string(raw: Raw<'_>) -> Cow<'_, str> {
     let inner = raw.strip_prefix(b"\"").unwrap_or(raw);
@@ -59,7 +59,7 @@ pub fn decode(raw: Raw<'_>) -> Decoded<'_> {
 fn unescape(text: &[u8]) -> Decoded<'static> {
     let mut out = vec![0; text.len() + RUN];
     let (mut length, mut replaced) = (0, false);
-    // What is written, and what is read: a backslash may have been escaped by the one before.
+    // Text is copied up to `done`. A backslash before `escaped` is escaped by the one before it.
     let (mut done, mut escaped) = (0, 0);
     for start in (0..text.len()).step_by(block::SIZE) {
         let mut slashes = Block::at(text, start).equal(b'\\');
@@ -71,7 +71,7 @@ fn unescape(text: &[u8]) -> Decoded<'static> {
             }
             length = copy(&text[done..], slash - done, &mut out, length);
             if matches!(text.get(slash + 1), Some(b'"' | b'\\' | b'/')) {
-                // It stands for itself, and begins the next run.
+                // The second backslash stands for itself and begins the next run.
                 (done, escaped) = (slash + 1, slash + 2);
             } else {
                 let (character, taken) = escape(&text[slash..]);
@@ -90,10 +90,10 @@ fn unescape(text: &[u8]) -> Decoded<'static> {
     Decoded { text: Cow::Owned(text), replaced }
 }
 
-/// Most runs between two escapes are shorter, and copying a fixed number of bytes is faster than counting.
+/// Most runs between two escapes are shorter than this, and copying a fixed number of bytes is faster than counting.
 const RUN: usize = 32;
 
-/// Copies the first `count` bytes of `text` behind the first `length` of `out`, and gives the new length.
+/// Copies the first `count` bytes of `text` after the first `length` of `out`. Returns the new length.
 #[inline]
 fn copy(text: &[u8], count: usize, out: &mut [u8], length: usize) -> usize {
     let room = &mut out[length..];
@@ -104,17 +104,17 @@ fn copy(text: &[u8], count: usize, out: &mut [u8], length: usize) -> usize {
     length + count
 }
 
-/// Puts a character behind the first `length` bytes of `out`, and gives the new length.
+/// Writes a character after the first `length` bytes of `out`. Returns the new length.
 fn write(character: char, out: &mut Vec<u8>, length: usize) -> usize {
     let mut bytes = [0; 4];
     let bytes = character.encode_utf8(&mut bytes).as_bytes();
-    // What stands for an unknown escape is longer than the escape.
+    // The replacement of an unknown escape may be longer than the escape.
     out.resize(out.len() + bytes.len(), 0);
     out[length..][..bytes.len()].copy_from_slice(bytes);
     length + bytes.len()
 }
 
-/// The character of the escape that `text` starts with, unless it is unknown, and the bytes it takes.
+/// The character of the escape that `text` starts with, `None` if unknown, and the number of bytes it takes.
 fn escape(text: &[u8]) -> (Option<char>, usize) {
     match text.get(1) {
         Some(b'n') => (Some('\n'), 2),
@@ -127,7 +127,7 @@ fn escape(text: &[u8]) -> (Option<char>, usize) {
     }
 }
 
-/// The character of the `\uXXXX` that `text` starts with (surrogate pairs joined) and the bytes it takes.
+/// The character of the `\uXXXX` that `text` starts with (surrogate pairs joined) and the number of bytes it takes.
 fn unicode_escape(text: &[u8]) -> (Option<char>, usize) {
     let unit = |at: usize| {
         let escape = text.get(at..at + 6).filter(|escape| escape.starts_with(b"\\u"))?;
@@ -152,7 +152,7 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-        /// Escapes lie at every place of a block, and runs between them are short and long.
+        /// Escapes lie at every position of a block, and the runs between them are short and long.
         #[test]
         fn strings_decode_as_serde_json_does(text in r#"([ab"/\\\n\t\u{1}\u{e9}\u{1F600}]{0,9}|x{0,70}){0,12}"#) {
             let escaped = serde_json::to_string(&text).unwrap();

@@ -1,6 +1,6 @@
-//! GKE's LogEntry (cloud.google.com/kubernetes-engine, audit logging): the API call as method and resource name.
+//! GKE's LogEntry (cloud.google.com/kubernetes-engine, audit logging): the API call as a method and a resource name.
 //!
-//! Keys are looked up ignoring case but for `protoPayload.status`, as Panther's rule does.
+//! Key lookup ignores case, except for `protoPayload.status`, as in Panther's rule.
 
 use std::borrow::Cow;
 
@@ -100,7 +100,7 @@ fn response_status<'a>(read: &mut Reader, raw: Option<Raw<'a>>) -> ResponseStatu
     ResponseStatus { silent_is_ok: true, code, message, ..ResponseStatus::default() }
 }
 
-/// A body, or BigQuery's string of one.
+/// A body, or BigQuery's string that holds one.
 fn body<'a>(read: &mut Reader, payload: &Fields<'a>, keys: [&str; 2], name: &'static str) -> Option<Cow<'a, [u8]>> {
     let raw = keys.iter().find_map(|key| present(payload.get_folded(key)))?;
     match json::string(raw).filter(|text| text.starts_with('{')) {
@@ -110,7 +110,7 @@ fn body<'a>(read: &mut Reader, payload: &Fields<'a>, keys: [&str; 2], name: &'st
     }
 }
 
-/// The label says `true`, or what the request said: `All`.
+/// The label says `true`, or `All` as the request said.
 fn is_dry_run(label: Raw<'_>) -> bool {
     is_true(label) || json::string(label).as_deref() == Some("All")
 }

@@ -1,4 +1,4 @@
-//! A record of any platform → an [`AuditEvent`]; cannot fail: what it cannot read it names.
+//! A record of any platform → an [`AuditEvent`]. Cannot fail: fields it cannot read are named in the event.
 
 mod gke;
 mod native;
@@ -23,11 +23,11 @@ pub enum Normalized<'a> {
     Event(AuditEvent<'a>),
     /// A record of something else.
     NotAudit,
-    /// It looks like a record and cannot be decided; with the reason.
+    /// A record that looks like an audit event but cannot be decided; with the reason.
     Malformed(&'static str),
 }
 
-/// Reads a record and hands what it is to `then`.
+/// Reads a record and passes the result to `then`.
 pub fn normalize<T>(leaf: &Leaf<'_>, then: impl FnOnce(Normalized<'_>) -> T) -> T {
     match leaf {
         Leaf::Event(fields) => then(native::event(fields, fields.is_whole())),
@@ -42,12 +42,12 @@ pub fn normalize<T>(leaf: &Leaf<'_>, then: impl FnOnce(Normalized<'_>) -> T) -> 
     }
 }
 
-/// Reads an event of audit.k8s.io of which only the first members are there.
+/// Reads an event of audit.k8s.io of which only the first members are present.
 pub fn normalize_head<T>(fields: &Fields<'_>, then: impl FnOnce(Normalized<'_>) -> T) -> T {
     then(native::event(fields, true))
 }
 
-/// Which clock gave the time of an event.
+/// Where the time of an event comes from.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
 )]

@@ -1,11 +1,11 @@
-//! Events of audit.k8s.io, v1 and the older betas: keys are exact, the last of two equal keys counts.
+//! Events of audit.k8s.io, v1 and the older betas: keys match exactly, and the last of two equal keys counts.
 
 use super::Normalized;
 use super::reader::{Reader, present};
 use crate::event::{AuditEvent, Identity, ObjectRef, ResponseStatus, User};
 use crate::json::{self, Fields, Raw};
 
-/// Reads an event. `whole` says whether its record was: fields made from a cut one may be whole themselves.
+/// Reads an event. `whole` says whether its record was whole: fields made from a cut record may be whole themselves.
 pub(super) fn event<'a>(fields: &Fields<'a>, whole: bool) -> Normalized<'a> {
     let mut read = Reader::default();
     let annotations = read.object(fields.get("annotations"), "annotations");
@@ -46,8 +46,8 @@ pub(super) fn event<'a>(fields: &Fields<'a>, whole: bool) -> Normalized<'a> {
     Normalized::Event(event)
 }
 
-/// Why a cut event cannot be decided. The API server writes verb, user, objectRef and responseStatus before the
-/// bodies, so mostly it can.
+/// Why a cut event cannot be decided; `None` if it can, as is usual, because the API server writes verb, user,
+/// objectRef and responseStatus before the bodies.
 fn undecidable(event: &AuditEvent<'_>, fields: &Fields<'_>) -> Option<&'static str> {
     if event.verb.is_none() {
         return Some("an audit event that is cut before its verb");
@@ -107,14 +107,15 @@ fn response_status<'a>(read: &mut Reader, raw: Option<Raw<'a>>) -> ResponseStatu
     }
 }
 
-/// The API server's own mark on an event whose bodies it dropped; Elastic writes dots in keys as underscores.
+/// Whether the API server marked the event as one whose bodies it dropped. Elastic replaces dots in keys with
+/// underscores.
 fn is_marked_truncated(annotations: &Fields<'_>) -> bool {
     ["audit.k8s.io/truncated", "audit_k8s_io/truncated"]
         .iter()
         .any(|key| annotations.text(key).as_deref() == Some("true"))
 }
 
-/// A delete may ask for it in its body, DeleteOptions.
+/// Whether a delete asks for a dry run in its body (DeleteOptions).
 pub(super) fn is_dry_delete(event: &AuditEvent<'_>) -> bool {
     let deletes = matches!(event.verb.as_deref(), Some("delete" | "deletecollection"));
     let options = event.request_object.as_deref().filter(|_| deletes).and_then(Fields::read);
@@ -126,7 +127,7 @@ fn is_dry_run(uri: &str) -> bool {
         .is_some_and(|(_, query)| query.split('&').any(|pair| pair.starts_with("dryRun=") && pair.len() > 7))
 }
 
-/// `true` where the value of this key is the text `true`.
+/// Whether a value is `true`, or the text `"true"`.
 pub(super) fn is_true(raw: Raw<'_>) -> bool {
     raw == b"true" || json::string(raw).as_deref() == Some("true")
 }

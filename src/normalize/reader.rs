@@ -1,4 +1,4 @@
-//! Reads members of the type they should have, and names those that have another.
+//! Reads members of the expected type, and names those of another type.
 
 use std::borrow::Cow;
 
@@ -11,8 +11,8 @@ use crate::time;
 
 /// Collects the names of malformed fields while members are read.
 ///
-/// A value that is null, `""`, 0, false, `[]` or `{}` is missing, whatever type it should have. One of another
-/// type is missing too, and named.
+/// A value that is null, `""`, 0, false, `[]` or `{}` counts as missing, whatever its expected type. A value of another
+/// type counts as missing too, and its field is named.
 #[derive(Debug, Default)]
 pub(super) struct Reader {
     pub malformed: Vec<&'static str>,
@@ -68,7 +68,7 @@ impl Reader {
         time
     }
 
-    /// A response code: an integral number, or one in a string. A boolean is none.
+    /// A response code: an integral number, or one in a string. A boolean is malformed.
     pub(super) fn code(&mut self, raw: Option<Raw<'_>>, name: &'static str) -> Option<i64> {
         let raw = present(raw)?;
         let code = json::integer(raw);
@@ -78,8 +78,8 @@ impl Reader {
         code
     }
 
-    /// A request or response body: an object or (a JSON Patch) an array. AKS puts a marker string in place of one
-    /// that was too large; `true` beside `None` says that this is one.
+    /// A request or response body: an object or (a JSON Patch) an array. The second value is true if AKS put a marker
+    /// string in place of a body that was too large.
     pub(super) fn body<'a>(&mut self, raw: Option<Raw<'a>>, name: &'static str) -> (Option<Cow<'a, [u8]>>, bool) {
         let Some(raw) = present(raw) else { return (None, false) };
         match raw.first() {
@@ -93,10 +93,10 @@ impl Reader {
     }
 }
 
-/// How the time begins that Go and .NET write where there is none.
+/// The start of the time that Go and .NET write if there is none.
 const NO_TIME: &[u8] = b"\"0001-01-01T00:00:00";
 
-/// Reads a time as API servers write it, which is what nearly every record has: `2026-11-24T03:16:43.101000Z`.
+/// Reads a time in the form that API servers write, as nearly every record has it: `2026-11-24T03:16:43.101000Z`.
 fn api_server_time(raw: Raw<'_>) -> Option<Timestamp> {
     let raw: &[u8; 29] = raw.try_into().ok()?;
     let separators =

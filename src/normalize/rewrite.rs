@@ -1,11 +1,11 @@
-//! Records that hold the fields of an event under other names are written as an event first, then read as one.
+//! Records that hold the fields of an event under other names: they are rewritten as an event, then read as one.
 
 use serde_json::{Map, Value, json};
 
 use super::{Normalized, native, uri};
 use crate::json::{self, Fields, Raw};
 
-/// Reads the rewritten event. `whole` says whether the record was.
+/// Reads the rewritten event. `whole` says whether the record was whole.
 pub(super) fn then<T>(event: &str, whole: bool, then: impl FnOnce(Normalized<'_>) -> T) -> T {
     match Fields::read(event.as_bytes()) {
         Some(fields) => then(native::event(&fields, whole)),
@@ -36,7 +36,7 @@ const COLUMNS: [(&str, &str); 19] = [
     ("StageReceivedTime", "stageTimestamp"),
 ];
 
-/// A row, whose structured columns are JSON or strings of JSON. Values are taken over as they are, broken ones too.
+/// Rewrites a row, whose structured columns are JSON or strings of JSON. Values are copied unchanged, even broken ones.
 pub(super) fn row(fields: &Fields<'_>) -> String {
     let mut members: Vec<String> = Vec::new();
     for (name, raw) in fields.iter() {
@@ -55,7 +55,7 @@ fn column(raw: Raw<'_>) -> String {
     text.map_or_else(|| String::from_utf8_lossy(raw).into_owned(), std::borrow::Cow::into_owned)
 }
 
-/// AWSEKSLogs writes `namespace/resource/name`; what else there is stands in the path of the request.
+/// AWSEKSLogs writes `namespace/resource/name`; the rest is in the path of the request.
 fn object_ref(raw: Raw<'_>, fields: &Fields<'_>) -> String {
     let Some(path) = json::string(raw).filter(|text| text.contains('/') && !text.starts_with('{')) else {
         return column(raw);
@@ -74,7 +74,7 @@ fn value(raw: Raw<'_>) -> Value {
     serde_json::from_slice(raw).unwrap_or(Value::Null)
 }
 
-/// An OCSF API Activity (class 6003) that Security Lake made of an event (ocsf/examples, EKS Audit Logs).
+/// Rewrites an OCSF API Activity (class 6003) that Security Lake made from an event (ocsf/examples, EKS Audit Logs).
 pub(super) fn ocsf(fields: &Fields<'_>) -> Value {
     let all: Value = fields.iter().map(|(key, raw)| (key.to_owned(), value(raw))).collect::<Map<_, _>>().into();
     let at = |pointer: &str| all.pointer(pointer).filter(|value| !value.is_null()).cloned();
@@ -104,7 +104,7 @@ pub(super) fn ocsf(fields: &Fields<'_>) -> Value {
     event
 }
 
-/// OCSF writes resource and subresource as one word; the path tells where the one ends.
+/// OCSF writes resource and subresource as one word; the path shows where the resource ends.
 fn ocsf_resource<'a>(kind: Option<&'a str>, uri: Option<&'a str>) -> (Option<&'a str>, Option<&'a str>) {
     let named = uri.and_then(uri::target).and_then(|target| target.resource);
     match (kind, named) {
@@ -116,7 +116,7 @@ fn ocsf_resource<'a>(kind: Option<&'a str>, uri: Option<&'a str>) -> (Option<&'a
     }
 }
 
-/// A line of `--audit-log-format=legacy`: `<time> AUDIT: id="…" stage="…" ip="…" method="…" user="…" …`.
+/// Rewrites a line of `--audit-log-format=legacy`: `<time> AUDIT: id="…" stage="…" ip="…" method="…" user="…" …`.
 pub(super) fn legacy(line: &str) -> Value {
     let (time, rest) = line.split_once(" AUDIT: ").unwrap_or_default();
     let pairs = legacy_pairs(rest);
@@ -144,7 +144,7 @@ pub(super) fn legacy(line: &str) -> Value {
     event
 }
 
-/// The API server writes the verb; before 1.7 it wrote the HTTP method.
+/// The verb: the API server writes it itself; before 1.7 it wrote the HTTP method.
 fn legacy_verb(method: &str, named: bool) -> String {
     match (method, named) {
         ("POST", _) => "create",
@@ -159,7 +159,7 @@ fn legacy_verb(method: &str, named: bool) -> String {
     .to_owned()
 }
 
-/// `key="value"` pairs, quoted as Go's `%q` does; `<self>` and `<deferred>` are the format's words for nothing.
+/// Reads `key="value"` pairs, quoted as Go's `%q` does. `<self>` and `<deferred>` mean that there is no value.
 fn legacy_pairs(mut rest: &str) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     while let Some(equals) = rest.find("=\"") {

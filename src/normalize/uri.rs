@@ -1,4 +1,4 @@
-//! The object of a request, from its path, for records that do not name it otherwise.
+//! The object of a request, from its path, for records that do not name it elsewhere.
 
 /// What a path of the Kubernetes API names (kubernetes.io, API concepts, resource URIs).
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! EKS: CloudWatch Logs subscriptions and API answers, Firehose, Lambda.
+//! EKS: CloudWatch Logs subscriptions and API responses, Firehose, Lambda.
 
 use super::{Envelope, Fields, Platform, Raw, Step, Walk, filled, part, step};
 use crate::event::STAGES;
@@ -13,20 +13,20 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
         || log_event(fields, envelope, walk)
 }
 
-/// What the head of a subscription payload tells of its events: the account, and by its log group the cluster.
+/// What the head of a subscription payload says of its events: the account and, from the log group, the cluster.
 pub(super) fn subscription<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
     let mut told = envelope.named("cloudwatch-subscription", Some(Platform::Eks));
     if let Some(owner) = filled(fields, "owner").filter(|owner| owner.bytes().all(|byte| byte.is_ascii_digit())) {
         told.origin.account = Some(owner);
     }
     let cluster = fields.text("logGroup").and_then(|group| part(group, eks_cluster));
-    // The control plane's own log group holds events and lines of text, nothing that forwarders wrap.
+    // The control plane's own log group holds events and lines of text, nothing wrapped by forwarders.
     told.control_plane = cluster.is_some();
     told.origin.cluster = told.origin.cluster.or(cluster);
     told
 }
 
-/// The event of a Lambda around its base64.
+/// Opens the event passed to a Lambda, whose payload is base64.
 fn payload<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let Some(awslogs) = fields.object("awslogs") else { return false };
     let Some(data) = awslogs.get("data") else { return false };
@@ -35,14 +35,15 @@ fn payload<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_,
     true
 }
 
-/// A record that Firehose could not process: the evidence is in `rawData` (AWS docs, Firehose data transformation).
+/// Opens a record that Firehose could not process: the evidence is in `rawData` (AWS docs, Firehose data
+/// transformation).
 fn failed<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let Some(data) = fields.get("rawData").filter(|_| fields.get("errorCode").is_some()) else { return false };
     walk.base64(Step::Key("rawData"), data, &envelope.named("firehose-failed", Some(Platform::Eks)));
     true
 }
 
-/// One log event: in a subscription payload, an API answer, a Lambda's output line.
+/// Opens one log event: of a subscription payload, an API response, or a line that a Lambda printed.
 fn log_event<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let Some(message) = fields.get_even_cut("message") else { return false };
     let api = ["logStreamName", "ingestionTime", "eventId"].iter().any(|key| fields.get(key).is_some());
@@ -64,7 +65,7 @@ fn log_event<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'
     true
 }
 
-/// A row of Sentinel's AWSEKSLogs, which keeps the event as it was (learn.microsoft.com, tables/AWSEKSLogs).
+/// Opens a row of Sentinel's AWSEKSLogs that keeps the original event (learn.microsoft.com, tables/AWSEKSLogs).
 fn sentinel<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let Some(event) = raw_event(fields) else { return false };
     let told = told_by_sentinel(fields, envelope);
@@ -72,12 +73,12 @@ fn sentinel<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_
     true
 }
 
-/// The event as it was, where the column is filled.
+/// The original event, if the column is filled.
 pub(super) fn raw_event<'a>(fields: &Fields<'a>) -> Option<Raw<'a>> {
     fields.get_even_cut("RawEvent").filter(|raw| !json::is_empty(raw))
 }
 
-/// What the columns beside it tell.
+/// What the other columns of such a row say.
 pub(super) fn told_by_sentinel<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
     let mut told = envelope.named("sentinel-awsekslogs", Some(Platform::Eks));
     told.origin.cluster = told.origin.cluster.or_else(|| filled(fields, "ClusterName"));
@@ -87,17 +88,17 @@ pub(super) fn told_by_sentinel<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>)
     told
 }
 
-/// What an OCSF record tells: the region. Its account is the caller's.
+/// What an OCSF record says: the region. Its account is that of the caller.
 pub(super) fn told_by_ocsf<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
     let mut told = envelope.named("ocsf", Some(Platform::Eks));
     told.origin.region = told.origin.region.or_else(|| filled(&fields.object("cloud")?, "region"));
     told
 }
 
-/// Whether this is an OCSF API Activity that Security Lake made of a Kubernetes audit event; CloudTrail's have the
-/// same class.
+/// Whether this is an OCSF API Activity that Security Lake made from a Kubernetes audit event. Those made from
+/// CloudTrail have the same class.
 pub(super) fn is_ocsf(fields: &Fields<'_>) -> bool {
-    // Databases write numbers as text.
+    // Some databases write numbers as text.
     let is_api_activity = fields.get("class_uid").and_then(json::integer) == Some(6003);
     let product = || fields.object("metadata")?.object("product");
     let names =

@@ -1,35 +1,35 @@
-//! Records that a log pipeline has cut into several: put together again, or given up as truncated.
+//! Records that a log pipeline cut into several: joined again, or given up as truncated.
 
 use super::{Envelope, Leaf, OnLeaf, Place, Pointer, Walk};
 use crate::event::{Origin, Text};
 use crate::json::{self, Fields, Raw, Skip};
 
-/// The least length at which a known limit may have cut a line: containerd and AKS cut at 16 KiB (Azure/AKS issue
-/// 4635), Log Analytics at 32,766 bytes (issue 3316). A shorter line that is cut is damage of another kind.
+/// Shortest line that a known limit may have cut: containerd and AKS cut at 16 KiB (Azure/AKS issue 4635), Log
+/// Analytics at 32,766 bytes (issue 3316). A shorter cut line is damage of another kind.
 const LEAST_LIMIT: usize = 4096;
-/// The most that is put together: the API server takes requests of some 3 MiB, and logs them twice.
+/// Longest joined record: the API server accepts requests of some 3 MiB, and may log both bodies.
 const MAX_JOINED: usize = 8 << 20;
-/// Sources that may have an open record at once.
+/// Most sources that may have an open record at once.
 const MAX_OPEN: usize = 64;
 
-/// Parts that are kept in mind as records of their own.
+/// Most parts of one record that are remembered as possible records of their own.
 const MAX_RESTARTS: usize = 16;
 
-/// Text of one log line, perhaps not all of it.
+/// Text of one log line, perhaps incomplete.
 pub(super) struct Fragment<'f> {
-    /// Tells lines of different writers apart.
+    /// Distinguishes lines of different writers.
     pub source: &'f str,
     pub text: &'f str,
-    /// Whether the writer says that the line ends here; `None` where it does not say.
+    /// Whether the writer says that the line ends here; `None` if it does not say.
     pub ends_line: Option<bool>,
 }
 
-/// Lines that wait for their rest, oldest first.
+/// Lines waiting for their rest, oldest first.
 #[derive(Debug, Default)]
 #[expect(clippy::vec_box, reason = "they are moved in and out one by one, and are large")]
 pub(super) struct Fragments(Vec<Box<Pending>>);
 
-/// A line whose end has not come.
+/// A line whose end has not arrived.
 #[derive(Debug)]
 pub(super) struct Pending {
     source: String,
@@ -40,7 +40,7 @@ pub(super) struct Pending {
     last: u64,
     offset: Option<u64>,
     pointer: Pointer,
-    /// Where a part begins that may be a record of its own, and what it would be then, but for its text.
+    /// Where each part begins that may be a record of its own, with that record but without its text.
     restarts: Vec<(usize, Pending)>,
 }
 
@@ -78,7 +78,7 @@ impl Pending {
         Envelope { time: self.time.as_deref(), ..self.envelope.clone() }
     }
 
-    /// Gives out what there is of the record.
+    /// Gives out what has arrived of the record.
     pub(super) fn give_up(self, on_leaf: &mut OnLeaf<'_>) {
         let place = Place { record: self.record, last: self.last, offset: self.offset, pointer: &self.pointer };
         let text = self.text.trim().as_bytes();
@@ -94,14 +94,14 @@ impl Pending {
 }
 
 impl Walk<'_, '_> {
-    /// The object that a line is by itself, where no other line waits for its rest: then it is no fragment.
+    /// The object that a line is on its own, if no other line is waiting: then the line cannot be a fragment.
     pub(super) fn undivided<'t>(&self, line: &'t str) -> Option<(Raw<'t>, Fields<'t>)> {
         let text = line.trim_ascii().as_bytes();
         let fields = || Fields::read_sound(text);
         self.unwrapper.fragments.is_empty().then(fields)?.map(|fields| (text, fields))
     }
 
-    /// Opens a line that may be the beginning, the middle or the end of a record.
+    /// Opens a line that may be the beginning, middle or end of a record.
     pub(super) fn fragment(&mut self, fragment: &Fragment<'_>, envelope: &Envelope<'_>) {
         if let Some(pending) = self.unwrapper.fragments.take(fragment.source) {
             match self.join(pending, fragment, envelope) {
@@ -122,7 +122,7 @@ impl Walk<'_, '_> {
         }
     }
 
-    /// Puts a line behind the one that waits for it; gives that back where this is not its continuation.
+    /// Appends a line to the one waiting for it. Returns the waiting one unchanged if this is not its continuation.
     fn join(
         &mut self,
         mut pending: Box<Pending>,
@@ -130,7 +130,7 @@ impl Walk<'_, '_> {
         envelope: &Envelope<'_>,
     ) -> Result<(), Box<Pending>> {
         let length = pending.text.len();
-        // A writer that marks line ends is believed. One that does not has cut at a limit, or not at all.
+        // A writer that marks line ends is believed. One that does not either cut at a limit or did not cut.
         let may_go_on =
             fragment.ends_line.is_some() || length >= LEAST_LIMIT && !fragment.text.trim_start().starts_with('{');
         if !may_go_on || length + fragment.text.len() > MAX_JOINED {
@@ -161,8 +161,8 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    /// Opens a record whose last part has come. Where it is broken the end of an earlier one was lost, and a part that
-    /// begins as an object does is a record of its own if what is left is sound.
+    /// Opens a record whose last part has arrived. If it is broken, the end of an earlier record was lost: the last
+    /// part that begins an object is then a record of its own, if the text from there on is sound.
     fn whole(&mut self, mut pending: Box<Pending>) {
         let tail = |at: usize| &pending.text[at..];
         let last = pending.restarts.iter().rposition(|(at, _)| is_one_value(tail(*at)));

@@ -1,13 +1,13 @@
-//! GKE: LogEntry as it is, in BigQuery's column names, and inside Pub/Sub messages.
+//! GKE: a LogEntry as it is, with BigQuery's column names, or inside Pub/Sub messages.
 
 use super::fragments::is_one_value;
 use super::{Envelope, Fields, Leaf, Platform, Step, Walk};
 use crate::json::{self, Raw};
 
-/// Where an entry keeps its audit log; BigQuery has another name for it.
+/// Where an entry keeps its audit log. BigQuery uses another name.
 const PAYLOADS: [&str; 2] = ["protoPayload", "protopayload_auditlog"];
 
-/// The audit log of an entry of service k8s.io. Looked up ignoring case, as Panther's rule does.
+/// The audit log of an entry of service k8s.io. Key lookup ignores case, as Panther's rule does.
 pub(crate) fn audit_log<'a>(fields: &Fields<'a>) -> Option<Fields<'a>> {
     let of_kubernetes = |name| json::string(name).is_some_and(|name| name == "k8s.io");
     payload(fields).filter(|payload| payload.get_folded("serviceName").is_some_and(of_kubernetes))
@@ -18,8 +18,8 @@ fn payload<'a>(fields: &Fields<'a>) -> Option<Fields<'a>> {
     PAYLOADS.iter().find_map(|key| Fields::read(fields.get_folded(key)?))
 }
 
-/// An entry whose payload is JSON in a string, as cells of tables are: with its objects and lists in place of their
-/// texts. The payload comes last, since it may be cut.
+/// An entry whose payload is JSON in a string, as table cells are, with objects and lists in place of their strings;
+/// `None` for any other entry. The payload comes last, because it may be cut.
 fn unquoted(fields: &Fields<'_>) -> Option<String> {
     let text = |raw| json::string(raw).filter(|text| text.trim_start().starts_with(['{', '[']));
     let is_payload = |key: &str| PAYLOADS.iter().any(|payload| json::equal_folded(payload, key));
@@ -33,7 +33,7 @@ fn unquoted(fields: &Fields<'_>) -> Option<String> {
     Some(format!("{{{}}}", members.collect::<Vec<_>>().join(",")))
 }
 
-/// What an entry tells: the labels of its resource, and its time of receipt.
+/// What an entry says: the labels of its resource, and its time of receipt.
 pub(super) fn told<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
     let format = if fields.get_folded("protopayload_auditlog").is_some() { "gke-bigquery" } else { "gke-logentry" };
     let mut told = envelope.named(format, Some(Platform::Gke));
@@ -46,7 +46,7 @@ pub(super) fn told<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope
     told
 }
 
-/// A label: a member of an object, or (BigQuery) one of a list of key and value.
+/// The value of a label: a member of an object or, in BigQuery, of a list of keys and values.
 pub(crate) fn label<'a>(labels: Raw<'a>, key: &str) -> Option<Raw<'a>> {
     if let Some(labels) = Fields::read(labels) {
         return labels.get(key);
@@ -55,7 +55,7 @@ pub(crate) fn label<'a>(labels: Raw<'a>, key: &str) -> Option<Raw<'a>> {
     pairs.find(|pair| pair.text("key").as_deref() == Some(key))?.get("value")
 }
 
-/// Opens the envelopes of Google Cloud, and takes entries of its other services for what they are.
+/// Opens the envelopes of Google Cloud, and recognises entries of its other services.
 pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     if let Some(text) = unquoted(fields) {
         match Fields::read(text.as_bytes()).filter(|inner| payload(inner).is_some()) {
@@ -72,7 +72,7 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
     pubsub(fields, envelope, walk)
 }
 
-/// A message as pulled (`{"ackId","message":{"data"}}`), as pushed, or as an Avro or BigQuery row of messages.
+/// Opens a message as pulled (`{"ackId","message":{"data"}}`), as pushed, or as an Avro or BigQuery row.
 fn pubsub<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let told = || envelope.named("pubsub", Some(Platform::Gke));
     if let Some(data) = fields.object("message").and_then(|message| message.get("data")) {

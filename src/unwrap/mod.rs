@@ -1,8 +1,8 @@
 //! A document → the audit records in it, through the envelopes that clouds and forwarders put around them.
 //!
-//! Only the keys of known envelopes are opened, never any string that looks like an event: a CronJob may carry
-//! a forged one in its spec. What is inside such a key may be JSON, JSON in a string, or base64 of gzip; each
-//! step inside adds to the pointer.
+//! Only the keys of known envelopes are opened, never any string that looks like an event: a CronJob may carry a forged
+//! one in its spec. The content of such a key may be JSON, JSON in a string, or base64 of gzip; each step inwards is
+//! added to the pointer.
 
 mod aws;
 mod azure;
@@ -25,34 +25,34 @@ use fragments::Fragments;
 pub(crate) use gcp::{audit_log as gcp_audit_log, label as gcp_label};
 use shape::{is_legacy, is_tail, leaf_tells, native, panther};
 
-/// Payloads inside payloads, at most: base64 and gzip inside JSON.
+/// Most payloads inside payloads (base64 and gzip inside JSON).
 const MAX_PAYLOADS: usize = 4;
-/// Envelopes inside envelopes, at most.
+/// Most envelopes inside envelopes.
 const MAX_DEPTH: usize = 16;
 
-/// What the envelopes around a record tell.
+/// What the envelopes around a record say of it.
 #[derive(Debug, Clone, Default)]
 pub struct Envelope<'a> {
     /// Platform, account, cluster, region.
     pub origin: Origin<'a>,
-    /// The name of the outermost form that was recognised, for `inputs.csv`.
+    /// The name of the outermost recognised format, for `inputs.csv`.
     pub format: Option<&'static str>,
-    /// Time that the envelope gives the record, as written.
+    /// The time that the envelope gives the record, as raw JSON.
     pub time: Option<Raw<'a>>,
-    /// The same from the prefix of a line.
+    /// The time in the prefix of the line, as written.
     pub line_time: Option<&'a str>,
     /// Azure's log category.
     pub category: Option<Text<'a>>,
     /// Whether the records come from the log group of an EKS control plane.
     pub control_plane: bool,
-    /// Whether what is inside is an event or nothing: it is no envelope that could hold a forged one.
+    /// The content must itself be an event. It is never opened as an envelope, so it cannot smuggle in a forged event.
     pub closed: bool,
-    /// Panther's `p_source_label`: a cluster name where nothing better is known.
+    /// Panther's `p_source_label`: a cluster name, used if nothing better is known.
     pub source_label: Option<Text<'a>>,
 }
 
 impl Envelope<'_> {
-    /// The same with a format, unless an outer envelope has named one, and a platform, unless one is known.
+    /// This envelope with a format, unless an outer envelope has set one, and a platform, unless one is known.
     fn named(&self, format: &'static str, platform: Option<Platform>) -> Self {
         let mut named = self.clone();
         named.format = named.format.or(Some(format));
@@ -61,7 +61,7 @@ impl Envelope<'_> {
     }
 }
 
-/// One record, told apart by its shape.
+/// One record, classified by its shape.
 #[derive(Debug)]
 pub enum Leaf<'a> {
     /// An event of audit.k8s.io.
@@ -76,16 +76,16 @@ pub enum Leaf<'a> {
     Legacy(&'a str),
     /// A record of something else.
     Other,
-    /// A record of no known form that holds what an audit event holds.
+    /// A record of unknown form that contains the keys of an audit event.
     Unopened,
-    /// Text that is no whole JSON, where a record should be.
+    /// Text that should be a record but is not whole JSON.
     Broken(&'a [u8]),
     /// A record larger than `--max-record`.
     TooLong,
 }
 
 impl Leaf<'_> {
-    /// The form that a record has by itself, where no envelope around it has a name.
+    /// The format of a record that no envelope has named.
     #[must_use]
     pub fn format(&self) -> Option<&'static str> {
         match self {
@@ -98,7 +98,7 @@ impl Leaf<'_> {
         }
     }
 
-    /// The members of an event of audit.k8s.io as it was.
+    /// The members of an event of audit.k8s.io in its original form.
     #[must_use]
     pub fn native_members(&self) -> Option<&Fields<'_>> {
         match self {
@@ -107,7 +107,7 @@ impl Leaf<'_> {
         }
     }
 
-    /// A digest that is equal for records of equal members, in hexadecimal.
+    /// A digest in hexadecimal that is equal for records with equal members.
     #[must_use]
     pub fn digest(&self) -> String {
         match self {
@@ -121,8 +121,8 @@ impl Leaf<'_> {
     }
 }
 
-/// The way from a framed document to a record inside it: a JSON Pointer (RFC 6901) that also steps through
-/// strings which hold JSON.
+/// The path from a framed document to a record inside it: a JSON Pointer (RFC 6901) that also steps into strings that
+/// hold JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Pointer(Vec<Step>);
 
@@ -143,23 +143,23 @@ impl fmt::Display for Pointer {
     }
 }
 
-/// Where a record stands in its stream.
+/// Where a record is in its stream.
 #[derive(Debug, Clone, Copy)]
 pub struct Place<'p> {
     /// Number of the line or document, from 1.
     pub record: u64,
-    /// Number of the last line, where it was joined from several.
+    /// Number of its last line; differs from `record` if it was joined from several lines.
     pub last: u64,
     /// Offset of the line or document in the decoded text.
     pub offset: Option<u64>,
-    /// From there to the record; empty where the document is the record.
+    /// The path from there to the record; empty if the document is the record.
     pub pointer: &'p Pointer,
 }
 
 /// Takes the records that [`Unwrapper`] finds.
 pub type OnLeaf<'s> = dyn FnMut(Leaf<'_>, &Envelope<'_>, Place<'_>) + 's;
 
-/// Opens the documents of one stream, in order; joins records that a log pipeline has split.
+/// Opens the documents of one stream, in order, and joins records that a log pipeline has split.
 #[derive(Debug)]
 pub struct Unwrapper {
     limits: Limits,
@@ -183,13 +183,13 @@ impl Unwrapper {
         walk.enter(document, &envelope);
     }
 
-    /// Whether a record waits for its continuation.
+    /// Whether a record is waiting for its continuation.
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         !self.fragments.is_empty()
     }
 
-    /// Gives out what still waited for its continuation.
+    /// Gives out the records still waiting for their continuation.
     pub fn finish(&mut self, on_leaf: &mut OnLeaf<'_>) {
         for pending in self.fragments.drain() {
             pending.give_up(on_leaf);
@@ -197,11 +197,11 @@ impl Unwrapper {
     }
 }
 
-/// Format and platform that the text between the documents gives away.
+/// The format and platform that the text between documents shows.
 fn framing_tells(document: &Document<'_>, known: Option<Platform>) -> (Option<&'static str>, Option<Platform>) {
     let (format, platform) = match document.framing {
         Framing::Json | Framing::Csv | Framing::Row => (None, None),
-        // An export task writes milliseconds and Z; container runtimes, which write a time as well, nanoseconds.
+        // An export task writes milliseconds and `Z`. Container runtimes, which also write a time, write nanoseconds.
         Framing::CloudWatchExport if document.time.is_some_and(|time| time.len() == 24) => {
             (Some("cloudwatch-export"), Some(Platform::Eks))
         }
@@ -216,7 +216,7 @@ fn framing_tells(document: &Document<'_>, known: Option<Platform>) -> (Option<&'
     (format, known.or(platform))
 }
 
-/// What the object around a walked array tells of its elements.
+/// What the object around a walked array says of its elements.
 fn around_tells<'a>(key: Option<&str>, around: &Fields<'a>, outer: &Envelope<'a>) -> Envelope<'a> {
     match key {
         Some("logEvents") => aws::subscription(around, outer),
@@ -237,24 +237,24 @@ struct Walk<'w, 's> {
     depth: usize,
     payloads: usize,
     leaves: u64,
-    /// Those that are records of something else.
+    /// How many of the leaves are records of something else.
     others: u64,
-    /// Documents that are something else for certain: their own kind says so, or an envelope that knows what it holds.
+    /// Documents known not to be audit events: by their own kind, or because their envelope names another log.
     decided: u64,
-    /// Whether the text being opened is broken. Then a record of unknown shape counts as malformed, not as another kind
-    /// of log.
+    /// Whether the text being opened is broken. If so, a record of unknown shape counts as malformed, not as another
+    /// kind of log.
     broken: bool,
-    /// Columns of the positional row being opened: a step into one of them is its index.
+    /// Columns of the positional row being opened: the step into one of them is its index.
     columns: Vec<String>,
-    /// Whether the document is a row of a table, whose cells hold objects as text whatever the log has.
+    /// Whether the document is a table row, whose cells hold objects as text even if the log does not.
     of_cells: bool,
 }
 
-/// Tries one family of envelopes on an object; true where it was one.
+/// Tries one family of envelopes on an object; true if it opened one.
 type Family = for<'a> fn(&Fields<'a>, &Envelope<'a>, &mut Walk<'_, '_>) -> bool;
 
-/// Families in the order they are tried: what is recognised by more keys stands first. Those of clouds know what else
-/// their envelopes hold; of the others only events tell that they were what they seemed.
+/// Families in the order they are tried: those recognised by more keys come first. Cloud families (`true`) recognise
+/// their other log kinds; the rest count as recognised only if an event was found inside.
 const FAMILIES: [(Family, bool); 6] = [
     (aws::open, true),
     (azure::open, true),
@@ -313,7 +313,7 @@ impl<'w, 's> Walk<'w, 's> {
         }
     }
 
-    /// Opens a value that stands where a record may stand.
+    /// Opens a value in a place where a record may be.
     fn value<'a>(&mut self, raw: Raw<'a>, envelope: &Envelope<'a>) {
         if self.depth >= MAX_DEPTH {
             return self.leaf(Leaf::Broken(raw), envelope);
@@ -334,7 +334,7 @@ impl<'w, 's> Walk<'w, 's> {
         self.depth -= 1;
     }
 
-    /// Opens an object that was read.
+    /// Opens an object that is already parsed.
     fn read<'a>(&mut self, raw: Raw<'a>, fields: &Fields<'a>, envelope: &Envelope<'a>) {
         if self.depth >= MAX_DEPTH {
             return self.leaf(Leaf::Broken(raw), envelope);
@@ -366,7 +366,7 @@ impl<'w, 's> Walk<'w, 's> {
     }
 
     fn object<'a>(&mut self, raw: Raw<'a>, fields: &Fields<'a>, envelope: &Envelope<'a>) {
-        // Panther's rule sees keys and types as they stand in its record.
+        // Panther's rule reads keys and types as they are in its record.
         let is_exact = fields.get("p_log_type").is_some() && !self.of_cells && self.columns.is_empty();
         match table::nest(fields).filter(|_| !is_exact) {
             Some(nested) => match Fields::read(nested.as_bytes()) {
@@ -396,7 +396,7 @@ impl<'w, 's> Walk<'w, 's> {
         };
         self.decided += u64::from(!may_open || opened.is_some_and(|(_, knows)| *knows));
         if !fields.is_whole() {
-            // What a cut envelope still held was given out; with nothing found, the cut took the record.
+            // Whatever a cut envelope still held was given out. If that was nothing, the cut took the record.
             if found[0] == 0 {
                 self.leaf(Leaf::Broken(raw), envelope);
             }
@@ -407,7 +407,7 @@ impl<'w, 's> Walk<'w, 's> {
         }
     }
 
-    /// An object whose members stand in a positional row.
+    /// Opens an object whose members come from a positional row.
     fn row<'a>(&mut self, fields: &Fields<'a>, envelope: &Envelope<'a>) {
         self.columns = fields.iter().map(|(column, _)| column.to_owned()).collect();
         self.object(b"{}", fields, envelope);
@@ -433,7 +433,7 @@ impl<'w, 's> Walk<'w, 's> {
         self.columns = columns;
     }
 
-    /// Opens text that stands where a record may stand: JSON, several JSON values, or a line of something else.
+    /// Opens text in a place where a record may be: JSON, several JSON values, or a line of something else.
     fn text(&mut self, text: &str, envelope: &Envelope<'_>) {
         let trimmed = text.trim_matches(|c: char| c.is_ascii_whitespace() || c == '\0');
         let bytes = trimmed.as_bytes();
@@ -462,17 +462,17 @@ impl<'w, 's> Walk<'w, 's> {
         }
     }
 
-    /// JSON that is cut or broken: the envelopes around it may be whole enough to be opened.
+    /// Opens JSON that is cut or broken. The envelopes around the records may still be whole enough to open.
     fn broken(&mut self, text: &[u8], envelope: &Envelope<'_>) {
         if !self.rescue(text, envelope) {
             self.cut(text, envelope);
         }
     }
 
-    /// The same, where its members say all that is left of it.
+    /// Opens broken JSON by those of its members that are left.
     fn cut(&mut self, text: &[u8], envelope: &Envelope<'_>) {
         let around = std::mem::replace(&mut self.broken, true);
-        // Behind a block that was lost stands the end of this record, or of a later one: neither may complete it.
+        // After a lost block comes the end of this record or of a later one, so it must not complete this one.
         let lost = memchr::memchr(0, text);
         let left = &text[..lost.unwrap_or(text.len())];
         match Fields::read(left) {
@@ -488,9 +488,9 @@ impl<'w, 's> Walk<'w, 's> {
     }
 }
 
-/// Whether text that is not a record of a known form holds what events of audit.k8s.io, rows of AKSAudit and entries of
-/// GKE hold, under the names that they have there and that databases make of them: bytes around it were damaged, or its
-/// envelope is not known.
+/// Whether text that is not a record of a known form contains the keys of audit.k8s.io events, AKSAudit rows or GKE
+/// entries, as they write them or as databases rename them. If so, bytes around the event were damaged, or its envelope
+/// is unknown.
 fn holds_event(text: &[u8]) -> bool {
     const EVENTS: [[&str; 2]; 3] = [["auditID", "objectRef"], ["auditid", "objectref"], ["AuditId", "ObjectRef"]];
     const ENTRIES: [&str; 3] = ["protoPayload", "protopayload_auditlog", "proto_payload"];
@@ -501,8 +501,8 @@ fn holds_event(text: &[u8]) -> bool {
         || ENTRIES.iter().any(|key| is_quoted(text, key, b":")) && is_quoted(text, "k8s.io", b"")
 }
 
-/// Whether a name stands in quotes, with these bytes after them: the first, and then any of the others. In a string that
-/// holds JSON there are backslashes among them.
+/// Whether a name occurs in quotes, followed by the first of these bytes and then any of the others. Backslashes are
+/// ignored, because the text may be JSON inside a string.
 fn is_quoted(text: &[u8], name: &str, after: &[u8]) -> bool {
     memchr::memmem::find_iter(text, name).any(|at| {
         let is_open = at > 0 && matches!(text[at - 1], b'"' | b'.');
@@ -516,7 +516,7 @@ fn is_quoted(text: &[u8], name: &str, after: &[u8]) -> bool {
     })
 }
 
-/// An object around an array of records, where it is not framing's to walk: inside another envelope, or small.
+/// Opens an object around an array of records that framing does not walk: inside another envelope, or small.
 fn arrays<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let held = |raw: Raw<'a>| {
         raw.first() == Some(&b'[') || json::string(raw).is_some_and(|text| text.trim_start().starts_with('['))
@@ -532,7 +532,7 @@ fn arrays<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, 
     opened
 }
 
-/// The step to a member, under the name that it has here.
+/// The step to a member, under the name it has here.
 fn step(fields: &Fields<'_>, key: &'static str) -> Step {
     match fields.spelling(key) {
         Some(spelling) if spelling != key => Step::Name(spelling.to_owned()),
@@ -540,12 +540,12 @@ fn step(fields: &Fields<'_>, key: &'static str) -> Step {
     }
 }
 
-/// The text of a member of exactly this key, if it is not empty.
+/// The text of the member with exactly this key, if it is not empty.
 fn filled<'a>(fields: &Fields<'a>, key: &str) -> Option<Text<'a>> {
     fields.text(key).filter(|text| !text.is_empty())
 }
 
-/// Part of borrowed text, borrowed where it can be.
+/// Part of a text, borrowed if the text is.
 fn part<'a>(text: Text<'a>, choose: impl for<'t> Fn(&'t str) -> Option<&'t str>) -> Option<Text<'a>> {
     match text {
         Cow::Borrowed(text) => choose(text).map(Cow::Borrowed),

@@ -1,4 +1,5 @@
-//! Payloads inside JSON: base64, perhaps compressed, perhaps several documents. They go through decode and frame again.
+//! Payloads inside JSON: base64, perhaps compressed, perhaps several documents. They pass through decode and frame
+//! again.
 
 use base64::Engine;
 
@@ -18,7 +19,7 @@ impl Walk<'_, '_> {
         decode::walk(&mut &*bytes, None, limits, &mut inner);
     }
 
-    /// Opens a string that holds base64, or the JSON that some tools decode it to.
+    /// Opens a string that holds base64, or the JSON into which some tools decode it.
     pub(super) fn base64<'a>(&mut self, key: Step, raw: Raw<'a>, envelope: &Envelope<'a>) {
         let text = json::string(raw).filter(|text| !text.trim_start().starts_with('{'));
         self.inside(key, |walk| match text.map(|text| decode_base64(&text)) {
@@ -29,7 +30,7 @@ impl Walk<'_, '_> {
     }
 }
 
-/// Base64 in either alphabet, with or without padding, on one line or many.
+/// Decodes base64 in either alphabet, with or without padding, on one line or many.
 fn decode_base64(text: &str) -> Option<Vec<u8>> {
     use base64::alphabet::STANDARD;
     use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -39,7 +40,8 @@ fn decode_base64(text: &str) -> Option<Vec<u8>> {
     GeneralPurpose::new(&STANDARD, config).decode(plain).ok()
 }
 
-/// Runs decode and frame over a payload and opens what they find; later documents add their number as a step.
+/// Runs decode and frame over a payload and opens what they find. Documents after the first add their number to the
+/// pointer.
 struct Payload<'p, 'w, 's, 'e> {
     walk: &'p mut Walk<'w, 's>,
     envelope: &'p Envelope<'e>,

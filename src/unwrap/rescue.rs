@@ -1,5 +1,5 @@
-//! Answers of query tools that are cut or damaged: a document that is read whole is one text, and a bracket that is
-//! lost in one of its records must not take the others with it.
+//! Cut or damaged responses of query tools. A document read whole is one text, so a bracket lost in one record must not
+//! lose the others.
 
 use memchr::memmem;
 
@@ -7,14 +7,14 @@ use super::{Envelope, Fields, Leaf, Raw, Walk, siem};
 use crate::frame;
 use crate::json::{self, Skip};
 
-/// Bytes in front of the records, at most: they are copied for every one that is damaged.
+/// Most bytes before the records: they are copied for each damaged record.
 const MAX_AROUND: usize = 64 * 1024;
-/// Elements that are tried behind a damaged one before the rest is given up.
+/// Elements tried after a damaged one before the rest is given up.
 const MAX_TRIES: usize = 256;
 
 impl Walk<'_, '_> {
-    /// Opens what is whole in the records of a damaged answer, then what is not, and says that something was lost;
-    /// false where this is none.
+    /// Opens the whole records of a damaged response, then the broken ones, and reports the loss. False if it is not
+    /// such a response.
     pub(super) fn rescue(&mut self, text: Raw<'_>, envelope: &Envelope<'_>) -> bool {
         let answer = Fields::read(text).filter(|fields| !envelope.closed && !siem::is_kubernetes_object(fields));
         let start = answer.and_then(|fields| first_record(text, array(&fields)?));
@@ -35,7 +35,7 @@ impl Walk<'_, '_> {
     }
 }
 
-/// The key of the innermost array of records in an answer of Elasticsearch, Loki or Log Analytics.
+/// The key of the innermost array of records in a response of Elasticsearch, Loki or Log Analytics.
 fn array(fields: &Fields<'_>) -> Option<&'static str> {
     let holds = |key: &str, inner: &str| fields.object(key).is_some_and(|fields| fields.get(inner).is_some());
     if holds("hits", "hits") {
@@ -60,7 +60,7 @@ fn first_record(text: &[u8], key: &str) -> Option<usize> {
     })
 }
 
-/// The records that are whole, and those that are not.
+/// The whole records, and the broken ones.
 fn records(text: &[u8], mut at: usize) -> (Vec<&[u8]>, Vec<&[u8]>) {
     let signature = signature(&text[at..]);
     let (mut whole, mut damaged, mut tries) = (Vec::new(), Vec::new(), MAX_TRIES);
@@ -86,7 +86,7 @@ fn records(text: &[u8], mut at: usize) -> (Vec<&[u8]>, Vec<&[u8]>) {
     (whole, damaged)
 }
 
-/// What records begin with: an object through its first key, a row up to its first text.
+/// How records begin: an object up to the end of its first key, a row up to its first text.
 fn signature(text: &[u8]) -> &[u8] {
     match text.first() {
         Some(b'[') => &text[..memchr::memchr(b'"', text).map_or(1, |quote| quote + 1)],
@@ -94,7 +94,7 @@ fn signature(text: &[u8]) -> &[u8] {
     }
 }
 
-/// Where the record at `at` ends, if one begins there, is whole, and is followed as an element is.
+/// Where the record at `at` ends, if a whole one begins there and is followed as an element is.
 fn record(text: &[u8], at: usize) -> Option<usize> {
     let Skip::End(end) = json::skip_strict(text, at) else { return None };
     let is_followed = matches!(text.get(blanks(text, end)), None | Some(b',' | b']'));

@@ -1,18 +1,18 @@
-//! What a record is by its own shape, as opposed to an envelope around one.
+//! What a record is by its own shape, as opposed to the envelopes around it.
 
 use super::{Envelope, Fields, Leaf, Platform, aws, azure, gcp};
 
 /// The shapes of records that are objects.
 pub(super) enum Shape<'a> {
     Event,
-    /// With the audit log in the entry.
+    /// A LogEntry, with the audit log in it.
     LogEntry(Fields<'a>),
     Row,
     Ocsf,
 }
 
 impl Shape<'_> {
-    /// The leaf of this shape, where `fields` are those that have it.
+    /// The leaf of this shape; `fields` must be those it was recognised by.
     pub(super) fn leaf<'f>(&'f self, fields: &'f Fields<'f>) -> Leaf<'f> {
         match self {
             Shape::Event => Leaf::Event(fields),
@@ -23,7 +23,7 @@ impl Shape<'_> {
     }
 }
 
-/// The record that an object is by itself, as opposed to an envelope.
+/// The record that an object itself is; `None` if it may be an envelope.
 pub(super) fn native<'a>(fields: &Fields<'a>) -> Option<Shape<'a>> {
     let is_text = |key: &str| fields.get(key).is_some_and(|raw| raw.first() == Some(&b'"'));
     let any = |keys: &[&str]| keys.iter().any(|key| fields.get(key).is_some());
@@ -44,7 +44,7 @@ pub(super) fn native<'a>(fields: &Fields<'a>) -> Option<Shape<'a>> {
     aws::is_ocsf(fields).then_some(Shape::Ocsf)
 }
 
-/// What a record that is its own envelope tells of its origin; `None` where it is none.
+/// The origin that a record states itself, for records that are their own envelope; `None` for others.
 pub(super) fn leaf_tells<'a>(leaf: &Leaf<'a>, envelope: &Envelope<'a>) -> Option<Envelope<'a>> {
     match leaf {
         Leaf::LogEntry(fields, _) => Some(gcp::told(fields, envelope)),
@@ -54,7 +54,7 @@ pub(super) fn leaf_tells<'a>(leaf: &Leaf<'a>, envelope: &Envelope<'a>) -> Option
     }
 }
 
-/// What Panther's row columns tell beside the event; `None` where there are none.
+/// What Panther's row columns say besides the event; `None` if there are none.
 pub(super) fn panther<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Option<Envelope<'a>> {
     let log_type = fields.text("p_log_type")?;
     let platform = match log_type.as_ref() {
@@ -69,19 +69,18 @@ pub(super) fn panther<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Optio
     Some(told)
 }
 
-/// `AUDIT: id="…"` with a time before it, as `--audit-log-format=legacy` writes.
+/// Whether this is `AUDIT: id="…"` after a time, as `--audit-log-format=legacy` writes.
 pub(super) fn is_legacy(text: &str) -> bool {
     text.split_once(" AUDIT: id=\"").is_some_and(|(time, _)| crate::time::parse(time).is_some())
 }
 
-/// Whether text that does not start as JSON, nor as a line of a log, is the end of a record whose beginning is
-/// elsewhere.
+/// Whether text that starts neither as JSON nor as a log line is the end of a record whose beginning is elsewhere.
 pub(super) fn is_tail(text: &str) -> bool {
     let bytes = text.as_bytes();
     let klog = matches!(bytes, [b'I' | b'W' | b'E' | b'F', digit, ..] if digit.is_ascii_digit());
     let log_line = klog || text.starts_with("time=") || bytes.first().is_some_and(u8::is_ascii_digit);
     let ends = text.trim_end_matches([',', ' ']).ends_with(['}', ']']);
-    // The end of a string and of what is around it, with nothing in front that a person would write.
+    // The end of a string and of what surrounds it, without white space: nothing that a person would write.
     let ends_string = text.trim_end_matches([',', '}', ']']).ends_with('"') && text.ends_with(['}', ',']);
     let is_solid = ends && ends_string && !text.contains(char::is_whitespace);
     let of_event = [

@@ -1,12 +1,12 @@
-//! Containers, forwarders and SIEMs: one key around the record, known by name.
+//! Containers, forwarders and SIEMs: one key around the record, recognised by name.
 
 use super::fragments::{Fragment, is_one_value};
 use super::{Envelope, Fields, Platform, Raw, Step, Walk, step};
 use crate::json;
 
-/// Keys that forwarders put around a record, the format they give away, and the platform where only one uses it.
+/// Keys that forwarders put around a record, the format each shows, and the platform if only one uses it.
 ///
-/// The order decides where several are there: Splunk's `result` holds `_raw`, Elastic's `_source` holds `message`.
+/// The order decides if several are present: Splunk's `result` holds `_raw`, Elastic's `_source` holds `message`.
 const WRAPPERS: [(&str, &str, Option<Platform>); 14] = [
     ("RawEventData", "defender", Some(Platform::Aks)),
     ("rawResponse", "elastic", None),
@@ -24,7 +24,7 @@ const WRAPPERS: [(&str, &str, Option<Platform>); 14] = [
     ("log_processed", "fluent-bit", None),
 ];
 
-/// Keys that carry the time beside a wrapped record.
+/// Keys that hold the time next to a wrapped record.
 const TIMES: [&str; 6] = ["@timestamp", "timestamp", "time", "_time", "date", "TimeGenerated"];
 
 /// Opens the envelopes of forwarders and SIEMs.
@@ -38,7 +38,7 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
         || wrapper(fields, envelope, walk)
 }
 
-/// An Elasticsearch answer: `hits.hits[]._source`.
+/// Opens an Elasticsearch response: `hits.hits[]._source`.
 fn elastic_hits<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let Some(hits) = fields.object("hits").and_then(|hits| hits.list("hits")) else { return false };
     let told = envelope.named("elastic", None);
@@ -48,7 +48,7 @@ fn elastic_hits<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Wal
     true
 }
 
-/// Elastic's own parsing: the event as an object in `kubernetes.audit` (elastic/integrations, audit_logs).
+/// Opens Elastic's own parsing: the event as an object in `kubernetes.audit` (elastic/integrations, audit_logs).
 fn elastic_field<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let told = || envelope.named("elastic", None);
     if let Some(audit) = fields.get("kubernetes.audit") {
@@ -60,7 +60,7 @@ fn elastic_field<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Wa
     true
 }
 
-/// A Loki answer: `data.result[].values[][1]`.
+/// Opens a Loki response: `data.result[].values[][1]`.
 fn loki<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let Some(result) = fields.object("data").and_then(|data| data.list("result")) else { return false };
     let told = envelope.named("loki", None);
@@ -86,7 +86,7 @@ fn loki_stream<'a>(walk: &mut Walk<'_, '_>, stream: Raw<'a>, told: &Envelope<'a>
     });
 }
 
-/// A line of docker's json-file driver: lines over 16 KiB are split, and only the last part ends with a newline.
+/// Opens a line of docker's json-file driver: lines over 16 KiB are split, and only the last part ends with a newline.
 /// Fluent Bit's CRI parser writes the same without newlines, and `logtag` F where a line ends.
 fn docker<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let (Some(log), Some(stream)) = (fields.text("log"), fields.text("stream")) else { return false };
@@ -104,8 +104,8 @@ fn docker<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, 
     true
 }
 
-/// Opens the first wrapper that holds what may be a record; an object beside it (`event`, `log` and `attributes` are
-/// objects of facts in some tools) is passed.
+/// Opens the first wrapper that seems to hold a record, or else the first one: in some tools `event`, `log` and
+/// `attributes` are objects of metadata.
 fn wrapper<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let held = |(key, format, platform): &(&'static str, &'static str, Option<Platform>)| {
         Some((*key, *format, *platform, fields.get_even_cut(key)?))
@@ -119,18 +119,18 @@ fn wrapper<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_,
     true
 }
 
-/// Keys that many give to texts of strangers, and the keys of which one tells that it is a tool's: queues, streams, topics
-/// and columns of logs.
+/// Keys that many tools use for text written by strangers, and the keys of which one must be present to trust them:
+/// those of queues, streams, topics and log columns.
 const TOLD: [(&str, &[&str]); 2] = [
     ("body", &["MessageId", "ReceiptHandle", "SeverityText", "EnqueuedTimeUtc", "sequenceNumber"]),
     ("payload", &["topic"]),
 ];
 
-/// Opens what these hold, and the text that Logstash and Elastic keep beside what they made of it.
+/// Opens what these keys hold, and the original text that Logstash and Elastic keep next to what they parsed.
 fn told<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let is_told = |beside: &[&str]| beside.iter().any(|key| fields.get_folded(key).is_some());
     let named = envelope.named("forwarder", None);
-    // Text that holds no record must not keep another member from being opened.
+    // Text without a record must not keep another member from being opened.
     let may_hold = |raw: &Raw<'a>| raw.first() != Some(&b'"') || may_hold_record(raw);
     for (key, _) in TOLD.iter().filter(|(_, beside)| is_told(beside)) {
         if let Some(held) = fields.get_folded(key).filter(may_hold) {
@@ -144,19 +144,19 @@ fn told<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_
     true
 }
 
-/// Keys beside the data of a stream's record.
+/// Keys found next to the data of a stream record.
 const OF_STREAM: [&str; 5] =
     ["partitionKey", "sequenceNumber", "recordId", "approximateArrivalTimestamp", "ContentData"];
 
-/// A record of a stream: of Kinesis as it is read and as a Lambda gets it, of Firehose as a transformation or an HTTP
-/// endpoint gets it (AWS docs, "Amazon Kinesis Data Firehose data transformation", "HTTP endpoint delivery request"); and of
-/// Event Hubs as a Logic App gets it.
+/// Opens a stream record: of Kinesis as it is read or as a Lambda receives it, of Firehose as a transformation or an
+/// HTTP endpoint receives it (AWS docs, "Amazon Kinesis Data Firehose data transformation", "HTTP endpoint delivery
+/// request"), or of Event Hubs as a Logic App receives it.
 fn encoded<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let Some((key, data)) = ["data", "ContentData"].iter().find_map(|key| Some((*key, fields.get_folded(key)?))) else {
         return false;
     };
     let is_told = OF_STREAM.iter().any(|key| fields.get_folded(key).is_some()) || fields.iter().count() == 1;
-    // What gzip and objects begin with.
+    // How base64 of gzip and of objects begins.
     let is_one = |text: &[u8]| ["H4sI", "eyJ", "eyA", "ewo"].iter().any(|start| text.starts_with(start.as_bytes()));
     if !is_told || !data.strip_prefix(b"\"").is_some_and(is_one) {
         return false;
@@ -165,7 +165,7 @@ fn encoded<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_,
     true
 }
 
-/// Whether this is JSON text, or an object that is an event or wraps one.
+/// Whether this is text that may be a record, or an object that is an event or wraps one.
 fn may_hold_record(raw: &Raw<'_>) -> bool {
     if raw.first() == Some(&b'"') {
         let text = json::cut_string(&raw[..raw.len().min(256)]);
@@ -179,18 +179,19 @@ fn may_hold_record(raw: &Raw<'_>) -> bool {
     Fields::read(raw).is_some_and(|fields| super::native(&fields).is_some() || wraps(&fields))
 }
 
-/// Whether the object around `items` is an EventList, as opposed to a list of Kubernetes objects.
+/// Whether the object around `items` is an EventList, rather than a list of Kubernetes objects.
 pub(super) fn is_event_list(around: &Fields<'_>) -> bool {
     !is_kubernetes_object(around)
 }
 
-/// Whether this is an object of the Kubernetes API: its texts are other people's, and no log of the API server.
+/// Whether this is a Kubernetes API object: its texts are written by users, not logged by the API server.
 pub(super) fn is_kubernetes_object(fields: &Fields<'_>) -> bool {
     let version = fields.text("apiVersion");
     fields.text("kind").is_some() && version.is_some_and(|version| !version.starts_with("audit.k8s.io/"))
 }
 
-/// Whether a member is one, as in what a watch prints: what that quotes is its own.
+/// Whether a member is a Kubernetes API object, as in the output of a watch: event keys inside it are part of that
+/// object.
 pub(super) fn holds_kubernetes_object(fields: &Fields<'_>) -> bool {
     fields.iter().any(|(_, raw)| Fields::read(raw).is_some_and(|inner| is_kubernetes_object(&inner)))
 }

@@ -8,11 +8,12 @@ use serde_json::{Map, Value};
 use super::{Envelope, Fields, Leaf, Platform, Raw, Step, Walk, step};
 use crate::json;
 
-/// Where answers keep the names of their columns, and the rows: Log Analytics and Azure Data Explorer (learn.microsoft.com,
-/// "Query response"), ES|QL (elastic.co), PPL and SQL of OpenSearch (docs.opensearch.org). Looked up ignoring case.
+/// Where responses keep the names of their columns, and their rows: Log Analytics and Azure Data Explorer
+/// (learn.microsoft.com, "Query response"), ES|QL (elastic.co), PPL and SQL of OpenSearch (docs.opensearch.org). Lookup
+/// ignores case.
 const TABLES: [(&str, &str); 3] = [("columns", "rows"), ("columns", "values"), ("schema", "datarows")];
 
-/// Opens answers of positional rows, whose columns stand beside them: a table, or several in `tables`.
+/// Opens responses of positional rows with their columns listed separately: one table, or several in `tables`.
 pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let Some(tables) = list(fields, "tables") else {
         return table(fields, &envelope.named("query", None), walk);
@@ -28,7 +29,7 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
     true
 }
 
-/// Opens the rows of a table; false where this is none.
+/// Opens the rows of a table; false if this is not one.
 fn table<'a>(fields: &Fields<'a>, told: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let held = |(columns, rows)| Some((list(fields, columns)?, step(fields, rows), list(fields, rows)?));
     let Some((columns, step, rows)) = TABLES.into_iter().find_map(held) else { return false };
@@ -50,7 +51,7 @@ fn list<'a>(fields: &Fields<'a>, key: &str) -> Option<Raw<'a>> {
     fields.get_folded(key).filter(|raw| raw.first() == Some(&b'['))
 }
 
-/// A row of CloudWatch Logs Insights: `[{"field":…,"value":…},…]`.
+/// Reads a row of CloudWatch Logs Insights: `[{"field":…,"value":…},…]`.
 pub(super) fn insights_row(raw: Raw<'_>) -> Option<Fields<'_>> {
     let cells = json::elements(raw).map(|cell| {
         let cell = Fields::read(cell)?;
@@ -60,8 +61,8 @@ pub(super) fn insights_row(raw: Raw<'_>) -> Option<Fields<'_>> {
     (!cells.is_empty()).then(|| Fields::from_entries(cells))
 }
 
-/// Columns that tell a table whose names are paths: what Insights extracts, Splunk shows, Logs Explorer saves, and GDC
-/// flattens.
+/// Columns that mark a table whose column names are paths: as Insights extracts, Splunk shows, Logs Explorer saves, and
+/// GDC flattens them.
 const PATHS: [&str; 6] = [
     "objectRef.resource",
     "objectRef_resource",
@@ -71,7 +72,7 @@ const PATHS: [&str; 6] = [
     "protoPayload.methodName",
 ];
 
-/// Opens such a row: its message where it has one, else what its fields say.
+/// Opens an Insights row: its message if it has one, otherwise its fields.
 pub(super) fn open_insights<'a>(row: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) {
     let mut told = envelope.named("cloudwatch-insights", Some(Platform::Eks));
     told.time = row.get("@timestamp").or(told.time);
@@ -83,8 +84,8 @@ pub(super) fn open_insights<'a>(row: &Fields<'a>, envelope: &Envelope<'a>, walk:
     }
 }
 
-/// Whether such a row leaves open what was asked for: it has no column for that, and its path names CronJobs, or is not
-/// there either.
+/// Whether such a row does not show which resource was requested: it has a verb but no column for the resource, and its
+/// request path names CronJobs or is absent too.
 pub(super) fn is_undecidable(fields: &Fields<'_>) -> bool {
     let get = |path: &str| {
         let spellings = [path.to_owned(), format!("kubernetes.audit.{path}"), path.replace('.', "_")];
@@ -96,14 +97,14 @@ pub(super) fn is_undecidable(fields: &Fields<'_>) -> bool {
 
 /// The object that a row of such a table was made from, as JSON; `None` for any other object.
 ///
-/// A member that has its name in an event counts before whatever stands for it in the manner of tables.
+/// A member under its event name takes precedence over columns that stand for it.
 pub(super) fn nest(fields: &Fields<'_>) -> Option<String> {
     let is_text = |key: &&str| fields.get(key).and_then(json::string).is_some_and(|text| text.starts_with('{'));
     let stands_in = |name: &str| fields.get(name).is_some() && !is_outdone(name, |member| fields.get(member));
     let is_table = PATHS.iter().any(|path| stands_in(path))
         || fields.get("verb").is_some() && (QUOTED.iter().any(is_text) || stands_in(LOWERED));
     is_table.then_some(())?;
-    // Of members of one name the last counts. A row may have thousands of columns, each of which asks.
+    // If several members share a name, the last counts. A row may have thousands of columns, and each looks others up.
     let members: BTreeMap<&str, Raw<'_>> = fields.iter().collect();
     let counts = |name: &str, raw: Raw<'_>| !json::is_empty(raw) && !is_outdone(name, |key| members.get(key).copied());
     let mut object = Map::new();
@@ -117,14 +118,14 @@ pub(super) fn nest(fields: &Fields<'_>) -> Option<String> {
     Some(Value::Object(object).to_string())
 }
 
-/// The path that the name of a column means.
+/// The path that a column name stands for.
 fn path(name: &str) -> Cow<'_, str> {
     let path = name.strip_prefix("kubernetes.audit.").unwrap_or(name);
     let flat = FLAT.iter().find_map(|(flat, dotted)| Some(format!("{dotted}{}", path.strip_prefix(flat)?)));
     flat.map_or(Cow::Borrowed(path), Cow::Owned)
 }
 
-/// Whether the member that this column stands for, or is a part of, is there under the name that it has in an event.
+/// Whether the event member that this column stands for, or is part of, is present under its event name.
 fn is_outdone<'a>(name: &str, get: impl Fn(&str) -> Option<Raw<'a>>) -> bool {
     let path = path(name);
     let member = path.split('.').next().unwrap_or_default();
@@ -132,18 +133,18 @@ fn is_outdone<'a>(name: &str, get: impl Fn(&str) -> Option<Raw<'a>>) -> bool {
     member != name && get(member).is_some_and(|raw| !json::is_empty(raw))
 }
 
-/// How paths begin that are written with `_`.
+/// Prefixes of paths written with `_`, and the same with a dot.
 const FLAT: [(&str, &str); 4] = [
     ("objectRef_", "objectRef."),
     ("user_", "user."),
     ("impersonatedUser_", "impersonatedUser."),
     ("responseStatus_", "responseStatus."),
 ];
-/// Members of an event that are objects, and stand as text in cells of their own.
+/// Event members that are objects, and are text in a cell of their own.
 const QUOTED: [&str; 2] = ["objectRef", "user"];
-/// What tells an event whose keys Hive and Athena have written in small letters.
+/// The key that marks an event whose keys Hive or Athena have lower-cased.
 const LOWERED: &str = "objectref";
-/// Names of an event that have capitals.
+/// Event keys that contain capitals.
 const SPELLINGS: [&str; 13] = [
     "auditID",
     "requestURI",
@@ -165,7 +166,7 @@ fn spelled(name: &str) -> &str {
     SPELLINGS.iter().find(|spelling| spelling.eq_ignore_ascii_case(name)).unwrap_or(&name)
 }
 
-/// A value with its names so spelled; only the objectRef has any.
+/// The value with its keys spelled that way. Only the members of the objectRef contain capitals.
 fn respelled(name: &str, value: Value) -> Value {
     match value {
         Value::Object(members) if name == LOWERED => {
@@ -175,7 +176,7 @@ fn respelled(name: &str, value: Value) -> Value {
     }
 }
 
-/// A cell of several values: an array, or lines.
+/// The values of a cell with several: an array, or lines.
 fn items(raw: Raw<'_>) -> Value {
     match cell(raw) {
         Value::String(text) => text.lines().collect(),
@@ -183,18 +184,17 @@ fn items(raw: Raw<'_>) -> Value {
     }
 }
 
-/// A cell: JSON where it holds an object or array, text otherwise.
+/// The value of a cell: JSON if it holds an object or array or is not a string, otherwise text.
 fn cell(raw: Raw<'_>) -> Value {
     let text = json::string(raw).unwrap_or_else(|| String::from_utf8_lossy(raw));
     let structured = text.starts_with(['{', '[']) || !json::is_string(raw);
     structured.then(|| serde_json::from_str(&text).ok()).flatten().unwrap_or_else(|| Value::from(text.as_ref()))
 }
 
-/// Steps of a path; deeper ones stay one key.
+/// Most dots in the rest of a path that is split further; a deeper rest stays one key.
 const MAX_STEPS: usize = 16;
 
-/// Puts a value at a dotted path. The keys of annotations and labels hold dots themselves, so there the rest is one
-/// key.
+/// Inserts a value at a dotted path. Keys of annotations and labels contain dots, so after these the rest is one key.
 fn insert(object: &mut Map<String, Value>, path: &str, value: Value) {
     match path.split_once('.') {
         Some((first, rest)) if rest.matches('.').count() < MAX_STEPS => {
