@@ -1,4 +1,4 @@
-//! Match expressions in the words of Panther's simple detections, compiled.
+//! Match expressions in the language of Panther's simple detections, compiled.
 
 use super::field::{Path, Step, steps};
 use super::value::{Operand, Test, is_cidr};
@@ -15,13 +15,13 @@ pub enum Condition {
     OnlyOne(Vec<Condition>),
     /// None holds.
     None(Vec<Condition>),
-    /// A test of what a path leads to. It holds where it holds for any of the values; negated where for none.
+    /// A test of what a path leads to. Holds if the test holds for any of the values; negated, if it holds for none.
     Test {
         /// Where to look.
         path: Path,
         /// What to test.
         test: Test,
-        /// Whether the negation is meant.
+        /// Whether the test is negated.
         negated: bool,
         /// What to compare with.
         operand: Operand,
@@ -34,12 +34,12 @@ pub enum Condition {
         left: Path,
         /// The other.
         right: Path,
-        /// Whether the negation is meant.
+        /// Whether the comparison is negated.
         negated: bool,
         /// Whether case is ignored.
         fold: bool,
     },
-    /// Elements of a list, of which some number satisfies all conditions inside.
+    /// A list of which some number of elements satisfies all conditions inside.
     Elements {
         /// The list.
         path: Path,
@@ -52,20 +52,21 @@ pub enum Condition {
     AlwaysTrue,
 }
 
-/// How many elements satisfy.
+/// How many elements must satisfy the conditions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Quantifier {
     /// At least one.
     Any,
-    /// All, and there is one.
+    /// All, of at least one.
     All,
     /// Exactly one.
     OnlyOne,
-    /// None, also where there is no list.
+    /// None; also holds if there is no list.
     No,
 }
 
-/// Operators and what they are: test, negated, case ignored. The I stands before the operator, or before its verb.
+/// Operators and their meaning: test, negated, case ignored. The I for ignoring case may precede the operator or its
+/// verb.
 const OPERATORS: [(&str, Test, bool, bool); 32] = [
     ("Equals", Test::Equals, false, false),
     ("DoesNotEqual", Test::Equals, true, false),
@@ -101,7 +102,7 @@ const OPERATORS: [(&str, Test, bool, bool); 32] = [
     ("IsNotNullOrEmpty", Test::IsNullOrEmpty, true, false),
 ];
 
-/// What is tested of an address, behind the name of its family.
+/// Tests of an address, written after the name of its family.
 const ADDRESS_TESTS: [(&str, Option<Test>, bool); 5] = [
     ("", None, false),
     ("InCIDR", Some(Test::InCidr), false),
@@ -110,7 +111,7 @@ const ADDRESS_TESTS: [(&str, Option<Test>, bool); 5] = [
     ("Private", Some(Test::IsPrivate), false),
 ];
 
-/// Names of address families; the longer one first where one begins with another.
+/// Names of address families. A name comes before any name that is its prefix.
 const FAMILIES: [(&str, Test); 6] = [
     ("IsIPAddress", Test::IsIp),
     ("IPAddress", Test::IsIp),
@@ -130,19 +131,20 @@ const QUANTIFIERS: [(&str, Quantifier); 4] = [
 const COMBINATORS: [&str; 4] = ["All", "Any", "OnlyOne", "None"];
 const KEYS: [&str; 7] = ["Key", "DeepKey", "KeyPath", "Condition", "Value", "Values", "Expressions"];
 
-/// Whether a list of expressions looks at an event or at an element of a list.
+/// Whether a list of expressions applies to an event or to an element of a list.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Scope {
     Event,
     Element,
 }
 
-/// Compiles a list of match expressions, all of which must hold; one expression need not be a list.
+/// Compiles a list of match expressions, all of which must hold. A single expression need not be in a list.
 pub(super) fn compile(node: &Node) -> Parsed<Condition> {
     expressions(node, Scope::Event).map(all)
 }
 
-/// What stands in front of the bodies comes first: it refutes most events before a body is parsed.
+/// Joins conditions that must all hold. Those on fields before the bodies come first: they refute most events before a
+/// body is parsed.
 fn all(mut conditions: Vec<Condition>) -> Condition {
     conditions.sort_by_key(|condition| !condition.is_of_head());
     match conditions.pop() {
@@ -202,7 +204,7 @@ fn expression(node: &Node, scope: Scope) -> Parsed<Condition> {
     Ok(Condition::Test { path, test: *test, negated: *negated, operand, fold: *fold })
 }
 
-/// An expression that is All, Any, OnlyOne or None of others; `None` where it is a test.
+/// An expression that is All, Any, OnlyOne or None of others; `None` if it is a test.
 fn combined(members: &[Member], scope: Scope) -> Parsed<Option<Condition>> {
     let is_combinator = |member: &&Member| COMBINATORS.contains(&member.key.as_str());
     let Some(Member { line, key, value }) = members.iter().find(is_combinator) else { return Ok(None) };
@@ -218,7 +220,7 @@ fn combined(members: &[Member], scope: Scope) -> Parsed<Option<Condition>> {
     }))
 }
 
-/// Reads `IsIPv4AddressInCIDR` and its like: family, test, and whether its negation is meant.
+/// Reads words such as `IsIPv4AddressInCIDR`: family, test, and whether the test is negated.
 fn address_test(word: &str) -> Option<(Test, Option<Test>, bool)> {
     FAMILIES.iter().find_map(|(name, family)| {
         let suffix = word.strip_prefix(name)?;
@@ -227,7 +229,7 @@ fn address_test(word: &str) -> Option<(Test, Option<Test>, bool)> {
     })
 }
 
-/// A test of an address: that it is one, of this family, and what else is asked of it.
+/// A test of an address: that it belongs to the family, and the further test, if any.
 fn address(
     node: &Node,
     word: &str,
@@ -246,7 +248,7 @@ fn address(
     Ok(if negated { Condition::None(vec![positive]) } else { positive })
 }
 
-/// AnyElement and its like: a list, and what its elements must satisfy.
+/// AnyElement and the like: a list, and what its elements must satisfy.
 fn elements(node: &Node, quantifier: Quantifier, scope: Scope) -> Parsed<Condition> {
     let Some(path) = path(node, scope)? else {
         return Err(Problem::new(node.line, "name the list with Key, DeepKey or KeyPath"));
@@ -263,7 +265,7 @@ fn path(node: &Node, scope: Scope) -> Parsed<Option<Path>> {
         ["Key", "DeepKey", "KeyPath"].iter().filter_map(|key| Some((*key, node.get(key)?))).collect();
     let steps = match given.as_slice() {
         [] => return Ok(None),
-        // A field's own name may hold a dot (`request.dry_run`); inside elements a key is one step.
+        // The name of a field may itself contain a dot (`request.dry_run`); inside elements a key is one step.
         [("Key", key)] if scope == Scope::Element => vec![Step::Key(key.text()?.to_owned())],
         [("Key" | "KeyPath", key)] => steps(key.line, key.text()?)?,
         [(_, keys)] => keys.list()?.iter().map(deep_step).collect::<Parsed<_>>()?,
@@ -333,7 +335,7 @@ fn operand(node: &Node, word: &str, test: Test) -> Parsed<Operand> {
     Ok(operand)
 }
 
-/// Tests that take a list of values: they hold where they hold for one of them.
+/// Tests that accept a list of values: they hold if they hold for one of them.
 fn takes_several(test: Test) -> bool {
     matches!(test, Test::InCidr | Test::Contains | Test::StartsWith | Test::EndsWith)
 }
@@ -363,7 +365,7 @@ fn same(node: &Node, word: &str, test: Test, (negated, fold): (bool, bool), scop
 }
 
 impl Condition {
-    /// Whether it holds for requests on CronJobs only.
+    /// Whether it can hold only for requests on CronJobs.
     pub(super) fn is_on_cronjobs(&self) -> bool {
         match self {
             Condition::All(inside) => inside.iter().any(Condition::is_on_cronjobs),
@@ -376,7 +378,7 @@ impl Condition {
         }
     }
 
-    /// Whether what stands in front of the bodies of an event decides it.
+    /// Whether the part of an event before its bodies decides it.
     pub(crate) fn is_of_head(&self) -> bool {
         match self {
             Condition::All(inside) | Condition::Any(inside) | Condition::OnlyOne(inside) | Condition::None(inside) => {
@@ -389,7 +391,7 @@ impl Condition {
     }
 }
 
-/// A condition as people read it, one line a leaf.
+/// A condition in readable form, one line per test.
 impl std::fmt::Display for Condition {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         self.show(f, 0)

@@ -6,15 +6,16 @@ use super::value::Value;
 use super::view::{SYSTEM_NAMESPACES, View, commands, container_texts, exec_command, owned, texts};
 use super::{principal, yaml};
 
-/// A field: its name, how it is read, where its text is in a record, and what it means.
+/// A field: its name, how to read it, where its text is in a record, and its meaning.
 pub struct Field {
     /// As rules write it.
     pub name: &'static str,
     /// Reads it.
     pub read: for<'v> fn(&'v View<'_>) -> Value<'v>,
-    /// Whether an equal text must stand somewhere in the raw record, on every platform.
+    /// Whether an equal text must occur somewhere in the raw record, on every platform.
     pub raw: bool,
-    /// Whether an event tells it before its bodies; of a delete it may not, whose options are in the body.
+    /// Whether the part of an event before its bodies holds it. Does not apply to a delete, whose options are in the
+    /// body.
     of_head: bool,
     /// For `rules fields`.
     pub meaning: &'static str,
@@ -156,14 +157,14 @@ fn capabilities(view: &View<'_>) -> Vec<String> {
     added.flatten().filter_map(Json::as_str).map(str::to_owned).collect()
 }
 
-/// A field and the way into it.
+/// A field and the path into it.
 #[derive(Debug, Clone)]
 pub struct Path {
-    /// `None` inside AnyElement and the like: the element itself.
+    /// `None` inside AnyElement and the like, where the path starts at the element.
     pub field: Option<&'static Field>,
     /// Steps from there.
     pub steps: Vec<Step>,
-    /// Whether what stands in front of the bodies of an event tells all that it leads to.
+    /// Whether the part of an event before its bodies holds everything it leads to.
     pub(super) of_head: bool,
 }
 
@@ -194,7 +195,7 @@ impl std::fmt::Display for Path {
 }
 
 impl Path {
-    /// A field and the way into it.
+    /// A field and the path into it.
     #[must_use]
     pub fn new(field: Option<&'static Field>, steps: Vec<Step>) -> Self {
         Path { field, steps, of_head: field.is_some_and(|field| field.of_head) }
@@ -220,7 +221,7 @@ impl Path {
         Err(yaml::unknown(line, "field", &word, FIELDS.iter().map(|field| field.name)))
     }
 
-    /// Whether text that this path leads to must stand in the raw record.
+    /// Whether text that this path leads to must occur in the raw record.
     pub(super) fn is_raw(&self) -> bool {
         self.field.is_some_and(|field| field.raw)
     }

@@ -1,14 +1,14 @@
-//! Interests: records that are kept beside the matches of rules, for what they say about them.
+//! Interests: records that are kept in addition to the matches of rules, because they help to explain them.
 
 use std::sync::Arc;
 
 use super::condition::{self, Condition};
 use super::yaml::{self, RuleError};
 
-/// A condition with a name, and no alert behind it.
+/// A named condition that raises no alert.
 #[derive(Debug, Clone)]
 pub struct Interest {
-    /// Its name, by which observations are found again.
+    /// The name by which its observations are found.
     pub name: Arc<str>,
     /// When a record is kept.
     pub condition: Condition,
@@ -16,18 +16,18 @@ pub struct Interest {
     pub keeps: Keeps,
 }
 
-/// How much is kept of a record that meets an interest, and that no rule matches.
+/// How much is kept of a record that meets an interest and that no rule matches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Keeps {
     /// All that reports print.
     Whole,
-    /// The same, but for status updates of the controllers an outline.
+    /// The same, but only an outline of status updates by controllers.
     OutlineOfStatus,
-    /// An outline: what it shows of an object, not who asked for it and how.
+    /// An outline: what the record shows of an object, but not who made the request and how.
     Outline,
 }
 
-/// Compiles a file of interests: names, each with match expressions as rules have them.
+/// Compiles a file of interests: names, each with match expressions as in rules.
 ///
 /// # Errors
 /// The first thing wrong: file, line, what.

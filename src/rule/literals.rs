@@ -1,6 +1,7 @@
-//! The prefilter: which raw records may match a rule, or are not what they seem, told in one pass over their bytes.
+//! The prefilter: finds the raw records that may match a rule, or may not be what they seem, in one pass over their
+//! bytes.
 //!
-//! Base64 and compression are undone before this is asked.
+//! Base64 and compression must be undone first.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,13 +11,13 @@ use super::mark::{Mark, Text};
 use super::need::Need;
 use super::{Interest, Logic, Rule};
 
-/// What a record must hold one of, told by one search for the rarest marks of each.
+/// What a record must contain one of, found by one search for the rarest marks of each need.
 #[derive(Debug, Clone)]
 pub struct Prefilter {
     searcher: Searcher,
-    /// What a find of each of the patterns stands for.
+    /// What a find of each pattern may be part of.
     finds: Vec<Vec<Anchor>>,
-    /// What else a record must hold.
+    /// What else a record must contain.
     rests: Vec<Need>,
 }
 
@@ -24,18 +25,19 @@ pub struct Prefilter {
 #[derive(Debug, Clone)]
 struct Anchor {
     mark: Mark,
-    /// How far behind the start of the mark the find stands.
+    /// Offset of the pattern in the mark.
     offset: usize,
-    /// What else must be there.
+    /// Index in `rests` of what else must be present.
     rest: usize,
 }
 
-/// Texts of records that must be parsed whatever the rules ask, since their ends do not tell what they are: what was
-/// truncated or skipped on its way, rows to which Panther added columns, and those whose columns are named by paths.
+/// Texts of records that must be parsed whatever the rules ask, because their first and last bytes do not show what
+/// they are: records truncated or skipped on their way, rows to which Panther added columns, and rows whose column
+/// names are paths.
 const ODD: [&str; 5] = ["runcated", "skipped-too-big", "p_log_type", "objectRef_", "objectRef."];
 
 impl Prefilter {
-    /// The prefilter of rules and interests; `None` where one of them may match any record.
+    /// The prefilter of rules and interests; `None` if one of them may match any record.
     #[must_use]
     pub fn new(rules: &[Rule], interests: &[Interest]) -> Option<Self> {
         let mut needs: Vec<Need> = Vec::new();
@@ -57,8 +59,8 @@ impl Prefilter {
     }
 
     /// Whether this raw record, an event of audit.k8s.io or a LogEntry of GKE, as JSON or as JSON in JSON strings, must
-    /// be parsed; false only where no rule can match it, no second event starts in it, and nothing says that it is not
-    /// whole.
+    /// be parsed. False only if no rule can match it, no second event starts in it, and nothing suggests that it is
+    /// cut.
     #[must_use]
     pub fn may_match(&self, raw: &[u8]) -> bool {
         let mut refuted = Refuted::default();
@@ -77,20 +79,20 @@ impl Prefilter {
                     refuted.insert(anchor.rest);
                 }
             }
-            // One find may overlap the next.
+            // Finds may overlap.
             from = at + 1;
         }
         false
     }
 }
 
-/// The marks of which one is in every record that a rule matches, as people read them; `None` where there are none.
+/// The marks, in readable form, of which every record that the rule matches contains one; `None` if there are none.
 #[must_use]
 pub fn literals_of(rule: &Rule) -> Option<BTreeSet<String>> {
     literals(&of_rule(rule)?)
 }
 
-/// The same of an interest.
+/// The same for an interest.
 #[cfg(test)]
 pub(crate) fn literals_of_interest(interest: &Interest) -> Option<BTreeSet<String>> {
     literals(&Need::of(&interest.condition))
@@ -103,15 +105,15 @@ fn literals(need: &Need) -> Option<BTreeSet<String>> {
 fn of_rule(rule: &Rule) -> Option<Need> {
     match &rule.logic {
         Logic::Panther { detection } => Some(Need::of(detection)),
-        // What a Sigma rule looks at is known to its engine only.
+        // Only its engine knows what a Sigma rule looks at.
         Logic::Sigma(_) => None,
     }
 }
 
-/// The patterns to search for, none of which holds another, and what a find of each stands for.
+/// The patterns to search for, none of which contains another, and what a find of each may be part of.
 fn index(anchors: &[(&Mark, usize)]) -> (Vec<String>, Vec<Vec<Anchor>>) {
     let all: Vec<&str> = anchors.iter().flat_map(|(mark, _)| mark.patterns()).collect();
-    // A rule may list thousands.
+    // A rule may list thousands of values.
     let inside = AhoCorasick::new(&all).ok();
     let shortest = |text: &str| {
         let found = inside.as_ref()?.find_overlapping_iter(text).map(|found| all[found.pattern().as_usize()]);
@@ -120,7 +122,7 @@ fn index(anchors: &[(&Mark, usize)]) -> (Vec<String>, Vec<Vec<Anchor>>) {
     let mut finds: BTreeMap<&str, Vec<Anchor>> = BTreeMap::new();
     for (mark, rest) in anchors {
         for text in mark.patterns() {
-            // No other is inside the shortest, or that would be it.
+            // The shortest pattern contains no other, or that one would be the shortest.
             let pattern = shortest(text).unwrap_or(text);
             let offset = text.find(pattern).unwrap_or(0);
             finds.entry(pattern).or_default().push(Anchor { mark: (*mark).clone(), offset, rest: *rest });
@@ -129,7 +131,7 @@ fn index(anchors: &[(&Mark, usize)]) -> (Vec<String>, Vec<Vec<Anchor>>) {
     finds.into_iter().map(|(pattern, finds)| (pattern.to_owned(), finds)).unzip()
 }
 
-/// Needs that a record is known not to hold; of those beyond its size, nothing is known.
+/// Needs that a record is known not to meet. Has room for the first 256; nothing is recorded of the others.
 #[derive(Default)]
 struct Refuted([u64; 4]);
 
@@ -145,7 +147,7 @@ impl Refuted {
     }
 }
 
-/// A search for several texts: by vectors where it can be, since an automaton walks bytes at a thirtieth of the speed.
+/// A search for several texts, by vector instructions if possible: an automaton is some thirty times slower.
 #[derive(Debug, Clone)]
 pub(crate) struct Searcher(Search);
 
@@ -156,7 +158,7 @@ enum Search {
 }
 
 impl Searcher {
-    /// `None` where there are too many, or one is too long.
+    /// `None` if there are too many patterns, or one is too long.
     pub(crate) fn new(patterns: &[String]) -> Option<Self> {
         let config = packed::Config::new().match_kind(packed::MatchKind::LeftmostFirst).only_teddy(true).clone();
         let packed = config.builder().extend(patterns).build();
@@ -167,7 +169,7 @@ impl Searcher {
         search.map(Searcher)
     }
 
-    /// The first find that starts at `from` or behind it: number of the pattern, and where it starts.
+    /// The first find that starts at `from` or later: the number of the pattern, and where it starts.
     pub(crate) fn find(&self, raw: &[u8], from: usize) -> Option<(usize, usize)> {
         let found = match &self.0 {
             Search::Packed(packed) => packed.find_in(raw, (from..raw.len()).into()),

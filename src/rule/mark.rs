@@ -1,8 +1,9 @@
-//! Marks: what can be looked for in a raw record without parsing it.
+//! Marks: what can be searched for in a raw record without parsing it.
 //!
-//! JSON may write any character as `\uXXXX`, and so may JSON in a JSON string. Texts are runs of ASCII letters, digits
-//! and hyphens, so the one escape that can hide one spells such a character or a backslash: `\u002d`, `\u003x`,
-//! `\u004x` to `\u007x`. That is a mark of its own, of records that must be parsed.
+//! JSON may write any character as `\uXXXX`, and so may JSON in a JSON string. The texts searched for are runs of ASCII
+//! letters, digits and hyphens, so an escape can hide one only if it stands for such a character or a backslash:
+//! `\u002d`, `\u003x`, `\u004x` to `\u007x`. Such an escape is a mark of its own: a record that contains one must be
+//! parsed.
 
 use std::fmt;
 
@@ -10,12 +11,12 @@ use memchr::{memchr2_iter, memmem};
 
 use crate::event::is_failure;
 
-/// Something to look for.
+/// Something to search for.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Mark {
     /// A text.
     Text(Box<Text>),
-    /// A key `code` with a number that is wanted, or with one that is not plainly written.
+    /// A key `code` with a wanted number, or with a number in an unusual form.
     Code(Codes),
     /// An escape that may hide a text or a key.
     Escape,
@@ -24,18 +25,18 @@ pub(super) enum Mark {
 }
 
 impl Mark {
-    /// Texts of which one stands wherever the mark does, each with its own offset in it.
+    /// Texts of which one occurs wherever the mark does, at a fixed offset in the mark.
     pub(super) fn patterns(&self) -> Vec<&str> {
         match self {
             Mark::Text(text) => vec![text.text()],
-            // Keys of a status are read ignoring case; a longer part would have more spellings.
+            // Keys of a status are read ignoring case. A longer pattern would have more spellings.
             Mark::Code(_) => vec!["cod", "Cod", "cOd", "coD", "COd", "CoD", "cOD", "COD"],
             Mark::Escape => vec![ESCAPE],
             Mark::Event => vec![GROUP],
         }
     }
 
-    /// Whether it stands at this index.
+    /// Whether the mark is at this index.
     pub(super) fn stands_at(&self, raw: &[u8], at: usize) -> bool {
         match self {
             Mark::Text(text) => text.stands_at(raw, at),
@@ -45,7 +46,7 @@ impl Mark {
         }
     }
 
-    /// Whether it stands anywhere.
+    /// Whether the mark is anywhere in the record.
     pub(super) fn is_in(&self, raw: &[u8]) -> bool {
         match self {
             Mark::Text(text) => text.is_in(raw),
@@ -71,8 +72,8 @@ impl fmt::Display for Mark {
     }
 }
 
-/// How escapes of characters below U+1000 begin: of three bytes, since the search compares so many of each pattern as
-/// the shortest has, and a fourth costs it a third of its speed.
+/// The start of escapes of characters below U+1000. It has three bytes, because the search compares as many bytes of
+/// each pattern as the shortest pattern has, and a fourth would cost it a third of its speed.
 const ESCAPE: &str = r"\u0";
 
 fn escape_stands_at(raw: &[u8], at: usize) -> bool {
@@ -84,10 +85,10 @@ fn escape_stands_at(raw: &[u8], at: usize) -> bool {
     }
 }
 
-/// The part of the API group of audit events that is rare in what is around it, as names of audit logs are not.
+/// The rarest part of the API group of audit events; the names of audit logs do not contain it.
 const GROUP: &str = "t.k8s.io";
 
-/// What stands in front of it where an event begins as every API server begins it; in a JSON string as well.
+/// What precedes it at the start of an event as every API server writes it, also inside a JSON string.
 const EVENT_STARTS: [&[u8]; 2] =
     [br#"{"kind":"Event","apiVersion":"audi"#, br#"{\"kind\":\"Event\",\"apiVersion\":\"audi"#];
 
@@ -95,7 +96,7 @@ fn event_stands_at(raw: &[u8], at: usize) -> bool {
     raw[at..].starts_with(GROUP.as_bytes()) && EVENT_STARTS.iter().any(|start| raw[..at].ends_with(start))
 }
 
-/// A text, and whether it is the start and the end of a word.
+/// A text, and whether it must start and end a word.
 #[derive(Debug, Clone)]
 pub(super) struct Text {
     finder: memmem::Finder<'static>,
@@ -128,7 +129,7 @@ impl Text {
 
     fn is_in(&self, raw: &[u8]) -> bool {
         let mut from = 0;
-        // One find may overlap the next.
+        // Finds may overlap.
         while let Some(found) = self.finder.find(&raw[from..]) {
             if self.stands_at(raw, from + found) {
                 return true;
@@ -143,24 +144,24 @@ fn in_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'-'
 }
 
-/// Whether a word may start here: a letter or digit in front of it may be the end of an escape (`\n`, `\u002f`).
+/// Whether a word may start here. A letter or digit before it may be the end of an escape (`\n`, `\u002f`).
 fn starts_word(raw: &[u8], at: usize) -> bool {
     let before = |count: usize| at.checked_sub(count).map(|at| raw[at]);
     !before(1).is_some_and(in_word) || before(2) == Some(b'\\') || (before(6), before(5)) == (Some(b'\\'), Some(b'u'))
 }
 
-/// Response codes that are wanted.
+/// Response codes to search for.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Codes {
-    /// Those of failures, HTTP or google.rpc.
+    /// All failures, HTTP or google.rpc.
     Failed,
     /// These.
     Of(Vec<i64>),
 }
 
 impl Codes {
-    /// Whether a key `code`, at this index, has a value that may be wanted. A number may stand in a string, with white
-    /// space around it.
+    /// Whether a key `code` at this index may have a wanted value. The number may be in a string, with white space
+    /// around it.
     fn stand_at(&self, raw: &[u8], at: usize) -> bool {
         if !raw.get(at..at + 4).is_some_and(|key| key.eq_ignore_ascii_case(b"code")) {
             return false;
@@ -184,8 +185,8 @@ impl Codes {
     }
 }
 
-/// Whether what stands in the place of a number may be one: a sign, white space that is an escape or not of ASCII, or
-/// the end of the text.
+/// Whether what stands in place of a number may still be one: it starts with a sign, with white space that is escaped
+/// or not ASCII, or the text ends here.
 fn is_odd(before: u8, byte: Option<&u8>) -> bool {
     before == b'\\' || byte.is_none_or(|byte| matches!(byte, b'+' | b'-') || !byte.is_ascii())
 }

@@ -1,4 +1,4 @@
-//! Detection rules: YAML → compiled, with what a match of one says.
+//! Detection rules: YAML → compiled rules, and what a match of one says.
 
 mod condition;
 mod field;
@@ -43,7 +43,7 @@ pub(crate) use view::SYSTEM_NAMESPACES;
 pub use view::View;
 pub use yaml::RuleError;
 
-/// Severity of a rule, in Panther's words, ascending.
+/// Severity of a rule, by Panther's names, ascending.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
 )]
@@ -91,7 +91,7 @@ pub struct Rule {
     pub id: String,
     /// DisplayName.
     pub name: String,
-    /// Whether it is evaluated when a directory or pack is asked for.
+    /// Whether it is evaluated when loaded as part of a directory or pack.
     pub enabled: bool,
     /// Severity of its alerts.
     pub severity: Severity,
@@ -101,33 +101,33 @@ pub struct Rule {
     pub runbook: String,
     /// Where to read more.
     pub reference: String,
-    /// Who does the same with no bad intent.
+    /// Harmless causes of a hit.
     pub false_positives: Vec<String>,
     /// MITRE ATT&CK techniques.
     pub mitre: Vec<String>,
     /// DedupPeriodMinutes.
     pub dedup_period: SignedDuration,
-    /// Matches of one dedup key within the period that make them hits.
+    /// How many matches of one dedup key within the period make an alert.
     pub threshold: u64,
-    /// What the threshold counts: distinct values of this path, not matches.
+    /// If set, the threshold counts distinct values of this path instead of matches.
     pub distinct: Option<Path>,
     /// Alert title.
     pub title: Template,
     /// Dedup key.
     pub dedup_key: Template,
-    /// Stages it looks at; all but RequestReceived unless it says so.
+    /// Stages it looks at; `None` for all but RequestReceived.
     pub stages: Option<Vec<String>>,
     /// When it matches.
     pub logic: Logic,
-    /// When a match is suppressed, by name.
+    /// Named conditions that suppress a match.
     pub exclusions: Vec<(String, Condition)>,
     /// Its own tests.
     pub tests: Vec<Test>,
     /// The file it comes from.
     pub file: String,
-    /// Its line there.
+    /// Its first line in that file, from 1.
     pub line: usize,
-    /// Of that file.
+    /// SHA-256 of that file.
     pub sha256: String,
 }
 
@@ -138,7 +138,7 @@ impl Rule {
         self.title.0.iter().chain(&self.dedup_key.0).filter_map(path)
     }
 
-    /// Whether it can match requests on CronJobs only; `None` for a Sigma rule, of which only its engine knows.
+    /// Whether it can match only requests on CronJobs; `None` for a Sigma rule, because only its engine knows.
     #[must_use]
     pub fn is_on_cronjobs(&self) -> Option<bool> {
         match &self.logic {
@@ -165,7 +165,7 @@ pub enum Logic {
 pub struct Test {
     /// Its name.
     pub name: String,
-    /// Whether the rule must hit; a suppressed match is no hit.
+    /// Whether the rule must hit. A suppressed match is not a hit.
     pub expected: bool,
     /// The record, as JSON.
     pub log: String,
@@ -177,36 +177,37 @@ pub struct Test {
     pub suppressed_by: Option<String>,
 }
 
-/// What a rule says of one event that it matches.
+/// What a rule says of an event it matches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct RuleMatch {
     /// RuleID.
     pub rule_id: String,
     /// Alert title.
     pub title: String,
-    /// Matches of one key within the dedup period are one alert.
+    /// Matches with one key within the dedup period form one alert.
     pub dedup_key: String,
     /// The value that a distinct threshold counts.
     pub distinct: Option<String>,
-    /// Why this match is no hit.
+    /// Why this match is not a hit.
     pub suppressed: Option<Suppression>,
-    /// Tuning entries that fit, but for cluster and time, which another copy of the request may know.
+    /// Tuning entries that fit, except that cluster and time are not yet checked: another copy of the request may know
+    /// them.
     pub tuned: Vec<Tuned>,
 }
 
-/// A tuning entry that fits a match if it fits the cluster and the time.
+/// A tuning entry that applies to a match if its cluster and time fit too.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Tuned {
-    /// What it says.
+    /// The suppression it asks for.
     pub suppression: Suppression,
-    /// The pattern of its cluster.
+    /// The pattern that the cluster must fit.
     pub cluster: Option<String>,
-    /// Its end.
+    /// When it stops applying.
     #[borsh(serialize_with = "crate::spill::time::write", deserialize_with = "crate::spill::time::read")]
     pub expires: Option<Timestamp>,
 }
 
-/// What takes a match out of the hits. It stays visible, in its own file.
+/// What removes a match from the hits. The match stays visible, in a file of its own.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Suppression {
     /// The exclusion's name.

@@ -1,7 +1,8 @@
-//! What a raw record must hold for a condition to hold: marks, joined by and and or.
+//! What a raw record must contain for a condition to hold: marks, joined by and and or.
 //!
 //! A record is an event of audit.k8s.io or a LogEntry of GKE, as JSON or as JSON in JSON strings of any depth. A need
-//! may hold where the condition does not, never the other way round, but for letters that are written as escapes.
+//! may be met although the condition does not hold, but never the other way round, except for letters written as
+//! escapes.
 
 use std::collections::BTreeSet;
 
@@ -12,27 +13,27 @@ use super::value::{Operand, Test};
 use super::view::SYSTEM_NAMESPACES;
 use crate::event::UNKNOWN_USER;
 
-/// Shorter runs stand in most records.
+/// Shorter runs occur in most records.
 const MIN_LITERAL: usize = 3;
 
-/// What a record must hold.
+/// What a record must contain.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) enum Need {
     /// This mark.
     Mark(Mark),
-    /// All of these; none is nothing.
+    /// All of these. An empty list is always met.
     All(Vec<Need>),
     /// One of these.
     Any(Vec<Need>),
 }
 
 impl Need {
-    /// What a condition on an event needs.
+    /// What an event must contain for a condition to hold.
     pub(super) fn of(condition: &Condition) -> Self {
         of_condition(condition, false)
     }
 
-    /// Whether a record holds it.
+    /// Whether a record meets it.
     pub(super) fn is_in(&self, raw: &[u8]) -> bool {
         match self {
             Need::Mark(mark) => mark.is_in(raw),
@@ -41,17 +42,17 @@ impl Need {
         }
     }
 
-    /// The rarest marks of which one is in every record that holds this; `None` where every record does.
+    /// The rarest marks of which every record that meets this contains one; `None` if every record meets it.
     pub(super) fn anchors(&self) -> Option<Vec<&Mark>> {
         match self {
             Need::Mark(mark) => Some(vec![mark]),
-            // Needs inside stand in the order of what they cost.
+            // Inner needs are sorted by cost.
             Need::All(inside) => inside.first().and_then(Need::anchors),
             Need::Any(inside) => inside.iter().map(Need::anchors).collect::<Option<Vec<_>>>().map(|all| all.concat()),
         }
     }
 
-    /// What is left to look for where one of the anchors was found.
+    /// What remains to be searched for once an anchor was found.
     pub(super) fn behind_anchors(&self) -> Need {
         let is_plain = |need: &Need| match need {
             Need::Mark(_) => true,
@@ -73,13 +74,13 @@ impl Need {
         matches!(self, Need::All(inside) if inside.is_empty())
     }
 
-    /// The whole word, or the longest in the text.
+    /// The text as a whole word, or the longest word in it.
     fn word(text: &str) -> Self {
         run(text, Ends { start: true, end: true }, None)
             .map_or_else(Need::nothing, |text| Need::Mark(Mark::Text(text.into())))
     }
 
-    /// Fewer, rarer and longer marks are better.
+    /// Rank of a need: fewer, rarer and longer marks are better, so they come first.
     fn cost(&self) -> (usize, usize, std::cmp::Reverse<usize>) {
         let anchors: BTreeSet<(bool, usize, &str)> = self.anchors().into_iter().flatten().map(weight).collect();
         let common = anchors.iter().filter(|(common, ..)| *common).count();
@@ -126,7 +127,8 @@ fn distinct(needs: impl Iterator<Item = Need>) -> Vec<Need> {
     all
 }
 
-/// `inside` is true for conditions on an element of a list that stands raw in the record.
+/// The need of a condition. `inside` is true for conditions on an element of a list that is contained in the record as
+/// it is.
 fn of_condition(condition: &Condition, inside: bool) -> Need {
     let each = |conditions: &[Condition], inside| -> Vec<Need> {
         conditions.iter().map(|condition| of_condition(condition, inside)).collect()
@@ -153,7 +155,7 @@ fn of_condition(condition: &Condition, inside: bool) -> Need {
     }
 }
 
-/// Keys that a field is read from, where it does not bear their name on every platform: one of each group is there.
+/// Keys that a derived field is read from on every platform: of each group, one is present.
 const KEYS: [(&str, &[&[&str]]); 6] = [
     ("pod_spec", &[&["containers", "ephemeralContainers"]]),
     ("containers", &[&["containers", "initContainers", "ephemeralContainers"]]),
@@ -163,20 +165,20 @@ const KEYS: [(&str, &[&[&str]]); 6] = [
     ("exec_command", &[&["command"]]),
 ];
 
-/// Keys on the way to a value that must be there.
+/// Keys on the path to a value that must be present.
 fn of_path(path: &Path) -> Vec<Need> {
     let groups = KEYS.iter().filter(|(name, _)| path.field.is_some_and(|field| field.name == *name));
     let of_field = groups.flat_map(|(_, groups)| groups.iter().map(|keys| any(keys.iter().map(|key| Need::word(key)))));
     let keys = path.steps.iter().filter_map(|step| if let Step::Key(key) = step { Some(key) } else { None });
-    // Below a derived field keys are not those of the record.
+    // Below a derived field, keys are not those of the record.
     let is_raw = path.field.is_none_or(|field| field.raw);
     of_field.chain(keys.filter(|_| is_raw).map(|key| Need::word(key))).collect()
 }
 
-/// Values of a condition that are looked for: to look for more costs more than to read a record.
+/// Most values of a condition that are searched for: searching for more costs more than parsing a record.
 const LOOKED_FOR: usize = 1000;
 
-/// Texts of which one stands in the record as it is.
+/// Texts of which one occurs unchanged in the record.
 fn of_values(test: Test, operand: &Operand) -> Need {
     if operand.all().len() > LOOKED_FOR {
         return Need::nothing();
@@ -188,9 +190,9 @@ fn of_values(test: Test, operand: &Operand) -> Need {
         Test::EndsWith => Ends { start: false, end: true },
         _ => return Need::nothing(),
     };
-    // It is in no record.
+    // No record contains it.
     let is_invented = |text: &str| UNKNOWN_USER.contains(text);
-    // Text that is a number is equal to that number, however it is written.
+    // A numeric text equals its number in any notation.
     let is_number = |text: &str| text.trim().parse::<f64>().is_ok_and(f64::is_finite);
     let wild = (test == Test::Fits).then_some('*');
     let mark = |text: &str| {
@@ -200,12 +202,12 @@ fn of_values(test: Test, operand: &Operand) -> Need {
     any(operand.all().iter().map(|value| value.as_str().map_or_else(Need::nothing, mark)))
 }
 
-/// What equal values of fields that stand in no record as they are were made from.
+/// What values of derived fields, which no record contains unchanged, are made from.
 fn of_derived(path: &Path, test: Test, operand: &Operand) -> Need {
     let name = path.field.filter(|_| path.steps.is_empty()).map_or("", |field| field.name);
     let words = |words: &[&str]| any(words.iter().map(|word| Need::word(word)));
     let code = |codes| Need::Mark(Mark::Code(codes));
-    // The last part of a methodName, or a word.
+    // The last part of a methodName, or a word of its own.
     if name == "verb" {
         return of_values(test, operand);
     }
@@ -228,21 +230,21 @@ fn of_derived(path: &Path, test: Test, operand: &Operand) -> Need {
     any(merged(codes).into_iter().chain(others))
 }
 
-/// Wanted codes, as one mark.
+/// The wanted codes of several needs, as one mark.
 fn merged(needs: Vec<Need>) -> Option<Need> {
     let codes = |need| if let Need::Mark(Mark::Code(Codes::Of(codes))) = need { codes } else { Vec::new() };
     let codes: Vec<i64> = needs.into_iter().flat_map(codes).collect();
     (!codes.is_empty()).then_some(Need::Mark(Mark::Code(Codes::Of(codes))))
 }
 
-/// Whether text starts and ends where a value does.
+/// Whether the text starts and ends where the value does.
 #[derive(Clone, Copy)]
 struct Ends {
     start: bool,
     end: bool,
 }
 
-/// The longest run of letters, digits and hyphens; `wild` is no part of the text, and anything may stand for it.
+/// The longest run of letters, digits and hyphens. `wild` is not part of the text: it stands for any text.
 fn run(text: &str, ends: Ends, wild: Option<char>) -> Option<Text> {
     let in_word = |c: char| c.is_ascii_alphanumeric() || c == '-';
     let mut start = 0;
@@ -258,7 +260,7 @@ fn run(text: &str, ends: Ends, wild: Option<char>) -> Option<Text> {
     Some(Text::new(run, before, after))
 }
 
-/// Words that stand in many records of any cluster, measured on generated dumps.
+/// Words found in many records of any cluster, measured on generated dumps.
 const COMMON: [&str; 40] = [
     "pods",
     "secrets",

@@ -10,7 +10,7 @@ use crate::decode::sha256;
 
 include!(concat!(env!("OUT_DIR"), "/builtin.rs"));
 
-/// Rules of `builtin:cronjob`: the flagship, and its companion for the identities that it excludes.
+/// Rules of `builtin:cronjob`: the main rule, and its companion for the identities it excludes.
 const CRONJOB: [&str; 2] =
     ["kubernetes_cronjob_created_or_modified.yml", "kubernetes_cronjob_by_excluded_identity.yml"];
 
@@ -19,18 +19,18 @@ const BUILTIN_SETS: &str = "the built-in sets are builtin:cronjob and builtin:al
 /// Rules that are evaluated together.
 #[derive(Debug)]
 pub struct Pack {
-    /// The rules, in the order they were asked for, each id once.
+    /// The rules in the order requested, each id once.
     pub rules: Vec<Rule>,
-    /// What users changed.
+    /// What the user changed about them.
     pub tuning: Tuning,
-    /// What is kept beside their matches.
+    /// What is kept in addition to their matches.
     pub interests: Vec<Interest>,
-    /// What a record must hold for any of these; `None` where one of them may match any record.
+    /// What a record must contain for any of these; `None` if one of them may match any record.
     pub prefilter: Option<Prefilter>,
 }
 
 impl Pack {
-    /// Puts rules together; severities of the tuning are applied.
+    /// Joins rules, tuning and interests, and applies the severities of the tuning.
     #[must_use]
     pub fn new(mut rules: Vec<Rule>, tuning: Tuning, interests: Vec<Interest>) -> Self {
         for rule in &mut rules {
@@ -40,7 +40,7 @@ impl Pack {
         Pack { rules, tuning, interests, prefilter }
     }
 
-    /// What of the rules and the tuning can do nothing at `now`.
+    /// Warnings about rules and tuning entries that have no effect at `now`.
     #[must_use]
     pub fn warnings(&self, now: Timestamp) -> Vec<Warning> {
         let mut warnings: Vec<Warning> = self.rules.iter().filter_map(unknown_fields).collect();
@@ -55,7 +55,7 @@ impl Pack {
     }
 }
 
-/// Fields that a Sigma rule names, and no audit event has.
+/// A warning about fields that a Sigma rule names and no audit event has.
 fn unknown_fields(rule: &Rule) -> Option<Warning> {
     let Logic::Sigma(sigma) = &rule.logic else { return None };
     let names = sigma.unknown.join(", ");
@@ -63,8 +63,8 @@ fn unknown_fields(rule: &Rule) -> Option<Warning> {
     (!names.is_empty()).then(|| Warning(format!("{place}: {} names {names}, which no audit event has", rule.id)))
 }
 
-/// Loads what `--rules` asks for; nothing asked for is `builtin:cronjob`. Disabled rules are left out, unless they
-/// are named as a file.
+/// Loads what `--rules` requests; an empty list means `builtin:cronjob`. Disabled rules are left out, unless requested
+/// by file name.
 ///
 /// # Errors
 /// The first thing wrong in any file: file, line, what, and what would be right.
@@ -135,7 +135,8 @@ fn files_below(directory: &Path) -> Result<Vec<PathBuf>, RuleError> {
     Ok(files)
 }
 
-/// Compiles the rules of one file: Sigma where there is a `detection`, Panther's form otherwise.
+/// Compiles the rules of one file: Sigma if all its documents look like Sigma, Panther's form if none does. A mix is an
+/// error.
 pub(crate) fn compile(file: &str, text: &str) -> Result<Vec<Rule>, RuleError> {
     let documents = yaml::documents(text).map_err(|problem| problem.in_file(file))?;
     let documents: Vec<_> = documents.into_iter().filter(|document| !document.is_null()).collect();
@@ -157,7 +158,7 @@ pub(crate) fn compile(file: &str, text: &str) -> Result<Vec<Rule>, RuleError> {
     Ok(rules)
 }
 
-/// Something wrong with a file, a directory or a built-in set as a whole.
+/// An error about a file, a directory or a built-in set as a whole.
 fn whole(file: &str, what: &str) -> RuleError {
     RuleError { file: file.to_owned(), line: None, what: what.to_owned() }
 }

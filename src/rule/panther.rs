@@ -40,7 +40,7 @@ const KEYS: [&str; 28] = [
     "CreateAlert",
     "InlineFilters",
 ];
-/// Minutes of a year.
+/// Minutes in a (leap) year.
 const MAX_MINUTES: u64 = 366 * 24 * 60;
 
 /// Compiles one document.
@@ -88,7 +88,8 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
     })
 }
 
-/// What Panther runs otherwise is refused: a hit here is an event that a rule matches, and belongs to an alert.
+/// Keys, the value each must have, and why. Rules that Panther runs in another way are refused: here, a hit is an event
+/// that a rule matches, and belongs to an alert.
 const RUN: [(&str, &str, &str); 2] = [
     ("AnalysisType", "rule", "only AnalysisType rule looks at events; keep what is of another type out of here"),
     (
@@ -109,7 +110,7 @@ fn runs_here(node: &Node) -> Parsed<()> {
     Ok(())
 }
 
-/// A number of things, of which there is one at least.
+/// A count of at least 1; `None` if the key is absent.
 fn count(node: &Node, key: &str) -> Parsed<Option<u64>> {
     let Some(value) = node.get(key) else { return Ok(None) };
     match value.integer()? {
@@ -118,7 +119,7 @@ fn count(node: &Node, key: &str) -> Parsed<Option<u64>> {
     }
 }
 
-/// The dedup key where the rule gives none: values of fields, by name or as match expressions name them.
+/// The dedup key of a rule that has none of its own: values of fields, given by name or as in match expressions.
 fn group_by(node: &Node, id: &str) -> Parsed<Template> {
     let field = |item: &Node| match item.value {
         Kind::Map(_) => condition::key(item),
@@ -140,7 +141,7 @@ fn severity(node: &Node) -> Parsed<Severity> {
     node.text()?.parse().map_err(|problem: String| Problem::new(node.line, problem))
 }
 
-/// `MITRE ATT&CK: [TA0003:T1053.003]`: the technique behind the tactic.
+/// Reads `MITRE ATT&CK: [TA0003:T1053.003]`: the technique is the part after the tactic.
 fn mitre(node: &Node) -> Parsed<Vec<String>> {
     let mut techniques = Vec::new();
     for report in node.map()? {
@@ -160,7 +161,8 @@ fn stages(node: &Node) -> Parsed<Vec<String>> {
     }
 }
 
-/// A mapping of names to match expressions; Panther's InlineFilters (what must hold) are exclusions of the opposite.
+/// Reads a mapping of names to match expressions. Panther's InlineFilters (what must hold) become exclusions of the
+/// opposite.
 fn exclusions(node: &Node) -> Parsed<Vec<(String, Condition)>> {
     let mut exclusions = Vec::new();
     for exclusion in node.get("Exclusions").map(Node::map).transpose()?.unwrap_or_default() {

@@ -13,11 +13,11 @@ use crate::event::User;
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Class {
-    /// A person, or an identity of one: certificates, OIDC, IAM.
+    /// A person, or an identity used by one: certificates, OIDC, IAM.
     Human,
     /// A kubelet.
     Node,
-    /// Nobody: requests without credentials.
+    /// Requests without credentials.
     Anonymous,
     /// The API server, the scheduler, the controller manager.
     ControlPlane,
@@ -27,9 +27,9 @@ pub enum Class {
     Gitops,
     /// Any other service account.
     WorkloadSa,
-    /// What the cloud runs in the cluster.
+    /// A component that the cloud runs in the cluster.
     CloudAddon,
-    /// An administrator's credential that is handed around.
+    /// A shared administrator credential.
     Shared,
 }
 
@@ -49,15 +49,15 @@ impl fmt::Display for Class {
     }
 }
 
-/// How a pattern of [`NAMES`] is compared.
+/// How a pattern in [`NAMES`] is compared.
 enum Like {
     Is,
     Starts,
 }
 use Like::{Is, Starts};
 
-/// The first that fits counts. Service accounts of GitOps tools stand as `namespace:name`, as their charts install
-/// them.
+/// The first pattern that fits counts. Service accounts of GitOps tools are written as `namespace:name`, as their
+/// charts install them.
 const NAMES: [(Like, &str, Class); 49] = [
     (Is, "system:anonymous", Class::Anonymous),
     (Starts, "system:node:", Class::Node),
@@ -110,7 +110,7 @@ const NAMES: [(Like, &str, Class); 49] = [
     (Starts, "principal://", Class::Human),
 ];
 
-/// The class of a user; one without a name is anonymous.
+/// The class of a user. A user without a name is anonymous.
 #[must_use]
 pub fn classify(user: &User<'_>) -> Class {
     let Some(name) = user.username.as_deref() else { return Class::Anonymous };
@@ -122,11 +122,11 @@ pub fn classify(user: &User<'_>) -> Class {
     known.unwrap_or(if name.ends_with(".gserviceaccount.com") { Class::WorkloadSa } else { Class::Human })
 }
 
-/// Prefixes of Panther's system principals. The first is a prefix upstream too, so it excludes nobody.
+/// Prefixes of Panther's system principals. The first is used as a prefix in Panther too, so it excludes nobody.
 const SYSTEM_PREFIXES: [&str; 6] =
     [".iam.gserviceaccount.com", "system:serviceaccount:kube-system:", "eks:", "masterclient", "gke-", "azure-"];
 
-/// Whether Panther's rules take this user for a system principal.
+/// Whether Panther's rules treat this user as a system principal.
 #[must_use]
 pub(super) fn is_system(user: &str) -> bool {
     SYSTEM_PREFIXES.iter().any(|prefix| user.starts_with(prefix))

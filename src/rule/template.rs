@@ -7,7 +7,7 @@ use super::yaml::{Parsed, Problem};
 #[derive(Debug, Clone)]
 pub struct Template(pub(crate) Vec<Piece>);
 
-/// Text as it is, or a field with what stands for it where it is missing.
+/// Literal text, or a field with its fallback for when it is missing.
 #[derive(Debug, Clone)]
 pub(crate) enum Piece {
     Text(String),
@@ -32,12 +32,12 @@ impl Template {
         Ok(Template(pieces))
     }
 
-    /// Text in which nothing stands for a field.
+    /// Text without fields.
     pub(super) fn of_text(text: &str) -> Template {
         Template(vec![Piece::Text(text.to_owned())])
     }
 
-    /// Text and fields, with spaces between.
+    /// Text and fields, separated by spaces.
     pub(super) fn of_fields(text: &str, fields: Vec<Path>) -> Template {
         let fields = fields.into_iter().map(|field| Piece::Field(field, String::new()));
         let between = |field| [Piece::Text(" ".to_owned()), field];

@@ -1,4 +1,4 @@
-//! What users change about rules without touching them: suppressions with a reason and an end, severities.
+//! What users change about rules without editing them: suppressions with a reason and an end, and severities.
 
 use std::path::Path;
 
@@ -23,7 +23,7 @@ pub struct Tuning {
     gitops: Vec<(bool, String)>,
 }
 
-/// Thresholds of the runbook. All are design choices.
+/// Thresholds of the runbook. All values are design choices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "documented in the README, as keys of the tuning file")]
 pub struct Thresholds {
@@ -85,7 +85,7 @@ impl Thresholds {
 /// Keys of a tuning file.
 const SECTIONS: [&str; 5] = ["suppress", "severity", "registries", "gitops", "runbook"];
 
-/// One suppression: every pattern given must fit.
+/// One suppression. Every pattern it gives must fit.
 #[derive(Debug, Clone)]
 struct Entry {
     line: usize,
@@ -97,11 +97,11 @@ struct Entry {
     expires: Option<Timestamp>,
 }
 
-/// Something in a rule or a tuning file that does nothing.
+/// A part of a rule or tuning file that has no effect.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning(pub String);
 
-/// Fields that an entry may name, and those of an event they are compared with.
+/// Keys of patterns in an entry, and the fields they are compared with.
 const FIELDS: [(&str, &str); 5] = [
     ("namespace", "namespace"),
     ("username", "username"),
@@ -123,7 +123,7 @@ impl Tuning {
         Ok(Tuning { sha256: sha256(text.as_bytes()), ..tuning })
     }
 
-    /// The file that it was read from, with its SHA-256.
+    /// The file it was read from, with its SHA-256.
     #[must_use]
     pub fn source(&self) -> Option<(&str, &str)> {
         (!self.sha256.is_empty()).then_some((&self.file, &self.sha256))
@@ -162,7 +162,7 @@ impl Tuning {
         Ok(tuning)
     }
 
-    /// Reports tell suppressions by their names, so two must not share one.
+    /// Adds a suppression. Reports identify suppressions by name, so two must not share one.
     fn suppress(&mut self, entry: Entry) -> Parsed<()> {
         if let Some(other) = self.suppressions.iter().find(|other| other.name == entry.name) {
             let problem = format!("the id {} is that of line {} too; give each its own", entry.name, other.line);
@@ -172,7 +172,7 @@ impl Tuning {
         Ok(())
     }
 
-    /// `add` and `remove`: patterns of usernames.
+    /// Reads `add` and `remove`: patterns of usernames.
     fn gitops(&mut self, node: &Node) -> Parsed<()> {
         for member in node.map()? {
             let is_added = match member.key.as_str() {
@@ -185,7 +185,7 @@ impl Tuning {
         Ok(())
     }
 
-    /// The class of a user, with the identities that were added to the GitOps tools and operators, or taken out.
+    /// The class of a user, after the additions to and removals from the GitOps tools and operators.
     #[must_use]
     pub fn class(&self, username: &str, class: Class) -> Class {
         let fits = |(_, pattern): &&(bool, String)| glob(pattern, username);
@@ -196,25 +196,25 @@ impl Tuning {
         }
     }
 
-    /// What decides which matches there are, which are suppressed and what is kept of it, for comparison: not where it stands
-    /// in the file.
+    /// Everything that decides which matches there are, which are suppressed, and what is recorded of that, as text to
+    /// compare. Line numbers are left out.
     pub(crate) fn suppressions_text(&self) -> String {
         let parts = |entry: &Entry| {
             let Entry { line: _, name, rule, patterns, cluster, reason, expires } = entry;
             format!("{:?}", (name, rule, patterns, cluster, reason, expires))
         };
-        // Rules see the class of a user, which these change.
+        // Rules see the class of a user, which these patterns change.
         let classes = if self.gitops.is_empty() { String::new() } else { format!("{:?}", self.gitops) };
         self.suppressions.iter().map(parts).chain([classes]).collect::<Vec<_>>().join("\n")
     }
 
-    /// The severity that a rule was given.
+    /// The severity that the tuning gives a rule.
     #[must_use]
     pub fn severity(&self, rule: &str) -> Option<Severity> {
         self.severities.iter().rev().find(|(_, id, _)| id == rule).map(|(_, _, severity)| *severity)
     }
 
-    /// Entries that do nothing: for rules that are not there, or past their end at `now`.
+    /// Entries that have no effect: for unknown rules, or expired at `now`.
     pub(super) fn warnings(&self, rules: &[Rule], now: Timestamp) -> Vec<Warning> {
         let known = |id: &str| rules.iter().any(|rule| rule.id == id);
         let at = |line: usize, what: String| Warning(format!("{}:{line}: {what}", self.file));
@@ -232,7 +232,7 @@ impl Tuning {
         warnings
     }
 
-    /// Entries that suppress a match if they fit the cluster and the time of its request.
+    /// Entries that suppress a match if the cluster and the time of its request fit too.
     #[must_use]
     pub fn fitting(&self, rule: &str, view: &View<'_>) -> Vec<Tuned> {
         let fitting = self.suppressions.iter().filter(|entry| entry.fits(rule, view));
@@ -246,8 +246,8 @@ impl Tuning {
 }
 
 impl Tuned {
-    /// Whether it fits the cluster and the time of a request. An entry with an end holds for requests before it: one
-    /// whose time nobody knows may have come later, so it is shown.
+    /// Whether it fits the cluster and time of a request. An entry with an end applies only to requests before it: a
+    /// request of unknown time may be later, so it is not suppressed.
     #[must_use]
     pub fn fits(&self, cluster: Option<&str>, time: Option<Timestamp>) -> bool {
         let fits = |pattern: &String| cluster.is_some_and(|cluster| glob(pattern, cluster));
@@ -263,7 +263,7 @@ impl Entry {
     }
 }
 
-/// Whether a field, or all values of a list, fit a pattern: one foreign image is enough not to suppress.
+/// Whether a field, or every value of a list, fits a pattern: one foreign image is enough to prevent suppression.
 fn fits(view: &View<'_>, field: &str, pattern: &str) -> bool {
     let Some(field) = super::FIELDS.iter().find(|known| known.name == field) else { return false };
     let value = (field.read)(view);
@@ -311,7 +311,7 @@ fn entry(node: &Node) -> Parsed<Entry> {
             "reason" => text?.clone_into(&mut entry.reason),
             "expires" => entry.expires = Some(end(&member.value)?),
             key => match FIELDS.iter().find(|(name, _)| *name == key) {
-                // It would fit what has none, which nobody means who leaves a value out.
+                // An empty pattern would fit events without the field, which nobody who leaves a value out means.
                 Some(_) if text.as_ref().is_ok_and(|text| text.is_empty()) => {
                     let problem = format!("{key} is empty; write a pattern, or take it away");
                     return Err(Problem::new(member.line, problem));

@@ -1,4 +1,4 @@
-//! Values of fields, and the tests that conditions make of them.
+//! Values of fields, and the tests that conditions apply to them.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -7,7 +7,7 @@ use serde_json::Value as Json;
 
 use super::tune::glob;
 
-/// What a path leads to. Text and numbers of an event are borrowed; a body is JSON.
+/// What a path leads to. Text and numbers of an event are borrowed; bodies are JSON.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value<'v> {
     /// Nothing there.
@@ -51,7 +51,7 @@ impl<'v> From<Option<&'v str>> for Value<'v> {
 }
 
 impl<'v> Value<'v> {
-    /// The members, where this is a list of any kind.
+    /// The elements, if this is a list of any kind.
     #[must_use]
     pub fn elements(&self) -> Option<Vec<Value<'v>>> {
         match self {
@@ -70,7 +70,7 @@ impl<'v> Value<'v> {
         }
     }
 
-    /// As a template prints it.
+    /// As a template prints it; `None` if missing or null.
     #[must_use]
     pub fn print(&self) -> Option<String> {
         match self {
@@ -90,7 +90,7 @@ impl<'v> Value<'v> {
         }
     }
 
-    /// A number, or one that is written as text.
+    /// A number, or text that is one.
     fn number(&self) -> Option<f64> {
         match self {
             Value::Number(number) => Some(*number),
@@ -122,13 +122,13 @@ pub enum Operand {
     One(Json),
     /// Any of several.
     Many(Vec<Json>),
-    /// Any of many texts, which are sorted, so that one is found among them.
+    /// Any of many texts, sorted for binary search.
     Texts(Vec<Json>),
     /// Nothing.
     None,
 }
 
-/// Texts from which on they are sorted; fewer are printed as they were written.
+/// From this many texts on they are sorted. Fewer are printed in their original order.
 const LONG: usize = 32;
 
 impl Operand {
@@ -150,10 +150,10 @@ impl Operand {
     }
 }
 
-/// A test of one value. A negated condition is the negation of the test, so it holds where the field is missing.
+/// A test of one value. A negated condition negates the test, so it holds if the field is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Test {
-    /// Equal to the operand (to one of several).
+    /// Equal to the operand, or to one of several.
     Equals,
     /// Text that contains the operand, or a list with an element equal to it.
     Contains,
@@ -161,7 +161,7 @@ pub enum Test {
     StartsWith,
     /// Text that ends with it.
     EndsWith,
-    /// Text that fits it, a pattern in which `*` stands for any text.
+    /// Text that fits the operand, a pattern in which `*` stands for any text.
     Fits,
     /// Greater than it.
     Greater,
@@ -171,11 +171,11 @@ pub enum Test {
     Less,
     /// Less or equal.
     LessOrEquals,
-    /// There, even if null.
+    /// Present, even if null.
     Exists,
-    /// There, and null.
+    /// Present, and null.
     IsNull,
-    /// There, and not null.
+    /// Present, and not null.
     IsNotNull,
     /// Missing, null or empty.
     IsNullOrEmpty,
@@ -245,7 +245,7 @@ impl Test {
     }
 }
 
-/// Numbers and numeric text are equal by value; anything else by type and value.
+/// Numbers and numeric texts are equal by value; everything else by type and value.
 fn equal(value: &Value<'_>, with: &Json, fold: bool) -> bool {
     match (value, with) {
         (Value::Text(text), Json::String(with)) => text == with || fold && text.to_lowercase() == with.to_lowercase(),
@@ -267,7 +267,7 @@ fn equal(value: &Value<'_>, with: &Json, fold: bool) -> bool {
     }
 }
 
-/// Whether two fields hold the same.
+/// Whether two fields are present and equal.
 pub(crate) fn same(left: &Value<'_>, right: &Value<'_>, fold: bool) -> bool {
     left.is_present() && right.is_present() && equal(left, &to_json(right), fold)
 }
@@ -338,7 +338,7 @@ const NOT_PUBLIC: [&str; 13] = [
     "ff00::/8",
 ];
 
-/// Whether an address is routed on the internet; an IPv4 address mapped into IPv6 is taken for itself.
+/// Whether an address is routed on the internet. An IPv4 address mapped into IPv6 counts as IPv4.
 #[must_use]
 pub fn is_public(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();

@@ -14,13 +14,13 @@ use crate::json::{Fields, Raw};
 /// Namespaces that belong to the cluster, as in Panther's rules.
 pub(crate) const SYSTEM_NAMESPACES: [&str; 4] = ["kube-system", "gke-system", "kube-node-lease", "kube-public"];
 
-/// One event; bodies are parsed when a condition first asks for them.
+/// One event. Bodies are parsed when a condition first needs them.
 #[derive(Debug)]
 pub struct View<'e> {
     /// The event.
     pub event: &'e AuditEvent<'e>,
     origin: &'e Origin<'e>,
-    /// The record's own members, where it is an event of audit.k8s.io as it was.
+    /// The record's own members, if it is an event of audit.k8s.io in its original form.
     members: Option<&'e Fields<'e>>,
     tuning: Option<&'e Tuning>,
     native: OnceCell<Json>,
@@ -32,7 +32,7 @@ pub struct View<'e> {
 }
 
 impl<'e> View<'e> {
-    /// Looks at an event.
+    /// Wraps an event.
     #[must_use]
     pub fn new(event: &'e AuditEvent<'e>, origin: &'e Origin<'e>, members: Option<&'e Fields<'e>>) -> Self {
         View {
@@ -49,19 +49,19 @@ impl<'e> View<'e> {
         }
     }
 
-    /// The same event, its user in the class that the tuning has for it.
+    /// The same event, with its user in the class that the tuning gives.
     #[must_use]
     pub fn tuned(self, tuning: &'e Tuning) -> Self {
         View { tuning: Some(tuning), ..self }
     }
 
-    /// `requestObject`; null where there is none, or none that can be parsed.
+    /// `requestObject`; null if absent or not valid JSON.
     #[must_use]
     pub fn request(&self) -> &Json {
         self.request.get_or_init(|| parse(self.event.request_object.as_deref()))
     }
 
-    /// `responseObject`; null where there is none, or none that can be parsed.
+    /// `responseObject`; null if absent or not valid JSON.
     #[must_use]
     pub fn response(&self) -> &Json {
         self.response.get_or_init(|| parse(self.event.response_object.as_deref()))
@@ -75,19 +75,19 @@ impl<'e> View<'e> {
         self.annotations.get_or_init(|| parse(self.event.annotations))
     }
 
-    /// The event as audit.k8s.io/v1 writes it, for rules that look at it as a whole.
+    /// The event as audit.k8s.io/v1 writes it, for rules that read it as a whole.
     #[must_use]
     pub fn native(&self) -> &Json {
         self.native.get_or_init(|| self.members.map_or_else(|| synthesized(self), own_members))
     }
 
-    /// The pod template of any workload: from the response, which is the state after the change, else the request.
+    /// The pod spec of any workload: from the response, which is the state after the change, or else from the request.
     pub(super) fn pod_spec(&self) -> Option<&Json> {
         let bodies = || [&self.event.response_object, &self.event.request_object].into_iter().flatten();
         self.pod_spec.get_or_init(|| bodies().find_map(|body| pod_spec(body))).as_ref()
     }
 
-    /// All containers of that template: init and ephemeral ones too.
+    /// All containers of that pod spec, including init and ephemeral ones.
     pub(super) fn containers(&self) -> Vec<&Json> {
         let lists = ["initContainers", "containers", "ephemeralContainers"];
         let pod = self.pod_spec();
@@ -109,7 +109,7 @@ fn parse(text: Option<&[u8]>) -> Json {
     text.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or(Json::Null)
 }
 
-/// Where the pod template stands: CronJob, a workload with `spec.template`, PodTemplate, Pod.
+/// Paths to the pod spec: of a CronJob, a workload with `spec.template`, a PodTemplate, a Pod.
 const POD_SPECS: [&[&str]; 4] = [
     &["spec", "jobTemplate", "spec", "template", "spec"],
     &["spec", "template", "spec"],
@@ -117,7 +117,7 @@ const POD_SPECS: [&[&str]; 4] = [
     &["spec"],
 ];
 
-/// The pod template in a body that is whole. It is parsed alone: most of a body is managed fields and status.
+/// The pod spec in a body that is whole. Only it is parsed: most of a body is managed fields and status.
 fn pod_spec(body: Raw<'_>) -> Option<Json> {
     let object = Fields::read(body).filter(Fields::is_whole)?;
     let is_pod = |spec: &Raw<'_>| {
@@ -127,7 +127,7 @@ fn pod_spec(body: Raw<'_>) -> Option<Json> {
     serde_json::from_slice(spec).ok()
 }
 
-/// Text that a list shows.
+/// Texts as a list; missing if there are none.
 pub(super) fn texts<'v>(texts: &'v [Text<'_>]) -> Value<'v> {
     if texts.is_empty() {
         Value::Missing
@@ -144,7 +144,7 @@ pub(super) fn owned<'v>(texts: Vec<String>) -> Value<'v> {
     }
 }
 
-/// Text members of containers.
+/// One text member of each container that has it.
 pub(super) fn container_texts(containers: &[&Json], key: &str) -> Vec<String> {
     containers.iter().filter_map(|container| container.get(key)?.as_str()).map(str::to_owned).collect()
 }
@@ -158,7 +158,7 @@ pub(super) fn commands(containers: &[&Json]) -> Vec<String> {
     containers.iter().map(words).filter(|command| !command.is_empty()).collect()
 }
 
-/// The command that `exec` runs: the `command` parameters of the request in order, else the list in its body.
+/// The command that `exec` runs: the `command` parameters of the request in order, or else the list in its body.
 pub(super) fn exec_command(view: &View<'_>) -> Option<String> {
     let of_uri = view.event.request_uri.as_deref().and_then(command_of_uri);
     of_uri.or_else(|| {
@@ -174,7 +174,7 @@ fn command_of_uri(uri: &str) -> Option<String> {
     (!words.is_empty()).then(|| words.join(" "))
 }
 
-/// Undoes `%20` and `+`; bytes that are not UTF-8 become U+FFFD.
+/// Decodes `%20` and `+`. Bytes that are not UTF-8 become U+FFFD.
 fn percent_decoded(text: &str) -> String {
     let mut bytes = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
@@ -191,14 +191,14 @@ fn percent_decoded(text: &str) -> String {
     String::from_utf8_lossy(&bytes).into_owned()
 }
 
-/// A record's own members as JSON; a value that cannot be parsed is left out.
+/// A record's own members as JSON, without values that cannot be parsed.
 fn own_members(members: &Fields<'_>) -> Json {
     Json::Object(
         members.iter().filter_map(|(key, raw)| Some((key.to_owned(), serde_json::from_slice(raw).ok()?))).collect(),
     )
 }
 
-/// An event of another form, written as audit.k8s.io/v1 would write it.
+/// An event of another form, as audit.k8s.io/v1 would write it.
 fn synthesized(view: &View<'_>) -> Json {
     let event = view.event;
     let user = |user: &User<'_>| json!({"username": user.username, "uid": user.uid, "groups": user.groups});
@@ -227,7 +227,7 @@ fn synthesized(view: &View<'_>) -> Json {
     native
 }
 
-/// The HTTP code behind a google.rpc code: the response says it where it is a Status, else the usual mapping
+/// The HTTP code for a google.rpc code: that of the response if it is a Status, otherwise the usual mapping
 /// (google/rpc/code.proto). HTTP itself never uses 1 to 16.
 fn http_code(code: i64, response: &Json) -> i64 {
     let told = response.get("code").and_then(Json::as_i64).filter(|_| response.get("kind") == Some(&json!("Status")));
@@ -247,7 +247,7 @@ fn http_code(code: i64, response: &Json) -> i64 {
     })
 }
 
-/// Removes what is null or empty: in the event as it was it is missing.
+/// Removes null and empty values: the original event would not have them.
 fn prune(value: &mut Json) {
     if let Json::Object(members) = value {
         members.values_mut().for_each(prune);

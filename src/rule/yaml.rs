@@ -1,4 +1,4 @@
-//! YAML with the line of every node, so that an error can name it.
+//! YAML with the line number of every node, for error messages.
 
 use std::io;
 use std::path::Path;
@@ -12,7 +12,7 @@ use serde_json::Value;
 pub struct RuleError {
     /// The file, or the name of a built-in rule.
     pub file: String,
-    /// Line, from 1; `None` where the file as a whole cannot be used.
+    /// Line, from 1; `None` if the file as a whole cannot be used.
     pub line: Option<usize>,
     /// What is wrong, and what would be right.
     pub what: String,
@@ -41,7 +41,7 @@ pub(crate) struct Member {
     pub value: Node,
 }
 
-/// Something wrong on a line; the file is added by whoever knows it.
+/// An error on a line. The caller that knows the file adds it.
 #[derive(Debug)]
 pub(crate) struct Problem {
     pub line: usize,
@@ -60,12 +60,12 @@ impl Problem {
 
 pub(crate) type Parsed<T> = Result<T, Problem>;
 
-/// The text of a file that a user names.
+/// The text of a file given by the user.
 pub(crate) fn read(path: &Path) -> Result<String, RuleError> {
     std::fs::read_to_string(path).map_err(|error| cannot_read(path, &error))
 }
 
-/// What to say of a file or directory that cannot be read.
+/// The error for a file or directory that cannot be read.
 pub(crate) fn cannot_read(path: &Path, error: &io::Error) -> RuleError {
     RuleError { file: path.display().to_string(), line: None, what: format!("cannot be read: {error}") }
 }
@@ -173,7 +173,7 @@ impl Node {
     }
 }
 
-/// `unknown what word; nearest is …`, with the known word that is written most alike.
+/// `unknown what word; nearest is …`, with the most similar known word.
 pub(crate) fn unknown<'w>(line: usize, what: &str, word: &str, known: impl Iterator<Item = &'w str>) -> Problem {
     let folded = word.to_lowercase();
     let nearest = known.map(|known| (strsim::jaro_winkler(&folded, &known.to_lowercase()), known));

@@ -1,11 +1,11 @@
-//! What the engine takes from a rule without a word, although it can only be a mistake.
+//! What the engine silently accepts in a rule although it can only be a mistake.
 
 use rsigma_parser::value::SigmaValue;
 use rsigma_parser::{ConditionExpr, DetectionItem, Modifier, Quantifier, SelectorPattern, SigmaRule};
 
 use super::items;
 
-/// The first such mistake of a rule.
+/// The first such mistake in a rule.
 pub(super) fn first(rule: &SigmaRule) -> Option<String> {
     let fitting = |pattern: &SelectorPattern| {
         rule.detection.named.keys().filter(|name| pattern.matches_detection_name(name)).count() as u64
@@ -14,7 +14,7 @@ pub(super) fn first(rule: &SigmaRule) -> Option<String> {
     unmet.or_else(|| items(rule).into_iter().find_map(odd_exists))
 }
 
-/// A selector that wants more detections than there are.
+/// A selector that requires more detections than fit it.
 fn unmet(condition: &ConditionExpr, fitting: &dyn Fn(&SelectorPattern) -> u64) -> Option<String> {
     match condition {
         ConditionExpr::Identifier(_) => None,

@@ -1,7 +1,7 @@
 //! Sigma 2 rules, run by the rsigma crates over the native audit.k8s.io/v1 view of any platform.
 //!
-//! Three names that rules use stand in no audit event; they mean what they say here: `apiGroup` is
-//! objectRef.apiGroup, `hostPath` and `capabilities` are those of the pod template of any workload.
+//! Three names that rules use are in no audit event and are defined here: `apiGroup` is objectRef.apiGroup; `hostPath`
+//! and `capabilities` are those of the pod template of any workload.
 
 mod faults;
 mod told;
@@ -29,15 +29,15 @@ use crate::event::STAGES;
 #[derive(Debug, Clone)]
 pub struct Sigma {
     compiled: Arc<CompiledRule>,
-    /// Fields named that are none of audit.k8s.io, and what they are taken for.
+    /// Fields it names that are not in audit.k8s.io, and what they are taken to mean.
     pub aliases: Vec<&'static str>,
-    /// Fields named that are none of audit.k8s.io, and mean nothing.
+    /// Fields it names that are not in audit.k8s.io and have no meaning here.
     pub unknown: Vec<String>,
-    /// Whether it asks a response code for a word: that is the authorizer's decision, an annotation.
+    /// Whether it compares a response code with a word, which means the authorizer's decision, an annotation.
     code_is_decision: bool,
 }
 
-/// Fields that no audit event has at its top, with the field of ours that they mean.
+/// Names that no audit event has at its top level, with our field that each means.
 const ALIASES: [(&str, &str); 3] =
     [("apiGroup", "apiGroup"), ("hostPath", "host_paths"), ("capabilities", "capabilities")];
 const CODE: &str = "responseStatus.code";
@@ -53,8 +53,8 @@ impl Sigma {
     }
 }
 
-/// An event as the Sigma engine sees it. Beside what the crate finds, keys that hold dots are found below the root
-/// (`annotations.authorization.k8s.io/decision`).
+/// An event as the Sigma engine sees it. In addition to what the crate finds, keys that contain dots are found below
+/// the root (`annotations.authorization.k8s.io/decision`).
 struct Audit<'v> {
     rule: &'v Sigma,
     plain: JsonEvent<'v>,
@@ -99,7 +99,7 @@ impl Event for Audit<'_> {
     }
 }
 
-/// Whether the predicate holds for a text of an event, numbers and booleans as written.
+/// Whether the predicate holds for any text of an event; numbers and booleans count as written.
 fn any_text(value: &Json, pred: &dyn Fn(&str) -> bool) -> bool {
     match value {
         Json::Null => false,
@@ -110,7 +110,7 @@ fn any_text(value: &Json, pred: &dyn Fn(&str) -> bool) -> bool {
     }
 }
 
-/// All values that a path leads to, whichever of its dots are part of a key.
+/// All values that a path leads to, whichever of its dots belong to a key.
 fn collect<'j>(at: &'j Json, path: &str, found: &mut Vec<EventValue<'j>>) {
     match at {
         Json::Array(items) => items.iter().for_each(|item| collect(item, path, found)),
@@ -138,7 +138,7 @@ fn event_value(value: Value<'_>) -> Option<EventValue<'_>> {
     })
 }
 
-/// Documents of kinds that are not run, by the key that makes them so, and what to do instead.
+/// Kinds of documents that are not supported, by the key that identifies them, and what to do instead.
 const NOT_RUN: [(&str, &str); 2] = [
     (
         "correlation",
@@ -149,7 +149,7 @@ const NOT_RUN: [(&str, &str); 2] = [
         "a Sigma filter is not run; take it out, and put its opposite into the conditions of the rules it is for",
     ),
 ];
-/// What the parser says of documents that are empty.
+/// The parser's error for empty documents.
 const EMPTY: &str = "Document is not a YAML mapping";
 
 /// Whether a document is one of Sigma's, whatever its kind.
@@ -174,7 +174,7 @@ pub(super) fn compile(documents: &[Node], text: &str) -> Parsed<Vec<Rule>> {
     collection.rules.iter().zip(lines).map(|(rule, line)| compile_one(line, rule)).collect()
 }
 
-/// The rules of a file, or what the parser has against them.
+/// The rules of a file, or the parser's first error.
 fn parsed(text: &str) -> Result<SigmaCollection, String> {
     let collection = parse_sigma_yaml(text).map_err(|error| sentence(&error))?;
     match collection.errors.iter().find(|error| *error != EMPTY) {
@@ -183,7 +183,8 @@ fn parsed(text: &str) -> Result<SigmaCollection, String> {
     }
 }
 
-/// The line of the first document up to which a file cannot be parsed: the parser does not say which it is.
+/// The line of the first document with which the file no longer parses: the parser does not say which document is
+/// wrong.
 fn faulty(documents: &[Node], text: &str) -> usize {
     let lines: Vec<&str> = text.lines().collect();
     // A document ends where the line before the next one starts with dashes.
@@ -194,7 +195,7 @@ fn faulty(documents: &[Node], text: &str) -> usize {
     first.map_or(1, |(document, _)| document.line)
 }
 
-/// An error of the crates in one line: they draw where it is, between what is wrong and why.
+/// An error of the crates as one line: they draw its position between what is wrong and why.
 fn sentence(error: &impl ToString) -> String {
     let text = error.to_string();
     let what = text.lines().next().unwrap_or_default().split("  -->").next().unwrap_or_default();
@@ -243,7 +244,7 @@ fn compile_one(line: usize, rule: &SigmaRule) -> Parsed<Rule> {
         distinct: None,
         title: Template::compile(line, &rule.title.replace(['{', '}'], ""))?,
         dedup_key: Template::compile(line, &format!("{} {{username}} {{namespace}}", id.replace(['{', '}'], "")))?,
-        // A rule that asks for a stage sees all of them.
+        // A rule that names the stage sees all stages.
         stages: names("stage").then(|| STAGES.map(str::to_owned).to_vec()),
         logic: Logic::Sigma(Box::new(sigma)),
         exclusions: Vec::new(),
@@ -303,12 +304,12 @@ fn unknown(items: &[&DetectionItem]) -> Vec<String> {
     names.into_iter().filter(|name| !is_known(name)).cloned().collect()
 }
 
-/// Whether a value is text that is no number.
+/// Whether a value is text that is not a number.
 fn is_word(value: &SigmaValue) -> bool {
     matches!(value, SigmaValue::String(text) if text.as_plain().is_some_and(|text| text.parse::<f64>().is_err()))
 }
 
-/// Members of an audit event (audit.k8s.io/v1), and what stands below those that hold fixed ones.
+/// Members of an audit event (audit.k8s.io/v1), and for those with a fixed set of members, these.
 const MEMBERS: [(&str, &[&str]); 20] = [
     ("kind", &[]),
     ("apiVersion", &[]),

@@ -1,14 +1,14 @@
-//! A rule as the engine has to be told it to find what Sigma means: rsigma ties `startswith` and `endswith` to the wrong
-//! end of a value with wildcards, stops wildcards at line breaks, and wants all of some keywords in one text.
+//! Rewrites a rule so that the engine finds what Sigma means: rsigma anchors `startswith` and `endswith` at the wrong
+//! end of a value with wildcards, stops wildcards at line breaks, and requires all of several keywords in one text.
 
 use rsigma_parser::value::{SigmaValue, SpecialChar, StringPart};
 use rsigma_parser::{Detection, DetectionItem, FieldSpec, Modifier, SigmaRule};
 
-/// Modifiers beside which a value is text that may hold wildcards.
+/// Modifiers with which a value is text that may contain wildcards.
 const OF_TEXT: [Modifier; 6] =
     [Modifier::Contains, Modifier::StartsWith, Modifier::EndsWith, Modifier::All, Modifier::Cased, Modifier::Neq];
 
-/// The same rule in words that the engine understands.
+/// The same rule, rewritten for the engine.
 pub(super) fn told(rule: &SigmaRule) -> SigmaRule {
     let mut rule = rule.clone();
     let named = std::mem::take(&mut rule.detection.named);
@@ -16,7 +16,7 @@ pub(super) fn told(rule: &SigmaRule) -> SigmaRule {
     rule
 }
 
-/// `in_element`: whether what names no field is the element of a list, and no keyword.
+/// Rewrites a detection. `in_element`: whether an item without a field is the element of a list, not a keyword.
 fn whole(detection: Detection, in_element: bool) -> Detection {
     let each = |inner: Vec<Detection>| inner.into_iter().map(|detection| whole(detection, in_element)).collect();
     match detection {
@@ -41,7 +41,7 @@ fn whole(detection: Detection, in_element: bool) -> Detection {
     }
 }
 
-/// Text that stands anywhere in an event; of all that must, each may stand elsewhere.
+/// Text that must occur somewhere in the event. Several required texts may occur in different places.
 fn keywords(item: DetectionItem) -> Detection {
     let all = item.field.modifiers.contains(&Modifier::All);
     let mut modifiers: Vec<Modifier> = without_all(item.field.modifiers);
@@ -57,7 +57,7 @@ fn without_all(modifiers: Vec<Modifier>) -> Vec<Modifier> {
     modifiers.into_iter().filter(|modifier| *modifier != Modifier::All).collect()
 }
 
-/// Values of a field: where one of them has wildcards, all are regular expressions, but for null, which is none.
+/// Values of a field. If one of them has wildcards, all become regular expressions, except null.
 fn values(item: DetectionItem) -> Detection {
     let DetectionItem { field, values } = item;
     let is_wild = |value: &SigmaValue| matches!(value, SigmaValue::String(text) if text.contains_wildcards());
@@ -74,7 +74,7 @@ fn values(item: DetectionItem) -> Detection {
     if is_any { Detection::AnyOf(told) } else { Detection::And(told) }
 }
 
-/// The same field, with expressions in which `.` is any character.
+/// The same field, to be compared with regular expressions in which `.` is any character.
 fn of_expressions(field: &FieldSpec) -> FieldSpec {
     let case = (!field.modifiers.contains(&Modifier::Cased)).then_some(Modifier::IgnoreCase);
     let links = field.modifiers.iter().copied().filter(|modifier| is_link(*modifier));
@@ -82,12 +82,12 @@ fn of_expressions(field: &FieldSpec) -> FieldSpec {
     FieldSpec::new(field.name.clone(), modifiers)
 }
 
-/// Whether it says how several values are taken together, and not what each is.
+/// Whether the modifier says how several values are combined, rather than what each value is.
 fn is_link(modifier: Modifier) -> bool {
     matches!(modifier, Modifier::All | Modifier::Neq)
 }
 
-/// A number or boolean as the text that it is written as.
+/// A number or boolean as its text.
 fn written(value: SigmaValue) -> SigmaValue {
     match value {
         SigmaValue::Integer(_) | SigmaValue::Float(_) | SigmaValue::Bool(_) => {
