@@ -1,4 +1,4 @@
-//! Hits → alerts: all hits of one rule, cluster and dedup key within a window that the first hit opens.
+//! Hits → alerts. An alert is all hits of one rule, cluster and dedup key within a window that the first hit opens.
 
 use std::cmp::Ordering;
 use std::collections::btree_map::Entry;
@@ -17,7 +17,7 @@ use crate::decode::sha256;
 use crate::rule::{Pack, Rule, Severity};
 use crate::spill::{self, Packed, Shared, Sorted, Sorter, shared};
 
-/// One alert. The row of `alerts.csv`.
+/// One alert: a row of `alerts.csv`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[expect(missing_docs, reason = "the columns of alerts.csv, documented in the README")]
 pub struct Alert {
@@ -45,7 +45,7 @@ pub struct Alert {
     pub last_seen: Option<Timestamp>,
     pub dedup_key: Arc<str>,
     pub mitre: Vec<String>,
-    /// The runbook's answer; absent for rules that are not on CronJobs.
+    /// The runbook's answer; absent for rules that do not concern CronJobs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
 }
@@ -81,8 +81,8 @@ impl Packed for Alert {
     }
 }
 
-/// Opens windows over hits in time order, and gives each hit out with the id of its alert, or without one where its
-/// window stays below the threshold of its rule. Alerts come by first hit, rule, cluster and key.
+/// Opens windows over hits in time order. Gives out each hit with the id of its alert, or without one if its window
+/// stays below the threshold of its rule. Alerts are sorted by first hit, rule, cluster and key.
 pub(super) fn open(hits: &Sorted<Hit>, pack: &Pack, give: &mut dyn FnMut(Hit)) -> io::Result<Sorted<Alert>> {
     let reached = reached(hits, pack)?;
     let is_alert = |window: usize| reached.as_ref().is_none_or(|reached| reached[window]);
@@ -103,8 +103,8 @@ pub(super) fn open(hits: &Sorted<Hit>, pack: &Pack, give: &mut dyn FnMut(Hit)) -
     alerts.finish()
 }
 
-/// Which windows have as many hits, or distinct values, as their rule asks for; `None` where no rule asks for more than
-/// a hit.
+/// Which windows have as many hits, or distinct values, as their rule requires, by window number; `None` if every rule
+/// requires just one hit.
 fn reached(hits: &Sorted<Hit>, pack: &Pack) -> io::Result<Option<Vec<bool>>> {
     if pack.rules.iter().all(|rule| rule.threshold <= 1 && rule.distinct.is_none()) {
         return Ok(None);
@@ -123,7 +123,7 @@ fn reached(hits: &Sorted<Hit>, pack: &Pack) -> io::Result<Option<Vec<bool>>> {
     Ok(Some(reached))
 }
 
-/// What a window has, as far as its rule asks for it.
+/// What a window has so far of what its rule requires. Stops counting when that is reached.
 struct Count<'p> {
     rule: Option<&'p Rule>,
     hits: u64,
@@ -146,14 +146,14 @@ impl Count<'_> {
     }
 }
 
-/// Tells the windows of hits that come in time order: the first hit of a rule, cluster and dedup key opens one, and so
-/// does the first that comes later than the rule's period. Windows that are over are given out, by their number.
+/// Finds the windows of hits, which must come in time order. The first hit of a rule, cluster and dedup key opens one,
+/// and so does the first after the rule's period has passed. A window that is over is given out with its number.
 struct Windows<'p, T, F: FnMut(usize, T)> {
     pack: &'p Pack,
     open: BTreeMap<Key, Window<T>>,
-    /// How many windows there have been.
+    /// How many windows were opened so far.
     count: usize,
-    /// How many are held before those that are over are let go.
+    /// How many may be held before those that are over are given out.
     most: usize,
     give: F,
 }
@@ -161,14 +161,14 @@ struct Windows<'p, T, F: FnMut(usize, T)> {
 /// Rule, cluster and dedup key.
 type Key = [Option<Arc<str>>; 3];
 
-/// Windows that are held whether they are over or not.
+/// This many windows are held whether they are over or not.
 const LEAST_WINDOWS: usize = 1024;
 
 struct Window<T> {
     number: usize,
     opened: Option<Timestamp>,
     period: Option<SignedDuration>,
-    /// What is made of its hits.
+    /// What its hits add up to.
     made: T,
 }
 
@@ -186,7 +186,7 @@ impl<'p, T, F: FnMut(usize, T)> Windows<'p, T, F> {
         Windows { pack, open: BTreeMap::new(), count: 0, most: LEAST_WINDOWS, give }
     }
 
-    /// What is made of the window of a hit; one that it opens begins with what its number gives.
+    /// The value of the window that a hit belongs to. If the hit opens one, `begin` makes its value from its number.
     fn of(&mut self, hit: &Hit, begin: impl FnOnce(usize) -> T) -> &mut T {
         let now = hit.record.time;
         if self.open.len() > self.most {
@@ -222,7 +222,7 @@ impl<'p, T, F: FnMut(usize, T)> Windows<'p, T, F> {
         }
     }
 
-    /// Gives out those that are left.
+    /// Gives out the windows that are left.
     fn close(mut self) {
         self.let_go(|_| true);
     }
@@ -274,10 +274,11 @@ mod tests {
         .unwrap()
     }
 
-    /// Number of a window, and the times of its hits.
+    /// The number of a window, and the times of its hits.
     type Told = (usize, Vec<Option<Timestamp>>);
 
-    /// The windows of hits, and how many were held at most; those that are over are let go beyond so many.
+    /// The windows of hits, and the most that were held at once, if at most `most` may be held before those that are
+    /// over are given out.
     fn told(hits: &[Hit], most: usize) -> (Vec<Told>, usize) {
         let pack = Pack::new(load(&["builtin:cronjob".to_owned()]).unwrap(), Tuning::default(), Vec::new());
         let mut given = Vec::new();
@@ -294,7 +295,7 @@ mod tests {
     }
 
     proptest! {
-        /// Those that are given out whenever they can be are as those that are kept to the end.
+        /// Windows given out as soon as possible are the same as windows kept to the end.
         #[test]
         fn windows_are_let_go_once_they_are_over(steps in vec((0_u8..5, 0_i64..40), 1..60), timeless in vec(0_u8..5, 0..3)) {
             let mut now = 0;

@@ -1,4 +1,4 @@
-//! What the bodies of a request tell of an object, reduced to what the runbook compares.
+//! What the bodies of a request say of an object, reduced to what the runbook compares.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -13,10 +13,10 @@ use crate::event::{AuditEvent, LAST_APPLIED};
 use crate::json::{self, Fields, Raw, compact};
 use crate::spill::{Shared, shared};
 
-/// Bodies as the runbook needs them. Texts are JSON.
+/// Bodies reduced to what the runbook needs. Texts are JSON.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Body {
-    /// A whole object, as a CronJob: `metadata` and `spec`, without what changes at every write.
+    /// A whole object in the shape of a CronJob: `metadata` and `spec`, without what changes at every write.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
     pub state: Option<Arc<str>>,
@@ -24,15 +24,15 @@ pub struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
     pub source: Option<Arc<str>>,
-    /// A patch: an object that is no whole one, or a list of operations.
+    /// A patch: an object that is not a whole one, or a list of operations.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
     pub patch: Option<Arc<str>>,
     /// The controlling owner of a Job or Pod: its kind and name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<(String, String)>,
-    /// A few words on the body of any other object: the subjects and the role of a binding. Of a CronJob, where the answer
-    /// shows its state: what a patch asked for.
+    /// A short note on the body of any other object: the subjects and the role of a binding. For a CronJob whose
+    /// response shows its state: what a patch asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<String>,
 }
@@ -41,18 +41,18 @@ impl Body {
     shared!(state, source, patch);
 }
 
-/// Texts seen lately, so that equal ones are kept once.
+/// Recent texts, so that equal ones are kept once.
 #[derive(Debug, Default)]
 pub struct Interner {
     texts: BTreeSet<Arc<str>>,
     bytes: usize,
 }
 
-/// Bytes of texts that are remembered before they are all forgotten.
+/// Bytes of texts after which all are forgotten.
 const REMEMBERED: usize = 1 << 20;
 
 impl Interner {
-    /// The text, shared with those before it.
+    /// The text, shared with equal ones before it.
     pub(super) fn keep(&mut self, text: &str) -> Arc<str> {
         if let Some(known) = self.texts.get(text) {
             return Arc::clone(known);
@@ -69,8 +69,8 @@ impl Interner {
 
 /// Reads both bodies, the response first: it is the state after the change.
 ///
-/// What the pod of a Job is made of stands in its request: the response has the volumes that admission added, under
-/// names that differ from pod to pod.
+/// The pod spec of a Job is read from its request: the response has the volumes that admission added, whose names
+/// differ from pod to pod.
 pub(super) fn read(event: &AuditEvent<'_>, texts: &mut Interner) -> Option<Box<Body>> {
     let (request, response) = (event.request_object.as_deref(), event.response_object.as_deref());
     let mut body = Body::default();
@@ -100,7 +100,8 @@ pub(super) fn read(event: &AuditEvent<'_>, texts: &mut Interner) -> Option<Box<B
     (body != Body::default()).then(|| Box::new(body))
 }
 
-/// The name that an object was given, where objectRef has none: the server makes it up behind a `generateName`.
+/// The name that an object was given, for requests whose objectRef has none: the server derives it from a
+/// `generateName`.
 pub(super) fn name(event: &AuditEvent<'_>) -> Option<String> {
     let bodies = [&event.response_object, &event.request_object].into_iter().filter_map(Option::as_deref);
     let objects = bodies.filter_map(whole).filter(|object| object.text("kind").as_deref() != Some("Status"));
@@ -108,12 +109,13 @@ pub(super) fn name(event: &AuditEvent<'_>) -> Option<String> {
     names.find(|name| !name.is_empty()).map(Cow::into_owned)
 }
 
-/// The members of an object that is not cut.
+/// The members of an object; `None` if it is cut.
 fn whole(raw: Raw<'_>) -> Option<Fields<'_>> {
     Fields::read(raw).filter(Fields::is_whole)
 }
 
-/// What is applied may be a whole object and is a patch as well: which of these counts, what is known before it tells.
+/// Keeps both the state and the patch. A server-side apply may be a whole object and a patch at once; the state known
+/// before it decides which counts.
 fn cronjob(body: &mut Body, event: &AuditEvent<'_>, texts: &mut Interner) {
     let (request, response) = (event.request_object.as_deref(), event.response_object.as_deref());
     for (raw, source) in [(response, "responseObject"), (request, "requestObject")] {
@@ -124,7 +126,7 @@ fn cronjob(body: &mut Body, event: &AuditEvent<'_>, texts: &mut Interner) {
             break;
         }
     }
-    // A patch of the status changes no spec.
+    // A patch of the status does not change the spec.
     let is_patch = event.verb.as_deref() == Some("patch") && event.object_ref.subresource.is_none();
     if is_patch && body.source.as_deref() == Some("responseObject") {
         let is_part = |raw: Raw<'_>| whole(raw).is_none_or(|object| whole_spec(&object).is_none());
@@ -135,12 +137,12 @@ fn cronjob(body: &mut Body, event: &AuditEvent<'_>, texts: &mut Interner) {
     }
 }
 
-/// Places of a patch that are named.
+/// How many changed places of a patch are named.
 const ASKED: usize = 5;
-/// A patch of more bytes is not looked at.
+/// Larger patches, in bytes, are not looked at.
 const LOOKED_AT: usize = 64 << 10;
 
-/// Where a patch sets something: of metadata the member, elsewhere down to what is no object.
+/// The paths that a patch sets: in metadata the member, elsewhere down to values that are not objects.
 fn asked(patch: Raw<'_>) -> Option<String> {
     let patch = serde_json::from_slice(patch.get(..LOOKED_AT).map_or(patch, |_| &[])).ok()?;
     let mut places = Vec::new();
@@ -185,12 +187,12 @@ fn reduced(object: &Fields<'_>) -> Option<String> {
     Some(["{\"metadata\":{", &metadata.join(","), "},\"spec\":", &*compact(spec)?, "}"].concat())
 }
 
-/// The value behind so many keys.
+/// A value nested below these keys, as JSON.
 fn within<const N: usize>(keys: [&str; N], value: &str) -> String {
     ["{\"", &keys.join("\":{\""), "\":", value, &"}".repeat(N)].concat()
 }
 
-/// A Job or Pod as the CronJob that it would come from.
+/// Reads a Job or Pod as the CronJob it would come from.
 fn workload(
     body: &mut Body,
     sources: [Option<Raw<'_>>; 2],
@@ -210,12 +212,12 @@ fn workload(
     }
 }
 
-/// Labels that every Job gives its pods, of values of its own (kubernetes.io, Well-Known Labels, Annotations and
+/// Labels that every Job sets on its pods, with its own values (kubernetes.io, Well-Known Labels, Annotations and
 /// Taints).
 const LABELS_OF_JOB: [&str; 4] =
     ["batch.kubernetes.io/controller-uid", "batch.kubernetes.io/job-name", "controller-uid", "job-name"];
 
-/// The template of a Job as its CronJob has it; `None` where it is that already.
+/// The template of a Job as its CronJob has it; `None` if it is that already.
 fn without_labels_of_job(template: &str) -> Option<String> {
     let template = Fields::read(template.as_bytes())?;
     let metadata = template.object("metadata")?;
@@ -244,10 +246,10 @@ fn owner(object: &Fields<'_>) -> Option<(String, String)> {
     Some((owner.text("kind")?.into_owned(), owner.text("name")?.into_owned()))
 }
 
-/// Subjects of a role binding that are named.
+/// How many subjects of a role binding are named.
 const NAMED: usize = 5;
 
-/// `cluster-admin for eve`.
+/// A binding in words: `cluster-admin for eve`.
 fn binding(object: &Fields<'_>) -> Option<String> {
     let role = json::string(object.inside(&["roleRef", "name"])?)?;
     let subjects = json::elements(object.get("subjects").unwrap_or_default()).filter_map(Fields::read);
@@ -274,7 +276,7 @@ mod tests {
         event
     }
 
-    /// The same from values.
+    /// The same, read from parsed values.
     fn parsed(resource: &str, bodies: &[Option<String>; 2]) -> Option<Body> {
         let value = |body: &Option<String>| serde_json::from_str::<Value>(body.as_ref()?).ok();
         let [request, response] = bodies.each_ref().map(value);
@@ -323,7 +325,7 @@ mod tests {
         (body != Body::default()).then_some(body)
     }
 
-    /// A body: whole, of another kind, cut, or none; some are written as no API server writes them.
+    /// A body: whole, of another kind, cut, or none. Some are written as no API server writes them.
     fn body() -> impl Strategy<Value = Option<String>> {
         let metadata = select(vec![
             "null",
@@ -361,11 +363,11 @@ mod tests {
     }
 
     proptest! {
-        /// What is cut out of the text of bodies is what their values hold.
+        /// Reading bodies as text gives the same as reading them as values.
         #[test]
         fn text_tells_what_values_tell(bodies in [body(), body()], resource in select(vec!["cronjobs", "jobs", "pods"])) {
             let told = read(&event(resource, &bodies), &mut Interner::default()).map(|body| *body);
-            // Where a value is none, the rest of its body may still be told.
+            // If a value is invalid, the rest of its body may still be read.
             let is_json = |body: &String| serde_json::from_str::<Value>(body).is_ok();
             if bodies.iter().flatten().all(is_json) {
                 prop_assert_eq!(told, parsed(resource, &bodies));

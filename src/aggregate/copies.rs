@@ -9,7 +9,8 @@ use jiff::Timestamp;
 use super::Evidence;
 use super::observation::Observation;
 
-/// Collapses copies, of which those of one request stand together: gives out the survivors, and where the others lie.
+/// Collapses copies. Those of one request must be adjacent. Gives out the survivors, and the evidence of the other
+/// copies.
 pub(super) fn collapse(
     observations: impl Iterator<Item = io::Result<Observation>>,
     survivors: &mut dyn FnMut(Observation),
@@ -38,10 +39,10 @@ pub(super) fn collapse(
     Ok(())
 }
 
-/// Groups records that agree in audit id, action and target by the time they were received.
+/// Groups records with equal audit id, action and target by the time they were received.
 ///
-/// One without that time joins the others of its cluster where these have one time only; else it joins only
-/// records that are equal to it.
+/// A record without that time joins the others of its cluster if these have a single time. Otherwise it joins only
+/// records equal to it.
 fn same_request(records: Vec<Observation>) -> Vec<Vec<Observation>> {
     let mut timed: BTreeMap<Timestamp, Vec<Observation>> = BTreeMap::new();
     let mut untimed = Vec::new();
@@ -68,7 +69,7 @@ fn same_request(records: Vec<Observation>) -> Vec<Vec<Observation>> {
     timed.into_values().chain(alone.into_values()).collect()
 }
 
-/// The copy that says most, with what any copy knows of its origin.
+/// The most complete copy, plus what any copy knows of its origin.
 fn survivor(mut copies: Vec<Observation>, duplicates: &mut dyn FnMut(&Evidence)) -> Observation {
     copies.sort_by(|left, right| right.rank().cmp(&left.rank()));
     let count = copies.len() as u64;
@@ -83,7 +84,7 @@ fn survivor(mut copies: Vec<Observation>, duplicates: &mut dyn FnMut(&Evidence))
     for copy in copies {
         let other = Arc::unwrap_or_clone(copy.record);
         let is_counted = !copy.matches.is_empty() || other.is_on_cronjobs();
-        // A copy that was cut has lost the time at which the request was received.
+        // A cut copy may have lost the time the request was received.
         if other.time_source < record.time_source || record.time.is_none() {
             (record.time, record.time_source) = (other.time, other.time_source);
         }

@@ -1,4 +1,4 @@
-//! What the dump covers: for each cluster and UTC hour the first and last time seen.
+//! What the dump covers: the first and last time seen for each cluster and UTC hour.
 
 use std::collections::BTreeMap;
 
@@ -11,13 +11,13 @@ use crate::discover::Window;
 const GAP: SignedDuration = SignedDuration::from_hours(1);
 const HOUR: i64 = 3600;
 
-/// Cells of cluster and hour; they merge by minimum and maximum.
+/// Cells by cluster and hour. They merge by minimum and maximum.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Coverage {
     cells: BTreeMap<(Option<String>, i64), (Timestamp, Timestamp)>,
 }
 
-/// Time without any event of a cluster.
+/// A time without any event of a cluster.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Gap {
     /// The last event before.
@@ -26,10 +26,10 @@ pub struct Gap {
     pub end: Timestamp,
 }
 
-/// One cluster on one UTC day that has events. The row of `coverage.csv`.
+/// One cluster on one UTC day that has events: a row of `coverage.csv`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Day {
-    /// Absent where the dump does not tell.
+    /// Absent if the dump does not name it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cluster: Option<String>,
     /// UTC day.
@@ -45,13 +45,13 @@ pub struct Day {
 }
 
 impl Coverage {
-    /// Notes that a cluster was seen.
+    /// Notes that a cluster was seen at a time.
     pub fn add(&mut self, cluster: Option<&str>, time: Timestamp) {
         let hour = time.as_second().div_euclid(HOUR);
         self.widen((cluster.map(str::to_owned), hour), (time, time));
     }
 
-    /// The union of two.
+    /// Adds all cells of another.
     pub fn merge(&mut self, other: Coverage) {
         for (key, span) in other.cells {
             self.widen(key, span);
@@ -69,7 +69,7 @@ impl Coverage {
         self.cells.iter().map(|((cluster, _), (first, last))| (cluster.as_deref(), *first, *last))
     }
 
-    /// Whether an event lies in a window.
+    /// Whether an event may lie in a window, by the hours with events.
     #[must_use]
     pub fn reaches(&self, window: Window) -> bool {
         self.cells.values().any(|&(first, last)| {
@@ -77,7 +77,7 @@ impl Coverage {
         })
     }
 
-    /// Hours between two moments in which a cluster has an event, hours cut by the moments in part.
+    /// How many hours between two times have an event of a cluster. Hours that the times cut count in part.
     #[must_use]
     pub fn hours(&self, cluster: Option<&str>, start: Timestamp, end: Timestamp) -> f64 {
         let cluster = cluster.map(str::to_owned);
@@ -92,7 +92,7 @@ impl Coverage {
         SignedDuration::from_secs(seconds).as_secs_f64() / 3600.0
     }
 
-    /// The gaps of a cluster that reach into a window.
+    /// The gaps of a cluster that overlap a window.
     #[must_use]
     pub fn gaps(&self, cluster: Option<&str>, start: Timestamp, end: Timestamp) -> Vec<Gap> {
         let cluster = cluster.map(str::to_owned);
@@ -110,7 +110,7 @@ impl Coverage {
         gaps
     }
 
-    /// The last moment at which a cluster was seen.
+    /// The last time at which a cluster was seen.
     #[must_use]
     pub fn end(&self, cluster: Option<&str>) -> Option<Timestamp> {
         let cluster = cluster.map(str::to_owned);

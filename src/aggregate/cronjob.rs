@@ -17,7 +17,7 @@ pub struct CronJob {
     /// `spec.schedule`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
-    /// The same in plain words.
+    /// The schedule in plain words.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule_text: Option<String>,
     /// `spec.suspend`.
@@ -36,11 +36,12 @@ pub struct CronJob {
     pub spec_source: String,
 }
 
-/// Images and commands that a hit shows of a CronJob that other records prove: every hit on it would repeat them.
+/// How many images and commands to show for a CronJob when they come from other records, since every hit on it repeats
+/// them.
 const SHOWN: usize = 20;
 
 impl CronJob {
-    /// The same for a hit whose own record does not tell it.
+    /// The same, shortened for a hit whose own record does not show it.
     pub(crate) fn recovered(mut self) -> Self {
         for list in [&mut self.images, &mut self.commands] {
             let more = list.len().saturating_sub(SHOWN);
@@ -52,14 +53,14 @@ impl CronJob {
         self
     }
 
-    /// Roughly the bytes that it holds in memory.
+    /// Approximate size in memory, in bytes.
     pub(crate) fn weight(&self) -> usize {
         let lists = [&self.images, &self.commands].map(|list| list.iter().map(|text| text.len() + 32).sum::<usize>());
         size_of::<Self>() + 256 + lists.iter().sum::<usize>()
     }
 }
 
-/// A CronJob as its request left it, with its name where objectRef has none.
+/// A CronJob as its request left it, and its name for when objectRef has none.
 #[derive(Debug, Default)]
 pub(super) struct Bodies {
     pub cronjob: Option<CronJob>,
@@ -91,13 +92,13 @@ impl Bodies {
     }
 }
 
-/// The spec of a CronJob; a patch has it in part, and a Status none.
+/// The spec of a whole CronJob. A patch has only part of one, and a Status has none.
 pub(super) fn whole_spec<'b>(object: &Fields<'b>) -> Option<Fields<'b>> {
     object.object("spec").filter(|spec| spec.get("jobTemplate").is_some() && spec.get("schedule").is_some())
 }
 
-/// Whether a body is taken for a whole CronJob. That of a patch may hold all that a whole one must have and still be a
-/// part: what server-side apply sends names its kind, and an image for every container.
+/// Whether a body may be a whole CronJob. The request of a patch may have everything a whole one must have and still be
+/// a part: what server-side apply sends names its kind, and an image for every container.
 pub(super) fn may_be_whole(event: &AuditEvent<'_>, object: &Fields<'_>, field: &str) -> bool {
     if field != "requestObject" || event.verb.as_deref() != Some("patch") {
         return true;
@@ -110,7 +111,7 @@ pub(super) fn may_be_whole(event: &AuditEvent<'_>, object: &Fields<'_>, field: &
 }
 
 impl CronJob {
-    /// Reads the spec of a CronJob, or what there is of one.
+    /// Reads the spec of a CronJob, whole or in part.
     #[must_use]
     pub fn of(spec: &Fields<'_>, source: &str) -> Self {
         let pod = spec.inside(&POD_OF_SPEC).and_then(Fields::read).unwrap_or_default();
@@ -132,7 +133,7 @@ impl CronJob {
     }
 }
 
-/// From the spec of a CronJob to that of its pods.
+/// The path from the spec of a CronJob to that of its pods.
 pub const POD_OF_SPEC: [&str; 4] = ["jobTemplate", "spec", "template", "spec"];
 
 fn command(container: &Fields<'_>) -> String {
@@ -144,7 +145,7 @@ fn text(raw: Option<Raw<'_>>) -> Option<String> {
     raw.and_then(json::string).filter(|text| !text.is_empty()).map(Cow::into_owned)
 }
 
-/// JSON that a `Value` could be made of: no lone surrogate, no number out of range, no deep nesting.
+/// JSON that serde_json's `Value` accepts: no lone surrogate, no number out of range, no deep nesting.
 struct Sound;
 
 impl<'de> Deserialize<'de> for Sound {
@@ -203,7 +204,7 @@ mod tests {
 
     use super::*;
 
-    /// What is cut out of the text of a body is what its value holds, and what is no value is named.
+    /// Reading a body as text gives the same as reading its value; an invalid one is named as malformed.
     fn expected(body: &str) -> (bool, Option<String>, Option<CronJob>) {
         let Ok(value) = serde_json::from_str::<Value>(body) else { return (true, None, None) };
         let text = |value: Option<&Value>| value?.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
@@ -231,7 +232,7 @@ mod tests {
     }
 
     fn body() -> impl Strategy<Value = String> {
-        // What is no value is rare: one of it is enough for a whole body.
+        // Invalid values are rare: one is enough to spoil a whole body.
         let none = prop_oneof![
             select(vec!["1e999", r#""\ud800""#, "tru"]).prop_map(str::to_owned),
             Just("[".repeat(200) + &"]".repeat(200)),

@@ -1,4 +1,4 @@
-//! What the runbook says of a CronJob and of an alert, in the words that reports print.
+//! What the runbook says of a CronJob and of an alert, as reports print it.
 
 use std::fmt;
 use std::str::FromStr;
@@ -23,21 +23,21 @@ pub enum Category {
     Composite,
 }
 
-/// An indicator that fits, with the text that it fits.
+/// An indicator that matches, with the text it matches.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub struct Finding {
     /// The indicator's id.
     pub id: String,
     /// Its name.
     pub name: String,
-    /// Its severity, here.
+    /// Its severity for this match.
     pub severity: Severity,
     /// What it looks at.
     pub category: Category,
-    /// Path from the root of the CronJob, or the field of the event; for a composite the ids it is made of.
+    /// Path from the root of the CronJob, or the field of the event; for a composite, the ids it consists of.
     #[serde(rename = "where")]
     pub place: String,
-    /// The text that fits, at most 200 characters.
+    /// The text that matches, at most 200 characters.
     #[serde(rename = "match")]
     pub text: String,
     /// Whether that text was decoded from base64.
@@ -46,14 +46,14 @@ pub struct Finding {
 }
 
 impl Finding {
-    /// Roughly the bytes that it holds in memory.
+    /// Approximate size in memory, in bytes.
     #[must_use]
     pub fn weight(&self) -> usize {
         size_of::<Self>() + [&self.id, &self.name, &self.place, &self.text].map(String::len).iter().sum::<usize>()
     }
 }
 
-/// What the runbook makes of an alert, ascending. Never `benign`: a dump cannot prove that.
+/// What the runbook concludes about an alert, ascending. Never `benign`: a dump cannot prove that.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, BorshSerialize, BorshDeserialize,
 )]
@@ -61,10 +61,10 @@ pub enum Verdict {
     /// Consistent with established activity; nothing in the spec matched.
     #[serde(rename = "EXPECTED")]
     Expected,
-    /// Somebody should look.
+    /// A person should look.
     #[serde(rename = "REVIEW")]
     Review,
-    /// Something is wrong unless somebody explains it.
+    /// Wrong unless somebody can explain it.
     #[serde(rename = "SUSPICIOUS")]
     Suspicious,
     /// Treat as an attack.

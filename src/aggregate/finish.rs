@@ -1,4 +1,4 @@
-//! From observations to what reports print. Nothing is counted before this.
+//! From observations to what reports print. Nothing is counted before this step.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -39,7 +39,7 @@ pub struct Hit {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
     pub alert_id: Option<Arc<str>>,
-    /// When that begins: with rule, cluster and key it tells which alert it is.
+    /// When its alert begins: with rule, cluster and key, this identifies the alert.
     #[serde(skip)]
     #[borsh(serialize_with = "spill::time::write", deserialize_with = "spill::time::read")]
     pub(crate) opened: Option<Timestamp>,
@@ -53,14 +53,14 @@ pub struct Hit {
     pub mitre: Vec<String>,
     #[serde(flatten)]
     pub record: Arc<Record>,
-    /// What the runbook finds in the CronJob that it leaves.
+    /// What the runbook finds in the CronJob that the request leaves.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub indicators: Vec<Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suppressed_by: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
-    /// The value that a distinct threshold counts; gone once its alert is known.
+    /// The value that a distinct threshold counts; removed once the alert is known.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) distinct: Option<String>,
 }
@@ -100,12 +100,12 @@ impl Hit {
         }
     }
 
-    /// Order in reports: time (absent last), place, rule.
+    /// Order in reports: time (absent last), evidence, rule.
     pub(super) fn report_order(&self, other: &Self) -> Ordering {
         self.time_order(other).then_with(|| self.rule_id.cmp(&other.rule_id))
     }
 
-    /// Time (absent last), place.
+    /// By time (absent last), then evidence.
     pub(super) fn time_order(&self, other: &Self) -> Ordering {
         let (left, right) = (&self.record, &other.record);
         (left.time.is_none(), left.time, &left.evidence).cmp(&(right.time.is_none(), right.time, &right.evidence))
@@ -132,12 +132,12 @@ impl Packed for Hit {
     }
 }
 
-/// What was asked for, as far as it decides what is counted.
+/// The options that decide what is counted.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
-    /// Times of the events that are looked at, history included.
+    /// Times of the events that are considered, including history.
     pub window: Window,
-    /// Hits before this are history only.
+    /// Earlier hits are history only.
     pub since: Option<Timestamp>,
     /// Keys of the summary.
     pub group_by: Vec<String>,
@@ -150,42 +150,42 @@ pub struct Finished {
     pub hits: Sorted<Hit>,
     /// Suppressed matches by time.
     pub suppressed: Sorted<Hit>,
-    /// Other CronJob requests by time; the controllers' status updates are left out.
+    /// Other CronJob requests by time, without the controllers' status updates.
     pub activity: Sorted<Hit>,
     /// Alerts by first hit.
     pub alerts: Sorted<Alert>,
-    /// How many there are of each severity, and hits of them.
+    /// The number of alerts of each severity, and of their hits.
     pub counts: BTreeMap<Severity, (u64, u64)>,
     /// Groups, most hits first.
     pub summary: Vec<Group>,
-    /// CronJob requests and the runbook's other interests, history included; in sections of namespaces by cluster and time.
-    /// `runbook::compute` takes it.
+    /// CronJob requests and the runbook's other interests, including history; sorted by section of namespaces, cluster
+    /// and time. `runbook::compute` takes it.
     pub timeline: Sorted<Observation>,
     /// Days covered.
     pub coverage: Vec<Day>,
-    /// The same, by the hour.
+    /// The same by hour.
     pub cells: Coverage,
     /// Inputs by path and member.
     pub inputs: Vec<Input>,
     /// Sums over the inputs.
     pub totals: Totals,
-    /// Times of the hits that alert; what lies before it is history.
+    /// Times of the hits that may raise alerts; earlier ones are history.
     pub asked: Window,
-    /// Whether all was read that was asked for.
+    /// Whether everything requested was read.
     pub extent: Extent,
-    /// Rules, and the paths of fields that their titles and dedup keys quote.
+    /// Rule ids, each with the path of a field that the rule's title or dedup key quotes.
     pub quotes: Vec<(String, String)>,
 }
 
 impl Finished {
-    /// Whether no event lies in the time that was asked for.
+    /// Whether the requested time has no event.
     #[must_use]
     pub fn missed(&self) -> bool {
         self.asked != Window::default() && self.alerts.is_empty() && !self.cells.reaches(self.asked)
     }
 }
 
-/// Collapses copies, decides, opens windows, groups and sorts.
+/// Collapses copies, applies suppressions, opens windows, groups and sorts.
 ///
 /// # Errors
 /// A temporary file cannot be read or written.
@@ -235,7 +235,7 @@ fn counts_by_severity(alerts: &Sorted<Alert>) -> io::Result<BTreeMap<Severity, (
     Ok(counts)
 }
 
-/// Collapses copies and sorts the survivors out, on all threads.
+/// Collapses copies and distributes the survivors to their lists, on all threads.
 fn sorted_out<'p>(observations: Sorter<Observation>, pack: &'p Pack, plan: &'p Plan) -> io::Result<Sorting<'p>> {
     let count = threads::count().min(SECTIONS);
     let parts = each(observations.finish()?.into_parts(count)?, |part| {
@@ -246,11 +246,11 @@ fn sorted_out<'p>(observations: Sorter<Observation>, pack: &'p Pack, plan: &'p P
     parts.into_iter().try_fold(Sorting::one_of(1, pack, plan), |all, part| Ok(all.with(part?)))
 }
 
-/// Survivors by what they are.
+/// The lists that survivors are distributed to.
 struct Sorting<'p> {
     pack: &'p Pack,
     plan: &'p Plan,
-    /// Of the copies that did not survive.
+    /// Counts the copies that did not survive.
     counts: Counts,
     hits: Sorter<Hit>,
     suppressed: Sorter<Hit>,
@@ -259,7 +259,7 @@ struct Sorting<'p> {
 }
 
 impl<'p> Sorting<'p> {
-    /// One of so many that are filled at the same time.
+    /// One of `count` that are filled at the same time and share the memory.
     fn one_of(count: usize, pack: &'p Pack, plan: &'p Plan) -> Self {
         Sorting {
             pack,
@@ -276,7 +276,7 @@ impl<'p> Sorting<'p> {
         }
     }
 
-    /// What both hold.
+    /// The union of both.
     fn with(mut self, other: Self) -> Self {
         self.counts.append(other.counts);
         self.hits.append(other.hits);
@@ -321,7 +321,7 @@ impl<'p> Sorting<'p> {
     }
 }
 
-/// Gives an observation the class that the tuning has for its user, as rules saw it.
+/// Sets the class that the tuning gives the user, as the rules saw it.
 fn classify(observation: &mut Observation, pack: &Pack) {
     let record = &observation.record;
     let class = pack.tuning.class(record.username.as_deref().unwrap_or_default(), record.principal_class);
@@ -341,7 +341,8 @@ fn in_window(observation: &Observation, plan: &Plan) -> bool {
     }
 }
 
-/// The first tuning entry that fits, now that cluster and time are known as well as any copy knows them.
+/// The suppression of the first tuning entry that fits, now that all copies have contributed what they know of cluster
+/// and time.
 fn tuned(found: &RuleMatch, record: &Record) -> Option<Suppression> {
     found
         .tuned
@@ -350,7 +351,8 @@ fn tuned(found: &RuleMatch, record: &Record) -> Option<Suppression> {
         .map(|entry| entry.suppression.clone())
 }
 
-/// CronJob requests whose only matches stayed below a threshold: they are activity as if nothing had matched.
+/// Gives out CronJob requests whose only matches stayed below a threshold: they count as activity, as if nothing had
+/// matched.
 fn unlisted(below: &Sorted<Hit>, listed: [&Sorted<Hit>; 2], give: &mut dyn FnMut(Hit)) -> io::Result<()> {
     let mut records: BTreeMap<Evidence, Arc<Record>> = BTreeMap::new();
     for hit in below.read()? {
@@ -371,12 +373,12 @@ fn unlisted(below: &Sorted<Hit>, listed: [&Sorted<Hit>; 2], give: &mut dyn FnMut
     Ok(())
 }
 
-/// Requests on CronJobs; the controllers' status updates are left out.
+/// Whether this is a request on CronJobs, but not a status update by a controller.
 fn is_activity(record: &Record) -> bool {
     record.is_on_cronjobs() && !is_status_of_controller(record.subresource.as_deref(), record.username.as_deref())
 }
 
-/// What only `finish` knows of inputs.
+/// What only `finish` knows of each input.
 #[derive(Default)]
 struct Counts(BTreeMap<(Arc<str>, Option<Arc<str>>), Count>);
 
@@ -391,7 +393,7 @@ impl Counts {
         self.0.entry((Arc::clone(&evidence.path), evidence.member.clone())).or_default()
     }
 
-    /// Takes others in.
+    /// Adds the counts of another.
     fn append(&mut self, other: Self) {
         for (place, count) in other.0 {
             let own = self.0.entry(place).or_default();
@@ -400,7 +402,7 @@ impl Counts {
         }
     }
 
-    /// Rows by path and member.
+    /// Writes the counts into the rows, and sorts these by path and member.
     fn written_into(mut self, mut inputs: Vec<Input>) -> Vec<Input> {
         inputs.sort_by(|left, right| (&left.path, &left.member).cmp(&(&right.path, &right.member)));
         for input in &mut inputs {

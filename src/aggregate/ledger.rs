@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// Why an input was not read to its end, where a stop was asked for.
+/// Why an input was not read to its end when the run was stopped.
 pub const INTERRUPTED: &str = "interrupted";
 
 /// How reading an input ended.
@@ -17,15 +17,15 @@ pub enum Status {
     /// Everything was read and decided.
     #[default]
     Ok,
-    /// Not read, for a reason that is no damage.
+    /// Not read, for a reason other than damage.
     Skipped,
-    /// Read, but for bytes that could not be decoded or records that could not be decided.
+    /// Read, except for bytes that could not be decoded or records that could not be decided.
     Partial,
     /// Not read.
     Failed,
 }
 
-/// One input: a file, or a member of an archive. The row of `inputs.csv`.
+/// One input: a file, or a member of an archive. A row of `inputs.csv`.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Input {
     /// Path relative to the PATH argument.
@@ -33,16 +33,16 @@ pub struct Input {
     /// Path inside the archive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub member: Option<Arc<str>>,
-    /// Size as stored.
+    /// Size as stored, in bytes.
     pub bytes: u64,
-    /// Of the bytes as stored; absent where they were not read.
+    /// SHA-256 of the bytes as stored; absent if not all were read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sha256: Option<String>,
     /// Containers around the text, outermost first, joined by `+`.
     pub container: String,
-    /// Names of the formats that its records had.
+    /// Names of the formats of its records.
     pub format: BTreeSet<Cow<'static, str>>,
-    /// Members, for an archive.
+    /// Number of members, for an archive.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub members: Option<u64>,
     /// `events + not_audit + malformed`.
@@ -53,15 +53,15 @@ pub struct Input {
     pub not_audit: u64,
     /// Records that could not be decided.
     pub malformed: u64,
-    /// Events of which part is lost.
+    /// Events that have lost a part.
     pub truncated: u64,
-    /// Cut events that were decided from what survives.
+    /// Cut events that could be decided from the fields that are left.
     pub salvaged: u64,
     /// CronJob requests that are another copy of one kept elsewhere.
     pub duplicates: u64,
-    /// Events outside every window that was asked for.
+    /// Events outside every requested window.
     pub outside: u64,
-    /// Hits whose evidence lies here.
+    /// Hits whose evidence is in this input.
     pub hits: u64,
     /// Earliest event.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -71,10 +71,10 @@ pub struct Input {
     pub last_time: Option<Timestamp>,
     /// How reading ended.
     pub status: Status,
-    /// Why it is not `ok`, or the first thing wrong.
+    /// Why it is not `ok`, or the first problem.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
-    /// How reading it ended when it was taken into the case that has it, where that was with damage.
+    /// The status it had when the case took it in, if it was damaged then.
     #[serde(skip)]
     pub in_case: Option<Status>,
 }
@@ -86,7 +86,7 @@ impl Input {
         Input { path, member, ..Input::default() }
     }
 
-    /// Notes what went wrong; the gravest status and the first reason for it stay.
+    /// Notes a problem. The gravest status and the first reason given for it are kept.
     pub fn problem(&mut self, status: Status, reason: impl Into<String>) {
         if status > self.status || self.error.is_none() {
             self.error = Some(reason.into());
@@ -94,7 +94,7 @@ impl Input {
         self.status = self.status.max(status);
     }
 
-    /// Notes that a stop ended its reading; what went wrong before that stays told.
+    /// Notes that a stop ended its reading. An earlier problem stays in the message.
     pub fn interrupt(&mut self) {
         self.error = Some(match self.error.take() {
             Some(told) if told.starts_with(INTERRUPTED) => told,
@@ -135,7 +135,7 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// Sums rows up.
+    /// Sums up rows.
     #[must_use]
     pub fn of(inputs: &[Input]) -> Self {
         let mut totals = Totals::default();

@@ -1,4 +1,4 @@
-//! What a sweep keeps, merged over threads and machines, and what `finish` alone makes of it.
+//! What a sweep keeps, merged over threads and machines, and what `finish` makes of it.
 
 mod alerts;
 mod body;
@@ -25,15 +25,15 @@ pub use summary::{GROUP_FIELDS, Group, is_group_field};
 
 use crate::spill::Sorter;
 
-/// Roughly the bytes of observations that are held in memory by all threads together, and again by the sources that
-/// they read; the rest goes to temporary files.
+/// Approximate bytes of observations held in memory by all threads together, and the same again by the sources they
+/// read. The rest goes to temporary files.
 const OBSERVED: usize = 24 << 20;
-/// What each of many threads holds at least, or they would leave too many files to merge.
+/// Least bytes that each of many threads holds: with less they would leave too many files to merge.
 const LEAST: usize = 2 << 20;
-/// Bytes of each list of hits that are held in memory.
+/// Bytes of each list of hits held in memory.
 const HELD: usize = 4 << 20;
 
-/// Everything that a sweep of some sources found. Merging is union, so neither order nor grouping matters.
+/// Everything a sweep of some sources found. Merging is union, so neither order nor grouping matters.
 #[derive(Debug)]
 pub struct Tally {
     /// Requests on CronJobs, and other rule matches.
@@ -46,10 +46,10 @@ pub struct Tally {
     pub extent: Extent,
 }
 
-/// Whether a sweep took in all that it was asked to; those further down outrank those before.
+/// Whether a sweep covered everything it was asked to. Later variants outrank earlier ones.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Extent {
-    /// It did.
+    /// Everything was covered.
     #[default]
     Whole,
     /// Partials of a merge were missing, as its options allow.
@@ -73,7 +73,7 @@ impl Default for Tally {
 }
 
 impl Tally {
-    /// One of so many that are filled at the same time, and hold their part of what is held in memory.
+    /// One of `count` that are filled at the same time and share the memory.
     #[must_use]
     pub fn one_of(count: usize) -> Self {
         let limit = LEAST.max(OBSERVED / count.max(1));
@@ -88,7 +88,7 @@ impl Tally {
         self
     }
 
-    /// Takes another one in.
+    /// Adds another one.
     pub fn add(&mut self, mut other: Tally) {
         self.observations.append(other.observations);
         self.inputs.append(&mut other.inputs);
@@ -101,7 +101,7 @@ impl Tally {
 mod tests {
     use super::*;
 
-    /// What one of two left out, and what one of two covers, is so of both, whichever comes first.
+    /// What either side left out, and what either covers, holds for the merge, in either order.
     #[test]
     fn a_merge_loses_neither_side() {
         let time = "2026-11-24T03:00:00Z".parse().unwrap();

@@ -1,4 +1,4 @@
-//! One request that a report may need, with what the rules and the runbook ask of it, until `finish` decides.
+//! One request that a report may need, with what rules and runbook need of it, until `finish` decides.
 
 use std::cmp::{Ordering, Reverse};
 use std::sync::Arc;
@@ -16,21 +16,21 @@ use crate::normalize::TimeSource;
 use crate::rule::{Interest, Keeps, RuleMatch, Tuned};
 use crate::spill::{self, Packed, SECTIONS, Shared};
 
-/// What the short texts of a record take.
+/// Approximate bytes of the short texts of a record.
 pub(super) const SHORT_TEXTS: usize = 1024;
-/// The same of an outline.
+/// The same for an outline.
 const OUTLINE_TEXTS: usize = 384;
 
 /// What all copies of one request share.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub(super) struct CopyKey {
-    /// SHA-256 of audit id, action and target; without an audit id of the digest of the record.
+    /// SHA-256 of audit id, action and target; without an audit id, of the digest of the record.
     #[serde(with = "in_base64")]
     pub request: [u8; 32],
     /// `requestReceivedTimestamp`.
     #[borsh(serialize_with = "spill::time::write", deserialize_with = "spill::time::read")]
     pub received: Option<Timestamp>,
-    /// Digest of the record's members; empty where the two above tell copies.
+    /// Digest of the record's members; empty if the two fields above identify copies.
     pub digest: String,
 }
 
@@ -39,31 +39,31 @@ pub(super) struct CopyKey {
 #[expect(clippy::struct_excessive_bools, reason = "each says something else of a record")]
 pub struct Observation {
     pub(super) key: CopyKey,
-    /// Whether envelope or options tell the platform.
+    /// Whether the envelope or the options name the platform.
     pub(super) platform_known: bool,
     pub(super) has_bodies: bool,
-    /// Part of a split GKE entry.
+    /// Number of the part, of a split GKE entry.
     pub(super) part: u64,
-    /// The Azure log category, where it is not one of audit records.
+    /// The Azure log category, if it is not one of audit records.
     pub(super) leaked_category: Option<String>,
-    /// What the rules say.
+    /// The rules that match it.
     pub(super) matches: Vec<RuleMatch>,
-    /// Whether one of them made it a hit; known in `finish`.
+    /// Whether one of them made it a hit; set by `finish`.
     #[serde(default)]
     pub is_hit: bool,
-    /// Whether only an outline is kept: what it shows of an object, not who asked for it and how.
+    /// Whether only an outline is kept: what the request shows of an object, but not who made it and how.
     #[serde(default)]
     pub(super) is_outline: bool,
     /// The interests that it meets, joined by commas.
     #[borsh(skip)]
     pub(super) interests: Arc<str>,
-    /// What its bodies tell.
+    /// What its bodies say.
     pub body: Option<Box<Body>>,
     /// What reports print.
     pub record: Arc<Record>,
 }
 
-/// A record in its surroundings, for [`Observation::new`].
+/// A record with its context, for [`Observation::new`].
 #[derive(Debug)]
 pub struct Seen<'a> {
     /// Its time.
@@ -72,18 +72,18 @@ pub struct Seen<'a> {
     pub origin: Origin<'a>,
     /// Azure's log category.
     pub category: Option<&'a str>,
-    /// Where it lies.
+    /// Where its bytes are.
     pub evidence: Evidence,
-    /// Digest of its members; empty where [`AuditEvent::is_identified`].
+    /// Digest of its members; empty if [`AuditEvent::is_identified`].
     pub digest: String,
-    /// What the rules say.
+    /// The rules that match it.
     pub matches: Vec<RuleMatch>,
     /// The interests that it meets.
     pub interests: Vec<&'a Interest>,
 }
 
 impl Seen<'_> {
-    /// Whether nobody asks for more of it than an outline.
+    /// Whether an outline is all that is needed of it.
     fn is_outline(&self, event: &AuditEvent<'_>) -> bool {
         let suffices = |interest: &&Interest| match interest.keeps {
             Keeps::Whole => false,
@@ -95,7 +95,7 @@ impl Seen<'_> {
 }
 
 impl Observation {
-    /// Keeps an event; its bodies only where an interest asks for them.
+    /// Keeps an event. Its bodies are kept only if it meets an interest.
     #[must_use]
     pub fn new(event: &AuditEvent<'_>, seen: Seen<'_>, texts: &mut Interner) -> Self {
         let is_outline = seen.is_outline(event);
@@ -124,7 +124,7 @@ impl Observation {
         }
     }
 
-    /// The same object at the same time and place, without what tells who asked for it and how.
+    /// The same object, time and place, without what shows who made the request and how.
     #[must_use]
     pub fn into_outline(mut self) -> Self {
         if !self.is_outline {
@@ -148,7 +148,7 @@ impl Observation {
         self
     }
 
-    /// Shares its texts with those seen before, unless all of its record is shared.
+    /// Replaces its texts by equal ones seen before, unless the record as a whole is shared already.
     pub fn share(&mut self, texts: &mut Interner) {
         if Arc::get_mut(&mut self.record).is_some() {
             for text in self.texts_mut() {
@@ -159,26 +159,26 @@ impl Observation {
         }
     }
 
-    /// Lets go of the state that it shows.
+    /// Drops the state that it shows.
     pub fn forget_state(&mut self) {
         if let Some(body) = &mut self.body {
             body.state = None;
         }
     }
 
-    /// Where it lies.
+    /// Where its bytes are.
     #[must_use]
     pub fn evidence(&self) -> &Evidence {
         &self.record.evidence
     }
 
-    /// Whether a rule matches it, copies and exclusions not yet looked at.
+    /// Whether a rule matches it, before copies and exclusions are considered.
     #[must_use]
     pub fn is_match(&self) -> bool {
         !self.matches.is_empty()
     }
 
-    /// Leaves only what it says by itself, where the rules that matched it are not those of the run.
+    /// Drops its matches: the rules they come from are not those of this run.
     pub fn forget_matches(&mut self) {
         self.matches.clear();
     }
@@ -200,7 +200,7 @@ impl Observation {
         self.interests.split(',').filter(|interest| !interest.is_empty())
     }
 
-    /// Takes in what a second pass saw in the same record.
+    /// Adds what a second pass saw in the same record.
     pub(super) fn seen_again(&mut self, mut other: Self) {
         if self.is_outline && !other.is_outline {
             std::mem::swap(self, &mut other);
@@ -210,43 +210,42 @@ impl Observation {
         self.body = self.body.take().or(other.body);
     }
 
-    /// Notes that its bytes come from a part of the stream whose checksum is wrong.
+    /// Notes that its bytes come from a part of the stream with a wrong checksum.
     pub fn mark_damaged(&mut self) {
         Arc::make_mut(&mut self.record).damaged = true;
     }
 
-    /// Order in which copies stand together.
+    /// An order in which copies are adjacent.
     pub(super) fn copy_order(&self, other: &Self) -> Ordering {
         (&self.key, self.evidence()).cmp(&(&other.key, other.evidence()))
     }
 
-    /// The section of a run in which it stands in copy order.
+    /// Its section in copy order.
     pub(super) fn section(&self) -> usize {
         usize::from(self.key.request[0]) * SECTIONS / 256
     }
 
-    /// The section in which it stands in the order of the runbook: all of one namespace stands in one, since nothing
-    /// that the runbook joins to a CronJob lies elsewhere. Every comparison asks, so that little of the name is looked
-    /// at.
+    /// Its section in the order of the runbook. All of one namespace is in one section, because the runbook joins
+    /// nothing to a CronJob from another namespace. Looks at little of the name, because every comparison calls it.
     pub(super) fn section_of_namespace(&self) -> usize {
         let namespace = self.record.namespace.as_deref().unwrap_or_default().as_bytes();
         (namespace.len() + usize::from(namespace.last().copied().unwrap_or_default())) % SECTIONS
     }
 
-    /// Order of the runbook: by section, then by cluster, then in time.
+    /// Order of the runbook: by section, then cluster, then time.
     pub(super) fn runbook_order(&self, other: &Self) -> Ordering {
         let place = |of: &Self| (of.section_of_namespace(), of.record.cluster.clone());
         place(self).cmp(&place(other)).then_with(|| self.time_order(other))
     }
 
-    /// Order in time: without one last, then by place.
+    /// By time (absent last), then evidence.
     #[must_use]
     pub fn time_order(&self, other: &Self) -> Ordering {
         let order = |record: &Record| (record.time.is_none(), record.time);
         order(&self.record).cmp(&order(&other.record)).then_with(|| self.evidence().cmp(other.evidence()))
     }
 
-    /// Orders copies: the one that is kept is the greatest.
+    /// Rank among copies: the greatest is kept.
     pub(super) fn rank(&self) -> impl Ord + '_ {
         let stage = match self.record.stage.as_deref() {
             Some("RequestReceived") => 0,
@@ -284,7 +283,7 @@ impl Packed for Observation {
 fn copy_key(event: &AuditEvent<'_>, digest: String) -> CopyKey {
     let identity = &event.identity;
     let request = match &identity.id {
-        // Behind its length no part can pass for two, whatever its client wrote.
+        // Each part is preceded by its length, so that no part can pass for two, whatever the client wrote.
         Some(id) => [Some(id), identity.action.as_ref(), identity.target.as_ref()]
             .map(|part| part.map_or("", |part| part))
             .iter()
@@ -322,7 +321,7 @@ mod tests {
     use crate::aggregate::{Alert, Hit};
     use crate::spill::{Heard, Spill, Told};
 
-    /// A record of which every field is told: one that Borsh skips and `shared!` does not list would be lost.
+    /// A record in which every field is set: one that Borsh skips and `shared!` does not list would be lost.
     const RECORD: &str = r#"{
         "time": "2026-11-24T03:12:44.123456789Z", "time_source": "stage", "platform": "eks", "cluster": "c", "account": "1",
         "region": "r", "audit_id": "id", "stage": "Panic", "level": "Request", "outcome": "dry_run", "response_code": -1,
@@ -336,7 +335,7 @@ mod tests {
         "evidence": {"path": "p", "member": "m", "record": 7, "offset": 9, "pointer": "/Records/0"}
     }"#;
 
-    /// Gives what a file holds of an item that comes back as it was.
+    /// The bytes written for an item, after checking that reading them gives it back.
     fn written<T: Spill + Serialize + DeserializeOwned>(told: &Value) -> Vec<u8> {
         let given: T = serde_json::from_value(told.clone()).unwrap();
         assert_eq!(json!(given), *told);
@@ -370,7 +369,7 @@ mod tests {
         let optional = ["time", "cronjob", "actor", "cluster", "stage", "user_agent"];
         little["record"].as_object_mut().unwrap().retain(|key, _| !optional.contains(&key.as_str()));
         let files = [&told, &little].map(written::<Observation>).concat();
-        // Later builds read what a case keeps: who changes this raises `VERSION` in `case::schema` too.
+        // Later builds read what a case keeps: whoever changes this must also raise `VERSION` in `case::schema`.
         assert_eq!(decode::sha256(&files)[..16], *"f882cf5317f80961");
 
         let mut hit = json!({"rule_id": "r", "rule_name": "R", "severity": "high", "alert_id": "a", "title": "t", "dedup_key": "k",

@@ -1,4 +1,4 @@
-//! A request as reports print it, and what of an event becomes it.
+//! A request as reports print it, and how an event becomes one.
 
 use std::sync::Arc;
 
@@ -27,7 +27,7 @@ pub struct Evidence {
     pub member: Option<Arc<str>>,
     /// Number of the line, document or row, from 1.
     pub record: u64,
-    /// Its offset in the decoded text.
+    /// Offset of the line or document in the decoded text.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub offset: Option<u64>,
     /// JSON Pointer from there to the event.
@@ -35,7 +35,7 @@ pub struct Evidence {
     pub pointer: String,
 }
 
-/// Who is behind an EKS user: the AWS identity in `user.extra`.
+/// The AWS identity behind an EKS user, from `user.extra`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[expect(missing_docs, reason = "the names of user.extra, snake-cased")]
 pub struct Actor {
@@ -51,7 +51,7 @@ pub struct Actor {
     pub principal_id: Option<String>,
 }
 
-/// A request as the reports print it; absent values are left out. Texts that many records have are shared by them.
+/// A request as reports print it; absent values are left out. Texts common to many records are shared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 #[expect(missing_docs, reason = "the fields of hits.jsonl, documented in the README")]
 pub struct Record {
@@ -125,7 +125,7 @@ pub struct Record {
     pub principal_class: Class,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source_ips: Vec<String>,
-    /// The last of `source_ips`: the one that the API server saw itself. Those before it are the client's word.
+    /// The last of `source_ips`: the one the API server itself saw. Those before it are claims of the client.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
     pub trusted_ip: Option<Arc<str>>,
@@ -143,7 +143,7 @@ pub struct Record {
 }
 
 impl Record {
-    // Names of Jobs and Pods are as good as never seen again.
+    // Names are not interned: those of Jobs and Pods rarely repeat.
     shared!(
         cluster,
         account,
@@ -171,14 +171,14 @@ impl Record {
         self.resource.as_deref() == Some("cronjobs")
     }
 
-    /// Refused: 401 and 403, and what google.rpc calls PERMISSION_DENIED and UNAUTHENTICATED.
+    /// Whether it was refused: 401 and 403, and google.rpc's PERMISSION_DENIED and UNAUTHENTICATED.
     #[must_use]
     pub fn is_denied(&self) -> bool {
         matches!(self.response_code, Some(401 | 403 | 7 | 16))
     }
 
-    /// Roughly the bytes that it holds in memory: its own, those of short texts, and the texts that a log may make
-    /// long.
+    /// Approximate size in memory, in bytes: the struct itself, `short_texts` for its short texts, and the texts that a
+    /// log may make long.
     pub(super) fn weight(&self, short_texts: usize) -> usize {
         let kept = [&self.username, &self.name, &self.namespace, &self.user_agent].map(|text| own(text.as_ref()));
         let texts = [&self.request_uri, &self.response_message].map(|text| text.as_ref().map_or(0, String::len));
@@ -188,7 +188,7 @@ impl Record {
     }
 }
 
-/// The part of a text that counts for one of those that share it; the interner is one of them, and counts for none.
+/// This record's share of an interned text: its size divided by its owners, not counting the interner.
 pub(super) fn own(text: Option<&Arc<str>>) -> usize {
     text.map_or(0, |text| text.len() / (Arc::strong_count(text) - 1).max(1))
 }
@@ -238,7 +238,7 @@ pub(super) fn outline(event: &AuditEvent<'_>, seen: &Seen<'_>, texts: &mut Inter
     }
 }
 
-/// All that reports print.
+/// Everything that reports print.
 pub(super) fn record(event: &AuditEvent<'_>, seen: &Seen<'_>, texts: &mut Interner) -> Record {
     let outline = outline(event, seen, texts);
     let trusted_ip = event.source_ips.last().map(|ip| texts.keep(ip));
@@ -268,7 +268,7 @@ pub(super) fn record(event: &AuditEvent<'_>, seen: &Seen<'_>, texts: &mut Intern
     }
 }
 
-/// The values of `user.extra` are lists; the first is taken.
+/// Reads the AWS identity. The values of `user.extra` are lists; the first element is used.
 fn actor(extra: &Fields<'_>) -> Option<Box<Actor>> {
     let first = |key: &str| {
         let raw = extra.get(key)?;

@@ -1,4 +1,4 @@
-//! The summary: requests on CronJobs counted by group, namespace and username unless told otherwise.
+//! The summary: requests on CronJobs counted by group; by default, by namespace and username.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -15,10 +15,10 @@ use crate::event::{Change, Outcome};
 use crate::rule::{Pack, Severity};
 use crate::spill::Sorted;
 
-/// Reads a key of a group from a record.
+/// Reads one key of a group from a hit.
 type Field = fn(&Hit) -> Option<Arc<str>>;
 
-/// Fields that `--group-by` takes.
+/// Fields that `--group-by` accepts.
 pub const GROUP_FIELDS: [(&str, Field); 13] = [
     ("namespace", |hit| hit.record.namespace.clone()),
     ("username", |hit| hit.record.username.clone()),
@@ -35,18 +35,18 @@ pub const GROUP_FIELDS: [(&str, Field); 13] = [
     ("impersonated_user", |hit| hit.record.impersonated_user.clone()),
 ];
 
-/// Whether `--group-by` takes this name.
+/// Whether `--group-by` accepts this name.
 #[must_use]
 pub fn is_group_field(name: &str) -> bool {
     GROUP_FIELDS.iter().any(|(known, _)| *known == name)
 }
 
-/// One group. The row of `summary.csv`: hits and suppressed are those of the rules on
-/// CronJobs, requests those on CronJobs, alerts and severity those of all rules.
+/// One group: a row of `summary.csv`. Hits and suppressed count matches of rules on CronJobs, requests count those on
+/// CronJobs, alerts and severity are those of all rules.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[expect(missing_docs, reason = "the columns of summary.csv, documented in the README")]
 pub struct Group {
-    /// Values of the keys, in the order they were asked for.
+    /// Values of the keys, in the requested order.
     pub keys: Vec<Option<Arc<str>>>,
     pub hits: u64,
     pub alerts: BTreeSet<Arc<str>>,
@@ -70,13 +70,13 @@ pub struct Group {
     pub schedules: BTreeSet<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_severity: Option<Severity>,
-    /// The gravest of its alerts'.
+    /// The gravest verdict of its alerts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
 }
 
-/// Groups that have a hit, a suppressed hit, or a denied or deleted request: most hits first, then by keys. The lists
-/// are those of hits, suppressed hits and activity.
+/// Groups that have a hit, a suppressed hit, or a denied or deleted request: most hits first, then by keys. `lists` are
+/// hits, suppressed hits and activity.
 pub(super) fn groups(lists: [&Sorted<Hit>; 3], pack: &Pack, by: &[String]) -> io::Result<Vec<Group>> {
     let fields: Vec<Field> = by
         .iter()
@@ -100,7 +100,7 @@ pub(super) fn groups(lists: [&Sorted<Hit>; 3], pack: &Pack, by: &[String]) -> io
             SUPPRESSED => group.suppressed += u64::from(on_cronjobs(hit)),
             _ => {}
         }
-        // A request that several rules match is one request.
+        // A request that several rules match counts once.
         let evidence = &hit.record.evidence;
         if hit.record.is_on_cronjobs() && counted.as_ref() != Some(evidence) {
             group.request(&hit.record);
@@ -119,7 +119,8 @@ const HITS: usize = 0;
 const SUPPRESSED: usize = 1;
 const ACTIVITY: usize = 2;
 
-/// All of some lists by time and place, with the number of their list: what concerns one request comes together.
+/// Passes on the items of all lists by time and evidence, with the number of their list, so that those of one request
+/// are adjacent.
 fn each_by_time(lists: [&Sorted<Hit>; 3], take: &mut dyn FnMut(usize, &Hit)) -> io::Result<()> {
     let mut rest = Vec::new();
     for list in lists {
@@ -129,7 +130,7 @@ fn each_by_time(lists: [&Sorted<Hit>; 3], take: &mut dyn FnMut(usize, &Hit)) -> 
         let heads = rest.iter_mut().enumerate().filter_map(|(list, rest)| Some((list, rest.peek()?)));
         let next = heads.min_by(|(_, left), (_, right)| match (left, right) {
             (Ok(left), Ok(right)) => left.time_order(right),
-            // An error is to be met at once.
+            // An error comes first.
             (left, right) => right.is_err().cmp(&left.is_err()),
         });
         let Some(list) = next.map(|(list, _)| list) else { return Ok(()) };
