@@ -1,11 +1,11 @@
-//! Who is behind a request, as far as its history can be told from that of others.
+//! Who is behind a request, as far as their history can be separated from that of others.
 
 use super::timeline::Name;
 use crate::aggregate::Record;
 use crate::rule::{Class, is_public};
 
-/// A key of history: the username as upstream says, split by EKS session name where several people share a role, and
-/// by address and client where they share a credential.
+/// Whose history it is: the username, plus the EKS session name if several people share a role, plus address and client
+/// if several share a credential.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Actor {
     cluster: Name,
@@ -25,7 +25,8 @@ impl Actor {
         }
     }
 
-    /// The part of a user's requests whose history is told from that of the others, in words; `None` where it is all.
+    /// The part of a user's requests whose history is kept separate, and the rest, in words; `None` if it is all of
+    /// them.
     pub(super) fn part(&self) -> Option<(String, &'static str)> {
         match (&self.session, &self.client) {
             (Some(session), _) => Some((format!("session {session} of this user"), "other sessions")),
@@ -39,23 +40,24 @@ impl Actor {
         (self.cluster.clone(), self.username.clone())
     }
 
-    /// The same whatever address and client: what is new about these is new to all who share a credential.
+    /// The same actor with any address and client: what is new about these is new to everybody who shares the
+    /// credential.
     pub(super) fn everywhere(record: &Record) -> Self {
         Actor { client: None, ..Actor::of(record) }
     }
 }
 
-/// Whether nobody in particular stands behind a credential.
+/// Whether the credential belongs to nobody in particular.
 pub(super) fn is_shared(record: &Record) -> bool {
     record.principal_class == Class::Shared
 }
 
-/// Whether an address is one of the internet: no private, local or special one.
+/// Whether an address is routed on the internet: not private, local or special.
 pub(super) fn is_public_address(address: &str) -> bool {
     address.parse().is_ok_and(is_public)
 }
 
-/// The program that made a request, as it calls itself.
+/// The program that made a request, by its own account.
 pub(super) fn tool(user_agent: Option<&str>) -> Option<&str> {
     user_agent.map(|agent| agent.split(['/', ' ']).next().unwrap_or_default()).filter(|tool| !tool.is_empty())
 }

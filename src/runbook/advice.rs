@@ -1,4 +1,4 @@
-//! What to do next about an alert, in commands that can be copied.
+//! What to do next about an alert, as commands that can be copied.
 
 use std::collections::BTreeSet;
 
@@ -9,21 +9,22 @@ use crate::aggregate::{Record, Verdict};
 use crate::event::Change;
 use crate::rule::Class;
 
-/// What next steps depend on.
+/// What the next steps depend on.
 pub(super) struct Case<'a> {
     pub alert_id: &'a str,
     pub verdict: Verdict,
-    /// The request that decided.
+    /// The request that decided the verdict.
     pub record: &'a Record,
-    /// The same with its CronJob as far as it could be recovered.
+    /// The same record, with its CronJob as far as it could be recovered.
     pub resolved: &'a Record,
     pub since: &'a Since,
     /// Whether the page shows what the request changed.
     pub has_diff: bool,
 }
 
-/// Next steps for the CronJob that decided: what to look at, and what ends the attack if it is one. Names from the log stand
-/// in commands only where they are names that Kubernetes allows: anything else could be shell text, or an option.
+/// Next steps for the CronJob that decided the verdict: what to look at, and what ends the attack if it is one. Names
+/// from the log appear in commands only if Kubernetes allows them as names: anything else could be shell text, or an
+/// option.
 pub(super) fn next(case: &Case<'_>) -> Vec<String> {
     let record = case.record;
     let mut next = Vec::new();
@@ -51,7 +52,7 @@ fn containment(case: &Case<'_>) -> Vec<String> {
         steps.push(format!("keep the images by digest: {}", images.join(", ")));
     }
     steps.push(credential(case.record));
-    // What wrote nothing leaves nothing that could run.
+    // A request without effect left nothing that could run.
     if !took_effect(case.record) {
         return steps;
     }
@@ -64,7 +65,7 @@ fn containment(case: &Case<'_>) -> Vec<String> {
     steps
 }
 
-/// What ends the runs of a CronJob that is there. One that others rely on is stopped and put back, never deleted.
+/// How to end the runs of an existing CronJob. One that others rely on is suspended and restored, never deleted.
 fn ending(case: &Case<'_>) -> Vec<String> {
     let (record, since) = (case.record, case.since);
     let (namespace, name) = (namespace(record), record.name.as_deref().filter(is_name).unwrap_or("NAME"));
@@ -91,19 +92,20 @@ fn namespace(record: &Record) -> &str {
     record.namespace.as_deref().filter(is_name).unwrap_or("NAMESPACE")
 }
 
-/// The command that shows some events.
+/// The command that shows the events with this value.
 fn events_of(option: &str, value: &str) -> Option<String> {
     filter(option, value).map(|filter| format!("kubesweep events DUMP{filter}"))
 }
 
-/// An option of it. A page may print what is no plain letter as something else, so `*` stands for it.
+/// An option of that command; `None` if no character of the value can be kept. `*` stands for each character that is
+/// not printable ASCII, because a page may print it as something else.
 pub(super) fn filter(option: &str, value: &str) -> Option<String> {
     let pattern: String = value.chars().map(|c| if matches!(c, ' '..='~') { c } else { '*' }).collect();
     let tells = pattern.contains(|c| c != '*');
     tells.then(|| format!(" --{option}='{}'", pattern.replace('\'', "'\\''")))
 }
 
-/// As RFC 1123 has subdomains: `--all` is none.
+/// Whether this is a subdomain as RFC 1123 defines it; `--all` is not.
 fn is_name(name: &&str) -> bool {
     let is_inner = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"-.".contains(&byte);
     !name.is_empty() && name.bytes().all(is_inner) && !name.starts_with(['-', '.']) && !name.ends_with(['-', '.'])
@@ -121,7 +123,7 @@ fn credential(record: &Record) -> String {
     format!("rotate {what}: {user}")
 }
 
-/// The images of a CronJob without their tags, for what to keep.
+/// The images of a CronJob without their tags, to decide what to keep.
 fn repositories(record: &Record) -> Vec<String> {
     let images = record.cronjob.iter().flat_map(|cronjob| &cronjob.images);
     images.map(|image| repository(image).to_owned()).collect::<BTreeSet<_>>().into_iter().collect()

@@ -24,24 +24,24 @@ pub struct Before {
     pub precursors: String,
     pub precursor_list: Vec<Act>,
     pub coverage: String,
-    /// The longest time of it, or just after it, of which the dump holds nothing.
+    /// The longest time in the window, or just after it, for which the dump holds nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub gap: Option<String>,
-    /// The last of them.
+    /// The last of the requests.
     pub events: Vec<Act>,
     /// How many earlier ones are left out, and the command that lists all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub left_out: Option<LeftOut>,
 }
 
-/// Requests that a page does not list.
+/// Requests that a page leaves out.
 #[derive(Debug, Clone, Serialize)]
 pub struct LeftOut {
     pub count: usize,
     pub command: String,
 }
 
-/// Requests that a page lists.
+/// Most requests that a page lists.
 const LISTED: usize = 20;
 
 /// Looks at what the actor of a record did in the window before `time`.
@@ -73,7 +73,7 @@ pub(super) fn before(judge: &Judge<'_>, record: &Record, hits: &[&Record], recen
     before
 }
 
-/// Around an alert: this much after it counts as well.
+/// How much time after an alert counts as well.
 const AROUND: SignedDuration = SignedDuration::from_hours(1);
 
 /// `nothing logged 2026-11-18 00:50Z to 2026-11-18 07:00Z, just before`.
@@ -98,7 +98,7 @@ fn left_out(first: &Record, count: usize, time: Timestamp) -> LeftOut {
     LeftOut { count, command: format!("kubesweep events DUMP{user} --resource=cronjobs{since} --until={time}") }
 }
 
-/// probing before burst before routine before sporadic.
+/// The class of what came before: probing, else burst, routine or sporadic, in this order.
 fn class(judge: &Judge<'_>, writes: &[usize], recent: &Recent, then_done: bool) -> &'static str {
     let limits = &judge.settings.limits;
     if recent.denied as u64 >= limits.probing_failures || then_done {
@@ -114,7 +114,7 @@ fn class(judge: &Judge<'_>, writes: &[usize], recent: &Recent, then_done: bool) 
     }
 }
 
-/// Whether so many stand so near together. Where none do there are few.
+/// Whether `burst_writes` of these lie within `burst_minutes`.
 fn has_burst(judge: &Judge<'_>, positions: &[usize]) -> bool {
     let limits = &judge.settings.limits;
     let count = usize::try_from(limits.burst_writes).unwrap_or(usize::MAX).max(2);
@@ -130,7 +130,7 @@ fn precursors(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Vec<Act> {
     risky.into_iter().map(|at| Act::of_observation(judge.timeline.event(at))).collect()
 }
 
-/// Where risky acts in the window stand, the first of them; a refusal counts only in a burst.
+/// Positions of risky acts in the window, the first few of them. A refusal counts only in a burst.
 pub(super) fn risky(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Vec<usize> {
     if !judge.settings.deep {
         return Vec::new();

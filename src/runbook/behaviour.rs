@@ -16,7 +16,7 @@ use crate::aggregate::{Category, Finding, Record};
 use crate::event::{Change, Outcome, Platform};
 use crate::rule::{Class, SYSTEM_NAMESPACES, Severity};
 
-/// One request under judgement.
+/// One request being judged.
 pub(super) struct Facts<'f, 't> {
     pub judge: &'f Judge<'t>,
     pub at: usize,
@@ -25,7 +25,7 @@ pub(super) struct Facts<'f, 't> {
     pub before: Option<&'f Value>,
     /// The CronJob that it left.
     pub after: Option<&'f Value>,
-    /// Whether both show all of its spec.
+    /// Whether both show the whole spec.
     pub whole: bool,
     pub history: &'f History,
 }
@@ -34,9 +34,9 @@ pub(super) struct Facts<'f, 't> {
 struct Found {
     field: &'static str,
     text: String,
-    /// Where it is not the catalogue's.
+    /// If it differs from that of the catalogue.
     severity: Option<Severity>,
-    /// Where another request stands that proves it.
+    /// Position of another request that proves it.
     proof: Option<usize>,
 }
 
@@ -51,7 +51,7 @@ type Check = fn(&Facts<'_, '_>) -> Option<Found>;
 /// Reads the texts of a field.
 type Texts = fn(&Record) -> Vec<&str>;
 
-/// The function of each indicator on behaviour that is one.
+/// Indicators on behaviour that are implemented as functions.
 const CHECKS: [(&str, Check); 13] = [
     ("CJ-BEH-03", impersonates),
     ("CJ-BEH-04", person_in_system_namespace),
@@ -71,7 +71,7 @@ const CHECKS: [(&str, Check); 13] = [
 /// Indicators that are a regular expression on a field of the event.
 const TEXTS: [(&str, &str, Texts); 5] = [
     ("CJ-BEH-01", "user.username", |record| {
-        // GKE logs a request without credentials without a name.
+        // On GKE, a request without credentials has no username.
         let nobody = (record.platform == Platform::Gke).then_some("system:anonymous");
         record.username.as_deref().or(nobody).into_iter().collect()
     }),
@@ -81,8 +81,8 @@ const TEXTS: [(&str, &str, Texts); 5] = [
     ("CJ-BEH-20", "user.username", |record| record.username.as_deref().into_iter().collect()),
 ];
 
-/// All that fit, those of the catalogue that are switched off left out; each with the request that proves it, where that is
-/// not the one under judgement.
+/// All indicators that match, except those disabled in the catalogue; each with the position of the request that proves
+/// it, if that is not the one being judged.
 pub(super) fn findings(facts: &Facts<'_, '_>) -> Vec<(Finding, Option<usize>)> {
     let catalogue = facts.judge.catalogue;
     let of_text = TEXTS.iter().filter_map(|(id, field, read)| {
@@ -115,7 +115,7 @@ fn impersonates(facts: &Facts<'_, '_>) -> Option<Found> {
     Some(Found::at("impersonatedUser.username", facts.record.impersonated_user.as_deref()?))
 }
 
-/// A person, or whoever holds a credential that is handed around.
+/// A person, or a holder of a shared credential.
 fn person_in_system_namespace(facts: &Facts<'_, '_>) -> Option<Found> {
     let is_person = matches!(facts.record.principal_class, Class::Human | Class::Shared);
     let namespace = facts.record.namespace.as_deref()?;
@@ -135,7 +135,7 @@ fn suspend_toggled(facts: &Facts<'_, '_>) -> Option<Found> {
 
 fn short_lived(facts: &Facts<'_, '_>) -> Option<Found> {
     let (judge, time) = (facts.judge, facts.record.time?);
-    // Without a name nothing tells that it was this one.
+    // Without a name, a later delete cannot be matched to it.
     if !is_creation(facts.record) || facts.record.name.is_none() {
         return None;
     }
@@ -147,7 +147,7 @@ fn short_lived(facts: &Facts<'_, '_>) -> Option<Found> {
         .then(|| Found { proof: Some(proof), ..Found::at("objectRef", format!("deleted {seconds} s later")) })
 }
 
-/// Not for GitOps tools: that they set back what somebody changed is their work.
+/// Does not apply to GitOps tools: reverting other people's changes is their job.
 fn hijacked(facts: &Facts<'_, '_>) -> Option<Found> {
     let record = facts.record;
     let is_change = record.change == Some(Change::Modified) && took_effect(record);
@@ -155,7 +155,7 @@ fn hijacked(facts: &Facts<'_, '_>) -> Option<Found> {
         return None;
     }
     let (before, after) = (runs(facts.before?), runs(facts.after?));
-    // Whoever set what runs last: a write that leaves it as it was is no claim to it.
+    // The owner is the last to set what runs: a write that leaves it unchanged is no claim to it.
     let setters = facts.judge.setters.get(&object(record)).map(Vec::as_slice).unwrap_or_default();
     let proof = ahead(setters, facts.at).last().copied()?;
     let writer = facts.judge.timeline.record(proof);
@@ -169,7 +169,7 @@ fn hijacked(facts: &Facts<'_, '_>) -> Option<Found> {
 fn new_public_address(facts: &Facts<'_, '_>) -> Option<Found> {
     let record = facts.record;
     let address = record.trusted_ip.as_deref().filter(|address| is_public_address(address))?;
-    // A shared credential's history is that of one address.
+    // The history of a shared credential is that of one address.
     let is_new = facts.history.new_address;
     let grave = matches!(record.principal_class, Class::WorkloadSa | Class::Gitops | Class::Controller);
     is_new.then(|| Found { severity: grave.then_some(Severity::High), ..Found::at("sourceIPs", address) })
@@ -180,7 +180,7 @@ fn workload_account(facts: &Facts<'_, '_>) -> Option<Found> {
     is_workload.then(|| Found::at("user.username", facts.record.username.as_deref().unwrap_or_default()))
 }
 
-/// Known only after a second pass.
+/// Finds something only after a second pass.
 fn prepared(facts: &Facts<'_, '_>) -> Option<Found> {
     let risky = risky(facts.judge, facts.record, facts.record.time?);
     let acts: Vec<String> = risky.iter().map(|&at| Act::of_observation(facts.judge.timeline.event(at)).what).collect();
@@ -212,7 +212,7 @@ fn sprayed(facts: &Facts<'_, '_>) -> Option<Found> {
     Some(Found::at("spec", names.into_iter().collect::<Vec<_>>().join(", ")))
 }
 
-/// Tools that people use by hand, which write no such label of their own.
+/// Tools that people use by hand, and that do not set such a label themselves.
 const BY_HAND: [&str; 12] = [
     "kubectl",
     "kubectl.exe",
@@ -235,7 +235,7 @@ fn label_disagrees(facts: &Facts<'_, '_>) -> Option<Found> {
     disagree.then(|| Found::at("metadata.labels", format!("managed-by {label}, written with {tool}")))
 }
 
-/// Writes that an actor's hours are told from.
+/// Least writes from which an actor's usual hours are derived.
 const ENOUGH: usize = 5;
 
 fn off_hours(facts: &Facts<'_, '_>) -> Option<Found> {

@@ -5,11 +5,11 @@ use std::collections::btree_map::Entry;
 
 use crate::aggregate::Record;
 
-/// A property of requests: its name, and what reads its distinct values.
+/// A property of requests: its name, and the function that reads its distinct values.
 pub(super) type Facet = (&'static str, fn(&Record) -> Vec<String>);
 
-/// How many requests have each value of some properties. Those of a moving window are added and removed one by one, so
-/// that a million alerts cost one pass.
+/// How many requests have each value of some properties. Requests of a moving window are added and removed one by one,
+/// so that a million alerts cost one pass.
 #[derive(Debug)]
 pub(super) struct Counts {
     facets: &'static [Facet],
@@ -17,7 +17,7 @@ pub(super) struct Counts {
 }
 
 impl Counts {
-    /// None yet.
+    /// Nothing counted yet.
     pub(super) fn of(facets: &'static [Facet]) -> Self {
         Counts { facets, counts: vec![BTreeMap::new(); facets.len()] }
     }
@@ -48,18 +48,18 @@ impl Counts {
         self.counts[facet].get(value).copied().unwrap_or_default()
     }
 
-    /// Whether each value that a request has was counted.
+    /// Whether every value that a request has was counted.
     pub(super) fn knows(&self, facet: usize, record: &Record) -> bool {
         self.facets[facet].1(record).iter().all(|value| self.counts[facet].contains_key(value))
     }
 }
 
-/// A property that has one value, or none.
+/// The values of a property that has at most one.
 pub(super) fn one(value: Option<String>) -> Vec<String> {
     value.into_iter().collect()
 }
 
-/// Counts one less of a value.
+/// Decrements the count of a value; removes it at 0.
 pub(super) fn let_go<K: Ord>(counts: &mut BTreeMap<K, usize>, value: K) {
     if let Entry::Occupied(mut count) = counts.entry(value) {
         *count.get_mut() -= 1;

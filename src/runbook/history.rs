@@ -1,4 +1,4 @@
-//! Step 3: what the same actor did in the 30 days before: established, or anomalous.
+//! Step 3: what the same actor did in the 30 days before, and whether that makes the request established or anomalous.
 
 use std::collections::BTreeSet;
 
@@ -27,16 +27,16 @@ pub enum Known {
     /// A little.
     #[serde(rename = "E1")]
     Weak,
-    /// The dump covers too little to say that there was nothing.
+    /// The dump covers too little to show that there was nothing.
     #[serde(rename = "E?")]
     Insufficient,
-    /// Nothing, and the dump would show it.
+    /// Nothing, although the dump would show it.
     #[serde(rename = "E0")]
     Anomalous,
 }
 
 impl Known {
-    /// `E3`, and the word for it.
+    /// The code and its name: `E3`, `established`.
     pub(super) fn names(self) -> (&'static str, &'static str) {
         match self {
             Known::Established => ("E3", "established"),
@@ -64,34 +64,34 @@ pub struct History {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub last_seen: Option<Timestamp>,
     pub span_days: f64,
-    /// What of this alert the actor had not used before.
+    /// What the actor had not used before, of this alert.
     pub novel: Vec<&'static str>,
-    /// Whether this actor has written this CronJob before; by whom else it was written.
+    /// Whether this actor has written this CronJob before; below, who else has.
     pub same_object: bool,
     pub same_object_by_others: Vec<String>,
     /// Who else writes CronJobs in this namespace.
     pub others: Vec<String>,
     pub coverage: String,
     pub covered_days: f64,
-    /// Whether the actor is known by other source addresses, and not by this one.
+    /// Whether the actor is known from other source addresses, but not from this one.
     #[serde(skip)]
     pub new_address: bool,
-    /// Whether the actor wrote around this hour of the day before, where the request has a time.
+    /// Whether the actor has written around this hour of the day before, if the request has a time.
     #[serde(skip)]
     pub known_hour: bool,
 }
 
-/// Looks back from one alert after the other.
+/// Looks back from each alert in turn.
 #[derive(Default)]
 pub(super) struct Histories {
     actors: Windows<Actor, OfActor>,
-    /// Cluster and username, where these are several actors.
+    /// By cluster and username, for users that comprise several actors.
     users: Windows<(Name, Name), ()>,
     namespaces: Windows<(Name, Name), Writers>,
 }
 
 impl Histories {
-    /// What lies in the window before `time`; times must come in order, for one actor as for one namespace.
+    /// The history in the window before `time`. Times must be ascending for each actor and each namespace.
     pub(super) fn of(&mut self, judge: &Judge<'_>, record: &Record, time: Timestamp) -> History {
         let (own, window) = (judge.resolved(record), (time, judge.settings.lookback));
         let namespace = (own.cluster.clone(), own.namespace.clone());
@@ -151,7 +151,7 @@ pub(super) fn hour_of(time: Timestamp) -> i8 {
     time.to_zoned_datetime(TimeZone::UTC).hour()
 }
 
-/// To a tenth.
+/// Rounded to a tenth.
 pub(super) fn rounded(number: f64) -> f64 {
     (number * 10.0).round() / 10.0
 }
@@ -177,7 +177,7 @@ fn known(judge: &Judge<'_>, history: &History, span_days: f64, covered_days: f64
     }
 }
 
-/// `part` says which part of a user's requests the history is of, where it is one, and begins a bracket on the others.
+/// If the history covers only part of a user's requests, `part` names it, and begins a bracket on the others.
 fn text(history: &History, part: Option<&str>) -> String {
     if history.writes == 0 {
         let whose = part.map_or_else(|| "this user (".to_owned(), |part| format!("{part}; "));
@@ -189,7 +189,7 @@ fn text(history: &History, part: Option<&str>) -> String {
     format!("{on} ({}); new here: {novel}", history.coverage)
 }
 
-/// What is counted of an actor's requests. All before `OBJECT` may be new to it.
+/// What is counted of an actor's requests. All before `OBJECT` can be reported as new.
 const OF_ACTOR: [Facet; 10] = [
     ("namespace", |record| one(record.namespace.as_deref().map(str::to_owned))),
     ("registry", |record| images(record, registry)),
@@ -230,13 +230,13 @@ impl Counted for OfActor {
 }
 
 impl OfActor {
-    /// What is new about a request. Where no record before tells a property, nothing can be said of it.
+    /// What is new about a request. A property without any earlier value is never reported.
     fn novel(&self, record: &Record) -> Vec<&'static str> {
         let is_new = |facet: &usize| !self.0.values(*facet).is_empty() && !self.0.knows(*facet, record);
         (0..OBJECT).filter(is_new).map(|facet| OF_ACTOR[facet].0).collect()
     }
 
-    /// Whether an hour of the day, or one beside it, was used before.
+    /// Whether an hour of the day, or one next to it, was used before.
     fn knows_hour(&self, hour: i8) -> bool {
         let near = [hour + 23, hour, hour + 1].map(|hour| (hour % 24).to_string());
         near.iter().any(|hour| self.0.count(HOUR, hour) > 0)
@@ -248,7 +248,7 @@ fn images(record: &Record, part: fn(&str) -> String) -> Vec<String> {
     images.map(|image| part(image)).collect::<BTreeSet<_>>().into_iter().collect()
 }
 
-/// Where an image comes from; a name without a host is Docker Hub's.
+/// The registry of an image; without a host, Docker Hub.
 pub(super) fn registry(image: &str) -> String {
     let host = image.split_once('/').map(|(host, _)| host);
     let is_host = |host: &&str| host.contains(['.', ':']) || *host == "localhost";

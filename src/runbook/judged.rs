@@ -1,4 +1,4 @@
-//! One request of an alert, judged: what its spec and its history show, and the verdict on it.
+//! One request of an alert, judged: what its spec and its history show, and the resulting verdict.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -18,14 +18,14 @@ use crate::aggregate::{Finding, Record, Verdict};
 use crate::rule::{Class, Severity};
 use crate::schedule::Schedule;
 
-/// Reasons that a page gives.
+/// Most reasons that a page gives.
 const REASONS: usize = 5;
 
 /// One request of an alert, judged.
 pub(super) struct Judged<'h> {
     pub at: usize,
     pub findings: Vec<Finding>,
-    /// Where other requests stand that prove findings, by indicator.
+    /// Positions of other requests that prove findings, by indicator.
     pub proofs: BTreeMap<String, usize>,
     pub level: Option<Level>,
     pub verdict: Verdict,
@@ -35,7 +35,8 @@ pub(super) struct Judged<'h> {
 }
 
 impl Judged<'_> {
-    /// Which request decides: among equals one that took effect, then one with more red flags.
+    /// Orders requests by which one decides: verdict and level, then whether it took effect, then the number of red
+    /// flags.
     fn weight(&self, record: &Record) -> impl Ord + use<> {
         (self.verdict, self.level, took_effect(record), self.flags.len())
     }
@@ -87,7 +88,7 @@ pub(super) fn worst_by_object<'j>(judged: Vec<(&'j Record, Judged<'j>)>) -> Vec<
     let mut worst: BTreeMap<(Object, usize), (&Record, Judged<'_>)> = BTreeMap::new();
     for (number, (record, found)) in judged.into_iter().enumerate() {
         let object = object(record);
-        // Without a name nothing tells whether two requests are on one object.
+        // Without a name, two requests cannot be known to be on one object.
         let number = if object.2.is_some() { 0 } else { number };
         match worst.get(&(object.clone(), number)) {
             Some((known, kept)) if kept.weight(known) >= found.weight(record) => {}
@@ -106,8 +107,8 @@ pub(super) fn place(record: &Record) -> String {
     parts.map(|part| part.unwrap_or("-")).join("/")
 }
 
-/// The gravest findings, each indicator once; the gravest red flag has a place among them.
-/// Each leads to the request that proves it.
+/// The gravest findings, each indicator once. The gravest red flag is always among them. Each names the request that
+/// proves it.
 pub(super) fn reasons(judge: &Judge<'_>, judged: &Judged<'_>) -> Vec<Reason> {
     let mut seen = BTreeSet::new();
     let grave = judged.findings.iter().filter(|finding| finding.severity > Severity::Info);

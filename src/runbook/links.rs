@@ -1,4 +1,5 @@
-//! Which hits are of which alert, by cluster: brought together by sorting, since a sweep may have more of both than memory holds.
+//! Which hits belong to which alert, by cluster. They are joined by sorting, because a sweep may have more of both than
+//! memory holds.
 
 use std::cmp::Ordering;
 use std::io;
@@ -12,7 +13,7 @@ use super::timeline::{Name, Timeline};
 use crate::aggregate::{Alert, Evidence, Finished, Hit};
 use crate::spill::{self, Packed, Shared, Sorted, Sorter};
 
-/// Bytes of links that are held in memory; the rest goes to temporary files.
+/// Bytes of links held in memory; the rest goes to temporary files.
 const HELD: usize = 4 << 20;
 
 /// An alert, or one of its hits.
@@ -44,7 +45,7 @@ struct Place {
     evidence: Evidence,
 }
 
-/// Links of one cluster after the other: the alerts of each by their number, and behind each its hits.
+/// Links, cluster by cluster: the alerts of each by number, each followed by its hits.
 pub(super) fn by_cluster(report: &Finished) -> io::Result<Sorted<Link>> {
     let mut links = Sorter::new(Link::order, HELD);
     for (number, alert) in (0..).zip(report.alerts.read()?) {
@@ -79,7 +80,7 @@ impl Link {
         }
     }
 
-    /// By cluster, then as alerts are ordered. Of alerts that nothing tells from each other the last one has the hits.
+    /// By cluster, then as alerts are ordered. If nothing distinguishes several alerts, the last one gets the hits.
     fn order(&self, other: &Self) -> Ordering {
         self.key().cmp(&other.key())
     }
@@ -123,12 +124,12 @@ pub(super) struct Linked {
     /// Number of the alert.
     pub number: usize,
     pub alert: Box<Alert>,
-    /// The numbers of its hits, and where they stand in the timeline.
+    /// Numbers of its hits, and their positions in the timeline.
     pub hits: Vec<(u64, usize)>,
 }
 
 impl Linked {
-    /// The next alert of the cluster of a timeline that has hits there. What is left of clusters before it has none.
+    /// The next alert of the timeline's cluster that has hits there. Alerts left over from earlier clusters have none.
     pub(super) fn next(
         timeline: &Timeline<'_>,
         links: &mut Peekable<impl Iterator<Item = io::Result<Link>>>,

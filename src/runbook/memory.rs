@@ -1,10 +1,10 @@
-//! What the runbook remembers of a cluster: every write, and of everything else only what says something of one.
-//! Nothing that it joins lies in two clusters, so that one after the other is looked at and let go.
+//! What the runbook remembers of a cluster: every write, and of everything else only what describes a CronJob. It joins
+//! nothing across clusters, so each cluster is processed and dropped in turn.
 //!
-//! Most records on CronJobs are status updates of their controller, and most others the Jobs and Pods that it makes:
-//! one a minute and CronJob. Of what shows a CronJob without writing it, the last before each write is kept, and the
-//! first of one that is never written; of Jobs and Pods the first behind each write, or of all where there is none,
-//! before the first write the last that shows a spec, and of all the time.
+//! Most records on CronJobs are status updates by their controller, and most others the Jobs and Pods that it makes:
+//! one per minute and CronJob. Of requests that show a CronJob without writing it, the last before each write is kept,
+//! and for one that is never written, the first. Of Jobs and Pods, the first after each write is kept (or the first of
+//! all, if there is no write), the last before the first write that shows another spec, and the times of all.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -22,13 +22,13 @@ use crate::event::Change;
 use crate::spill::{SECTIONS, Sorted};
 use crate::threads::each;
 
-/// Times of the Jobs or Pods of CronJobs, in order; those without a time last.
+/// Times of the Jobs or Pods of each CronJob, in order; those without a time come last.
 pub(super) type Times = BTreeMap<Object, Vec<Option<Timestamp>>>;
 
-/// Interests in what CronJobs make.
+/// Interests in what CronJobs create.
 const CHILDREN: [&str; 3] = ["job", "job_by_controller", "pod_of_job"];
 
-/// What is remembered.
+/// What is remembered of a cluster.
 #[derive(Default)]
 pub(super) struct Memory {
     pub cluster: Name,
@@ -37,40 +37,41 @@ pub(super) struct Memory {
     pub jobs: Times,
     pub pods: Times,
     trails: BTreeMap<Object, Trail>,
-    /// Jobs of others that are named as the controller names its own.
+    /// Jobs not made by the controller that are named like its Jobs.
     foreign: BTreeSet<Object>,
-    /// Of `events` and `trails`: what comes from a file shares none.
+    /// Texts of `events` and `trails`: records read from a file do not share theirs.
     texts: Interner,
 }
 
 /// What is known of a CronJob since its last write.
 #[derive(Default)]
 struct Trail {
-    /// What first showed it, until it is created or changed.
+    /// The first request that showed it, until it is created or changed.
     first: Option<Observation>,
-    /// What last showed it, in another state.
+    /// The last request that showed it in another state.
     last: Option<Observation>,
     is_written: bool,
     /// Whether a Job has shown its spec.
     job: bool,
     pod: bool,
-    /// The first of its Jobs, else of their Pods, until it is created or changed.
+    /// Its first Jobs, or else their Pods, until it is created or changed.
     children: Vec<Observation>,
-    /// The last Job of the controller, or Pod, that showed another spec than the one before it, as long as no write is known.
+    /// The last Job of the controller, or Pod, whose spec differs from that of the one before it, until a write is
+    /// known.
     latest: Option<Observation>,
 }
 
 impl Memory {
-    /// Reads a sweep, and gives one cluster after the other, by name.
+    /// Reads a sweep and passes on one cluster at a time, by name.
     pub(super) fn of_each_cluster(
         timeline: Sorted<Observation>,
         give: &mut dyn FnMut(Memory) -> io::Result<()>,
     ) -> io::Result<()> {
-        // Each is a section, in which what is of a cluster stands together.
+        // Each part is a section, in which the records of a cluster are adjacent.
         let parts = timeline.into_parts(SECTIONS)?;
         let mut parts: Vec<_> = parts.into_iter().map(Iterator::peekable).collect();
         loop {
-            // An error is met at once: nothing comes before what has no cluster.
+            // An error is handled at once: it sorts as a record without a cluster, which comes first.
             let cluster_of = |event: &io::Result<Observation>| event.as_ref().ok()?.record.cluster.clone();
             let Some(cluster) = parts.iter_mut().filter_map(|part| part.peek().map(cluster_of)).min() else {
                 return Ok(());
@@ -79,7 +80,7 @@ impl Memory {
         }
     }
 
-    /// Reads a cluster, namespaces side by side.
+    /// Reads a cluster, its sections in parallel.
     fn of(
         parts: &mut [Peekable<impl Iterator<Item = io::Result<Observation>> + Send>],
         cluster: Name,
@@ -92,7 +93,7 @@ impl Memory {
         Ok(Memory { cluster, ..all })
     }
 
-    /// Reads some namespaces, each in time order.
+    /// Reads some namespaces, in time order.
     fn read(timeline: impl Iterator<Item = io::Result<Observation>>) -> io::Result<Self> {
         let mut memory = Memory::default();
         for event in timeline {
@@ -104,7 +105,7 @@ impl Memory {
         Ok(memory)
     }
 
-    /// What both hold, of namespaces that they do not share.
+    /// The union of both, which must not share namespaces.
     fn with(mut self, mut other: Self) -> Self {
         self.events.append(&mut other.events);
         self.jobs.append(&mut other.jobs);
@@ -151,7 +152,7 @@ impl Memory {
         self.events.push(event);
     }
 
-    /// A request on a CronJob.
+    /// Adds a request on a CronJob.
     fn request(&mut self, event: Observation) {
         let trail = self.trails.entry(object(&event.record)).or_default();
         match event.record.change {
@@ -165,7 +166,7 @@ impl Memory {
 }
 
 impl Trail {
-    /// Takes in what a request shows that writes nothing.
+    /// Adds what a request shows that writes nothing.
     fn show(&mut self, event: Observation, texts: &mut Interner) {
         let before = self.last.as_ref().or(self.first.as_ref()).and_then(state);
         if shown(&event).is_none_or(|state| before == Some(state)) {
@@ -173,7 +174,7 @@ impl Trail {
         }
         let event = outline(event, texts);
         if !self.is_written && self.first.is_none() && self.last.is_none() {
-            // It says more than they do.
+            // It shows more than its Jobs and Pods do.
             self.children.iter_mut().for_each(Observation::forget_state);
             self.first = Some(event);
         } else {
@@ -181,12 +182,12 @@ impl Trail {
         }
     }
 
-    /// What last showed the CronJob.
+    /// The last request that showed the CronJob.
     fn known(&mut self) -> Option<Observation> {
         self.last.take().or_else(|| self.first.take())
     }
 
-    /// A write: gives what last showed the CronJob before it.
+    /// Notes a write. Returns what last showed the CronJob before it.
     fn write(&mut self, change: Change) -> impl Iterator<Item = Observation> + use<> {
         let (shown, latest) = (self.known(), self.latest.take());
         (self.job, self.pod) = (false, false);
@@ -198,7 +199,7 @@ impl Trail {
         shown.into_iter().chain(latest)
     }
 
-    /// Takes in what ran before any write is known.
+    /// Notes what ran before any write is known.
     fn ran(&mut self, event: &Observation, texts: &mut Interner) {
         let is_other = |latest: &Observation| state(latest) != state(event);
         if !self.is_written && state(event).is_some() && self.latest.as_ref().is_none_or(is_other) {
@@ -206,8 +207,8 @@ impl Trail {
         }
     }
 
-    /// A Job: that of the controller says what its CronJob runs, not who wrote that. Gives what is to be remembered of
-    /// it.
+    /// Notes a Job. One of the controller shows what its CronJob runs, but not who wrote that. Returns what is to be
+    /// remembered of it.
     fn job(&mut self, event: Observation, texts: &mut Interner) -> Option<Observation> {
         let is_new = !self.job;
         if is_by_controller(&event) {
@@ -217,7 +218,7 @@ impl Trail {
         if is_new { self.child(event, texts) } else { None }
     }
 
-    /// The same of a Pod, where no Job has said it.
+    /// The same for a Pod, unless a Job has shown the spec.
     fn pod(&mut self, event: Observation, texts: &mut Interner) -> Option<Observation> {
         let is_new = !self.pod && (self.is_written || !self.job);
         if !self.job {
@@ -240,7 +241,7 @@ impl Trail {
     }
 }
 
-/// The outline of an event. Its texts are shared at once, since a trail may hold it to the end.
+/// The outline of an event. Its texts are shared at once, because a trail may hold it to the end.
 fn outline(event: Observation, texts: &mut Interner) -> Observation {
     let mut event = event.into_outline();
     event.share(texts);

@@ -1,10 +1,11 @@
 //! The rule's runbook, computed: the 24 hours before, the schedule and image, the user's past 30 days, a verdict.
 //!
-//! - `memory` is what the sweep tells of a cluster, without what tells nothing new; `timeline` is the same by actor and by object; `actor` says whose history is whose.
+//! - `memory` is what the sweep says of a cluster, without repetitions; `timeline` is that by actor and by object;
+//!   `actor` separates whose history is whose.
 //! - `before` is step 1; `spec`, `patch` and `indicators` are step 2; `history` is step 3; `behaviour` reads all three.
-//! - `turn` finds the writes after which a CronJob runs something else, `since` says what became of it.
-//! - `verdict` weighs them; `judged` is one request so weighed, `rank` says how grave it is among others, `page` what an analyst reads of one alert, `pages` all of
-//!   these, `links` which hits they are of, `overview` what is said of the sweep.
+//! - `turn` finds the writes after which a CronJob runs something else; `since` says what became of it.
+//! - `verdict` weighs them; `judged` is one request so weighed; `rank` orders alerts by gravity; `page` is what an
+//!   analyst reads of one alert, `pages` all of these; `links` joins hits to alerts; `overview` is about the whole sweep.
 
 mod actor;
 mod advice;
@@ -59,19 +60,19 @@ use crate::rule::{Condition, Interest, Keeps, RuleError, compile_interests, glob
 use crate::spill::{Sorted, Sorter};
 use crate::threads::each;
 
-/// How much is kept beside the matches of rules.
+/// How much is kept in addition to the matches of rules.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     /// Requests on CronJobs.
     Hits,
-    /// These, and what the controllers made of the CronJobs.
+    /// These, and what the controllers created for the CronJobs.
     Runbook,
 }
 
-/// What a sweep is to keep.
+/// The interests of a sweep.
 ///
 /// # Errors
-/// None that a test would not have found: the file is embedded.
+/// None that tests would not find: the file is embedded.
 pub fn interests(scope: Scope) -> Result<Vec<Interest>, RuleError> {
     let mut interests = compile_interests("interests.yml", include_str!("interests.yml"))?;
     for interest in &mut interests {
@@ -83,8 +84,8 @@ pub fn interests(scope: Scope) -> Result<Vec<Interest>, RuleError> {
     Ok(interests)
 }
 
-/// What a second pass is to keep, given what the first one kept: risky acts of the users of matches, and writes of the
-/// ConfigMaps that the CronJobs of matches mount. Empty where there is nothing to look for.
+/// The interests of a second pass, given what the first one kept: risky acts of the users of matches, and writes of the
+/// ConfigMaps that the CronJobs of matches mount. Empty if there is nothing to look for.
 ///
 /// # Errors
 /// A temporary file cannot be read.
@@ -112,7 +113,7 @@ pub fn precursors(kept: &Sorter<Observation>) -> Result<Vec<Interest>, Error> {
     Ok(interests)
 }
 
-/// Adds to interests that a field has one of some values.
+/// Restricts interests to records whose field has one of some values.
 fn limit(interests: &mut [Interest], field: &str, values: &impl Serialize) -> Result<(), RuleError> {
     let values = serde_json::to_value(values).unwrap_or_default();
     let text = format!("only: {{Key: {field}, Condition: IsIn, Values: {values}}}");
@@ -124,10 +125,10 @@ fn limit(interests: &mut [Interest], field: &str, values: &impl Serialize) -> Re
     Ok(())
 }
 
-/// Thresholds of the runbook. All are design choices, and options of the tuning file.
+/// Thresholds of the runbook. All are design choices, and can be set in the tuning file.
 pub use crate::rule::Thresholds;
 
-/// What the runbook is to look at.
+/// What the runbook considers.
 #[derive(Debug, Clone)]
 pub struct Settings {
     /// The window of step 3.
@@ -136,22 +137,22 @@ pub struct Settings {
     pub context: SignedDuration,
     /// Whether a second pass looked for precursors.
     pub deep: bool,
-    /// Registries that are allowed; none switches their indicator off.
+    /// Allowed registries. If empty, their indicator is disabled.
     pub registries: Vec<String>,
     /// Thresholds.
     pub limits: Thresholds,
-    /// Only alerts that fit.
+    /// Which alerts to judge.
     pub only: Only,
 }
 
-/// What narrows a runbook; an empty list narrows nothing. In all but ids `*` stands for any text.
+/// What narrows a runbook. An empty list narrows nothing. In all but alert ids, `*` stands for any text.
 #[derive(Debug, Clone, Default)]
 pub struct Only {
     /// Usernames.
     pub users: Vec<String>,
     /// Namespaces.
     pub namespaces: Vec<String>,
-    /// Alert ids, or beginnings of them.
+    /// Alert ids, or their first characters.
     pub alerts: Vec<String>,
     /// Clusters.
     pub clusters: Vec<String>,
@@ -160,16 +161,17 @@ pub struct Only {
 /// The runbook of a sweep: the content of runbook.json.
 #[derive(Debug)]
 pub struct Runbook {
-    /// What is said of the whole.
+    /// What is said of the sweep as a whole.
     pub about: About,
-    /// A page per alert, gravest first: by verdict, level of the spec, red flags and history, then by first hit.
+    /// A page per requested alert, gravest first: by verdict, level of the spec, red flags and history, then by first
+    /// hit.
     pub alerts: Sorted<Printed>,
-    /// Where alerts stand, those that were not asked for included, by their number.
+    /// The standing of each alert by its number, including alerts that were not requested.
     pub standings: BTreeMap<usize, Standing>,
 }
 
 impl Runbook {
-    /// The same with changed pages.
+    /// The same runbook with changed pages.
     ///
     /// # Errors
     /// A temporary file cannot be read or written.
@@ -182,47 +184,47 @@ impl Runbook {
 /// The runbook without its pages.
 #[derive(Debug, Default, Serialize)]
 pub struct About {
-    /// Raised when a member changes its meaning.
+    /// Increased when a member changes its meaning.
     pub schema_version: u32,
-    /// Windows, and whether precursors were looked for.
+    /// Lengths of the windows, and whether precursors were looked for.
     pub settings: BTreeMap<&'static str, String>,
-    /// Alerts that were asked for by verdict, gravest first.
+    /// Number of requested alerts by verdict, gravest first.
     pub verdicts: serde_json::Map<String, serde_json::Value>,
-    /// Alerts on CronJobs that were not asked for.
+    /// Number of alerts on CronJobs that were not requested.
     #[serde(skip_serializing_if = "is_zero")]
     pub left_out: u64,
-    /// Alerts without a verdict, since they are of rules on something else, by severity.
+    /// Number of alerts by severity whose rules do not concern CronJobs, and that have no verdict.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub without_verdict: BTreeMap<String, u64>,
     /// What the dump covers, in a sentence.
     pub coverage_note: String,
     /// Users of the alerts, gravest first.
     pub users: Vec<User>,
-    /// CronJobs of which only what their controller did is logged.
+    /// CronJobs of which the log shows only what their controller did.
     pub controller_only: Vec<Seen>,
-    /// What exclusions and tuning took out of the hits.
+    /// What exclusions and tuning removed from the hits.
     pub suppressed: Vec<Suppressed>,
 }
 
-/// Everything that judging the alerts of a cluster needs.
+/// Everything needed to judge the alerts of a cluster.
 pub(crate) struct Judge<'t> {
     timeline: Timeline<'t>,
     coverage: &'t Coverage,
-    /// Where what was asked for ends.
+    /// The end of the requested time.
     until: Option<Timestamp>,
     catalogue: &'t Catalogue,
     settings: &'t Settings,
     steps: BTreeMap<usize, Step>,
-    /// Digests of the pod specs that writes left.
+    /// Digests of the pod specs that writes left, by position.
     templates: BTreeMap<usize, [u8; 32]>,
     sprays: Sprays,
-    /// Writes that set what a CronJob runs.
+    /// Positions of writes that set what a CronJob runs.
     setters: BTreeMap<Object, Vec<usize>>,
-    /// The first request that created a CronJob.
+    /// Position of the first request that created a CronJob.
     created: BTreeMap<Object, usize>,
     /// Writes after which a CronJob runs something else.
     turns: BTreeMap<Object, Vec<Turn>>,
-    /// CronJobs of requests whose own record does not tell them.
+    /// CronJobs of requests whose own record does not show them, by position.
     recovered: BTreeMap<usize, CronJob>,
     by_namespace: BTreeMap<(Name, Name), Vec<usize>>,
 }
@@ -275,7 +277,7 @@ fn span(span: SignedDuration) -> String {
 }
 
 impl Only {
-    /// As it is typed; `None` where nothing was.
+    /// The options as typed; `None` if there are none.
     fn words(&self) -> Option<String> {
         let options = [
             ("--user", &self.users),
@@ -301,7 +303,7 @@ impl Only {
     }
 }
 
-/// What the requests on one CronJob tell of it, by position.
+/// What the requests on one CronJob say of it, by position.
 struct Told {
     steps: BTreeMap<usize, Step>,
     setters: Vec<usize>,
@@ -340,7 +342,7 @@ impl<'t> Judge<'t> {
             turns.insert((*object).clone(), told.turns);
             let is_made = |at: &usize| is_creation(timeline.record(*at));
             created.extend(told.steps.keys().copied().find(is_made).map(|at| ((*object).clone(), at)));
-            // Not `append`, which walks all that is there for every object.
+            // Not `append`, which would walk everything there for each object.
             steps.extend(told.steps);
             templates.extend(told.templates);
             recovered.extend(told.recovered);
@@ -382,7 +384,7 @@ impl<'t> Judge<'t> {
         self.coverage.hours(record.cluster.as_deref(), start, end)
     }
 
-    /// `dump covers 21.4 of 30 days`: what every statement of absence carries.
+    /// `dump covers 21.4 of 30 days`: added to every statement that something is absent.
     fn coverage_text(&self, record: &Record, end: Timestamp, span: SignedDuration, unit: &str) -> String {
         let (hours, name) = if unit == "d" { (24.0, "days") } else { (1.0, "hours") };
         let covered = rounded(self.covered_hours(record, end, span) / hours);

@@ -1,4 +1,5 @@
-//! The whole sweep: users, CronJobs that only controllers show, what was suppressed; and what goes back into the hits.
+//! The whole sweep: users, CronJobs that only controllers show, what was suppressed; and what is written back into
+//! alerts.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,7 +18,7 @@ use crate::aggregate::{Extent, Finished};
 use crate::event::Change;
 use crate::threads::each;
 
-/// Writes verdicts into alerts and summary. Gives the number of alerts that the runbook does not judge, by severity.
+/// Writes verdicts into alerts and summary. Returns the number of alerts by severity that the runbook does not judge.
 pub(super) fn annotate(
     report: &mut Finished,
     standings: &BTreeMap<usize, Standing>,
@@ -38,7 +39,7 @@ pub(super) fn annotate(
     Ok(without)
 }
 
-/// CronJobs with Jobs or Pods, and no write of their own in the dump.
+/// CronJobs with Jobs or Pods, but without a create or update of their own in the dump.
 pub(super) fn controller_only(judge: &Judge<'_>) -> Vec<Seen> {
     let timeline = &judge.timeline;
     let is_written = |object: &&Object| {
@@ -58,7 +59,7 @@ fn seen(judge: &Judge<'_>, object: &Object) -> Option<Seen> {
     let first = *jobs.first().or(pods.first())?;
     let [job_times, pod_times] = timeline.started(object);
     let last_seen = *job_times.last().or(pod_times.last())?;
-    // A status update shows the whole spec, schedule included; a Job only what it runs.
+    // A status update shows the whole spec, including the schedule; a Job shows only what it runs.
     let told = timeline.requests(object).iter().find_map(|&at| shown(timeline.event(at)));
     let spec = told.and_then(|text| serde_json::from_str(text).ok());
     let spec: Option<Value> = spec.or_else(|| Some(of_children(timeline, jobs, pods)?.object()));
@@ -78,7 +79,7 @@ fn seen(judge: &Judge<'_>, object: &Object) -> Option<Seen> {
     })
 }
 
-/// Users of pages.
+/// Users of the pages, by cluster and username.
 #[derive(Default)]
 pub(super) struct Users(BTreeMap<(Name, Name), User>);
 

@@ -26,7 +26,7 @@ use crate::aggregate::{Alert, Evidence, Finding, Observation, Record, Verdict};
 use crate::event::{Change, Outcome, Platform};
 use crate::rule::{Class, Severity};
 
-/// One alert. The members of runbook.json.
+/// One alert: its members in runbook.json.
 #[derive(Debug, Clone, Serialize)]
 pub struct Page {
     pub alert_id: Arc<str>,
@@ -49,10 +49,10 @@ pub struct Page {
     #[serde(skip)]
     pub standing: Standing,
     pub verdict_rule: String,
-    /// What a verdict rests on that could be taken for more than it is.
+    /// A caution about what the verdict rests on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub meaning: Option<&'static str>,
-    /// The CronJob that decided.
+    /// The CronJob that decided the verdict.
     pub decided_by: String,
     pub spec_level: String,
     pub history_level: &'static str,
@@ -84,23 +84,23 @@ pub struct Who {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Arc<str>>,
     pub principal_class: Class,
-    /// Whether nobody in particular stands behind the credential.
+    /// Whether the credential belongs to nobody in particular.
     pub shared: bool,
     pub groups: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub session: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub arn: Option<String>,
-    /// In whose name: the effective actor where there is one.
+    /// The impersonated user: if present, the effective actor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impersonated_user: Option<Arc<str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_ip: Option<Arc<str>>,
     pub source_public: bool,
-    /// Absent where the actor has no history to tell it from.
+    /// Absent if the actor has no history to judge it by.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_new: Option<bool>,
-    /// Addresses in front of it: the client's word.
+    /// Addresses before it, which the client claims.
     pub chain: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user_agent: Option<Arc<str>>,
@@ -108,7 +108,7 @@ pub struct Who {
     pub user_agent_new: Option<bool>,
 }
 
-/// A CronJob of an alert, as its decisive request left it.
+/// A CronJob of an alert, as the request that decided left it.
 #[derive(Debug, Clone, Serialize)]
 pub struct What {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -141,14 +141,14 @@ pub struct What {
     pub volumes: Vec<String>,
     pub pod_security: Vec<String>,
     pub decoded: Vec<Decoded>,
-    /// How many more there are of each of the three lists above, where they are cut.
+    /// For each of the three lists above that is cut, how many more elements it has.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<&'static str, usize>,
     pub scripts: Vec<String>,
     pub indicators: Vec<Finding>,
     pub diff: Vec<Difference>,
     pub diff_note: String,
-    /// What is known of its beginning, where its creation is not in the dump.
+    /// What is known of its beginning, if its creation is not in the dump.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -156,31 +156,31 @@ pub struct What {
     pub evidence: Evidence,
 }
 
-/// One container of it.
+/// One of its containers.
 #[derive(Debug, Clone, Serialize)]
 pub struct Container {
     pub name: String,
     pub kind: &'static str,
     pub image: String,
-    /// Whether a digest fixes what the image holds.
+    /// Whether a digest fixes the content of the image.
     pub pinned: bool,
     pub command: Vec<String>,
     pub args: Vec<String>,
     pub env: Vec<Variable>,
     pub security_context: String,
-    /// How many more there are of command, args and env, where they are cut.
+    /// For each of command, args and env that is cut, how many more elements it has.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<&'static str, usize>,
 }
 
-/// An environment variable; a value from elsewhere as JSON.
+/// An environment variable. A value from elsewhere is shown as JSON.
 #[derive(Debug, Clone, Serialize)]
 pub struct Variable {
     pub name: String,
     pub value: String,
 }
 
-/// Text that stood there as base64.
+/// Text that was encoded as base64.
 #[derive(Debug, Clone, Serialize)]
 pub struct Decoded {
     #[serde(rename = "where")]
@@ -211,7 +211,7 @@ pub struct User {
     pub namespaces: BTreeSet<Arc<str>>,
 }
 
-/// A CronJob that only its controller speaks of.
+/// A CronJob that only its controller's requests show.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Seen {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -243,10 +243,10 @@ pub struct Suppressed {
     pub reason: String,
 }
 
-/// Characters of a name: Kubernetes has none that is longer (RFC 1123), but a request that it refuses may.
+/// Most characters of a name. Kubernetes has no longer ones (RFC 1123), but a request that it refuses may.
 const NAME: usize = 253;
 
-/// A name that the pages of other requests repeat.
+/// A name as the pages of other requests repeat it: cut if too long.
 pub(super) fn brief(name: &str) -> Cow<'_, str> {
     match name.char_indices().nth(NAME) {
         Some((end, _)) => Cow::Owned(format!("{}…", &name[..end])),
@@ -282,18 +282,18 @@ impl Act {
     }
 }
 
-/// An alert that a page is asked of.
+/// An alert to make a page of.
 pub(super) struct Asked {
     pub linked: Linked,
-    /// Without a time of its own it stands at the end of what the dump covers.
+    /// Its first hit. Without one, the end of what the dump covers.
     time: Timestamp,
-    /// The history of who made each of its hits: several people may share a credential.
+    /// The history of the actor of each hit: several people may share a credential.
     histories: Vec<History>,
-    /// What they wrote before it.
+    /// What each of these actors wrote in the window before it.
     recents: BTreeMap<Actor, Recent>,
 }
 
-/// Looks back from one alert after the other.
+/// Looks back from each alert in turn.
 #[derive(Default)]
 pub(super) struct Looks {
     histories: Histories,
@@ -301,7 +301,7 @@ pub(super) struct Looks {
 }
 
 impl Asked {
-    /// Alerts must come in the order of their times.
+    /// Looks back from an alert. Alerts must come in the order of their times.
     pub(super) fn new(judge: &Judge<'_>, linked: Linked, looks: &mut Looks) -> Self {
         let end = || judge.coverage.end(linked.alert.cluster.as_deref());
         let time = linked.alert.first_seen.or_else(end).unwrap_or(Timestamp::UNIX_EPOCH);
@@ -313,7 +313,7 @@ impl Asked {
     }
 }
 
-/// The page of an alert, and what each of its hits shows.
+/// The page of an alert, and the findings of each of its hits.
 pub(super) fn page(judge: &Judge<'_>, asked: &Asked) -> (Page, Vec<Vec<Finding>>) {
     let &Asked { linked: Linked { ref alert, ref hits, .. }, time, ref histories, ref recents } = asked;
     let hits = hits.iter().map(|&(_, at)| at).zip(histories);
@@ -370,7 +370,7 @@ pub(super) fn page(judge: &Judge<'_>, asked: &Asked) -> (Page, Vec<Vec<Finding>>
 }
 
 fn who(judge: &Judge<'_>, record: &Record, time: Timestamp, history: &History) -> Who {
-    // What was first seen in the context window is part of the same story, and still new.
+    // What was first seen in the context window belongs to the same story, so it still counts as new.
     let start = time.checked_sub(judge.settings.context).unwrap_or(Timestamp::MIN);
     let (timeline, actor) = (&judge.timeline, actor::Actor::everywhere(record));
     let earlier = |positions: &[usize]| !timeline.within(positions, start, judge.settings.lookback).is_empty();

@@ -1,4 +1,4 @@
-//! The pages of all alerts on CronJobs, made a few at a time, and what each of their hits shows.
+//! The pages of all alerts on CronJobs, made a few at a time, and the findings of each hit.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -18,26 +18,26 @@ use crate::aggregate::{CronJob, Finding, Hit, Verdict};
 use crate::spill::{Packed, Sorted, Sorter};
 use crate::threads::in_batches;
 
-/// Bytes of pages, and of what hits show, that are held in memory; the rest goes to temporary files.
+/// Bytes of pages, and of findings of hits, held in memory; the rest goes to temporary files.
 const HELD: usize = 4 << 20;
-/// Alerts that a thread judges before they are taken in.
+/// Alerts that a thread judges before their results are collected.
 const AT_A_TIME: usize = 8;
 
-/// A page as runbook.json has it.
+/// A page as it appears in runbook.json.
 #[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
 pub struct Printed {
-    /// Where it stands.
+    /// Its rank among the others, and which are alike.
     pub standing: Standing,
     /// Number of its alert.
     number: usize,
-    /// Its alert.
+    /// Id of its alert.
     pub alert_id: Arc<str>,
     /// JSON.
     pub text: String,
 }
 
 impl Printed {
-    /// Changes the page, but for what orders it.
+    /// Changes the text of the page, but not its place in the order.
     pub(super) fn change(&mut self, change: &mut dyn FnMut(&mut Value)) -> io::Result<()> {
         let mut page = serde_json::from_str(&self.text)?;
         change(&mut page);
@@ -57,7 +57,7 @@ impl Printed {
     }
 }
 
-/// What one hit shows, and the CronJob that its own record does not tell.
+/// The findings of one hit, and the CronJob that its own record does not show.
 #[derive(Debug, Clone, BorshSerialize, BorshDeserialize)]
 pub(super) struct Note {
     /// Number of the hit.
@@ -79,19 +79,19 @@ impl Packed for Note {
     }
 }
 
-/// What is made of all alerts.
+/// The results for all alerts.
 pub(super) struct Pages {
-    /// Those that were asked for.
+    /// Pages of the requested alerts.
     pub printed: Sorter<Printed>,
     pub verdicts: BTreeMap<Verdict, u64>,
     pub users: Users,
-    /// Where all alerts stand, by their number.
+    /// Standings of all alerts, by number.
     pub by_alert: BTreeMap<usize, Standing>,
     pub notes: Sorter<Note>,
 }
 
 impl Pages {
-    /// None yet.
+    /// No results yet.
     pub(super) fn new() -> Self {
         Pages {
             printed: Sorter::new(Printed::order, HELD),
@@ -109,7 +109,7 @@ impl Pages {
         links: &mut Peekable<impl Iterator<Item = io::Result<Link>>>,
     ) -> io::Result<()> {
         let mut looks = Looks::default();
-        // Windows of history move on in time, so that they are looked at in order.
+        // History windows only move forward in time, so alerts are looked at in order.
         let asked = std::iter::from_fn(|| Linked::next(&judge.timeline, links).transpose());
         let asked = asked.map(|linked| Ok(Asked::new(judge, linked?, &mut looks)));
         let judged = |asked: Asked| {
@@ -142,7 +142,7 @@ impl Pages {
     }
 }
 
-/// Writes into hits what they show, and the CronJobs that their own records do not tell.
+/// Writes into hits their findings, and the CronJobs that their own records do not show.
 pub(super) fn annotate(hits: Sorted<Hit>, notes: Sorter<Note>) -> io::Result<Sorted<Hit>> {
     let notes = notes.finish()?;
     let (mut notes, mut number) = (notes.into_values()?.peekable(), 0);

@@ -1,13 +1,13 @@
 //! Patches applied to a known state: JSON Patch (RFC 6902) by a crate, objects as the API server merges them.
 //!
-//! An audit event does not tell the type of a patch. A list is a JSON Patch; an object is taken for a strategic merge
-//! patch, which differs from a merge patch (RFC 7396) only in lists of things that have names.
+//! An audit event does not name the type of a patch. A list is a JSON Patch. An object is treated as a strategic merge
+//! patch, which differs from a merge patch (RFC 7396) only for lists of named things.
 
 use std::collections::{BTreeSet, HashMap};
 
 use serde_json::{Map, Value};
 
-/// Lists that merge by a key of their elements (`patchMergeKey` in k8s.io/api/core/v1); all others are replaced.
+/// Lists merged by a key of their elements (`patchMergeKey` in k8s.io/api/core/v1). All others are replaced.
 const MERGE_KEYS: [(&str, &str); 10] = [
     ("containers", "name"),
     ("initContainers", "name"),
@@ -21,13 +21,13 @@ const MERGE_KEYS: [(&str, &str); 10] = [
     ("hostAliases", "ip"),
 ];
 
-/// Bytes that the operations of one patch may copy or move, since each could double what is there, or nest it deeper. The
-/// API server refuses copies beyond 3 MiB (k8s.io/apiserver, `JSONPatchMaxCopyBytes`).
+/// Most bytes that the operations of one patch may copy or move, because each could double the state, or nest it
+/// deeper. The API server refuses copies beyond 3 MiB (k8s.io/apiserver, `JSONPatchMaxCopyBytes`).
 const MOVED: usize = 16 << 10;
-/// Steps of a JSON Pointer that is followed: values are read no deeper than 128, and freed by recursion.
+/// Most steps of a JSON Pointer that is followed: values are read no deeper than 128 levels, and freed by recursion.
 const DEEPEST: usize = 100;
 
-/// The state after a patch; `None` where the patch does not fit the state.
+/// The state after a patch; `None` if the patch does not fit the state.
 pub(super) fn apply(state: &Value, patch: &Value) -> Option<Value> {
     let mut after = state.clone();
     match patch {
@@ -40,8 +40,8 @@ pub(super) fn apply(state: &Value, patch: &Value) -> Option<Value> {
     Some(after)
 }
 
-/// One operation of a JSON Patch. Metadata are not kept, so that what is done to them cannot be repeated, and what
-/// comes from there is not known; a test has passed when it was logged.
+/// Applies one operation of a JSON Patch. Metadata is not kept, so operations on it are skipped, and values from it are
+/// unknown. A logged test has passed.
 fn operate(state: &mut Value, operation: &Value, room: &mut usize) -> Option<()> {
     let path = |key: &str| operation[key].as_str();
     let is_of_spec = |path: &str| path == "/spec" || path.starts_with("/spec/");
@@ -73,8 +73,8 @@ fn is_too_deep(pointer: &str) -> bool {
     pointer.matches('/').count() > DEEPEST
 }
 
-/// A JSON Pointer whose negative indexes are counted from the front, as the API server's library takes them
-/// (evanphx/json-patch, `SupportNegativeIndices`); where something is added, -1 is behind the last element.
+/// A JSON Pointer whose negative indexes are replaced by positive ones, as the API server's library reads them
+/// (evanphx/json-patch, `SupportNegativeIndices`). For an addition, -1 means after the last element.
 fn counted(state: &Value, pointer: &str, is_add: bool) -> String {
     let keys: Vec<&str> = pointer.split('/').skip(1).collect();
     let mut counted = String::new();
@@ -89,7 +89,7 @@ fn counted(state: &Value, pointer: &str, is_add: bool) -> String {
     counted
 }
 
-/// The parts of a CronJob that a patch names by itself.
+/// The parts of a CronJob that a patch itself contains.
 pub(super) fn alone(patch: &Value) -> Value {
     let Value::Array(operations) = patch else { return patch.clone() };
     let mut object = Value::Null;
@@ -101,7 +101,7 @@ pub(super) fn alone(patch: &Value) -> Value {
     object
 }
 
-/// The value at a JSON Pointer, made where it is missing. Lists have only the elements that are named.
+/// The value at a JSON Pointer, created if missing. Lists have only the elements that are named.
 fn place<'v>(value: &'v mut Value, path: &str) -> &'v mut Value {
     path.split('/').map(|key| key.replace("~1", "/").replace("~0", "~")).fold(value, |value, key| {
         let is_index = key == "-" || key.parse::<isize>().is_ok();
@@ -167,7 +167,7 @@ fn merge_list(list: &mut Value, changes: &[Value], key: &str) {
         *list = Value::Array(changes.to_vec());
         return;
     };
-    // A list may have as many elements as a request has room for.
+    // A list may have as many elements as fit in a request.
     let mut places: HashMap<String, usize> = HashMap::new();
     for (at, element) in elements.iter().enumerate() {
         if let Some(name) = element.get(key) {

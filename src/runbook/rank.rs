@@ -1,4 +1,4 @@
-//! In what order alerts are read.
+//! The order in which alerts are read.
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ pub struct Rank {
     history: u8,
 }
 
-/// The same for alerts that say the same: user, findings in the spec and red flags, however much history there was.
+/// Equal for alerts with the same user, findings in the spec and red flags, regardless of history.
 pub type Alike = u64;
 
 /// Where an alert stands among the others.
@@ -26,19 +26,19 @@ pub type Alike = u64;
 pub struct Standing {
     /// How grave it is.
     pub rank: Rank,
-    /// Which others are alike.
+    /// Equal for alerts that are alike.
     pub alike: Alike,
 }
 
 impl Rank {
-    /// What the order begins with.
+    /// The first criterion of the order.
     pub(super) fn verdict(&self) -> Option<Verdict> {
         self.verdict
     }
 }
 
 impl Standing {
-    /// By the request that decided.
+    /// The standing of an alert, by the request that decided its verdict.
     pub(super) fn of(record: &Record, judged: &Judged<'_>) -> Self {
         let history = match judged.history.known {
             Known::Established => 0,

@@ -1,4 +1,4 @@
-//! What an actor wrote in the window before an alert, counted as the window moves on.
+//! What an actor wrote in the window before an alert, counted as the window moves forward.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -14,10 +14,10 @@ use super::window::{Counted, Window, Windows};
 use crate::aggregate::Record;
 use crate::event::{Change, Outcome};
 
-/// Values that are listed of a property; of the rest the number is told.
+/// Most values listed of a property. Of the rest, only the number is given.
 const LISTED: usize = 20;
 
-/// The writes of a window. The members of `before` in runbook.json.
+/// The writes in a window: members of `before` in runbook.json.
 #[derive(Debug, Clone, Default, Serialize)]
 pub struct Recent {
     pub succeeded: usize,
@@ -39,10 +39,10 @@ pub struct Recent {
     pub median_gap_seconds: Option<i64>,
     /// CronJobs that were created and deleted again.
     pub churn: Vec<String>,
-    /// How many more there are of each of these lists, where they are cut.
+    /// For each of these lists that is cut, how many more values it has.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<&'static str, usize>,
-    /// Where the last write that succeeded stands.
+    /// Position of the last write that succeeded.
     #[serde(skip)]
     pub(super) last_success: Option<usize>,
     /// Whether all were made with one program.
@@ -50,14 +50,14 @@ pub struct Recent {
     pub(super) has_one_tool: bool,
 }
 
-/// Looks back from one alert after the other.
+/// Looks back from each alert in turn.
 #[derive(Default)]
 pub(super) struct Recents {
     windows: Windows<Actor, OfActor>,
 }
 
 impl Recents {
-    /// What lies in the window before `time`; times must come in order for an actor.
+    /// The writes in the window before `time`. Times must be ascending for each actor.
     pub(super) fn of(&mut self, judge: &Judge<'_>, actor: &Actor, time: Timestamp) -> Recent {
         let (positions, window) = (judge.timeline.writes(actor), (time, judge.settings.context));
         recent(judge, self.windows.at(judge, actor.clone(), positions, window))
@@ -84,7 +84,7 @@ const SOURCE_IP: usize = 5;
 const CREATED: usize = 6;
 const DELETED: usize = 7;
 
-/// What a write did.
+/// The change that a write made; `None` if it did not succeed.
 fn done(record: &Record) -> Option<Change> {
     record.change.filter(|_| record.outcome == Outcome::Success)
 }
@@ -95,9 +95,10 @@ struct OfActor {
     counts: Counts,
     denied: usize,
     times: VecDeque<Timestamp>,
-    /// Seconds between one and the next, and how often. Few differ, since all together are no longer than the window.
+    /// Seconds between successive writes, and how often each occurs. Few values differ, because together they are no
+    /// longer than the window.
     gaps: BTreeMap<i64, usize>,
-    /// CronJobs created and deleted.
+    /// CronJobs both created and deleted in the window.
     churn: BTreeSet<String>,
     last_success: Option<usize>,
 }
@@ -152,7 +153,7 @@ fn gap(first: Option<&Timestamp>, second: Option<&Timestamp>) -> Option<i64> {
 }
 
 impl OfActor {
-    /// Looks again whether the CronJob of a write was created and deleted.
+    /// Checks again whether the CronJob of a write was both created and deleted.
     fn settle_churn(&mut self, record: &Record) {
         let place = place(record);
         if [CREATED, DELETED].iter().all(|&facet| self.counts.count(facet, &place) > 0) {
@@ -162,7 +163,7 @@ impl OfActor {
         }
     }
 
-    /// The mean of the two in the middle.
+    /// The median gap: the mean of the two in the middle.
     fn median_gap(&self) -> Option<i64> {
         let count: usize = self.gaps.values().sum();
         let gap = |number: usize| {
@@ -177,7 +178,7 @@ impl OfActor {
     }
 }
 
-/// What a window holds.
+/// The content of a window.
 fn recent(judge: &Judge<'_>, window: &Window<OfActor>) -> Recent {
     let OfActor { counts, denied, churn, last_success, .. } = &window.counted;
     let (first, span) = (window.inside.front(), window.span(judge));

@@ -1,4 +1,4 @@
-//! Scripts that a CronJob takes from ConfigMaps, where a second pass found their writes.
+//! Scripts that a CronJob takes from ConfigMaps, if a second pass found writes of these.
 
 use std::cmp::Reverse;
 
@@ -22,7 +22,7 @@ fn mounted(object: &Value) -> Vec<String> {
     volumes.iter().filter_map(|volume| volume["configMap"]["name"].as_str()).map(str::to_owned).collect()
 }
 
-/// What is known of each, in a sentence.
+/// What is known of each mounted ConfigMap, in a sentence.
 pub(super) fn notes(judge: &Judge<'_>, record: &Record, object: &Value) -> Vec<String> {
     let note = |name: String| match write_of(judge, record, &name) {
         Some(write) => {
@@ -38,10 +38,10 @@ pub(super) fn notes(judge: &Judge<'_>, record: &Record, object: &Value) -> Vec<S
     mounted(object).into_iter().map(note).collect()
 }
 
-/// Findings in scripts that a request is told of, gravest first: every CronJob that mounts a ConfigMap shows them again.
+/// Most findings in scripts shown for a request, gravest first: every CronJob that mounts a ConfigMap repeats them.
 const SHOWN: usize = 20;
 
-/// Indicators on commands that fit the data of mounted ConfigMaps.
+/// Indicators on commands that match the data of mounted ConfigMaps.
 pub(super) fn findings(judge: &Judge<'_>, record: &Record, object: &Value) -> Vec<Finding> {
     let mut findings: Vec<Finding> = Vec::new();
     for name in mounted(object) {
@@ -68,7 +68,7 @@ fn scripts_of(write: &Observation) -> Option<Map<String, Value>> {
     }
 }
 
-/// The last write before the request; a script may also be written after it, and then the first one counts.
+/// The last write before the request, or else the first one after it.
 fn write_of<'t>(judge: &Judge<'t>, record: &Record, name: &str) -> Option<&'t Observation> {
     let object = (record.cluster.clone(), record.namespace.clone(), Some(name.into()));
     let writes = judge.timeline.configmap(&object).iter().map(|&at| judge.timeline.event(at));

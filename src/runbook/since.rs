@@ -1,4 +1,4 @@
-//! What became of the CronJob that decided.
+//! What became of the CronJob that decided the verdict.
 
 use std::sync::Arc;
 
@@ -12,14 +12,14 @@ use super::turn::Turn;
 use crate::aggregate::Record;
 use crate::event::Outcome;
 
-/// What became of a CronJob from a request on.
+/// What became of a CronJob after a request.
 #[derive(Debug, Clone, Serialize)]
 pub struct Since {
     pub text: String,
-    /// Whether it ended, even if no request tells how.
+    /// Whether it ended, even if no request shows how.
     #[serde(skip)]
     pub is_gone: bool,
-    /// Jobs that it started before it was changed again or deleted.
+    /// Jobs it started before it was changed again or deleted.
     pub jobs: usize,
     pub pods: usize,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,11 +37,11 @@ pub struct Since {
     pub deleted_by: Option<Arc<str>>,
 }
 
-/// Looks at what follows the request that stands at a place; `time` is that of its alert.
+/// Looks at what follows the request at a position; `time` is that of its alert.
 pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
     let (timeline, record) = (&judge.timeline, judge.timeline.record(at));
     let (object, begin) = (object(record), record.time.unwrap_or(time));
-    // Without a name nothing tells which later request is on this one.
+    // Without a name, later requests cannot be matched to this one.
     let end = End::of(timeline, &object, at);
     let turn = next_turn(judge, at, end.at);
     let changed = turn.as_ref().filter(|turn| !turn.what.is_empty()).map(|turn| timeline.record(turn.at));
@@ -75,23 +75,23 @@ pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
     Since { text, is_gone, jobs, pods, first_job, last_job, changed, changed_by, deleted, deleted_by }
 }
 
-/// How a CronJob ended behind a request, as far as the log tells: what is created anew was gone.
+/// How a CronJob ended after a request, as far as the log shows: one that is created anew must have been gone.
 #[derive(Default)]
 struct End {
-    /// Where the log shows that it was over.
+    /// The position at which the log shows that it had ended.
     at: Option<usize>,
-    /// Where the request stands that deleted it.
+    /// The position of the request that deleted it.
     deleted: Option<usize>,
-    /// Whether that named no object.
+    /// Whether that request named no object.
     is_swept: bool,
-    /// Where it was created again.
+    /// The position at which it was created again.
     again: Option<usize>,
 }
 
 impl End {
     fn of(timeline: &Timeline<'_>, object: &Object, at: usize) -> Self {
         let (cluster, namespace, name) = object;
-        // Without a name nothing tells which later request is on this one.
+        // Without a name, later requests cannot be matched to this one.
         if name.is_none() {
             return End::default();
         }
@@ -106,7 +106,7 @@ impl End {
         End { at: sweep.or(Some(again)), deleted: sweep, is_swept: sweep.is_some(), again: Some(again) }
     }
 
-    /// `deleted 2026-05-01T10:20:00Z by eve, and made again …`; `None` where the log shows no end.
+    /// `deleted 2026-05-01T10:20:00Z by eve, and made again …`; `None` if the log shows no end.
     fn text(&self, timeline: &Timeline<'_>) -> Option<String> {
         let by = |at: usize| at_by(timeline.record(at));
         let how = if self.is_swept { ": deletecollection in the namespace" } else { "" };
@@ -119,8 +119,8 @@ impl End {
     }
 }
 
-/// The first turn after a request that took effect, as long as the CronJob is there. One that only undoes an earlier turn
-/// than the request is not back to what the request found.
+/// The first change after a request that took effect, while the CronJob exists. Undoing some earlier change does not
+/// count as restoring what the request found.
 fn next_turn(judge: &Judge<'_>, at: usize, gone: Option<usize>) -> Option<Turn> {
     let record = judge.timeline.record(at);
     let turns = judge.turns.get(&object(record)).filter(|_| took_effect(record) && record.name.is_some())?;
@@ -151,7 +151,7 @@ pub(super) fn span(span: SignedDuration) -> String {
     }
 }
 
-/// When a request or a Job last showed that the CronJob was there.
+/// When a request or a Job last showed that the CronJob existed.
 fn last_sign(judge: &Judge<'_>, record: &Record, begin: Timestamp, last_job: Option<Timestamp>) -> Timestamp {
     let requests = judge.timeline.requests(&object(record)).iter().map(|&at| judge.timeline.record(at));
     let mut named = requests.rev().filter(|request| record.name.is_some() && took_effect(request));
@@ -159,9 +159,9 @@ fn last_sign(judge: &Judge<'_>, record: &Record, begin: Timestamp, last_job: Opt
     last_request.into_iter().chain(last_job).chain([begin]).max().unwrap_or(begin)
 }
 
-/// What is said of a CronJob of which no delete is logged, and which was seen at some time.
+/// The words for a CronJob without a logged delete that was last seen at `seen`.
 fn alive_or_swept(judge: &Judge<'_>, record: &Record, seen: Timestamp, is_changed: bool) -> String {
-    // A deletecollection names no object, and its selector may leave this one.
+    // A deletecollection names no object, and its selector may spare this one.
     let (cluster, namespace, _) = object(record);
     let timeline = &judge.timeline;
     if let Some(&at) = timeline.since(timeline.deletes(&(cluster, namespace, None)), seen).first() {

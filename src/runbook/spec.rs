@@ -1,4 +1,4 @@
-//! What a CronJob was after each request on it, from the best source that the dump has.
+//! What a CronJob was after each request on it, from the best source in the dump.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::timeline::{Object, Timeline, after, ahead, is_by_controller, shown, t
 use crate::aggregate::Observation;
 use crate::event::{Change, LAST_APPLIED};
 
-/// Bytes up to which patches make a state longer: each of them leaves another, and is short itself.
+/// Most bytes to which patches may lengthen a state: a short patch leaves another long state.
 const PATCHED: usize = 64 << 10;
 
 /// A CronJob at one moment.
@@ -24,21 +24,21 @@ pub(super) struct State {
     pub part: Part,
 }
 
-/// How much of a CronJob is known; of two states that are compared, the least.
+/// How much of a CronJob is known; for two states being compared, the lesser.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Part {
-    /// Its spec.
+    /// The whole spec.
     Spec,
-    /// The template that a Job has of it.
+    /// The pod template, as a Job has it.
     Template,
-    /// The spec that a Pod has of it.
+    /// The pod spec, as a Pod has it.
     PodSpec,
-    /// What a patch names.
+    /// Only what a patch names.
     Patch,
 }
 
 impl Part {
-    /// Where it stands, and in words; `None` for a patch.
+    /// Its JSON Pointer, and its name in words; `None` for a patch.
     pub(super) fn place(self) -> Option<(&'static str, &'static str)> {
         match self {
             Part::Spec => Some(("/spec", "spec")),
@@ -60,14 +60,14 @@ pub(super) struct Step {
 pub(super) fn steps(timeline: &Timeline<'_>, object: &Object) -> BTreeMap<usize, Step> {
     let mut steps = BTreeMap::new();
     let mut known: Option<State> = None;
-    // The last request that left what nothing tells: what ran before it says nothing of what the next one finds.
+    // The last write. What ran before it says nothing about what the next one finds.
     let mut lost = None;
     let requests = timeline.requests(object);
     let effective: Vec<usize> = requests.iter().copied().filter(|&at| writes(timeline.record(at))).collect();
     for &at in requests {
         let event = timeline.event(at);
         let write = event.record.change;
-        // What is created is made of nothing that was there.
+        // An object that is created does not build on an earlier one.
         let logged = logged(event, known.as_ref().filter(|_| write != Some(Change::Created)));
         if matches!(write, Some(Change::Created | Change::Modified)) {
             let took_effect = took_effect(&event.record);
@@ -91,7 +91,7 @@ pub(super) fn steps(timeline: &Timeline<'_>, object: &Object) -> BTreeMap<usize,
     steps
 }
 
-/// What the record itself tells, with the state before where it is a patch.
+/// The state in the record itself; for a patch, applied to the known state before it.
 fn logged(event: &Observation, known: Option<&State>) -> Option<State> {
     let body = event.body.as_ref()?;
     let patch = body.patch.as_ref().and_then(parse);
@@ -115,19 +115,19 @@ impl State {
         State { text: Arc::clone(text), source: source.to_owned(), part }
     }
 
-    /// The text that a patch makes of it, if it can be told.
+    /// The text after a patch; `None` if the patch does not apply, or makes the text too long.
     fn patched(&self, patch: &Value) -> Option<Arc<str>> {
         let object = Some(self.object()).filter(|object| !object.is_null())?;
         let text = patch::apply(&object, patch)?.to_string();
         (text.len() <= self.text.len().max(PATCHED)).then(|| text.into())
     }
 
-    /// Whether it is of an object, and not of a patch alone.
+    /// Whether it shows an object, not just a patch.
     pub(super) fn is_object(&self) -> bool {
         self.part != Part::Patch
     }
 
-    /// The CronJob; null where the text is none.
+    /// The CronJob; null if the text is not valid JSON.
     pub(super) fn object(&self) -> Value {
         serde_json::from_str(&self.text).unwrap_or_default()
     }
@@ -144,7 +144,7 @@ fn last_applied(patch: &Value) -> Option<Value> {
     object.pointer("/spec/jobTemplate").is_some().then_some(object)
 }
 
-/// What the first of the Jobs behind a request and before the next write shows, else the first of their Pods.
+/// The state shown by the first Job after a request and before the next write, or else by the first Pod.
 fn recovered(timeline: &Timeline<'_>, object: &Object, at: usize, next: Option<usize>) -> Option<State> {
     let between = |positions| {
         let behind = after(positions, at);
@@ -153,8 +153,8 @@ fn recovered(timeline: &Timeline<'_>, object: &Object, at: usize, next: Option<u
     of_children(timeline, between(timeline.jobs(object)), between(timeline.pods(object)))
 }
 
-/// What the Jobs before a request last showed, else their Pods; those of which no write is known, and none before the one
-/// whose spec is lost.
+/// The state shown by the last known Job before a request, or else by the last known Pod. `blank` is the last write
+/// before the request, whose spec is lost: nothing before it counts.
 fn ran(timeline: &Timeline<'_>, object: &Object, at: usize, blank: Option<usize>) -> Option<State> {
     let last = |positions| {
         let behind = blank.map_or(positions, |blank| after(positions, blank));
@@ -163,7 +163,7 @@ fn ran(timeline: &Timeline<'_>, object: &Object, at: usize, blank: Option<usize>
     of_children(timeline, last(timeline.jobs(object)), last(timeline.pods(object)))
 }
 
-/// What the first of some Jobs that the controller made shows of their CronJob, else the first of some Pods.
+/// The state that the first of some Jobs made by the controller shows of their CronJob, or else the first of some Pods.
 pub(super) fn of_children(timeline: &Timeline<'_>, jobs: &[usize], pods: &[usize]) -> Option<State> {
     let of = |positions: &[usize], source: &str, part| {
         let is_told = |event: &&Observation| part == Part::PodSpec || is_by_controller(event);
@@ -174,7 +174,7 @@ pub(super) fn of_children(timeline: &Timeline<'_>, jobs: &[usize], pods: &[usize
     of(jobs, "Job that the controller made", Part::Template).or_else(|| of(pods, "Pod of its Job", Part::PodSpec))
 }
 
-/// The writes among some steps that set what the CronJob runs, by position.
+/// Positions of the writes that set what the CronJob runs.
 pub(super) fn setters(timeline: &Timeline<'_>, steps: &BTreeMap<usize, Step>) -> Vec<usize> {
     let mut last: (Arc<str>, Vec<String>) = ("".into(), Vec::new());
     let mut runs_of = |state: Option<&State>| {
@@ -191,7 +191,7 @@ pub(super) fn setters(timeline: &Timeline<'_>, steps: &BTreeMap<usize, Step>) ->
     steps.iter().filter_map(sets).collect()
 }
 
-/// The spec of the pods of a CronJob; null where there is none.
+/// The pod spec of a CronJob; null if there is none.
 pub(super) fn pod(object: &Value) -> &Value {
     object.pointer("/spec/jobTemplate/spec/template/spec").unwrap_or(&Value::Null)
 }
@@ -207,23 +207,23 @@ pub(super) fn runs(object: &Value) -> Vec<String> {
     lists.flatten().map(text).collect()
 }
 
-/// A value that a change touched.
+/// A value that a change affected.
 #[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
 pub struct Difference {
     /// Path from the root of the CronJob.
     pub path: String,
-    /// JSON, or text as it is; absent where the path is new.
+    /// The value before: JSON, or plain text. Absent if the path is new.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub before: Option<String>,
-    /// The same; absent where the path is gone.
+    /// The value after. Absent if the path was removed.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub after: Option<String>,
 }
 
-/// Differences that a page shows; the rest is the evidence's.
+/// Most differences that a page shows; the evidence has the rest.
 const SHOWN: usize = 40;
 
-/// What changed at a place, leaf by leaf.
+/// What changed below a JSON Pointer, leaf by leaf.
 pub(super) fn difference(pointer: &str, before: &Value, after: &Value) -> Vec<Difference> {
     let mut found = Vec::new();
     let path = pointer.trim_start_matches('/').replace('/', ".");
@@ -232,7 +232,7 @@ pub(super) fn difference(pointer: &str, before: &Value, after: &Value) -> Vec<Di
     found
 }
 
-/// What the API server fills in where a spec leaves it out (kubernetes.io, API reference): to leave it out says the same.
+/// Defaults that the API server fills in (kubernetes.io, API reference): omitting such a value means the same.
 const DEFAULTS: [(&str, &str); 21] = [
     ("concurrencyPolicy", "Allow"),
     ("suspend", "false"),
@@ -257,7 +257,7 @@ const DEFAULTS: [(&str, &str); 21] = [
     ("envFrom", "[]"),
 ];
 
-/// Whether a value says no more than its absence.
+/// Whether a value means the same as its absence.
 pub(super) fn is_default(key: &str, value: &Value) -> bool {
     value.is_null() || DEFAULTS.iter().any(|(name, default)| *name == key && print(value) == *default)
 }
@@ -288,7 +288,7 @@ fn has_objects(list: &[Value]) -> bool {
     list.iter().any(Value::is_object)
 }
 
-/// Text as it is, anything else as JSON.
+/// Plain text as it is, anything else as JSON.
 pub(super) fn print(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -8,23 +8,23 @@ use jiff::{SignedDuration, Timestamp};
 use super::actor::Actor;
 use super::timeline::{Timeline, took_effect};
 
-/// Namespaces that are a spray.
+/// How many namespaces make a spray.
 const SPRAYED: usize = 3;
-/// The time within which they are.
+/// The time within which they must be written to.
 const SPRAY: SignedDuration = SignedDuration::from_mins(10);
 
-/// When a spray begins, and its namespaces in the order in which they were written to.
+/// When a spray begins, and its namespaces in the order they were written to.
 #[derive(Debug, PartialEq)]
 pub(super) struct Spray {
     begin: Timestamp,
     pub namespaces: [Arc<str>; SPRAYED],
 }
 
-/// All sprays in time order, by who wrote what pod spec.
+/// All sprays in time order, by actor and digest of the pod spec.
 pub(super) struct Sprays(BTreeMap<(Actor, [u8; 32]), Vec<Spray>>);
 
 impl Sprays {
-    /// Those among writes, whose pod specs are told by their digests.
+    /// Finds sprays among writes with equal pod specs, which `templates` gives by their digests.
     pub(super) fn of(timeline: &Timeline<'_>, templates: &BTreeMap<usize, [u8; 32]>) -> Self {
         let mut writes: BTreeMap<_, Vec<(Timestamp, Arc<str>)>> = BTreeMap::new();
         for (&at, template) in templates {
@@ -37,7 +37,7 @@ impl Sprays {
         Sprays(sprays.filter(|(_, sprays)| !sprays.is_empty()).collect())
     }
 
-    /// The first that began within its time before a write, at the latest with it.
+    /// The first spray that began at the time of a write, or up to [`SPRAY`] before it.
     pub(super) fn at(&self, actor: Actor, template: [u8; 32], time: Timestamp) -> Option<&Spray> {
         let sprays = self.0.get(&(actor, template))?;
         let first = sprays.partition_point(|spray| time.duration_since(spray.begin) > SPRAY);
@@ -47,7 +47,7 @@ impl Sprays {
 
 /// The sprays among the writes of one spec, in time order.
 fn sprays(writes: &[(Timestamp, Arc<str>)]) -> Vec<Spray> {
-    // The next write in each of the namespaces that come next.
+    // The next write in each of the namespaces written to next.
     let mut next: Vec<&(Timestamp, Arc<str>)> = Vec::new();
     let mut sprays = Vec::new();
     for write in writes.iter().rev() {
@@ -71,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// The same by a look at all writes behind each.
+    /// The same, found by looking at all writes after each one.
     fn looked(writes: &[(Timestamp, Arc<str>)]) -> Vec<Spray> {
         let begins = writes.iter().enumerate().filter_map(|(at, (time, _))| {
             let mut seen = BTreeSet::new();

@@ -1,4 +1,4 @@
-//! The observations of a cluster by time, with three ways in: by actor, by object, by evidence.
+//! The observations of a cluster in time order, accessible by actor, by object and by evidence.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -10,7 +10,7 @@ use super::memory::Memory;
 use crate::aggregate::{Evidence, Observation, Record};
 use crate::event::{Change, Outcome, is_status_of_controller};
 
-/// A name that a record may have.
+/// A name that a record may lack.
 pub(super) type Name = Option<Arc<str>>;
 
 /// Cluster, namespace and name.
@@ -19,21 +19,21 @@ pub(super) type Object = (Name, Name, Name);
 /// Positions in time order.
 type Positions = Vec<usize>;
 
-/// All that the runbook remembers.
+/// Everything that the runbook remembers of a cluster.
 pub(super) struct Timeline<'t> {
     events: &'t [Observation],
     memory: &'t Memory,
     writes: BTreeMap<Actor, Positions>,
-    /// Those of them that were refused.
+    /// Those writes that were refused.
     denied: BTreeMap<Actor, Positions>,
-    /// The same by cluster and username, where these are several actors.
+    /// Writes by cluster and username, for users that comprise several actors.
     users: BTreeMap<(Name, Name), Positions>,
-    /// By actor, whatever address and client, precursors included.
+    /// Writes and precursors by actor, with any address and client.
     acts: BTreeMap<Actor, Positions>,
-    /// Those of them that are risky whatever else was done, and those that were refused.
+    /// Those acts that are risky in any context, and those that were refused.
     risky: BTreeMap<Actor, Positions>,
     refused: BTreeMap<Actor, Positions>,
-    /// The same by address, and by client.
+    /// Acts by address, and by client.
     clients: BTreeMap<(Actor, &'t str), Positions>,
     objects: BTreeMap<Object, Positions>,
     deletes: BTreeMap<Object, Positions>,
@@ -131,12 +131,12 @@ impl<'t> Timeline<'t> {
         self.events[at].record.time
     }
 
-    /// The cluster that it is of.
+    /// Its cluster.
     pub(super) fn cluster(&self) -> &Name {
         &self.memory.cluster
     }
 
-    /// Where a request on a CronJob stands in it.
+    /// The position of a request on a CronJob.
     pub(super) fn position(&self, time: Option<Timestamp>, evidence: &Evidence) -> Option<usize> {
         let order = |record: &'t Record| (record.time.is_none(), record.time, &record.evidence);
         let wanted = (time.is_none(), time, evidence);
@@ -144,12 +144,12 @@ impl<'t> Timeline<'t> {
         self.events[at].meets("cronjob").then_some(at)
     }
 
-    /// Writes to CronJobs by one actor, whatever came of them.
+    /// Writes to CronJobs by one actor, whatever their outcome.
     pub(super) fn writes(&self, actor: &Actor) -> &[usize] {
         listed(&self.writes, actor)
     }
 
-    /// The same by all who are parts of a user.
+    /// The same by all actors of a user who comprises several.
     pub(super) fn writes_of_user(&self, user: &(Name, Name)) -> &[usize] {
         self.users.get(user).map(Vec::as_slice).unwrap_or_default()
     }
@@ -159,12 +159,12 @@ impl<'t> Timeline<'t> {
         listed(&self.denied, actor)
     }
 
-    /// Writes to CronJobs and precursors of an actor, whatever address and client.
+    /// Writes to CronJobs and precursors by an actor with any address and client.
     pub(super) fn acts(&self, actor: &Actor) -> &[usize] {
         listed(&self.acts, actor)
     }
 
-    /// Acts that are risky whatever else was done.
+    /// Acts that are risky in any context.
     pub(super) fn risky(&self, actor: &Actor) -> &[usize] {
         listed(&self.risky, actor)
     }
@@ -189,27 +189,28 @@ impl<'t> Timeline<'t> {
         listed(&self.deletes, object)
     }
 
-    /// Requests that created one CronJob, as the log tells for certain.
+    /// Requests that created one CronJob and certainly succeeded.
     pub(super) fn creates(&self, object: &Object) -> &[usize] {
         listed(&self.creates, object)
     }
 
-    /// Those Jobs that a CronJob started that first showed its spec, and the last before its first write.
+    /// Remembered Jobs of a CronJob: those up to the first that shows its spec after a write, and the last that shows
+    /// another spec before its first recorded write.
     pub(super) fn jobs(&self, object: &Object) -> &[usize] {
         listed(&self.jobs, object)
     }
 
-    /// The same of the Pods of its Jobs.
+    /// The same for the Pods of its Jobs.
     pub(super) fn pods(&self, object: &Object) -> &[usize] {
         listed(&self.pods, object)
     }
 
-    /// When Jobs of a CronJob were started, and Pods of these.
+    /// When the Jobs of a CronJob were started, and their Pods.
     pub(super) fn started(&self, object: &Object) -> [&'t [Option<Timestamp>]; 2] {
         [listed(&self.memory.jobs, object), listed(&self.memory.pods, object)]
     }
 
-    /// Whether it tells a Job or Pod of any CronJob: the log of a cluster whose policy leaves them out tells none.
+    /// Whether the log shows a Job or Pod of any CronJob: if the audit policy leaves them out, it shows none.
     pub(super) fn shows_runs(&self) -> bool {
         !self.memory.jobs.is_empty() || !self.memory.pods.is_empty()
     }
@@ -219,7 +220,7 @@ impl<'t> Timeline<'t> {
         listed(&self.configmaps, object)
     }
 
-    /// CronJobs that some record speaks of.
+    /// CronJobs on which there is a request, with the positions of these.
     pub(super) fn objects(&self) -> impl Iterator<Item = (&Object, &[usize])> {
         self.objects.iter().map(|(object, at)| (object, at.as_slice()))
     }
@@ -229,13 +230,13 @@ impl<'t> Timeline<'t> {
         self.jobs.keys().chain(self.pods.keys().filter(|pod| !self.jobs.contains_key(*pod)))
     }
 
-    /// Those of some positions whose time is this or later.
+    /// Those of some positions whose time is `start` or later.
     pub(super) fn since<'p>(&self, positions: &'p [usize], start: Timestamp) -> &'p [usize] {
         let timed = &positions[..positions.partition_point(|&at| self.time(at).is_some())];
         &timed[timed.partition_point(|&at| self.time(at).is_some_and(|time| time < start))..]
     }
 
-    /// Those of some positions whose time lies in [end - span, end).
+    /// Those of some positions whose time is in [end - span, end).
     pub(super) fn within<'p>(&self, positions: &'p [usize], end: Timestamp, span: SignedDuration) -> &'p [usize] {
         let start = end.checked_sub(span).unwrap_or(Timestamp::MIN);
         let before = |limit: Timestamp| positions.partition_point(|&at| self.time(at).is_some_and(|time| time < limit));
@@ -243,22 +244,22 @@ impl<'t> Timeline<'t> {
     }
 }
 
-/// What a map has of a key, which may be nothing.
+/// The values of a key; empty if it has none.
 fn listed<'m, K: Ord, V>(map: &'m BTreeMap<K, Vec<V>>, key: &K) -> &'m [V] {
     map.get(key).map(Vec::as_slice).unwrap_or_default()
 }
 
-/// Those of some positions that lie behind one of them.
+/// Those of some positions that come after `at`.
 pub(super) fn after(positions: &[usize], at: usize) -> &[usize] {
     &positions[positions.partition_point(|&position| position <= at)..]
 }
 
-/// Those of some positions that lie before one of them.
+/// Those of some positions that come before `at`.
 pub(super) fn ahead(positions: &[usize], at: usize) -> &[usize] {
     &positions[..positions.partition_point(|&position| position < at)]
 }
 
-/// Whether a request did what it asked for, as far as the log tells.
+/// Whether a request did what it asked for, as far as the log shows.
 pub(super) fn took_effect(record: &Record) -> bool {
     matches!(record.outcome, Outcome::Success | Outcome::Unknown)
 }
@@ -268,23 +269,23 @@ pub(super) fn object(record: &Record) -> Object {
     (record.cluster.clone(), record.namespace.clone(), record.name.clone())
 }
 
-/// Whether it is a Job or Pod that was made. One that was refused is nothing but an act of its user.
+/// Whether this is a Job or Pod that was created. A refused request is only an act of its user.
 pub(super) fn made(event: &Observation, interest: &str) -> bool {
     event.meets(interest) && took_effect(&event.record)
 }
 
-/// Whether a request changed or deleted what it names.
+/// Whether a request created, changed or deleted its object.
 pub(super) fn writes(record: &Record) -> bool {
     record.change.is_some() && took_effect(record)
 }
 
-/// Whether a request made what it names.
+/// Whether a request created its object.
 pub(super) fn is_creation(record: &Record) -> bool {
     record.change == Some(Change::Created) && took_effect(record)
 }
 
-/// The state that a request shows which writes none. Only the controller's word is taken for the spec beside a status:
-/// the API server ignores it.
+/// The state that a request shows. The spec sent with a status is believed only from the controller, because the API
+/// server ignores it.
 pub(super) fn shown(event: &Observation) -> Option<&Arc<str>> {
     let (body, record) = (event.body.as_ref()?, &event.record);
     let is_of_controller = || is_status_of_controller(record.subresource.as_deref(), record.username.as_deref());
@@ -293,12 +294,14 @@ pub(super) fn shown(event: &Observation) -> Option<&Arc<str>> {
     body.state.as_ref().filter(|_| took_effect(record) && is_sound)
 }
 
-/// Whether the controller made a Job, whose template is that of its CronJob. Anybody may give a Job such an owner.
+/// Whether the controller made this Job, so that its template is that of its CronJob. Anyone can give a Job such an
+/// owner.
 pub(super) fn is_by_controller(event: &Observation) -> bool {
     event.meets("job_by_controller")
 }
 
-/// By owner reference; where bodies are not logged, by the name that the controller gives: CronJob and minutes.
+/// The CronJob that owns a Job: by owner reference, or, if bodies are not logged, by the name that the controller gives
+/// (CronJob and minutes).
 pub(super) fn cronjob_of_job(event: &Observation) -> Option<Object> {
     let owner = event.body.as_ref().and_then(|body| body.owner.as_ref());
     let told = owner.filter(|(kind, _)| kind == "CronJob").map(|(_, name)| name.as_str());
@@ -307,7 +310,7 @@ pub(super) fn cronjob_of_job(event: &Observation) -> Option<Object> {
     Some((event.record.cluster.clone(), event.record.namespace.clone(), Some(name.into())))
 }
 
-/// By the name of the Job that owns it.
+/// The CronJob of a Pod, by the name of the Job that owns it.
 pub(super) fn cronjob_of_pod(event: &Observation) -> Option<Object> {
     let name = scheduled(job_of_pod(event)?, event.record.time)?;
     Some((event.record.cluster.clone(), event.record.namespace.clone(), Some(name.into())))
@@ -319,8 +322,8 @@ pub(super) fn job_of_pod(event: &Observation) -> Option<&str> {
     (kind == "Job").then_some(job)
 }
 
-/// `backup-29384715` is a Job of `backup`, to be started at that minute; before Kubernetes 1.21 it bore the second. A
-/// number that is far from the time of the record is none of these.
+/// The CronJob in the name of a Job: `backup-29384715` is a Job of `backup` for that minute since 1970; before
+/// Kubernetes 1.21 the number was in seconds. `None` if the number is far from the time of the record.
 pub(super) fn scheduled(job: &str, time: Option<Timestamp>) -> Option<&str> {
     let (name, number) = job.rsplit_once('-')?;
     let at: i64 = number.parse().ok().filter(|_| number.bytes().all(|byte| byte.is_ascii_digit()))?;
@@ -333,7 +336,7 @@ pub(super) fn scheduled(job: &str, time: Option<Timestamp>) -> Option<&str> {
     (is_near && seconds % 60 == 0).then_some(name)
 }
 
-/// Seconds by which a Job may be made behind its schedule, generously.
+/// By how many seconds a Job may be later than its schedule, generously.
 const LATE: i64 = 2 * 365 * 24 * 3600;
-/// The same before it, by clocks that differ.
+/// By how many seconds it may be earlier, because clocks differ.
 const EARLY: i64 = 3600;

@@ -8,32 +8,31 @@ use serde_json::Value;
 use super::spec::{Part, State, Step, is_default, pod, print};
 use super::timeline::{Timeline, took_effect};
 
-/// One of them.
+/// One such write.
 #[derive(Debug, Clone)]
 pub(super) struct Turn {
-    /// Where the write stands in the timeline.
+    /// Position of the write in the timeline.
     pub at: usize,
-    /// What became another: containers, image, command, pod template, suspend. Empty where the log does not tell the spec that it
-    /// found or left.
+    /// What changed: containers, image, command, pod template, suspend. Empty if the spec it found or left is unknown.
     pub what: Vec<&'static str>,
-    /// Whether it left what had run before the turn that precedes it.
+    /// Whether it restored what ran before the preceding turn.
     pub is_back: bool,
 }
 
-/// What decides which Jobs a CronJob starts.
+/// What a CronJob runs.
 #[derive(Debug, Clone, PartialEq)]
 struct Runs {
     part: Part,
     /// Image, and command with arguments, of each container by name.
     containers: BTreeMap<String, [String; 2]>,
-    /// What else decides what they may do: privileges, host paths, environment.
+    /// What else decides what the containers may do: privileges, host paths, environment.
     rest: Vec<String>,
     suspend: bool,
 }
 
-/// Of a pod, what counts beside its containers; a default counts as nothing.
+/// Members of a pod that count besides its containers. Defaults do not count.
 const OF_POD: [&str; 5] = ["hostPID", "hostNetwork", "hostIPC", "serviceAccountName", "securityContext"];
-/// The same of a container.
+/// The same for a container.
 const OF_CONTAINER: [&str; 4] = ["securityContext", "env", "envFrom", "lifecycle"];
 
 /// The turns of a CronJob, given its steps by position.
@@ -62,7 +61,7 @@ pub(super) fn turns(timeline: &Timeline<'_>, steps: &BTreeMap<usize, Step>) -> V
     turns
 }
 
-/// What a state runs, read once where the text is that of a state at hand.
+/// What a state runs, taken from `known` if that has the same text.
 fn read(state: &State, known: Option<&(Arc<str>, Runs)>) -> (Arc<str>, Runs) {
     let same = known.filter(|(text, runs)| *text == state.text && runs.part == state.part);
     same.cloned().unwrap_or_else(|| (Arc::clone(&state.text), Runs::of(state)))
@@ -87,11 +86,11 @@ impl Runs {
         }
     }
 
-    /// What another state has otherwise, as far as both tell.
+    /// What differs in another state, as far as both are known.
     fn changes(&self, other: &Self) -> Vec<&'static str> {
         let part = self.part.max(other.part);
         let both = || self.containers.iter().filter_map(|(name, own)| Some((own, other.containers.get(name)?)));
-        // Admission adds containers to a Pod.
+        // Admission may add containers to a Pod.
         let is_changed = part < Part::PodSpec && !self.containers.keys().eq(other.containers.keys());
         let changes = [
             ("containers", is_changed),

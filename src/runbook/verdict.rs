@@ -1,4 +1,4 @@
-//! The verdict: what the spec shows against what history shows.
+//! The verdict: the spec weighed against history.
 
 use super::history::Known;
 use super::indicators::Level;
@@ -7,10 +7,10 @@ use crate::rule::Class;
 
 use Verdict::{Expected as E, MaliciousLikely as M, Review as R, Suspicious as S};
 
-/// Verdicts for E3, for E2 and E1, for E0, for E?: without and with a red flag.
+/// Verdicts for E3, for E2 and E1, for E0, for E?; each without and with a red flag.
 type Row = [(Verdict, Verdict); 4];
 
-/// By level of the spec. History never lowers S3 or S2: a hijacked pipeline has a perfect one.
+/// Rows by level of the spec. History never lowers S3 or S2: a hijacked pipeline has a perfect one.
 const MATRIX: [(Option<Level>, Row); 5] = [
     (Some(Level::S3), [(M, M), (M, M), (M, M), (M, M)]),
     (Some(Level::S2), [(S, S), (S, S), (S, M), (S, S)]),
@@ -33,10 +33,10 @@ const RED_FLAGS: [&str; 10] = [
     "CJ-BEH-17",
 ];
 
-/// Identities that write no CronJobs: they decide alone.
+/// Identities that never write CronJobs: each decides on its own.
 const DECISIVE: [&str; 2] = ["CJ-BEH-01", "CJ-BEH-02"];
 
-/// The ids among findings that are red flags; a new address is one for service accounts.
+/// The ids of findings that are red flags. A new address is one only for service accounts.
 pub(super) fn red_flags(findings: &[Finding], class: Class) -> Vec<String> {
     let is_account = matches!(class, Class::WorkloadSa | Class::Gitops | Class::Controller);
     let is_flag = |id: &str| RED_FLAGS.contains(&id) || id == "CJ-BEH-12" && is_account;
@@ -46,7 +46,7 @@ pub(super) fn red_flags(findings: &[Finding], class: Class) -> Vec<String> {
     flags
 }
 
-/// The verdict and the rule that gave it. Without a level no spec is known.
+/// The verdict, and the rule that gave it. Without a level, no spec is known.
 pub(super) fn verdict(level: Option<Level>, known: Known, flags: &[String]) -> (Verdict, String) {
     if let Some(flag) = flags.iter().find(|flag| DECISIVE.contains(&flag.as_str())) {
         return (M, format!("{flag} alone"));
@@ -65,7 +65,7 @@ pub(super) fn verdict(level: Option<Level>, known: Known, flags: &[String]) -> (
     (verdict, format!("{spec} x {}{flagged}", known.names().0))
 }
 
-/// What is said of EXPECTED, which is never benign: how little was found.
+/// The caution added to EXPECTED, which never means benign: how little was found.
 pub(super) fn meaning(verdict: Verdict, level: Option<Level>, findings: &[Finding]) -> Option<&'static str> {
     let is_of_spec = |finding: &Finding| finding.category != Category::Behaviour;
     match level {
@@ -78,12 +78,12 @@ pub(super) fn meaning(verdict: Verdict, level: Option<Level>, findings: &[Findin
     }
 }
 
-/// `S?` where no spec is known.
+/// The name of a level; `S?` if no spec is known.
 pub(super) fn level_name(level: Option<Level>) -> String {
     level.map_or("S?".to_owned(), |level| level.to_string())
 }
 
-/// What would change a verdict, by what it rests on.
+/// What would change a verdict, given what it rests on.
 pub(super) fn would_change(level: Option<Level>, known: Known, flags: &[String], verdict: Verdict) -> Vec<String> {
     let mut changes = Vec::new();
     if level.is_none() {

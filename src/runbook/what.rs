@@ -1,4 +1,4 @@
-//! Step 2: what a CronJob is to do, in the words of its spec.
+//! Step 2: what a CronJob is to do, according to its spec.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ use crate::aggregate::Record;
 use crate::event::Change;
 use crate::schedule::Schedule;
 
-/// Runs that a page foretells.
+/// How many future runs a page lists.
 const RUNS: usize = 3;
 
 pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> What {
@@ -70,7 +70,7 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> W
     }
 }
 
-/// What a write changed of what is known of a CronJob before it and after.
+/// What a write changed in the CronJob, as far as the states before and after are known, and a note on it.
 fn diff(judge: &Judge<'_>, at: usize, step: Option<&Step>, after: &Value) -> (Vec<Difference>, String) {
     let record = judge.timeline.record(at);
     let states = step.and_then(|step| step.before.as_ref().zip(step.after.as_ref()));
@@ -92,7 +92,8 @@ fn diff(judge: &Judge<'_>, at: usize, step: Option<&Step>, after: &Value) -> (Ve
     (found, note)
 }
 
-/// A patch says what was asked for; what else the answer shows may have stood there before.
+/// The note for a missing earlier state. A patch shows what was asked for; whatever else the response shows may be
+/// older.
 fn no_earlier_state(judge: &Judge<'_>, at: usize) -> String {
     let note = "the dump holds no earlier state".to_owned();
     let asked = judge.timeline.event(at).body.as_ref().and_then(|body| body.note.as_ref());
@@ -102,7 +103,7 @@ fn no_earlier_state(judge: &Judge<'_>, at: usize) -> String {
     }
 }
 
-/// Of a CronJob that is changed, and that no request before it made.
+/// A note on the origin of a CronJob that is modified and whose creation is not in the dump.
 fn origin(judge: &Judge<'_>, record: &Record, at: usize) -> Option<String> {
     let object = object(record);
     let is_made = judge.created.get(&object).is_some_and(|made| *made < at);
@@ -116,7 +117,7 @@ fn origin(judge: &Judge<'_>, record: &Record, at: usize) -> Option<String> {
     Some(format!("its creation is not in the dump{seen}"))
 }
 
-/// Kubernetes knows no other zones than those of the IANA.
+/// A time zone in words. Kubernetes knows only those of IANA.
 fn zone_words(zone: Option<String>) -> String {
     match zone {
         None => "UTC".to_owned(),
@@ -136,11 +137,11 @@ fn next_runs(schedule: &Schedule, time: Option<Timestamp>, zone: Option<&str>) -
     runs
 }
 
-/// Elements of a list that a page holds. A short request can write a long list into a CronJob, which the page of every later one
-/// would repeat; indicators are looked for in all of it.
+/// Most elements of a list on a page. A short request can write a long list into a CronJob, which the page of every
+/// later request would repeat. Indicators search the whole list.
 const LISTED: usize = 100;
 
-/// The first elements of a list, and under its name how many more there are.
+/// The first elements of a list. If there are more, their number is added to `more` under its name.
 fn cut<T>(name: &'static str, mut list: Vec<T>, more: &mut BTreeMap<&'static str, usize>) -> Vec<T> {
     if list.len() > LISTED {
         more.insert(name, list.len() - LISTED);
@@ -181,7 +182,7 @@ fn containers(pod: &Value) -> Vec<Container> {
     all
 }
 
-/// What of a security context was set, switches by name where they are on.
+/// The members of a security context that are set; switches that are on, by name only.
 fn security(context: &Value) -> Vec<String> {
     let Value::Object(members) = context else { return Vec::new() };
     let set = members.iter().filter(|(_, value)| !value.is_null() && **value != Value::Bool(false));

@@ -1,4 +1,4 @@
-//! Windows that move on in time, and what is counted of the requests inside: a million alerts cost one pass.
+//! Windows that move forward in time, and counts of the requests inside: a million alerts cost one pass.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -8,30 +8,30 @@ use super::Judge;
 use super::timeline::took_effect;
 use crate::aggregate::Record;
 
-/// What is counted of the requests of a window, told by where they stand.
+/// What is counted of the requests in a window, which are given by position.
 pub(super) trait Counted: Default {
     /// Whether a request counts.
     fn takes(record: &Record) -> bool {
         took_effect(record)
     }
     fn add(&mut self, judge: &Judge<'_>, at: usize);
-    /// Takes one out: they leave in the order in which they came.
+    /// Removes a request: they leave in the order they came.
     fn remove(&mut self, judge: &Judge<'_>, at: usize);
 }
 
-/// Nothing but how many there are.
+/// Counts nothing but the requests themselves.
 impl Counted for () {
     fn add(&mut self, _: &Judge<'_>, _: usize) {}
 
     fn remove(&mut self, _: &Judge<'_>, _: usize) {}
 }
 
-/// The requests of a window.
+/// The requests in a window.
 #[derive(Debug, Default)]
 pub(super) struct Window<C> {
-    /// Where they stand.
+    /// Their positions.
     pub inside: VecDeque<usize>,
-    /// How many of all positions were taken in.
+    /// How many of all positions have been processed.
     taken: usize,
     pub counted: C,
 }
@@ -47,8 +47,8 @@ impl<K, C> Default for Windows<K, C> {
 }
 
 impl<K: Ord, C: Counted> Windows<K, C> {
-    /// The window of a key, whose requests stand at these positions, moved on to [end - span, end). For a key times must come
-    /// in order.
+    /// The window of a key, moved to [end - span, end); `positions` are those of the key's requests. Times must be
+    /// ascending for each key.
     pub(super) fn at(
         &mut self,
         judge: &Judge<'_>,
@@ -82,7 +82,7 @@ impl<C: Counted> Window<C> {
         self.inside.len()
     }
 
-    /// The times of the first and the last.
+    /// The times of its first and last request.
     pub(super) fn span(&self, judge: &Judge<'_>) -> Option<(Timestamp, Timestamp)> {
         judge.timeline.time(*self.inside.front()?).zip(judge.timeline.time(*self.inside.back()?))
     }

@@ -1,4 +1,4 @@
-//! Who writes CronJobs in a namespace, and who writes each of them, by how often.
+//! Who writes CronJobs in a namespace, and who writes each of them, ordered by how often.
 
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,10 +11,10 @@ use super::timeline::Name;
 use super::window::Counted;
 use crate::aggregate::Record;
 
-/// What is written: a CronJob of a namespace, or, with `None`, any.
+/// What is written: one CronJob of a namespace, or with `None` any.
 type Written = Option<Name>;
 
-/// Usernames by what they wrote.
+/// How often each user wrote what.
 #[derive(Debug, Default)]
 pub(super) struct Writers {
     counts: BTreeMap<(Written, Arc<str>), usize>,
@@ -22,7 +22,7 @@ pub(super) struct Writers {
     ranks: BTreeSet<(Written, Reverse<usize>, Arc<str>)>,
 }
 
-/// Writers that are named.
+/// How many writers are named.
 const NAMED: usize = 5;
 
 impl Counted for Writers {
@@ -53,7 +53,7 @@ impl Writers {
         }
     }
 
-    /// Whoever else wrote something, most writes first: of the whole namespace, and of the CronJob of a request.
+    /// Who else wrote, most writes first: in the whole namespace, and to the CronJob of the request.
     pub(super) fn beside(&self, own: &Record) -> [Vec<String>; 2] {
         [None, Some(own.name.clone())].map(|written| {
             let ranks = self.ranks.range((written.clone(), Reverse(usize::MAX), Arc::default())..);

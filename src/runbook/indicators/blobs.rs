@@ -4,12 +4,12 @@ use base64::Engine;
 use base64::alphabet::{Alphabet, STANDARD, URL_SAFE};
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 
-/// Characters below which a word is not taken for base64.
+/// Shorter words, in characters, are not taken for base64.
 const LEAST: usize = 20;
-/// Texts that are decoded from one string.
+/// Most texts decoded from one string.
 const MOST: usize = 60_000;
 
-/// What base64 in a text decodes to, and what base64 in that decodes to.
+/// What base64 in a text decodes to, and what base64 in the result decodes to.
 pub(super) fn decode_twice(text: &str) -> Vec<String> {
     let mut once = decode(text);
     let twice: Vec<String> = once.iter().flat_map(|text| decode(text)).take(MOST).collect();
@@ -17,7 +17,7 @@ pub(super) fn decode_twice(text: &str) -> Vec<String> {
     once
 }
 
-/// What base64 in a text decodes to, where that is text.
+/// What base64 in a text decodes to, if that is text.
 pub(super) fn decode(text: &str) -> Vec<String> {
     let standard = runs(text, &STANDARD, b"+/");
     let url = runs(text, &URL_SAFE, b"-_");
@@ -27,7 +27,7 @@ pub(super) fn decode(text: &str) -> Vec<String> {
     found.into_iter().map(|(_, text)| text).collect()
 }
 
-/// Runs of an alphabet, with where they start. Lines of one blob are one run.
+/// Decoded runs of an alphabet, with their start. Lines of one blob form one run.
 fn runs<'t>(text: &'t str, alphabet: &'t Alphabet, extra: &'t [u8; 2]) -> impl Iterator<Item = (usize, String)> + 't {
     let bytes = text.as_bytes();
     let within = move |byte: u8| byte.is_ascii_alphanumeric() || extra.contains(&byte);
@@ -47,7 +47,7 @@ fn runs<'t>(text: &'t str, alphabet: &'t Alphabet, extra: &'t [u8; 2]) -> impl I
     })
 }
 
-/// How many bytes from here on are of an alphabet.
+/// How many bytes from here on belong to the alphabet.
 fn run(bytes: &[u8], from: usize, within: impl Fn(u8) -> bool) -> usize {
     bytes[from..].iter().take_while(|byte| within(**byte)).count()
 }
@@ -68,7 +68,7 @@ fn lines(bytes: &[u8], start: usize, within: impl Fn(u8) -> bool + Copy) -> Vec<
     lines
 }
 
-/// What the lines decode to; a short last line may be a word that follows the blob.
+/// What the lines decode to. A short last line may be an ordinary word after the blob.
 fn decoded(bytes: &[u8], lines: &[(usize, usize)], alphabet: &Alphabet) -> Option<String> {
     let config = GeneralPurposeConfig::new()
         .with_decode_padding_mode(DecodePaddingMode::Indifferent)
@@ -84,7 +84,7 @@ fn decoded(bytes: &[u8], lines: &[(usize, usize)], alphabet: &Alphabet) -> Optio
     })
 }
 
-/// Text of UTF-8 or of UTF-16 with the low byte first, as PowerShell encodes commands.
+/// Text in UTF-8, or in UTF-16 little-endian, in which PowerShell encodes commands.
 fn printable(bytes: &[u8]) -> Option<String> {
     let zeros = bytes.iter().skip(1).step_by(2).filter(|byte| **byte == 0).count();
     let text = if zeros * 4 > bytes.len() {

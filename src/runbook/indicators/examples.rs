@@ -1,4 +1,4 @@
-//! Examples of indicators: what they must find, and must not find.
+//! Examples of indicators: what they must find, and what they must not.
 
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::places::Place;
 use super::{Catalogue, Context, Example, Indicator};
 
-/// What the mapping of an example may say.
+/// Keys allowed in the mapping of an example.
 pub(super) const KEYS: [&str; 12] = [
     "container",
     "pod",
@@ -22,17 +22,18 @@ pub(super) const KEYS: [&str; 12] = [
     "actor_is_system",
 ];
 
-/// How the examples of a catalogue went.
+/// Results of the examples of a catalogue.
 #[derive(Debug, Default, Serialize)]
 pub struct Tried {
     /// How many were tried.
     pub count: usize,
-    /// Those that do not hold, in a sentence each.
+    /// Those that fail, in a sentence each.
     pub broken: Vec<String>,
 }
 
 impl Catalogue {
-    /// Tries the examples of all that is switched on. Those of requests are not tried: they need more than a CronJob.
+    /// Tries the examples of everything enabled. Examples that are requests are not tried: they need more than a
+    /// CronJob.
     #[must_use]
     pub fn try_examples(&self) -> Tried {
         let mut tried = Tried::default();
@@ -57,7 +58,7 @@ impl Catalogue {
         tried
     }
 
-    /// Text is found at one place if it must be, and at none if it must not.
+    /// Whether text is found: in one place suffices if it must be found; if it must not, no place may find it.
     fn finds(&self, indicator: &Indicator, example: &Example, expected: bool) -> Option<bool> {
         let Example::Text(text) = example else { return self.finds_spec(&indicator.id, example) };
         if indicator.test.function.is_some() || !indicator.is_of_spec() {
@@ -103,7 +104,7 @@ fn show(example: &Example) -> String {
     }
 }
 
-/// The CronJob that the mapping of an example stands for.
+/// The CronJob that the mapping of an example describes.
 fn object(spec: &Value) -> Value {
     let part = |key: &str| spec.get(key).cloned().filter(Value::is_object);
     let mut pod = part("pod").unwrap_or_else(|| json!({}));
@@ -131,7 +132,7 @@ fn merge(into: &mut Value, other: Value) {
     }
 }
 
-/// CronJobs with a text as the value of a place.
+/// CronJobs with a text as the value in a place.
 fn objects(place: &Place, text: &str) -> Vec<Value> {
     let in_container = |container: Value| object(&json!({"container": container}));
     match place {

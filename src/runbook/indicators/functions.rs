@@ -1,4 +1,4 @@
-//! What indicators find that no regular expression can: numbers, lists, relations between members.
+//! What indicators find that regular expressions cannot: numbers, lists, relations between members.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -28,7 +28,7 @@ pub(super) enum Function {
     BigCompute,
     ImitatesSystemName,
     NoHistory,
-    /// About the request or what was before: behaviour.rs decides, by the indicator's id.
+    /// About the request or its history: behaviour.rs decides, by the indicator's id.
     History,
 }
 
@@ -63,7 +63,7 @@ const HISTORY: [&str; 13] = [
     "off_hours",
 ];
 
-/// Bytes of one command in which a host is looked for.
+/// Bytes of one command that are searched for a host.
 const LONGEST_COMMAND: usize = 1 << 16;
 /// Runs per day of a schedule that fires every minute.
 const EVERY_MINUTE: f64 = 1440.0;
@@ -78,7 +78,7 @@ impl Function {
         NAMES.iter().map(|(name, _)| *name).chain(HISTORY)
     }
 
-    /// Whether nothing is found where the expression does not fit.
+    /// Whether nothing is found unless the expression matches.
     pub(super) fn needs_match(self) -> bool {
         matches!(
             self,
@@ -140,7 +140,7 @@ impl Function {
     }
 }
 
-/// Whether an image comes from a registry, or a path of one, that is allowed.
+/// Whether an image comes from an allowed registry, or path in one.
 fn is_allowed(image: &str, allowed: &[String]) -> bool {
     let name = full_name(image);
     let is_below = |pattern: &String| {
@@ -150,7 +150,7 @@ fn is_allowed(image: &str, allowed: &[String]) -> bool {
     allowed.iter().any(is_below)
 }
 
-/// An image with its registry, without tag and digest: `alpine:3` is `docker.io/library/alpine`.
+/// An image with its registry, without tag or digest: `alpine:3` is `docker.io/library/alpine`.
 fn full_name(image: &str) -> String {
     let name = image.trim().split('@').next().unwrap_or_default();
     let last = name.rfind('/').map_or(0, |slash| slash + 1);
@@ -165,7 +165,7 @@ fn full_name(image: &str) -> String {
     }
 }
 
-/// Whether the command that a match starts names a public address as a host.
+/// Whether the command that starts with a match names a public address as a host.
 fn names_public_ip(text: &str, found: &Range<usize>) -> bool {
     let command = cut_to(&text[found.start..], LONGEST_COMMAND);
     let command = &command[..command.find(['|', ';', '&', '\n']).unwrap_or(command.len())];
@@ -173,7 +173,7 @@ fn names_public_ip(text: &str, found: &Range<usize>) -> bool {
     hosts.filter_map(host).any(|address| is_public(address.into()))
 }
 
-/// The address that is the host of a URL, with or without its scheme.
+/// The IPv4 address that is the host of a URL, with or without its scheme.
 fn host(word: &str) -> Option<Ipv4Addr> {
     let rest = word.split_once("://").map_or(word, |(_, rest)| rest);
     let authority = rest.split(['/', '?', '#']).next()?;
@@ -217,13 +217,13 @@ fn selected<'a>(pod: &'a Value, aims: &dyn Fn(&str) -> bool) -> Vec<(String, &'a
     keys.filter(|(_, key)| aims(key)).collect()
 }
 
-/// Where affinities say which nodes.
+/// Where node affinities are.
 const AFFINITIES: [&str; 2] = [
     ".affinity.nodeAffinity.requiredDuringSchedulingIgnoredDuringExecution.nodeSelectorTerms[*].matchExpressions[*]",
     ".affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution[*].preference.matchExpressions[*]",
 ];
 
-/// Affinities, but for those that keep away.
+/// Keys of node affinities that attract a pod, with their places.
 fn preferred<'a>(pod: &'a Value, aims: &dyn Fn(&str) -> bool) -> Vec<(String, &'a str)> {
     let expressions = AFFINITIES.iter().flat_map(|path| below(pod, path));
     let drawn = expressions.filter(|(_, expression)| !matches!(text(expression, "operator"), "DoesNotExist" | "NotIn"));
@@ -277,7 +277,7 @@ fn big_compute(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
     subject.containers.iter().filter_map(in_container).collect()
 }
 
-/// An amount as Kubernetes writes it, as far as CPUs and devices need it: `2`, `"500m"`, `"1k"`.
+/// A quantity as Kubernetes writes it, as far as CPUs and devices need it: `2`, `"500m"`, `"1k"`.
 fn quantity(value: &Value) -> Option<f64> {
     let text = places::text(value)?;
     let text = text.trim();
@@ -309,7 +309,7 @@ fn imitates(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
     findings
 }
 
-/// Written almost alike: one edit in seven letters or fewer, two in more.
+/// Whether names are almost alike: one edit if the known one has at most seven letters, otherwise two.
 fn is_near(name: &str, known: &str) -> bool {
     let most = if known.len() < 8 { 1 } else { 2 };
     name.len().abs_diff(known.len()) <= most && strsim::levenshtein(name, known) <= most

@@ -1,4 +1,4 @@
-//! The data file of indicators, and files of users on top of it.
+//! The built-in file of indicators, and user files on top of it.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -46,13 +46,13 @@ const OF_INDICATOR: [&str; 23] = [
 const OF_COMPOSITE: [&str; 7] = ["id", "name", "enabled", "all", "any", "positive", "negative"];
 
 impl Catalogue {
-    /// The indicators that kubesweep carries.
+    /// The built-in indicators.
     #[must_use]
     pub fn builtin() -> Catalogue {
         Catalogue { entries: OnceLock::new(), files: vec![("builtin".to_owned(), sha256(BUILTIN.as_bytes()))] }
     }
 
-    /// Those, with the indicators of a user's file.
+    /// The built-in indicators, with those of a user's file.
     ///
     /// # Errors
     /// The file cannot be read, or as [`Catalogue::with_file`] says.
@@ -60,10 +60,10 @@ impl Catalogue {
         Catalogue::builtin().with_file(&path.display().to_string(), &yaml::read(path)?)
     }
 
-    /// Adds the indicators of a file; those with a known id change what they say and keep the rest.
+    /// Adds the indicators of a file. One with a known id changes the keys it gives and keeps the rest.
     ///
     /// # Errors
-    /// The file names something unknown, misses something, or looks where nothing would be found; with file and line.
+    /// The file names something unknown, lacks something, or searches where nothing can be found; with file and line.
     pub fn with_file(mut self, file: &str, text: &str) -> Result<Catalogue, RuleError> {
         let mut entries = self.entries.take().unwrap_or_else(Entries::builtin);
         let of_events: Vec<String> =
@@ -124,7 +124,7 @@ impl Entries {
         Ok(())
     }
 
-    /// That events are read by those indicators only which the runbook knows by id: others would never find anything.
+    /// Checks that only indicators the runbook knows by id read events: others would never find anything.
     fn check_events(&self, of_events: &[String]) -> Parsed<()> {
         let is_unread = |indicator: &&Indicator| indicator.needs_events() && !of_events.contains(&indicator.id);
         match self.indicators.iter().find(is_unread) {
@@ -137,7 +137,7 @@ impl Entries {
         }
     }
 
-    /// That every id which an entry refers to is there.
+    /// Checks that every id an entry refers to exists.
     fn check_ids(&self) -> Parsed<()> {
         let ids = || self.indicators.iter().map(|indicator| indicator.id.as_str());
         let of_composites = self.composites.iter().map(|composite| (&composite.node, ["all", "any"]));
@@ -163,7 +163,7 @@ fn id(node: &Node) -> Parsed<&str> {
     node.get("id").ok_or_else(|| Problem::new(node.line, "an entry needs an id"))?.text()
 }
 
-/// An entry with the keys of another in place of its own; null takes a key away.
+/// An entry with the keys of another in place of its own. A null value removes a key.
 fn merge(known: &Node, changes: &Node) -> Parsed<Node> {
     let kept = known.map()?.iter().filter(|member| changes.get(&member.key).is_none());
     let new = changes.map()?.iter().filter(|member| !member.value.is_null());

@@ -1,4 +1,4 @@
-//! One indicator against one CronJob: where it looks, what counts, and how grave that is.
+//! One indicator applied to one CronJob: where it looks, what counts, and how grave that is.
 
 use std::ops::Range;
 
@@ -10,9 +10,10 @@ use super::places::{self, Place, Trail};
 use super::subject::{Container, Subject, Text};
 use super::{Adjust, Condition, Equals, Finding, Indicator, blobs};
 
-/// Characters of a match that a finding keeps.
+/// Most characters of a match that a finding keeps.
 const EXCERPT: usize = 200;
-/// Matches in one text that exceptions may take away; the next one counts, exception or not. It bounds the work.
+/// Most matches in one text that exceptions may discard, to bound the work. The next one counts even if it is an
+/// exception.
 const MOST_EXCEPTIONS: usize = 256;
 
 impl Indicator {
@@ -41,7 +42,7 @@ impl Indicator {
         }
     }
 
-    /// Whether it finds nothing where its expression fits none of [`places::texts`].
+    /// Whether it finds nothing unless its expression matches one of [`places::texts`].
     pub(super) fn is_of_texts(&self) -> bool {
         let test = &self.test;
         let needs_match =
@@ -116,7 +117,7 @@ impl Indicator {
         self.find_where(text, &|_| true)
     }
 
-    /// The first match that is no exception.
+    /// The first match that is not an exception.
     pub(super) fn find_where(&self, text: &str, accept: &dyn Fn(&Range<usize>) -> bool) -> Option<Range<usize>> {
         let matches = self.test.re.as_ref()?.find_iter(text).enumerate();
         let mut counting =
@@ -128,7 +129,7 @@ impl Indicator {
         if self.test.unless.is_empty() && self.test.unless_decoded.is_none() {
             return false;
         }
-        // A command is many words, any other value is one.
+        // A command has many words; any other value is one.
         let is_command = self.at.iter().any(|place| matches!(place, Place::Command));
         let rest = &text[range.end..];
         let end = range.end + rest.find(char::is_whitespace).unwrap_or(rest.len());
@@ -139,7 +140,7 @@ impl Indicator {
             || self.test.unless_decoded.as_ref().is_some_and(decodes)
     }
 
-    /// A finding, graded by the value that the match stands in.
+    /// A finding, graded by the value that contains the match.
     pub(super) fn finding(&self, place: String, matched: &str, value: &str) -> Finding {
         let holds = |adjust: &&Adjust| match &adjust.on {
             Condition::When(pattern) => pattern.is_match(value),

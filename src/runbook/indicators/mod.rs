@@ -1,4 +1,4 @@
-//! Indicators: what in a CronJob points to an attack, as data, and the engine that looks for it.
+//! Indicators: what in a CronJob points to an attack, as data, and the engine that searches for it.
 
 mod blobs;
 mod examples;
@@ -28,12 +28,12 @@ use crate::aggregate::{Category, Finding};
 use crate::rule::Severity;
 use crate::rule::yaml::Node;
 
-/// The indicators and composites that a sweep looks for.
+/// The indicators and composites that a sweep searches for.
 #[derive(Debug, Clone)]
 pub struct Catalogue {
-    /// Read when first asked for: a sweep without alerts asks for none.
+    /// Read when first needed: a sweep without alerts needs none.
     entries: OnceLock<Entries>,
-    /// Files that they are read from, with their SHA-256.
+    /// Files they are read from, with their SHA-256.
     pub files: Vec<(String, String)>,
 }
 
@@ -44,11 +44,11 @@ struct Entries {
     texts: OnceLock<Option<Texts>>,
 }
 
-/// The expressions on texts that every CronJob has, as one that is searched in one pass: few of them fit.
+/// The expressions on texts that every CronJob has, joined so that one pass finds which match: few do.
 #[derive(Debug, Clone)]
 struct Texts {
     expressions: RegexSet,
-    /// Whose expression each of them is.
+    /// The index of the indicator that each expression belongs to.
     indicators: Vec<usize>,
 }
 
@@ -61,7 +61,7 @@ const CATEGORIES: [(&str, Category); 5] = [
     ("behaviour", Category::Behaviour),
 ];
 
-/// How suspicious a spec is by itself: nothing, something minor, one grave thing, several.
+/// How suspicious a spec is on its own: nothing, something minor, one grave thing, several.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[expect(missing_docs, reason = "the names say it")]
 pub enum Level {
@@ -77,7 +77,7 @@ impl fmt::Display for Level {
     }
 }
 
-/// One thing to look for.
+/// One thing to search for.
 #[derive(Debug, Clone)]
 pub struct Indicator {
     /// `CJ-CMD-01`.
@@ -86,15 +86,15 @@ pub struct Indicator {
     pub name: String,
     /// What it is about.
     pub category: Category,
-    /// Unless a match is graded otherwise.
+    /// Severity, unless a match is graded otherwise.
     pub severity: Severity,
-    /// Whether it is looked for.
+    /// Whether it is searched for.
     pub enabled: bool,
     /// Why it matters.
     pub why: String,
     /// Where it is described.
     pub source: String,
-    /// Who does the same with no bad intent.
+    /// Harmless causes.
     pub false_positives: String,
     /// What it must find.
     pub positive: Vec<Example>,
@@ -106,7 +106,7 @@ pub struct Indicator {
     node: Node,
 }
 
-/// What is looked for at the places of an indicator.
+/// What is searched for in the places of an indicator.
 #[derive(Debug, Clone, Default)]
 struct Test {
     re: Option<Pattern>,
@@ -122,15 +122,15 @@ struct Test {
     names: Vec<String>,
 }
 
-/// The value, or a member of it, is this.
+/// The value, or a member of it, equals this.
 #[derive(Debug, Clone)]
 enum Equals {
     Value(Value),
-    /// Steps to a member, and its value.
+    /// Paths to members, each with the value it must have.
     AnyMember(Vec<(String, Value)>),
 }
 
-/// Another severity.
+/// Another severity, and when it applies.
 #[derive(Debug, Clone)]
 struct Adjust {
     severity: Severity,
@@ -144,14 +144,14 @@ enum Condition {
     With(String),
 }
 
-/// Several findings that together decide.
+/// Several findings that are significant together.
 #[derive(Debug, Clone)]
 pub struct Composite {
     /// `CJ-X-01`.
     pub id: String,
     /// In a few words.
     pub name: String,
-    /// Whether it is looked for.
+    /// Whether it is searched for.
     pub enabled: bool,
     /// What it must find.
     pub positive: Vec<Example>,
@@ -165,7 +165,7 @@ pub struct Composite {
 /// What an indicator must find, or must not find.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Example {
-    /// The value of the place.
+    /// The value in the place.
     Text(String),
     /// A part of a CronJob, with what is known about it.
     Spec(Value),
@@ -177,17 +177,18 @@ pub enum Example {
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, named where they are given")]
 pub struct Context<'a> {
-    /// Registries that are allowed, perhaps with a path, `*` for any text; none switches their indicator off.
+    /// Allowed registries, optionally with a path; `*` stands for any text. If empty, their indicator is disabled.
     pub registries: &'a [String],
     /// Whether a component of the cluster made the request.
     pub actor_is_system: bool,
-    /// From the parsed schedule; the regular expressions decide where it is not known.
+    /// From the parsed schedule. If unknown, the regular expressions decide.
     pub runs_per_day: Option<f64>,
     /// Whether the schedule names one date a year.
     pub one_date: bool,
     /// Whether the schedule names only dates that do not exist.
     pub never_fires: bool,
-    /// Whether the schedule allows all days of the week; with a day of week, cron runs on more than the date.
+    /// Whether the schedule allows every day of the week. If it restricts these, cron also runs on days other than the
+    /// date.
     pub any_weekday: bool,
 }
 
@@ -205,7 +206,7 @@ impl Default for Context<'_> {
     }
 }
 
-/// Base64 in commands, args and env values that decodes to text, with the place it stands in; decoded up to twice.
+/// Base64 in commands, args and env values that decodes to text, with its place. Decoded up to twice.
 #[must_use]
 pub fn decoded(object: &Value) -> Vec<(String, String)> {
     let context = Context::default();
@@ -221,7 +222,7 @@ impl Catalogue {
         self.entries().indicators.iter().find(|indicator| indicator.id == id)
     }
 
-    /// All indicators, those that are switched off too.
+    /// All indicators, including disabled ones.
     pub fn iter(&self) -> impl Iterator<Item = &Indicator> {
         self.entries().indicators.iter()
     }
@@ -231,14 +232,14 @@ impl Catalogue {
         self.entries().composites.iter()
     }
 
-    /// Whether the regular expression of an indicator that is switched on fits a text, such as a field of an event.
+    /// Whether the regular expression of an enabled indicator matches a text, such as a field of an event.
     #[must_use]
     pub fn matches_text(&self, id: &str, text: &str) -> bool {
         let indicator = self.get(id).filter(|indicator| indicator.enabled);
         indicator.is_some_and(|indicator| indicator.find(pattern::cut(text)).is_some())
     }
 
-    /// What is found in one CronJob, the gravest first. A Job or a Pod is examined in the shape of one.
+    /// What is found in one CronJob, gravest first. A Job or Pod must be given in the shape of one.
     #[must_use]
     pub fn examine(&self, object: &Value, context: &Context<'_>) -> Vec<Finding> {
         let subject = Subject::new(object, context);
@@ -256,7 +257,7 @@ impl Catalogue {
         findings
     }
 
-    /// Severities that depend on what else was found.
+    /// Adjusts severities that depend on what else was found.
     fn grade_together(&self, findings: &mut [Finding]) {
         let found: Vec<String> = findings.iter().map(|finding| finding.id.clone()).collect();
         for finding in findings {
@@ -268,8 +269,8 @@ impl Catalogue {
         }
     }
 
-    /// The level of a spec. It counts indicators, not their findings, and of those on behaviour only what is read from
-    /// the spec.
+    /// The level of a spec. Counts indicators, not their findings. Of those on behaviour, only those read from the spec
+    /// count.
     #[must_use]
     pub fn level(&self, findings: &[Finding]) -> Level {
         let mut worst: BTreeMap<&str, (Severity, Category)> = BTreeMap::new();
@@ -302,7 +303,7 @@ impl Catalogue {
 }
 
 impl Entries {
-    /// Indicators without those whose expression fits none of the texts that it is for.
+    /// Enabled indicators, except those whose expression matches none of the texts it is for.
     fn that_may_find(&self, subject: &Subject<'_>) -> impl Iterator<Item = &Indicator> {
         let mut may_find: Vec<bool> = self.indicators.iter().map(|indicator| indicator.enabled).collect();
         if let Some(texts) = self.texts.get_or_init(|| Texts::new(&self.indicators)) {
@@ -317,7 +318,7 @@ impl Entries {
 }
 
 impl Texts {
-    /// `None` where the expressions cannot be compiled together; then each has to be tried.
+    /// `None` if the expressions cannot be compiled together; each must then be tried.
     fn new(indicators: &[Indicator]) -> Option<Self> {
         let of_texts =
             indicators.iter().enumerate().filter(|(_, indicator)| indicator.enabled && indicator.is_of_texts());
@@ -349,13 +350,13 @@ impl Composite {
 }
 
 impl Indicator {
-    /// Whether it is read from the object; else from the request, or from what was before.
+    /// Whether it is read from the object, rather than from the request or its history.
     #[must_use]
     pub fn is_of_spec(&self) -> bool {
         self.at.iter().any(|place| !matches!(place, Place::Event))
     }
 
-    /// Whether a place or the function of it is about the request, or about what was before.
+    /// Whether one of its places or its function concerns the request or its history.
     fn needs_events(&self) -> bool {
         let is_event = |place: &Place| matches!(place, Place::Event);
         self.at.iter().any(is_event) || self.test.function == Some(Function::History)

@@ -1,31 +1,32 @@
-//! Regular expressions over hostile text: ASCII classes, which run in linear time without a fallback; bounded input.
+//! Regular expressions over hostile text: ASCII classes, so that they run in linear time without a fallback, and
+//! bounded input.
 
 use std::ops::Range;
 use std::sync::OnceLock;
 
 use regex::bytes::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 
-/// Bytes of one text that are looked at.
+/// Bytes of one text that are searched.
 const MOST: usize = 1 << 20;
 
-/// A regular expression, compiled when it is first tried: most are for places that few CronJobs have.
+/// A regular expression, compiled when first used: most are for places that few CronJobs have.
 #[derive(Debug, Clone)]
 pub(super) struct Pattern {
     text: String,
     compiled: OnceLock<Option<Regex>>,
 }
 
-/// Makes a pattern of a text.
+/// Makes a pattern from a text.
 pub(super) type Compile = fn(&str) -> Result<Pattern, String>;
 
 impl Pattern {
-    /// One of this program's own, which tests have compiled. One that cannot be would fit nothing.
+    /// A built-in pattern; tests check that it compiles. One that does not would match nothing.
     #[expect(clippy::unnecessary_wraps, reason = "one of two ways to `Compile`")]
     pub(super) fn own(text: &str) -> Result<Self, String> {
         Ok(Pattern { text: text.to_owned(), compiled: OnceLock::new() })
     }
 
-    /// One that is compiled now, so that its error is told.
+    /// A pattern that is compiled now, to report its error.
     pub(super) fn new(text: &str) -> Result<Self, String> {
         let regex = compile(text).map_err(|error| {
             let error = error.to_string();
@@ -63,17 +64,17 @@ fn compile(text: &str) -> Result<Regex, regex::Error> {
     build(false).or_else(|_| build(true))
 }
 
-/// Several patterns as one, which tells which of them fit; `None` where some can only be read as Unicode.
+/// Several patterns as one, which finds those that match; `None` if one can only be read as Unicode.
 pub(super) fn together(patterns: &[&Pattern]) -> Option<RegexSet> {
     RegexSetBuilder::new(patterns.iter().map(|pattern| &pattern.text)).unicode(false).build().ok()
 }
 
-/// The part of a text that is looked at.
+/// The part of a text that is searched.
 pub(super) fn cut(text: &str) -> &str {
     cut_to(text, MOST)
 }
 
-/// The start of a text, whole characters of it.
+/// The start of a text: at most `most` bytes, whole characters.
 pub(super) fn cut_to(text: &str, most: usize) -> &str {
     let end = (0..=text.len().min(most)).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
     &text[..end]

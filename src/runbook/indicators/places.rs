@@ -1,4 +1,4 @@
-//! Where indicators look: places with a name, and paths below a CronJob, its pod and each container.
+//! Where indicators look: named places, and paths below a CronJob, its pod and each container.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use super::subject::{JOB, POD, Subject};
 /// A place that an indicator names.
 #[derive(Debug, Clone)]
 pub(super) enum Place {
-    /// Commands of each container, with what is decoded from them.
+    /// Commands of each container, and what is decoded from them.
     Command,
     /// Names of environment variables.
     EnvName,
@@ -46,7 +46,7 @@ enum Step<'p> {
 const ROOTS: [(&str, Root); 4] =
     [("cronjob", Root::Cronjob), ("job", Root::Job), ("pod", Root::Pod), ("container", Root::Container)];
 
-/// Names for members that indicators often look at.
+/// Names for members that indicators often use.
 const NAMED: [(&str, &[&str]); 6] = [
     ("schedule", &["cronjob.spec.schedule"]),
     ("name", &["cronjob.metadata.name", "container.name"]),
@@ -56,7 +56,7 @@ const NAMED: [(&str, &[&str]); 6] = [
     ("service_account", &["pod.serviceAccountName", "pod.serviceAccount"]),
 ];
 
-/// Members whose texts are searched together with what is run.
+/// Members whose texts are searched together with the commands.
 const SEARCHED: [&str; 3] = ["container.image", "container.env[*].value", "pod.volumes[*].hostPath.path"];
 
 /// Members that name a secret.
@@ -98,7 +98,7 @@ impl Place {
         }
     }
 
-    /// The name of a place whose texts are searched and not compared, and a path to what they are made of.
+    /// The name of a place whose texts are searched rather than compared, and a path to what they are made of.
     pub(super) fn of_texts(&self) -> Option<(&'static str, &'static str)> {
         match self {
             Place::Command => Some(("command", "container.command[*]")),
@@ -107,7 +107,7 @@ impl Place {
         }
     }
 
-    /// Whether all that stands there is among [`texts`].
+    /// Whether everything in it is among [`texts`].
     pub(super) fn is_searched(&self) -> bool {
         let is_searched = |path: &Path| SEARCHED.iter().any(|known| split(known) == Some((path.root, &path.steps)));
         match self {
@@ -117,7 +117,7 @@ impl Place {
         }
     }
 
-    /// All that have a name, and the roots of paths.
+    /// All named places, and the roots of paths.
     pub(super) fn names() -> impl Iterator<Item = &'static str> {
         let named = NAMED.iter().map(|(name, _)| *name);
         let roots = ROOTS.iter().map(|(name, _)| *name);
@@ -131,12 +131,12 @@ impl Path {
         are_steps(steps).then(|| Path { root, steps: steps.to_owned() })
     }
 
-    /// Visits the values there.
+    /// Visits the values at the path.
     pub(super) fn visit<'a>(&self, subject: &Subject<'a>, visit: &mut Visit<'_, 'a>) {
         visit_below(self.root, &self.steps, subject, visit);
     }
 
-    /// The root's name and the least value that holds this one.
+    /// The root's name, and the smallest value that holds this one at the path.
     pub(super) fn wrap(&self, value: Value) -> (&'static str, Value) {
         let wrapped = wrapped(&self.steps, value);
         let root = ROOTS.iter().find(|(_, root)| *root == self.root).map_or("", |(name, _)| *name);
@@ -144,10 +144,10 @@ impl Path {
     }
 }
 
-/// Members of the object that every path from its root starts with.
+/// Members of the object, with one of which every path from its root starts.
 const OF_OBJECT: [&str; 5] = ["apiVersion", "kind", "metadata", "spec", "status"];
 
-/// What a path means that leads from the object to what stands in its spec.
+/// The path that was meant by one that skips `spec`; `None` if it starts with a member of the object.
 pub(super) fn astray(path: &str) -> Option<String> {
     let below = path.strip_prefix("cronjob.")?;
     let first = below.split(['.', '[']).next().unwrap_or_default();
@@ -176,7 +176,7 @@ fn visit_below<'a>(root: Root, steps: &str, subject: &Subject<'a>, visit: &mut V
     }
 }
 
-/// What the containers run, names and values of their environment, their images, and paths of the host.
+/// What the containers run, names and values of their environment, their images, and host paths.
 pub(super) fn texts<'s>(subject: &'s Subject<'_>) -> Vec<Cow<'s, str>> {
     let run = subject.containers.iter().flat_map(|container| &container.texts);
     let mut texts: Vec<Cow<'_, str>> = run.map(|text| text.whole.as_str().into()).collect();
@@ -196,12 +196,12 @@ pub(super) fn secrets<'a>(subject: &Subject<'a>) -> Vec<(String, &'a Value)> {
     found
 }
 
-/// Whether a text is steps: `.a.b[*]["c.d"]`.
+/// Whether a text is a sequence of steps: `.a.b[*]["c.d"]`.
 pub(super) fn are_steps(text: &str) -> bool {
     text.is_empty() || next(text).is_some_and(|(_, rest)| are_steps(rest))
 }
 
-/// The first of some steps, and the rest.
+/// The first step, and the rest.
 fn next(steps: &str) -> Option<(Step<'_>, &str)> {
     if let Some(rest) = steps.strip_prefix("[*]") {
         Some((Step::Each, rest))
@@ -214,7 +214,7 @@ fn next(steps: &str) -> Option<(Step<'_>, &str)> {
     }
 }
 
-/// The least value that has another one where steps lead to.
+/// The smallest value that holds another one where the steps lead.
 fn wrapped(steps: &str, value: Value) -> Value {
     match next(steps) {
         Some((Step::Key(key), rest)) => Value::Object([(key.to_owned(), wrapped(rest, value))].into_iter().collect()),
@@ -223,17 +223,17 @@ fn wrapped(steps: &str, value: Value) -> Value {
     }
 }
 
-/// The values that steps lead to, with their places; null is no value.
+/// The values that the steps lead to, with their places; null does not count.
 pub(super) fn walk<'a>(place: &str, value: &'a Value, steps: &str) -> Vec<(String, &'a Value)> {
     let mut found = Vec::new();
     down(&Trail::Root(place), value, steps, &mut |trail, value| found.push((trail.place(), value)));
     found
 }
 
-/// Called for each value that steps lead to, with the way to it.
+/// Called for each value that the steps lead to, with the path to it.
 pub(super) type Visit<'v, 'a> = dyn FnMut(&Trail<'_>, &'a Value) + 'v;
 
-/// Visits the values that steps lead to; null is no value.
+/// Visits the values that the steps lead to; null does not count.
 pub(super) fn down<'a>(trail: &Trail<'_>, value: &'a Value, steps: &str, visit: &mut Visit<'_, 'a>) {
     match next(steps) {
         Some((Step::Key(key), rest)) => {
@@ -250,7 +250,7 @@ pub(super) fn down<'a>(trail: &Trail<'_>, value: &'a Value, steps: &str, visit: 
     }
 }
 
-/// The way to a value. It is spelled out where something is found there, and most often nothing is.
+/// The path to a value. It is written out only if something is found there, which is rare.
 pub(super) enum Trail<'t> {
     Root(&'t str),
     Key(&'t Trail<'t>, &'t str),
@@ -267,7 +267,7 @@ impl Trail<'_> {
     }
 }
 
-/// The place of a member.
+/// The place of a member of an object.
 pub(super) fn member(place: &str, key: &str) -> String {
     let simple = !key.is_empty() && key.chars().all(|char| char.is_ascii_alphanumeric() || char == '_' || char == '-');
     match (simple, place) {
@@ -277,14 +277,14 @@ pub(super) fn member(place: &str, key: &str) -> String {
     }
 }
 
-/// The last member of a place.
+/// The last key of a place.
 pub(super) fn last(place: &str) -> &str {
-    // A key with dots stands in brackets.
+    // A key with dots is in brackets.
     let in_brackets = place.strip_suffix("\"]").and_then(|place| Some(place.rsplit_once("[\"")?.1));
     in_brackets.unwrap_or_else(|| place.rsplit('.').next().unwrap_or(place))
 }
 
-/// Text, or a number or boolean as text; the part that is looked at.
+/// Text, or a number or boolean as text; only the part that is searched.
 pub(super) fn text(value: &Value) -> Option<Cow<'_, str>> {
     match value {
         Value::String(text) => Some(cut(text).into()),

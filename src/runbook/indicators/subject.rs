@@ -12,7 +12,7 @@ use super::{Context, places};
 pub(super) const JOB: &str = "spec.jobTemplate.spec";
 pub(super) const POD: &str = "spec.jobTemplate.spec.template.spec";
 
-/// Commands besides that of the container itself.
+/// Where containers have commands besides their own.
 const HOOKS: [&str; 5] = [
     ".lifecycle.postStart.exec",
     ".lifecycle.preStop.exec",
@@ -30,15 +30,15 @@ pub(super) struct Subject<'a> {
     pub(super) context: &'a Context<'a>,
 }
 
-/// One container of it, of any kind.
+/// One of its containers, of any kind.
 pub(super) struct Container<'a> {
     pub(super) place: String,
     pub(super) value: &'a Value,
-    /// What it runs, as written, then decoded.
+    /// What it runs: as written, then decoded.
     pub(super) texts: Vec<Text>,
 }
 
-/// Strings that are one command.
+/// Strings that together form one command.
 #[derive(Debug, Default)]
 pub(super) struct Text {
     pub(super) whole: String,

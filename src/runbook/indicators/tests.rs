@@ -216,7 +216,7 @@ fn expressions_on_texts_are_searched_together_where_they_can_be() {
     let ids = ["CJ-CMD-17", "CJ-IMG-04"];
     let expected = |more: &[&str]| ids.iter().chain(more).map(|id| (*id).to_owned()).collect::<Vec<_>>();
     assert_eq!(together(&Catalogue::builtin()), (Some(40), expected(&[])));
-    // The class is none of bytes.
+    // This class cannot match single bytes.
     let text = "indicators:\n- {id: CJ-ZZZ-01, name: a, category: command, severity: info, at: command, re: 't[é]$'}\n";
     let unicode = Catalogue::builtin().with_file("own.yml", text).unwrap();
     assert_eq!(together(&unicode), (None, expected(&["CJ-ZZZ-01"])));
