@@ -1,11 +1,10 @@
-//! The case file: what earlier runs observed, in SQLite, so that an input is read once.
+//! The case file: what earlier runs observed, in SQLite, so that each input is read only once.
 //!
-//! One transaction an input, when it was read to its end; a run that is killed loses the input it was at and no more.
-//! The file is held exclusively while a run has it open.
+//! Each input is stored in one transaction, once it was read to its end: a run that is killed loses only the input it
+//! was reading. A run holds the file exclusively while it has it open.
 //!
-//! Files and what they hold are told apart: before anything is read, every file is pointed to the bytes that it has
-//! now, all in one transaction, so that files that were renamed, rotated or copied carry what is known of their bytes
-//! along.
+//! Files and their content are separate: before anything is read, every file is linked to the bytes that it has now,
+//! all in one transaction, so that files that were renamed, rotated or copied keep what is known of their bytes.
 
 mod schema;
 mod store;
@@ -28,33 +27,33 @@ use crate::paths::printable;
 use store::{Bytes, Known};
 
 const DAMAGED: &str = "is damaged; move it away and read the inputs again into a new one";
-/// How long a run waits for another one.
+/// How long a run waits for another one to release the file.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// An open case file.
 #[derive(Debug)]
 pub struct Case {
     path: PathBuf,
-    /// Hash of everything that decides what an observation is.
+    /// Hash of everything that decides what is observed.
     rules: String,
-    /// What the options tell of the cluster.
+    /// What the options say of the cluster.
     origin: String,
     connection: Mutex<Connection>,
-    /// The first thing that went wrong while inputs were kept.
+    /// The first error while inputs were stored.
     problem: Mutex<Option<rusqlite::Error>>,
 }
 
-/// The rules that a run asked for.
+/// The rules requested by a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Asked {
-    /// As `--rules` has them.
+    /// As given to `--rules`.
     pub rules: Vec<String>,
-    /// As `--tune` has it.
+    /// As given to `--tune`.
     pub tune: Option<PathBuf>,
 }
 
 impl Asked {
-    /// Paths as they are found from anywhere.
+    /// Makes paths absolute, so that they are found from any directory.
     #[must_use]
     pub fn from_here(rules: &[String], tune: Option<&Path>) -> Self {
         let absolute = |rule: &String| {
@@ -66,7 +65,7 @@ impl Asked {
     }
 }
 
-/// A file as it was found.
+/// The state of a file when it was found.
 #[derive(Debug, PartialEq, Eq)]
 struct Stamp {
     source: String,
@@ -96,18 +95,18 @@ fn absolute(path: &Path) -> Option<String> {
 pub struct Look {
     /// Before it was read; `None` for a stream.
     stamp: Option<Stamp>,
-    /// What its bytes held.
+    /// What its bytes contained, if they were read before.
     known: Option<Known>,
 }
 
 impl Case {
-    /// Opens a case file, or begins one, for inputs that are read with the rules of this hash.
+    /// Opens or creates a case file, for inputs read with the rules of this hash.
     ///
     /// # Errors
-    /// It is no case file, is of a later version, is in use by another run, or cannot be written.
+    /// It is not a case file, has a later version, is in use by another run, or cannot be written.
     pub fn open(path: &Path, rules: String, origin: String) -> Result<Self, Error> {
         let problem = |problem: String| Error::Case { path: path.to_owned(), problem };
-        // A pipe would be waited for without end.
+        // Opening a pipe could block forever.
         if fs::metadata(path).is_ok_and(|found| !found.is_file()) {
             return Err(problem("is there and is not a file; name another".to_owned()));
         }
@@ -117,7 +116,7 @@ impl Case {
         Ok(Case { path: path.to_owned(), rules, origin, connection, problem: nothing })
     }
 
-    /// Gives inputs whose names the case has for other files their absolute paths as names, so that evidence stays
+    /// Names inputs by their absolute paths if the case uses their names for other files, so that evidence stays
     /// unambiguous.
     pub fn name_apart(&self, found: &mut Found) -> Result<(), Error> {
         self.ask(|connection| {
@@ -131,7 +130,7 @@ impl Case {
         })
     }
 
-    /// Looks a file up. It is hashed only if it is not as it was, and something of its size was read before.
+    /// Looks a file up. Hashes it only if it has changed and something of its size was read before.
     #[must_use]
     pub fn look(&self, source: &Source) -> Look {
         let stamp = Stamp::of(source);
@@ -152,7 +151,7 @@ impl Case {
         self.note(|connection| store::find(connection, &bytes))?
     }
 
-    /// Points all files to the bytes that they have now, and gives the rows of those that need not be read.
+    /// Links all files to the bytes that they have now. Returns the rows of those that need not be read.
     ///
     /// # Errors
     /// The case cannot be written.
@@ -166,7 +165,7 @@ impl Case {
                 }
                 store::forget_gone(&transaction, &stamp.source, known.input)?;
             }
-            // Not before: files may have exchanged what they hold.
+            // Not earlier: files may have exchanged their content.
             store::drop_unheld(&transaction)?;
             transaction.commit()
         })?;
@@ -174,8 +173,8 @@ impl Case {
         Ok(rows.collect())
     }
 
-    /// Stores what was read and returns its ledger rows only; observations come back through [`Case::load`]. If the
-    /// file failed, changed meanwhile or could not be spilled, nothing is stored and the whole tally is returned.
+    /// Stores what was read and returns only its ledger rows; observations come back through [`Case::load`]. If the
+    /// file failed, changed meanwhile or could not be spilled, stores nothing and returns the whole tally.
     #[must_use]
     pub fn keep(&self, source: &Source, look: &Look, tally: Tally) -> Tally {
         let own = tally.inputs.iter().find(|input| input.member.is_none());
@@ -187,7 +186,7 @@ impl Case {
             }
             return tally;
         }
-        // A member of a tar stream takes the place of the one that had its name.
+        // A member of a tar stream replaces the one that had its name before.
         let named = if &*source.name == "-" { &sha256 } else { &format!("/{}", source.name) };
         let stream = Stamp { source: format!("-:{named}"), size: 0, mtime: 0 };
         let origin = self.origin(source);
@@ -198,16 +197,16 @@ impl Case {
         Tally { inputs: tally.inputs, ..Tally::default() }
     }
 
-    /// What options and path tell of the cluster: the same bytes elsewhere may be another cluster's.
+    /// What options and path say of the cluster: the same bytes elsewhere may belong to another cluster.
     fn origin(&self, source: &Source) -> String {
         format!("{} {:?}", self.origin, origin_of_path(&source.name))
     }
 
-    /// All observations and all coverage, and how many inputs were read with other rules: what these matched is not
-    /// known, so their observations are history without hits.
+    /// All observations and all coverage, and how many inputs were read with other rules: their matches are unknown, so
+    /// their observations are history without hits.
     ///
     /// # Errors
-    /// The file cannot be read, or something could not be kept before.
+    /// The file cannot be read, or something could not be stored before.
     pub fn load(&self) -> Result<(Tally, u64), Error> {
         if let Some(error) = self.problem.lock().unwrap_or_else(PoisonError::into_inner).take() {
             return Err(self.error(&error));
@@ -220,7 +219,7 @@ impl Case {
         })
     }
 
-    /// Remembers which rules a run asked for, for a runbook without a dump.
+    /// Remembers the rules requested by a run, for a runbook without a dump.
     ///
     /// # Errors
     /// The file cannot be written.
@@ -232,7 +231,7 @@ impl Case {
         })
     }
 
-    /// Opens a case file for what the last run asked for.
+    /// Opens a case file with what the last run requested.
     ///
     /// # Errors
     /// As for [`Case::open`]; or no run has been remembered.
@@ -262,7 +261,7 @@ impl Case {
         work(&mut self.connection.lock().unwrap_or_else(PoisonError::into_inner)).map_err(|error| self.error(&error))
     }
 
-    /// The same where nobody can be told now: the first error ends the run at its end.
+    /// The same when no error can be returned: the first error ends the run later, in [`Case::load`].
     fn note<T>(&self, work: impl FnOnce(&mut Connection) -> rusqlite::Result<T>) -> Option<T> {
         let done = work(&mut self.connection.lock().unwrap_or_else(PoisonError::into_inner));
         done.map_err(|error| {
@@ -276,7 +275,7 @@ impl Case {
     }
 }
 
-/// A case holds what users ran, so it is its owner's alone.
+/// A case contains what users ran, so only its owner may read it.
 #[cfg(unix)]
 fn create(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::OpenOptionsExt;
@@ -298,7 +297,7 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
     }
     connection.pragma_update(None, "locking_mode", "EXCLUSIVE")?;
     connection.pragma_update(None, "journal_mode", "WAL")?;
-    // What was committed survives a killed run; only a machine that loses power may lose the last inputs.
+    // Committed data survives a killed run. Only a power failure may lose the last inputs.
     connection.pragma_update(None, "synchronous", "NORMAL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
     let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Exclusive)?;
@@ -356,7 +355,7 @@ fn in_case(source: &Source, known: &Known) -> Input {
 /// The gravest row of an input that was damaged when it was read: what was lost then is still missing.
 fn damaged(ledger: &str) -> Option<Input> {
     let rows: Vec<Input> = serde_json::from_str(ledger).unwrap_or_default();
-    // Of equals the first: `max_by_key` takes the last.
+    // Of equal rows the first; `max_by_key` takes the last.
     rows.into_iter().rev().filter(|row| row.status >= Status::Partial).max_by_key(|row| row.status)
 }
 

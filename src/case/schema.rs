@@ -1,9 +1,9 @@
-//! The tables of a case file. They are made to be read by people too, but for `kept`.
+//! The tables of a case file. They are meant to be read by people too, except for `kept`.
 
-/// `KSWP`: what tells a case file from other SQLite files.
+/// `KSWP`: distinguishes a case file from other SQLite files.
 pub(super) const APPLICATION_ID: i32 = 0x4B53_5750;
 
-/// `PRAGMA user_version`: raised with every change of these tables, and of how an observation is written.
+/// `PRAGMA user_version`: increased with every change of these tables, or of how an observation is written.
 pub(super) const VERSION: i64 = 3;
 
 pub(super) const TABLES: &str = "

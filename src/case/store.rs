@@ -1,4 +1,4 @@
-//! The statements of a case file: what is looked up, pointed, kept and loaded.
+//! The SQL statements of a case file.
 
 use std::borrow::Cow;
 use std::io;
@@ -13,9 +13,9 @@ use crate::discover::Source;
 use crate::spill::{Heard, Spill, Told, pack, unpack};
 use crate::threads::in_batches;
 
-/// Observations that stand in a row of what is kept.
+/// How many observations one row of `kept` holds.
 const IN_A_ROW: usize = 256;
-/// Rows that a thread reads before they are taken in.
+/// Rows that a thread reads before their observations are collected.
 const AT_A_TIME: usize = 1;
 
 /// Some bytes, and what else decides what is observed in them.
@@ -33,19 +33,19 @@ pub(super) struct Bytes<'b> {
 pub(super) struct Known {
     pub input: i64,
     pub sha256: String,
-    /// Its rows of the ledger when it was read, JSON.
+    /// Its ledger rows when it was read, as JSON.
     pub ledger: String,
-    /// Whether the file points to them already, under the name it has now.
+    /// Whether the file is already linked to it, under its present name.
     pub in_place: bool,
 }
 
-/// Whether a name is that of another file.
+/// Whether another file has this name.
 pub(super) fn is_taken(connection: &Connection, name: &str, source: &str) -> rusqlite::Result<bool> {
     let sql = "SELECT EXISTS (SELECT 1 FROM files WHERE name = ?1 AND source <> ?2)";
     connection.prepare_cached(sql)?.query_row([name, source], |row| row.get(0))
 }
 
-/// What a file held that is as it was.
+/// What an unchanged file contained.
 pub(super) fn unchanged(
     connection: &Connection,
     source: &Source,
@@ -65,7 +65,7 @@ pub(super) fn has_size(connection: &Connection, bytes: &Bytes<'_>) -> rusqlite::
     connection.prepare_cached(sql)?.query_row(params![bytes.size, bytes.rules, bytes.origin], |row| row.get(0))
 }
 
-/// Finds bytes that were read before, in whatever file.
+/// Finds bytes that were read before, in any file.
 pub(super) fn find(connection: &Connection, bytes: &Bytes<'_>) -> rusqlite::Result<Option<Known>> {
     let sql = "SELECT id, sha256, ledger FROM inputs WHERE size = ?1 AND sha256 = ?2 AND rules = ?3 AND origin = ?4";
     let values = params![bytes.size, bytes.sha256, bytes.rules, bytes.origin];
@@ -77,14 +77,14 @@ fn known(row: &rusqlite::Row<'_>, in_place: bool) -> rusqlite::Result<Known> {
     Ok(Known { input: row.get(0)?, sha256: row.get(1)?, ledger: row.get(2)?, in_place })
 }
 
-/// Points a file to an input.
+/// Links a file to an input.
 pub(super) fn point(connection: &Connection, source: &Source, stamp: &Stamp, input: i64) -> rusqlite::Result<()> {
     let sql = "INSERT OR REPLACE INTO files (source, name, size, mtime, input) VALUES (?1, ?2, ?3, ?4, ?5)";
     let values = params![stamp.source, &*source.name, stamp.size, stamp.mtime, input];
     connection.prepare_cached(sql)?.execute(values).map(|_| ())
 }
 
-/// Forgets the other files of an input that are gone: it was moved.
+/// Removes the links of other files that no longer exist: the input was moved.
 pub(super) fn forget_gone(connection: &Connection, source: &str, input: i64) -> rusqlite::Result<()> {
     let mut statement = connection
         .prepare_cached("SELECT source FROM files WHERE input = ?1 AND source <> ?2 AND source NOT LIKE '-:%'")?;
@@ -97,13 +97,14 @@ pub(super) fn forget_gone(connection: &Connection, source: &str, input: i64) -> 
     Ok(())
 }
 
-/// Drops the inputs that no file points to: what stood there has changed.
+/// Drops the inputs that no file is linked to: the content of their files has changed.
 pub(super) fn drop_unheld(connection: &Connection) -> rusqlite::Result<()> {
     let sql = "DELETE FROM inputs WHERE NOT EXISTS (SELECT 1 FROM files WHERE input = id)";
     connection.execute(sql, []).map(|_| ())
 }
 
-/// Puts what was read of a file in place of what it held before, and of what other rules made of the same bytes.
+/// Stores what was read of a file. Replaces what the file contained before, and what other rules observed in the same
+/// bytes.
 pub(super) fn keep(
     connection: &mut Connection,
     source: &Source,
@@ -124,7 +125,7 @@ pub(super) fn keep(
     transaction.commit()
 }
 
-/// Takes back what a file held.
+/// Removes what a file contained.
 pub(super) fn forget(connection: &mut Connection, stamp: &Stamp) -> rusqlite::Result<()> {
     let transaction = connection.transaction()?;
     let before = held(&transaction, stamp)?;
@@ -143,7 +144,7 @@ fn drop_if_unheld(transaction: &Transaction<'_>, input: Option<i64>) -> rusqlite
     transaction.prepare_cached(sql)?.execute([input]).map(|_| ())
 }
 
-/// Files with the same bytes that other rules read go over to this input, those that are not in this run too.
+/// Links to this input all files with the same bytes that were read with other rules, including files not in this run.
 fn supersede(transaction: &Transaction<'_>, bytes: &Bytes<'_>, input: i64) -> rusqlite::Result<()> {
     let sql = "SELECT id FROM inputs WHERE size = ?1 AND sha256 = ?2 AND origin = ?3 AND id <> ?4";
     let mut statement = transaction.prepare_cached(sql)?;
@@ -216,8 +217,8 @@ fn packed(observations: &[Cow<'_, Observation>]) -> io::Result<Vec<u8>> {
     out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()
 }
 
-/// All that was read; what was read with other rules is history without hits. Evidence takes the first of the names
-/// that the bytes have now.
+/// Everything that was read. What was read with other rules is history without hits. Evidence uses the first of the
+/// names that the bytes have now.
 pub(super) fn load(connection: &Connection, rules: &str) -> rusqlite::Result<Tally> {
     let mut tally = Tally::default();
     let sql = "WITH named AS (SELECT i.id, i.rules = ?1 AS known, min(f.name) AS name
@@ -226,7 +227,7 @@ pub(super) fn load(connection: &Connection, rules: &str) -> rusqlite::Result<Tal
     let mut statement = connection.prepare(sql)?;
     let rows =
         statement.query_map([rules], |row| Ok(Kept { packed: row.get(0)?, name: row.get(1)?, known: row.get(2)? }))?;
-    // Else each would have texts of its own, and more of them would be spilled.
+    // Without this, each observation would have its own texts, and more of them would be spilled.
     let mut texts = Interner::default();
     in_batches(AT_A_TIME, rows, Kept::observations, |observations| {
         for mut observation in observations? {
@@ -239,7 +240,7 @@ pub(super) fn load(connection: &Connection, rules: &str) -> rusqlite::Result<Tal
     Ok(tally)
 }
 
-/// A row of what was kept.
+/// A row of `kept`.
 struct Kept {
     packed: Vec<u8>,
     name: Arc<str>,

@@ -2,27 +2,27 @@
 
 use crate::rule::{Condition, FIELDS, Interest, Keeps, Operand, Path, Step, ValueTest, is_cidr};
 
-/// What was asked for: of each kind any, of all kinds each. `*` stands for any text.
+/// Values of one kind are alternatives; different kinds must all match. `*` stands for any text.
 #[derive(Debug, Clone, Default)]
 pub struct Filter {
-    /// Who asked, or in whose name.
+    /// The user who made the request, or who was impersonated.
     pub users: Vec<String>,
     /// objectRef.namespace.
     pub namespaces: Vec<String>,
     /// verb.
     pub verbs: Vec<String>,
-    /// `pods` with whatever subresource, or `pods/exec`.
+    /// `pods` with any subresource, or `pods/exec`.
     pub resources: Vec<String>,
     /// objectRef.name.
     pub names: Vec<String>,
-    /// Any of sourceIPs; also a block, `10.0.0.0/8`.
+    /// Any of sourceIPs; a block such as `10.0.0.0/8` is allowed.
     pub source_ips: Vec<String>,
     /// auditID.
     pub audit_ids: Vec<String>,
 }
 
 impl Filter {
-    /// What a sweep is to look for; without any filter, every event.
+    /// The interest of a sweep with this filter; without any value, every event meets it.
     #[must_use]
     pub fn interest(&self) -> Interest {
         let users = |user: &String| Condition::Any(vec![text("username", user), text("impersonated_user", user)]);
@@ -42,7 +42,7 @@ impl Filter {
         Interest { name: "events".into(), condition: Condition::All(conditions), keeps: Keeps::Whole }
     }
 
-    /// Whether anything was asked for.
+    /// Whether the filter has no value.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         let Filter { users, namespaces, verbs, resources, names, source_ips, audit_ids } = self;
@@ -99,7 +99,7 @@ mod tests {
             (Filter::default(), None),
             (Filter { users: one("alice@corp"), ..Filter::default() }, Some("alice")),
             (Filter { users: one("*:argo*-controller"), ..Filter::default() }, Some("-controller")),
-            // Panther's word for nobody stands in no record.
+            // No record contains Panther's word for an unknown user.
             (Filter { users: one("*ACTOR*"), ..Filter::default() }, None),
             (Filter { verbs: one("create"), ..Filter::default() }, Some("create")),
             (Filter { resources: one("pods/exec"), ..Filter::default() }, Some("exec")),

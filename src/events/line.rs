@@ -1,4 +1,4 @@
-//! One event → the line that is printed of it.
+//! One event → the line printed for it.
 
 use serde::Serialize;
 use serde::ser::{SerializeMap, Serializer};
@@ -22,7 +22,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// The line with its newline; empty for the original of a record that was printed.
+    /// The line with its newline; empty for an original that was already printed.
     pub(super) fn line(self, passing: &Passing<'_>, redactor: Option<&Redactor>) -> Vec<u8> {
         let mut line = match self {
             Form::Original if passing.original.is_empty() => return Vec::new(),
@@ -38,7 +38,7 @@ impl Form {
     }
 }
 
-/// The members of the event, then ours. A member of the record that is named like one of these gives way.
+/// The members of the event, then ours. A member of the record with the name of one of ours is left out.
 struct Line<'l, 'p>(&'l Passing<'p>);
 
 #[derive(Serialize)]
@@ -58,7 +58,7 @@ impl Serialize for Line<'_, '_> {
         let Passing { view, origin, evidence, .. } = self.0;
         let mut line = serializer.serialize_map(None)?;
         let native = view.native();
-        // The items of an EventList do not repeat what they are.
+        // Items of an EventList lack these two members.
         for (key, value) in [("kind", "Event"), ("apiVersion", "audit.k8s.io/v1")] {
             if native.get(key).is_none() {
                 line.serialize_entry(key, value)?;
@@ -83,19 +83,19 @@ fn json(line: &impl Serialize) -> Vec<u8> {
     text
 }
 
-/// A line of JSON that was printed here, without secrets.
+/// A line of JSON printed by this module, with secrets masked.
 fn redacted(line: &[u8], redactor: &Redactor) -> Vec<u8> {
     match serde_json::from_slice::<Value>(line) {
         Ok(mut value) => {
             redactor.value(&mut value);
             json(&value)
         }
-        // A number that no f64 holds, or deeper than serde_json goes.
+        // A number that does not fit an f64, or nesting too deep for serde_json.
         Err(_) => redactor.text(&String::from_utf8_lossy(line)).into_bytes(),
     }
 }
 
-/// With the keys of hits.jsonl.
+/// The event for Timesketch, with the keys of hits.jsonl.
 fn timesketch(passing: &Passing<'_>) -> Vec<u8> {
     let seen = Seen {
         time: passing.time,
@@ -109,7 +109,7 @@ fn timesketch(passing: &Passing<'_>) -> Vec<u8> {
     let observation = Observation::new(passing.view.event, seen, &mut Interner::default());
     let mut record = json!(observation.record);
     if let Value::Object(members) = &mut record {
-        // Nothing is known of these before all was read.
+        // These are known only after everything was read.
         members.shift_remove("copies");
         members.shift_remove("damaged");
     }

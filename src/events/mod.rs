@@ -19,29 +19,29 @@ use crate::sweep::{Listener, Passing, Tap};
 use order::Turn;
 use sort::Entry;
 
-/// Memory that `--sort time` uses before it goes to temporary files.
+/// Bytes of memory that `--sort time` uses before it writes temporary files.
 const SORTED_IN_MEMORY: usize = 256 << 20;
 
-/// In which order events are printed.
+/// The order in which events are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Order {
-    /// By place: files in the order of their names, records as they stand there.
+    /// By place: files by name, records in file order.
     Source,
     /// By time, then place; events without a time last.
     Time,
 }
 
-/// Prints events as they pass. What it prints depends on neither threads nor their timing.
+/// Prints events as they are read. The output does not depend on threads or their timing.
 pub struct Printer<'p> {
     form: Form,
-    /// Masks secrets in what is printed, but for originals.
+    /// Masks secrets in the output, except in originals.
     redactor: Option<Redactor>,
-    /// Whether a name was asked for.
+    /// Whether the filter names objects.
     by_name: bool,
     printed: AtomicU64,
     full: AtomicBool,
     out: Mutex<Output<'p>>,
-    /// Told when the turn goes on.
+    /// Notified when the turn moves on.
     turned: Condvar,
     sorted: bool,
 }
@@ -86,10 +86,10 @@ impl<'p> Printer<'p> {
         }
     }
 
-    /// Ends the output; gives the number of events in it.
+    /// Ends the output. Returns the number of events printed.
     ///
     /// # Errors
-    /// Something could not be written; what was written before is whole lines.
+    /// Something could not be written. What was written before is whole lines.
     pub fn finish(self) -> io::Result<u64> {
         let mut output = self.out.into_inner().unwrap_or_else(PoisonError::into_inner);
         if let Some(error) = output.failed.take() {
@@ -103,7 +103,7 @@ impl<'p> Printer<'p> {
         Ok(self.printed.into_inner())
     }
 
-    /// A thread that panicked leaves the output as it was between two lines.
+    /// The output. A thread that panicked left it between two lines.
     fn output(&self) -> MutexGuard<'_, Output<'p>> {
         self.out.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -114,7 +114,8 @@ impl<'p> Printer<'p> {
         self.turned.notify_all();
     }
 
-    /// On GKE a request without a name has that of its namespace, as Panther reads it; that is none to look for.
+    /// False for events that match only by a name that is not their own: on GKE a request without a name has that of
+    /// its namespace, as Panther reads it.
     fn is_wanted(&self, event: &AuditEvent<'_>) -> bool {
         let object = &event.object_ref;
         !(self.by_name && object.name_is_namespace && object.resource.as_deref() != Some("namespaces"))

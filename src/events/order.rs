@@ -1,7 +1,7 @@
-//! Source order from many threads: each writes when its turn has come, and waits for it only when it holds much.
+//! Source order from many threads: each writes when its turn has come, and waits for it only if it holds much.
 //!
-//! No two threads can wait for each other, since sources are begun in their order: the one whose turn it is either
-//! runs or has ended.
+//! Threads cannot wait for each other in a circle, because sources are begun in order: the source whose turn it is
+//! either runs or has ended.
 
 use std::io;
 use std::sync::atomic::Ordering::Relaxed;
@@ -13,9 +13,9 @@ use crate::aggregate::Evidence;
 use crate::spill::Sorter;
 use crate::sweep::{Passing, Tap};
 
-/// Lines that are written at once.
+/// Bytes of lines written at once.
 const CHUNK: usize = 64 << 10;
-/// Lines that a source holds before it waits for its turn.
+/// Bytes of lines that a source holds before it waits for its turn.
 const HELD: usize = 32 << 20;
 
 /// The events of one source.
@@ -23,9 +23,9 @@ pub(super) struct Turn<'t, 'p> {
     printer: &'t Printer<'p>,
     source: usize,
     held: Vec<u8>,
-    /// Held bytes at which to look next whether the turn has come.
+    /// Number of held bytes at which to check next whether the turn has come.
     next: usize,
-    /// What members of a tar stream gave, so that it is printed in the order of their names.
+    /// The lines of members of a tar stream, to be printed in the order of member names.
     members: Option<Sorter<Entry>>,
     events: u64,
 }
@@ -38,7 +38,7 @@ impl<'t, 'p> Turn<'t, 'p> {
     fn sort(&mut self, path: &Arc<str>, line: Vec<u8>) {
         self.events += 1;
         let Some(members) = &mut self.members else { return };
-        // By the member's name, then as it came.
+        // By the member's name, then in the order received.
         let (path, record) = (Arc::clone(path), self.events);
         let place = Evidence { path, member: None, record, offset: None, pointer: String::new() };
         members.push(Entry::new(None, place, line));
@@ -47,7 +47,7 @@ impl<'t, 'p> Turn<'t, 'p> {
         }
     }
 
-    /// Writes what members of a tar stream gave.
+    /// Writes the lines of members of a tar stream.
     fn write_members(&mut self, members: Sorter<Entry>) -> io::Result<()> {
         for entry in members.finish()?.into_values()? {
             self.held.extend_from_slice(&entry?.line);
@@ -58,7 +58,7 @@ impl<'t, 'p> Turn<'t, 'p> {
         Ok(())
     }
 
-    /// Writes what is held if the turn has come, or when it comes where so much is held that it has to.
+    /// Writes the held lines if the turn has come. With `wait`, waits for it.
     fn write(&mut self, wait: bool) {
         let printer = self.printer;
         let mut output = printer.output();

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use crate::aggregate::Evidence;
 use crate::spill::{Heard, Spill, Told};
 
-/// What an entry takes beside its line.
+/// Approximate bytes of an entry besides its line.
 const OVERHEAD: usize = 256;
 
-/// A line with its key. Entries of equal keys are equal lines.
+/// A line with its sort key. Entries with equal keys have equal lines.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Entry {
     timeless: bool,
@@ -25,7 +25,7 @@ impl Entry {
     }
 }
 
-/// The key as a line of JSON with the length of the line behind it: that need not be text.
+/// Written as a line of JSON with the key and the length of the line, then the line, which need not be text.
 impl Spill for Entry {
     fn weight(&self) -> usize {
         self.line.len() + OVERHEAD

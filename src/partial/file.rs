@@ -1,4 +1,4 @@
-//! The file of a partial: a line that says what it is, packed lines of JSON, and the SHA-256 of all before it.
+//! The file of a partial: a header line, packed lines of JSON, and the SHA-256 of everything before it.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -15,15 +15,15 @@ use crate::decode::{Hashing, hashed};
 use crate::error::Error;
 use crate::spill::{pack, read_json, unpack, write_json};
 
-/// What every partial begins with.
+/// The first bytes of every partial.
 const MAGIC: &[u8] = b"kubesweep partial ";
-/// The version of what follows, raised when the lines change or a record gives another observation.
+/// The format version, increased when the lines change or a record gives another observation.
 const VERSION: &[u8] = b"5\n";
-/// Hexadecimal digits and a newline.
+/// Size of the trailer: hexadecimal digits and a newline.
 const TRAILER: u64 = 65;
 const DAMAGED: &str = "is damaged; make it again, or copy it again from where it was made";
 
-/// A line behind the header.
+/// A line after the header.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Line<'l> {
@@ -33,7 +33,7 @@ enum Line<'l> {
     Observation(Cow<'l, Observation>),
 }
 
-/// A partial that is being made, under a temporary name.
+/// A partial being written, under a temporary name.
 #[derive(Debug)]
 pub struct Writer {
     path: PathBuf,
@@ -41,12 +41,12 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// Begins one, before the long work that fills it. A retry may replace what an earlier attempt left.
+    /// Creates one, before the long work that fills it. A retry may replace what an earlier attempt left.
     ///
     /// # Errors
-    /// It cannot be written there, or another file is there.
+    /// It cannot be written there, or another file exists there.
     pub fn create(path: &Path) -> Result<Self, Error> {
-        // A device or pipe must not be opened to be looked at, and nothing is lost with an empty file.
+        // A device or pipe must not be opened for inspection, and replacing an empty file loses nothing.
         let is_other =
             |found: std::fs::Metadata| !found.is_file() || (found.len() > 0 && !is_partial(path).unwrap_or(false));
         if std::fs::metadata(path).is_ok_and(is_other) {
@@ -70,7 +70,7 @@ impl Writer {
     }
 }
 
-/// Whether a file begins as one does, whatever follows.
+/// Whether a file begins as a partial does, whatever follows.
 pub(super) fn is_partial(path: &Path) -> io::Result<bool> {
     let mut start = Vec::new();
     File::open(path)?.take(MAGIC.len() as u64).read_to_end(&mut start)?;
@@ -102,7 +102,7 @@ fn fill(mut file: &File, header: &Header, mut tally: Tally) -> io::Result<()> {
 /// A partial whose header was read.
 #[derive(Debug)]
 pub struct Partial {
-    /// Where it is.
+    /// Its path.
     pub path: PathBuf,
     /// What it says of itself.
     pub header: Header,
@@ -112,7 +112,7 @@ impl Partial {
     /// Opens one.
     ///
     /// # Errors
-    /// It cannot be read, or is no partial of this version.
+    /// It cannot be read, or is not a partial of this version.
     pub fn open(path: &Path) -> Result<Self, Error> {
         let error = |problem: String| Error::Partial { path: path.to_owned(), problem };
         let foreign = || error("is not a partial; name files that scan --partial wrote".to_owned());
@@ -133,10 +133,10 @@ impl Partial {
         Ok(Partial { path: path.to_owned(), header })
     }
 
-    /// Adds what it holds.
+    /// Adds its content to a tally.
     ///
     /// # Errors
-    /// It cannot be read, or is not as it was written.
+    /// It cannot be read, or differs from what was written.
     pub(super) fn load(&self, tally: &mut Tally) -> Result<(), Error> {
         let (body, trailer) = body(&self.path).map_err(|problem| self.error(&explain(&problem)))?;
         let mut hashing = Hashing::new(body);
@@ -151,7 +151,7 @@ impl Partial {
     }
 }
 
-/// What the hash at the end of a file covers, and that hash.
+/// The part of a file that the hash at its end covers, and that hash.
 fn body(path: &Path) -> io::Result<(io::Take<File>, Vec<u8>)> {
     let mut file = File::open(path)?;
     let length = file.metadata()?.len().checked_sub(TRAILER).ok_or(io::ErrorKind::UnexpectedEof)?;
@@ -162,7 +162,7 @@ fn body(path: &Path) -> io::Result<(io::Take<File>, Vec<u8>)> {
     Ok((file.take(length), trailer))
 }
 
-/// What does not parse was not written so.
+/// A parse error means the file is damaged.
 fn explain(error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::PermissionDenied | io::ErrorKind::IsADirectory => {

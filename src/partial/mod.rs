@@ -1,7 +1,7 @@
-//! Partials: what one machine observed in its share of a dump, for a merge that decides over all of them.
+//! Partials: what one machine observed in its share of a dump, to be merged and decided on as a whole.
 //!
-//! A partial says what it is a part of, so that a merge takes a whole and nothing else: no share is missing or there
-//! twice, and all were read in the same way.
+//! A partial says what it is a part of, so that a merge accepts only a whole: no share is missing or repeated, and all
+//! were read in the same way.
 
 mod file;
 mod set;
@@ -14,14 +14,14 @@ pub use file::{Partial, Writer};
 pub use set::{check, load, open};
 pub use share::{Shard, Share};
 
-/// How inputs were read: all that decides what is observed in them. Equal for all partials of a merge.
+/// How inputs were read: everything that decides what is observed in them. Equal for all partials of a merge.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct About {
     /// Version of the program.
     pub kubesweep: String,
-    /// Hash of the rules, their suppressions, and what the runbook asks for.
+    /// Hash of the rules, their suppressions, and the runbook's interests.
     pub rules: String,
-    /// Times of the events that are kept, history included.
+    /// Times of the events that are kept, including history.
     pub window: (Option<Timestamp>, Option<Timestamp>),
     /// Hash of limits and other options on inputs.
     pub reading: String,
@@ -32,7 +32,7 @@ pub struct About {
 pub struct Header {
     /// How its inputs were read.
     pub about: About,
-    /// Which share of a listing it is; absent where its inputs are whatever it was given.
+    /// Which share of a listing it is; absent if its inputs are everything it was given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub share: Option<Share>,
 }

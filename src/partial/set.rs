@@ -1,4 +1,4 @@
-//! Whether partials are the parts of one whole.
+//! Checks that partials form one whole.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -9,10 +9,10 @@ use super::{About, Partial, Shard};
 use crate::aggregate::Tally;
 use crate::error::Error;
 
-/// Opens partials; a directory stands for all that are in it.
+/// Opens partials. A directory stands for all partials in it.
 ///
 /// # Errors
-/// One cannot be read or is none.
+/// One cannot be read or is not a partial.
 pub fn open(paths: &[PathBuf]) -> Result<Vec<Partial>, Error> {
     let mut partials = Vec::new();
     for path in paths {
@@ -23,8 +23,9 @@ pub fn open(paths: &[PathBuf]) -> Result<Vec<Partial>, Error> {
     Ok(partials)
 }
 
-/// Names that begin with a dot are passed over: they are those of partials that are still written. So is what lies
-/// beside partials and is none; a partial that lost its beginning is missed as its share is. What cannot be read may be one.
+/// The partials at a path. In a directory, skips names that begin with a dot, which are partials still being written,
+/// and files that are not partials; a partial that lost its beginning is noticed because its share is missing. A file
+/// that cannot be read may be a partial, so it is kept.
 fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -48,11 +49,11 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     Ok(files)
 }
 
-/// Checks that all partials were made as `wanted` says and as each other, and that no share is there twice; gives the
-/// shares that no partial is.
+/// Checks that all partials were made as `wanted` says and in the same way, and that no share is repeated. Returns the
+/// shares that are missing.
 ///
 /// # Errors
-/// One is foreign to the others or to the options of the merge, or two are the same share; the partials are named.
+/// One differs from the others or from the options of the merge, or two are the same share; the partials are named.
 pub fn check(partials: &[Partial], wanted: &About) -> Result<Vec<Shard>, Error> {
     let Some(first) = partials.first() else { return Ok(Vec::new()) };
     let mut shares = BTreeMap::new();
@@ -76,10 +77,10 @@ pub fn check(partials: &[Partial], wanted: &About) -> Result<Vec<Shard>, Error> 
     Ok(all.filter(|shard| !shares.contains_key(shard)).collect())
 }
 
-/// What partials hold together. Their observations go to temporary files beyond a bound, however many there are.
+/// The union of partials. Beyond a limit, observations go to temporary files.
 ///
 /// # Errors
-/// One cannot be read or is damaged, or an input is in two.
+/// One cannot be read or is damaged, or two contain the same input.
 pub fn load(partials: &[Partial]) -> Result<Tally, Error> {
     let mut tally = Tally::default();
     let mut homes = BTreeMap::new();
@@ -97,7 +98,7 @@ pub fn load(partials: &[Partial]) -> Result<Tally, Error> {
     Ok(tally)
 }
 
-/// What the options of the merge decide too.
+/// What differs from the options of the merge, in words.
 fn differs_from_options(about: &About, wanted: &About) -> Option<String> {
     if about.kubesweep != wanted.kubesweep {
         let (made, own) = (&about.kubesweep, &wanted.kubesweep);

@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use crate::decode::{digest, sha256_of_parts};
 use crate::discover::Found;
 
-/// A share by its number, counted from 0 as array jobs count.
+/// A share by its number, which counts from 0 as array jobs do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Shard {
     /// From 0.
     pub index: u32,
-    /// Shares in all.
+    /// Number of shares.
     pub count: u32,
 }
 
@@ -49,7 +49,7 @@ impl FromStr for Shard {
 }
 
 impl Shard {
-    /// Leaves this share of what was found, and says what it is a share of.
+    /// Keeps only this share of what was found, and says what it is a share of.
     #[must_use]
     pub fn take(self, found: &mut Found) -> Share {
         let listing = listing(found);
@@ -64,7 +64,7 @@ impl Shard {
     }
 }
 
-/// Names and sizes; what cannot be read has no size that every machine sees alike.
+/// A hash of names and sizes. Unreadable files are listed without a size, because machines may not agree on it.
 fn listing(found: &Found) -> String {
     let read = found.sources.iter().map(|source| format!("{}\0{}\n", source.name, source.bytes));
     let unread = found.unread.iter().map(|unread| format!("{}\0-\n", unread.name));

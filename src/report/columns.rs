@@ -1,4 +1,4 @@
-//! The columns of hits.csv: the keys of hits.jsonl, nested ones dotted, and what each shows of a hit.
+//! The columns of hits.csv: the keys of hits.jsonl, nested ones dotted, and the text each has for a hit.
 
 use std::borrow::Cow;
 use std::fmt::Display;
@@ -8,7 +8,7 @@ use crate::aggregate::{Actor, CronJob, Hit};
 use crate::event::{Change, Outcome};
 use crate::normalize::TimeSource;
 
-/// A column: its name, and its text, which is not yet escaped.
+/// A column: its name, and its text before escaping.
 pub(super) type Column = (&'static str, for<'h> fn(&'h Hit) -> Cow<'h, str>);
 
 pub(super) const HIT: [Column; 59] = [
@@ -73,7 +73,7 @@ pub(super) const HIT: [Column; 59] = [
     ("evidence.pointer", |hit| text(Some(&hit.record.evidence.pointer))),
 ];
 
-/// Those that suppressed.csv has besides.
+/// Additional columns of suppressed.csv.
 pub(super) const SUPPRESSION: [Column; 2] =
     [("suppressed_by", |hit| text(hit.suppressed_by.as_deref())), ("reason", |hit| text(hit.reason.as_deref()))];
 
@@ -93,7 +93,7 @@ fn cronjob(hit: &Hit) -> Option<&CronJob> {
     hit.record.cronjob.as_deref()
 }
 
-/// Each as hits.jsonl has it.
+/// Each indicator as in hits.jsonl.
 fn indicators(hit: &Hit) -> Cow<'_, str> {
     let objects: Vec<String> = hit.indicators.iter().filter_map(|found| serde_json::to_string(found).ok()).collect();
     joined(&objects).into_owned().into()

@@ -1,5 +1,5 @@
-//! The CSV reports (RFC 4180). A spreadsheet must not run what an attacker wrote, so cells that could start a
-//! formula get a leading `'`; list items join with `;`.
+//! The CSV reports (RFC 4180). A spreadsheet must not run what an attacker wrote, so cells that could start a formula
+//! get a leading `'`. List items are joined with `;`.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -79,7 +79,7 @@ pub(super) fn inputs(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result
     rows(&columns, report.finished.inputs.iter().map(Ok), out)
 }
 
-/// Rows of serialisable things, their members looked up by column.
+/// Writes rows of serialisable items, whose members are looked up by column.
 fn rows<T: Serialize>(
     columns: &[&str],
     items: impl Iterator<Item = io::Result<T>>,
@@ -186,7 +186,7 @@ fn list(items: impl Iterator<Item = String>) -> String {
     escape(joined(&items.collect::<Vec<_>>())).into_owned()
 }
 
-/// Joins items with `;`; inside an item `\` and `;` are written `\\` and `\;`.
+/// Joins items with `;`. Inside an item, `\` and `;` are written `\\` and `\;`.
 pub(super) fn joined(items: &[String]) -> Cow<'_, str> {
     match items {
         [item] if !item.contains(['\\', ';']) => item.into(),
@@ -196,7 +196,7 @@ pub(super) fn joined(items: &[String]) -> Cow<'_, str> {
     }
 }
 
-/// Keeps a spreadsheet from taking a cell for a formula. Undone by removing one leading `'`.
+/// Prevents a spreadsheet from reading a cell as a formula. To undo, remove one leading `'`.
 fn escape<'t>(text: impl Into<Cow<'t, str>>) -> Cow<'t, str> {
     let text = text.into();
     if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\'']) { format!("'{text}").into() } else { text }

@@ -1,4 +1,4 @@
-//! The report directory: refused when it holds something, written file by file, marked whole at the end.
+//! The report directory: refused if it is not empty, written file by file, marked complete at the end.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
@@ -10,20 +10,20 @@ use crate::error::Error;
 /// The file that is removed first and written last: a directory without it is incomplete.
 pub const MARK: &str = "run.json";
 
-/// Bytes that are written at once.
+/// Bytes written at once.
 const WRITTEN: usize = 64 << 10;
 
-/// A directory that reports are being written to.
+/// A directory that reports are written to.
 #[derive(Debug)]
 pub struct Directory {
     path: PathBuf,
 }
 
 impl Directory {
-    /// Takes a new or empty directory; with `force` any, of which only the report files are touched.
+    /// Accepts a new or empty directory; with `force`, any directory, in which only the report files are touched.
     ///
     /// # Errors
-    /// It holds something, or cannot be created or written.
+    /// It is not empty, or cannot be created or written.
     pub fn create(path: &Path, force: bool) -> Result<Self, Error> {
         let output = |source| Error::Output { path: path.to_owned(), source };
         if path.is_file() {
@@ -48,7 +48,7 @@ impl Directory {
     /// Removes a report that an earlier run left.
     ///
     /// # Errors
-    /// It is there and cannot be removed.
+    /// The report exists and cannot be removed.
     pub fn remove(&self, name: &str) -> Result<(), Error> {
         match fs::remove_file(self.path.join(name)) {
             Err(source) if source.kind() != io::ErrorKind::NotFound => Err(self.error(name, source)),
@@ -56,7 +56,7 @@ impl Directory {
         }
     }
 
-    /// Fails before the long work begins if nothing can be written here.
+    /// Checks that files can be written here, before the long work begins.
     fn probe(&self) -> Result<(), Error> {
         let name = ".kubesweep-probe.tmp";
         let path = self.path.join(name);
@@ -64,7 +64,7 @@ impl Directory {
         written.map_err(|source| Error::Output { path: self.path.clone(), source })
     }
 
-    /// Writes one report under a temporary name, then renames it, and gives its SHA-256.
+    /// Writes one report under a temporary name, renames it, and returns its SHA-256.
     ///
     /// # Errors
     /// It cannot be written; the temporary file is removed.
@@ -79,7 +79,7 @@ impl Directory {
         written.and_then(|()| hash()).map_err(|source| self.error(name, source))
     }
 
-    /// Where it is.
+    /// Its path.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -96,7 +96,7 @@ fn write_file(path: &Path, content: impl FnOnce(&mut dyn Write) -> io::Result<()
     out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
 }
 
-/// A new file: what a run that was killed left under its name goes, and no link there is followed.
+/// Creates a new file. Replaces what a killed run left under its name, and follows no link there.
 fn create_file(path: &Path) -> io::Result<File> {
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -104,7 +104,7 @@ fn create_file(path: &Path) -> io::Result<File> {
     }
 }
 
-/// Reports quote what users ran, so they are the user's own.
+/// Reports quote what users ran, so only the user may read them.
 #[cfg(unix)]
 fn create_private(path: &Path) -> io::Result<()> {
     use std::os::unix::fs::DirBuilderExt;

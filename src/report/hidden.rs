@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-/// Characters that show nothing, or turn the reading direction; controls are such as well.
+/// Characters that are invisible or change the reading direction. Control characters count as well.
 const HIDDEN: [RangeInclusive<char>; 18] = [
     '\u{AD}'..='\u{AD}',
     '\u{34F}'..='\u{34F}',

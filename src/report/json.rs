@@ -12,7 +12,7 @@ use crate::json::{Skip, skip_lenient};
 use crate::rule::Severity;
 use crate::spill::{Sorted, write_json};
 
-/// Raised when a member of report.json changes its meaning.
+/// Increased when a member of report.json changes its meaning.
 const SCHEMA_VERSION: u32 = 1;
 
 pub(super) fn lines(hits: &Sorted<Hit>, out: &mut dyn Write) -> io::Result<()> {
@@ -21,12 +21,13 @@ pub(super) fn lines(hits: &Sorted<Hit>, out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Everything but the hits.
+/// Writes everything but the hits.
 pub(super) fn report(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     pretty(&whole(report), out)
 }
 
-/// Of the same what a page shows: neither the summary, nor the inputs that were read whole. Its alerts it takes by itself.
+/// What the HTML page needs of that: neither the summary, nor inputs that were read completely, nor the alerts, which
+/// the page reads itself.
 pub(super) fn outline(report: &Report<'_>) -> Value {
     let finished = report.finished;
     json!({
@@ -39,7 +40,7 @@ pub(super) fn outline(report: &Report<'_>) -> Value {
     })
 }
 
-/// What report.json holds.
+/// The content of report.json.
 #[derive(serde::Serialize)]
 struct Whole<'r, S: Serialize, A: Serialize> {
     schema_version: u32,
@@ -69,7 +70,7 @@ fn whole<'r>(report: &Report<'r>) -> impl Serialize + 'r {
     }
 }
 
-/// Rows that are made one at a time.
+/// Rows that are created one at a time.
 struct Rows<F>(F);
 
 impl<F: Fn() -> I, I: Iterator<Item = Value>> Serialize for Rows<F> {
@@ -78,7 +79,7 @@ impl<F: Fn() -> I, I: Iterator<Item = Value>> Serialize for Rows<F> {
     }
 }
 
-/// Alerts that are read as they are written.
+/// Alerts that are read while they are written.
 struct Alerts<'r>(&'r Sorted<Alert>);
 
 impl Serialize for Alerts<'_> {
@@ -91,7 +92,7 @@ impl Serialize for Alerts<'_> {
     }
 }
 
-/// The runbook; `null` where there is none. Its pages are indented one at a time, and never read as JSON.
+/// Writes the runbook; `null` if there is none. Its pages are indented one at a time, without parsing them.
 pub(super) fn runbook(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()> {
     let Some(runbook) = report.runbook else { return pretty(&(), out) };
     let mut out = BufWriter::new(Plain::new(out));
@@ -110,7 +111,7 @@ pub(super) fn runbook(report: &Report<'_>, out: &mut dyn Write) -> io::Result<()
     out.flush()
 }
 
-/// Lays out JSON without spaces as serde_json's pretty printer does, at some depth.
+/// Indents compact JSON as serde_json's pretty printer does, starting at `depth`.
 fn indent(json: &[u8], mut depth: usize, out: &mut Vec<u8>) {
     let line = |depth: usize, out: &mut Vec<u8>| {
         out.push(b'\n');
@@ -157,7 +158,7 @@ fn pretty(value: &impl Serialize, out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-/// What `inspect` says: everything about the dump, nothing about rules.
+/// The JSON output of `inspect`: everything about the dump, nothing about rules.
 #[must_use]
 pub fn inspection(report: &Finished) -> String {
     let value = json!({
@@ -173,7 +174,7 @@ pub fn inspection(report: &Finished) -> String {
     String::from_utf8(text).unwrap_or_default()
 }
 
-/// The times that were asked for; an end that is open is left out.
+/// The requested times. An open end is left out.
 pub(super) fn window(report: &Finished) -> Option<Value> {
     let ends = [("since", report.asked.start), ("until", report.asked.end)];
     let given: Map<String, Value> =

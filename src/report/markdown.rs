@@ -1,5 +1,5 @@
-//! The runbook as a page for people: Markdown that also reads as plain text. What logs say is hostile, so it stands
-//! in code spans that it cannot close, or bare where it holds nothing that Markdown, HTML or a terminal would act on.
+//! The runbook for people: Markdown that also reads as plain text. Log text is hostile, so it is put in code spans that
+//! it cannot close, or printed bare if nothing in it means anything to Markdown, HTML or a terminal.
 
 use std::borrow::Cow;
 use std::io::{self, Write};
@@ -9,43 +9,43 @@ use serde_json::Value;
 use super::hidden::is_hidden;
 use crate::threads::in_batches;
 
-/// Characters of a value that are shown.
+/// Most characters shown of a value.
 const LIMIT: usize = 300;
-/// Items of a list that are shown.
+/// Most items shown of a list.
 const LISTED: usize = 40;
 /// Pages that a thread makes before they are written.
 const AT_A_TIME: usize = 8;
-/// Columns to which a table's cells are padded at most.
+/// Widest column to which table cells are padded.
 const PADDED: usize = 40;
 
-/// Beside letters and digits of ASCII, what Markdown leaves alone inside a line.
+/// Bytes that mean nothing to Markdown inside a line, besides ASCII letters and digits.
 const BARE: &[u8] = b" ,.;:()/-?+='\"%";
-/// Where a link would begin that is made of bare text.
+/// Where a link in bare text would begin.
 const LINKS: [&[u8]; 2] = [b"//", b"www."];
 
 /// Names of platforms as people write them.
 const PLATFORMS: [(&str, &str); 4] = [("eks", "EKS"), ("aks", "AKS"), ("gke", "GKE"), ("kubernetes", "Kubernetes")];
-/// What the lists of a pod hold.
+/// What the lists of a pod contain.
 const KINDS: [(&str, &str); 3] =
     [("containers", "container"), ("initContainers", "init container"), ("ephemeralContainers", "ephemeral container")];
-/// Beginnings of what is to be copied into a shell.
+/// How commands to copy into a shell begin.
 const COMMANDS: [&str; 2] = ["kubectl ", "kubesweep "];
 
 /// How a value is shown.
 type Show = fn(&str) -> String;
-/// What is said of an object where it has this bool.
+/// A key, a boolean, and the words printed if the object has this value.
 type Mark = (&'static str, bool, &'static str);
 /// Words before, a key, how its value is shown, words after, and marks in brackets.
 type Field = (&'static str, &'static str, Show, &'static str, &'static [Mark]);
-/// A line behind a label, and the items below it.
+/// A line after a label, and the items below it.
 type Part = (String, Vec<String>);
-/// A label, the setting that names it better, and what is said of an alert there.
+/// A label, the setting that replaces it if present, and what to print of an alert there.
 type Row = (&'static str, &'static str, fn(&Value) -> Vec<Part>);
-/// Takes lines.
+/// Prints lines.
 type Print<'p> = dyn FnMut(&[String]) -> io::Result<()> + 'p;
-/// Rows of a list, each made when it is printed.
+/// Rows of a list, each created when it is printed.
 type Rows<'r> = Box<dyn Iterator<Item = Value> + 'r>;
-/// A heading, and what prints the rows of its list.
+/// A heading, and the function that prints the rows of its list.
 type Section = (&'static str, fn(Rows<'_>, &mut Print<'_>) -> io::Result<()>);
 
 const NO_MARKS: &[Mark] = &[];
@@ -129,7 +129,7 @@ const USER: [(&str, &str, Show); 6] = [
     ("namespaces", "namespaces", code),
 ];
 
-/// The page of an alert.
+/// The rows of an alert's page.
 const PAGE: [Row; 9] = [
     ("why", "", why),
     ("who", "", |alert| vec![(told(&alert["who"], &WHO).join("; "), Vec::new())]),
@@ -142,15 +142,15 @@ const PAGE: [Row; 9] = [
     ("would change it", "", |alert| vec![(String::new(), items(alert, "would_change", |text| prose(&raw(text))))]),
 ];
 
-/// What follows the alerts.
+/// The sections after the alerts.
 const SECTIONS: [Section; 3] = [
     ("Who", |rows, print| print(&users(rows))),
     ("CronJobs seen only through their controllers", |mut rows, print| rows.try_for_each(|row| print(&seen(&row)))),
     ("Suppressed", |mut rows, print| rows.try_for_each(|row| print(&[suppressed(&row)]))),
 ];
 
-/// Writes runbook.md: what is said of the whole, a page for each alert, whose JSON is given, and `lists`, the rows of what
-/// follows. Pages are made some at a time, and rows one by one.
+/// Writes runbook.md: what is said of the sweep, a page for each alert, given as JSON, and the rows of `lists`, one
+/// list per section. Pages are made a few at a time, and rows one by one.
 pub(super) fn runbook(
     about: &Value,
     lists: [Rows<'_>; SECTIONS.len()],
@@ -255,7 +255,7 @@ fn page(alert: &Value, settings: &Value) -> Vec<String> {
     lines
 }
 
-/// `24 h` of `24h`.
+/// A duration in words: `24h` becomes `24 h`.
 fn span(setting: &str) -> String {
     let digits = setting.trim_end_matches(|c: char| !c.is_ascii_digit());
     prose(&format!("{digits} {}", &setting[digits.len()..]))
@@ -373,17 +373,17 @@ fn history(history: &Value) -> Part {
     (text.join("; "), Vec::new())
 }
 
-/// What became of it, sentence by sentence: one that quotes a user need not make code of the others.
+/// What became of a CronJob, sentence by sentence, so that one that quotes a user does not turn the others into code.
 fn since(since: &Value) -> String {
     let text = raw(&since["text"]);
     text.split("; ").filter(|part| !part.is_empty()).map(prose).collect::<Vec<_>>().join("; ")
 }
 
-/// The text of a step, and what that does not say already.
+/// The text of a step, and what it does not already say.
 fn summary(of: &Value, extras: &[(&str, &str)]) -> Vec<String> {
     let text = raw(&of["text"]);
     let unsaid = extras.iter().map(|(before, key)| (before, raw(&of[*key])));
-    // That there was none the text says in its own words.
+    // The text itself says if there was none.
     let unsaid = unsaid.filter(|(_, said)| !said.is_empty() && said != "none" && !text.contains(&**said));
     let unsaid: Vec<String> = unsaid.map(|(before, said)| format!("{before}{}", prose(&said))).collect();
     told(of, &TEXT).into_iter().chain(unsaid).collect()
@@ -394,7 +394,7 @@ fn act_text(act: &Value) -> String {
     with_evidence(&parts.join("  "), act)
 }
 
-/// A command, a sentence, or what is to be done behind a colon in front of whom or what.
+/// A next step: a command, a sentence, or an instruction, a colon, and its object.
 fn step(text: &str) -> String {
     match text.split_once(": ") {
         _ if COMMANDS.iter().any(|command| text.starts_with(command)) => code(text),
@@ -403,7 +403,7 @@ fn step(text: &str) -> String {
     }
 }
 
-/// A table, padded for those who read it as text.
+/// The table of users, padded for readers of the plain text.
 fn users(all: Rows<'_>) -> Vec<String> {
     let titles = std::iter::once("#").chain(USER.iter().map(|(title, ..)| *title)).map(str::to_owned).collect();
     let rows = all.enumerate().map(|(at, user)| {
@@ -448,7 +448,7 @@ fn with_evidence(text: &str, of: &Value) -> String {
     if place.is_empty() { text.to_owned() } else { format!("{text} -> {}", fence(place.concat().trim_start())) }
 }
 
-/// What fields say, those without a value left out.
+/// The fields in words. Those without a value are left out.
 fn told(of: &Value, fields: &[Field]) -> Vec<String> {
     let one = |&(before, key, show, after, marks): &Field| {
         let text = shown(of, key, show)?;
@@ -460,7 +460,7 @@ fn told(of: &Value, fields: &[Field]) -> Vec<String> {
     fields.iter().filter_map(one).collect()
 }
 
-/// A value, or the items of a list; nothing where there is none.
+/// A value, or the items of a list; `None` if empty.
 fn shown(of: &Value, key: &str, show: Show) -> Option<String> {
     let Value::Array(all) = &of[key] else {
         return Some(raw(&of[key])).filter(|text| !text.is_empty()).map(|text| show(&text));
@@ -473,7 +473,7 @@ fn items(of: &Value, key: &str, item: impl Fn(&Value) -> String) -> Vec<String> 
     list(of, key).iter().take(LISTED).map(item).chain(more(of, key)).collect()
 }
 
-/// What of a list is not shown, that included which runbook.json leaves out too.
+/// How many items of a list are not shown, including those left out of runbook.json too.
 fn more(of: &Value, key: &str) -> Option<String> {
     let there = list(of, key).len().checked_sub(LISTED).filter(|count| *count > 0)?;
     Some(match of["more"][key].as_u64() {
@@ -486,7 +486,7 @@ fn list<'v>(of: &'v Value, key: &str) -> &'v [Value] {
     of[key].as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
-/// The text of a value, as hostile as the log.
+/// The text of a value, unescaped and as hostile as the log.
 fn raw(value: &Value) -> Cow<'_, str> {
     match value {
         Value::Null => "".into(),
@@ -497,7 +497,7 @@ fn raw(value: &Value) -> Cow<'_, str> {
     }
 }
 
-/// `2026-11-24 03:12:44Z` of a time; what is none as it is.
+/// A time as `2026-11-24 03:12:44Z`. Other text is handled as log text.
 fn when(text: &str) -> String {
     let is_time = text.len() > 18 && text.is_ascii() && text.ends_with('Z') && text.as_bytes()[10] == b'T';
     if is_time && text.bytes().all(|byte| byte.is_ascii_digit() || b"-:.TZ".contains(&byte)) {
@@ -507,12 +507,12 @@ fn when(text: &str) -> String {
     }
 }
 
-/// Bare where it is a word that Markdown leaves alone, else code.
+/// Bare if it is a single word that Markdown leaves alone, otherwise code.
 fn name(text: &str) -> String {
     if text.contains(' ') { code(text) } else { prose(text) }
 }
 
-/// Bare where nothing in it could be Markdown, HTML or a link, else code.
+/// Bare if nothing in it could be Markdown, HTML or a link, otherwise code.
 fn prose(text: &str) -> String {
     let (whole, text) = (text, text.trim_matches(' '));
     if text.len() <= LIMIT && text.bytes().all(is_bare) && !has_link(text) && !is_list(text) {
@@ -527,13 +527,13 @@ fn is_bare(byte: u8) -> bool {
 }
 
 fn has_link(text: &str) -> bool {
-    // A dot before a letter may be a domain, which some renderers make a link of.
+    // A dot before a letter may be a domain, which some renderers turn into a link.
     let is_domain = text.as_bytes().windows(2).any(|pair| pair[0] == b'.' && pair[1].is_ascii_alphabetic());
     let is_at = |link: &[u8]| text.as_bytes().windows(link.len()).any(|part| part.eq_ignore_ascii_case(link));
     is_domain || LINKS.iter().any(|link| is_at(link))
 }
 
-/// Whether Markdown would begin a list with it, or with anything but a word.
+/// Whether Markdown might take its beginning for that of a list: it starts with a number, or with anything but a word.
 fn is_list(text: &str) -> bool {
     let numbered = text.trim_start_matches(|c: char| c.is_ascii_digit());
     let is_numbered =
@@ -551,17 +551,17 @@ fn fence(text: &str) -> String {
     let longest = text.split(|c| c != '`').map(str::len).max().unwrap_or(0);
     let fence = "`".repeat(longest + 1);
     let touches = |c: char| text.starts_with(c) || text.ends_with(c);
-    // A renderer takes one space from each end where both have one.
+    // A renderer removes one space from each end if both have one.
     let pad = if touches('`') || touches(' ') { " " } else { "" };
     format!("{fence}{pad}{text}{pad}{fence}")
 }
 
-/// A cell of a table. A pipe ends a cell even in code, unless one backslash stands before it.
+/// A table cell. A pipe ends a cell even in code, unless one backslash precedes it.
 fn cell(text: &str) -> String {
     text.replace("\\|", "\\u{5c}|").replace('|', "\\|")
 }
 
-/// Text that cannot control a terminal, break a line or hide, cut where it is long.
+/// Text that cannot control a terminal, break a line or hide; cut if it is long.
 fn clean(text: &str) -> String {
     if text.len() <= LIMIT && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
         return text.to_owned();
@@ -580,7 +580,7 @@ fn clean(text: &str) -> String {
     out
 }
 
-/// Adds a character, or what stands for one that cannot be seen.
+/// Adds a character, or an escape if it cannot be seen.
 fn show(c: char, out: &mut String) {
     match c {
         '\n' => out.push_str("\\n"),
@@ -628,7 +628,7 @@ mod tests {
  "controller_only": [{"cluster": "edge", "namespace": "default", "name": "ghost", "jobs": 3, "first_seen": "2026-11-20T00:00:00Z", "last_seen": "2026-11-20T02:00:00Z", "text": "Jobs of a CronJob whose creation is not in the dump", "evidence": {"path": "x", "record": 1}}]
 }"#;
 
-    /// As read by eye.
+    /// Checked by eye.
     const GOLDEN: &str = r"# Runbook
 
 Alerts by verdict: 1 MALICIOUS-LIKELY, 0 SUSPICIOUS, 1 REVIEW, 107 EXPECTED.
@@ -707,7 +707,7 @@ None.
         String::from_utf8(out).unwrap()
     }
 
-    /// Every string of the example replaced.
+    /// The example with every string replaced.
     fn filled(value: &Value, with: &str) -> Value {
         match value {
             Value::String(_) => with.into(),
@@ -719,7 +719,7 @@ None.
         }
     }
 
-    /// A line without its code spans, found as CommonMark finds them, and what these hold.
+    /// A line without its code spans, found as CommonMark finds them, and the content of these.
     fn parted(line: &str) -> (String, Vec<String>) {
         let (mut bare, mut spans, mut rest) = (String::new(), Vec::new(), line);
         while let Some(at) = rest.find('`') {
@@ -747,7 +747,7 @@ None.
         let shape = written(&example).lines().count();
         for hostile in HOSTILE {
             let page = written(&filled(&example, hostile));
-            // No line is added by a value. (Of two settings, labels; of a verdict, a meaning: none here.)
+            // No value adds a line. (Labels of settings, and the meaning of a verdict, do not appear here.)
             assert_eq!(page.lines().count(), shape, "{page}");
             assert!(!page.chars().any(|c| c != '\n' && is_hidden(c)), "{page:?}");
             for line in page.lines() {

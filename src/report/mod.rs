@@ -1,4 +1,4 @@
-//! Finished results → files and terminal, one file a format, each escaping for its own reader.
+//! Finished results → files and terminal, one file per format, each escaped for its own reader.
 
 mod columns;
 mod csv;
@@ -34,7 +34,7 @@ use crate::runbook::{About, Runbook};
 pub struct Report<'r> {
     /// The sweep.
     pub finished: &'r Finished,
-    /// Its runbook, unless that was not asked for.
+    /// Its runbook, if requested.
     pub runbook: Option<&'r Runbook>,
     /// Names of the summary's keys.
     pub group_by: &'r [String],
@@ -60,7 +60,7 @@ pub const FILES: [(&str, Writer); 10] = [
 /// The files of a runbook.
 pub const RUNBOOK_FILES: [(&str, Writer); 2] = [("runbook.json", json::runbook), ("runbook.md", pages)];
 
-/// The page is made of what the JSON reports hold; of the runbook's pages it asks for those it shows.
+/// Writes the HTML page from the content of the JSON reports. Reads only those runbook pages that it shows.
 fn page(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let settings = report.runbook.map(|runbook| json!(runbook.about.settings)).unwrap_or_default();
     let runbook = report.runbook.map(|runbook| html::Runbook {
@@ -88,7 +88,7 @@ fn pages_of(report: &Report<'_>, wanted: &BTreeSet<&str>) -> io::Result<BTreeMap
     Ok(pages)
 }
 
-/// The same as runbook.json, for people.
+/// Writes the content of runbook.json for people.
 fn pages(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let Some(runbook) = report.runbook else { return Ok(()) };
     let mut pages = runbook.alerts.read()?.map(|page| Ok(page?.into_owned().text));
@@ -100,15 +100,15 @@ fn pages(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     markdown::runbook(&about, lists, &mut pages, out)
 }
 
-/// Values that are made one at a time.
+/// Values that are created one at a time.
 fn rows<T: Serialize>(items: &[T]) -> Box<dyn Iterator<Item = Value> + '_> {
     Box::new(items.iter().map(|item| json!(item)))
 }
 
-/// Hits to standard output, in report order.
+/// How hits are written to standard output, in report order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Format {
-    /// One JSON object a line, as in hits.jsonl.
+    /// One JSON object per line, as in hits.jsonl.
     #[default]
     Jsonl,
     /// As in hits.csv.

@@ -1,18 +1,20 @@
-//! JSON that a terminal may show: serde escapes the control characters that JSON forbids, and this the others (DEL, C1).
+//! JSON that a terminal may show: serde escapes the control characters that JSON forbids, and this module the others
+//! (DEL, C1).
 
 use std::io::{self, Write};
 
-/// Passes JSON on; such characters stand in its strings alone, so they may be written `\u0080` anywhere.
+/// Passes JSON on and escapes such characters as `\u0080`. They occur only in strings, so every occurrence can be
+/// escaped.
 pub(crate) struct Plain<W> {
     inner: W,
-    /// Whether the last byte was 0xC2, with which C1 characters begin; it was not passed on.
+    /// Whether the last byte was 0xC2, which begins C1 characters, and is still held back.
     held: bool,
 }
 
 const FIRST: u8 = 0xc2;
 
 impl<W: Write> Plain<W> {
-    /// Whole documents only: what is held back at the end is lost.
+    /// Expects whole documents: what is held back at the end is lost.
     pub(crate) fn new(inner: W) -> Self {
         Plain { inner, held: false }
     }

@@ -1,4 +1,4 @@
-//! run.json: the only report with wall-clock facts.
+//! run.json: the only report that depends on the clock.
 
 use std::io::{self, Write};
 
@@ -11,13 +11,13 @@ use crate::rule::Rule;
 /// One run of the program.
 #[derive(Debug)]
 pub struct Run {
-    /// The command line, program name excluded.
+    /// The command line, without the program name.
     pub arguments: Vec<String>,
     /// When it started.
     pub start: Timestamp,
     /// When the reports were written.
     pub end: Timestamp,
-    /// The status the program ends with.
+    /// The exit status of the program.
     pub exit_status: u8,
     /// The tuning file with its SHA-256.
     pub tuning: Option<(String, String)>,

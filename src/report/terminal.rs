@@ -1,4 +1,4 @@
-//! What people read on a terminal, in 80 columns. Log text is escaped, so that it cannot move the cursor.
+//! What is printed on a terminal, in 80 columns. Log text is escaped, so that it cannot move the cursor.
 
 use std::fmt::Write;
 use std::io;
@@ -13,14 +13,14 @@ use crate::rule::Severity;
 use crate::runbook::{Alike, Runbook, Seen};
 use crate::words::{minute, plural, size};
 
-/// Columns of the narrowest terminal that is served.
+/// Columns of the narrowest terminal that is supported.
 const WIDTH: usize = 80;
-/// Groups and inputs that the closing block names.
+/// How many groups and inputs the closing block names.
 const SHOWN: usize = 5;
-/// Alerts, and CronJobs without a creator, that it names.
+/// How many alerts, and CronJobs without a creator, it names.
 const GRAVE: usize = 3;
 
-/// Text that cannot control a terminal or turn its reading direction: such characters print as `\u{…}`.
+/// Text that cannot control a terminal or change its reading direction: such characters are printed as `\u{…}`.
 #[must_use]
 pub fn escape(text: &str) -> String {
     text.chars().fold(String::with_capacity(text.len()), |mut out, c| {
@@ -33,7 +33,7 @@ pub fn escape(text: &str) -> String {
     })
 }
 
-/// The block that closes a scan. `directory` is where the reports are, unless they went to standard output.
+/// The block printed at the end of a scan. `directory` is where the reports are, unless they went to standard output.
 ///
 /// # Errors
 /// A temporary file cannot be read.
@@ -105,7 +105,7 @@ fn ledger(out: &mut String, totals: &Totals) {
     line(out, "records", &format!("{records} = {events} events + {not_audit} not audit + {malformed} malformed"));
 }
 
-/// The lines that close one machine's share of a scan.
+/// The lines printed at the end of one machine's share of a scan.
 #[must_use]
 pub fn closing_partial(totals: &Totals, inputs: &[Input], kept: u64, share: Option<&str>, file: &str) -> String {
     let mut out = String::new();
@@ -117,7 +117,7 @@ pub fn closing_partial(totals: &Totals, inputs: &[Input], kept: u64, share: Opti
     out
 }
 
-/// The lines that close the output of events.
+/// The lines printed after the output of events.
 #[must_use]
 pub fn closing_events(printed: u64, is_filtered: bool, report: &Finished) -> String {
     let mut out = String::new();
@@ -132,7 +132,7 @@ pub fn closing_events(printed: u64, is_filtered: bool, report: &Finished) -> Str
     out
 }
 
-/// Says what was left out.
+/// Says if anything was left out.
 fn incomplete(out: &mut String, report: &Finished) {
     match report.extent {
         Extent::Whole => {}
@@ -154,7 +154,7 @@ fn damage(out: &mut String, inputs: &[Input], where_more: &str) {
     }
 }
 
-/// Inputs that were not read again, and were damaged when they were.
+/// The number of inputs that were not read again, but were damaged when they were read.
 fn damage_in_case(out: &mut String, inputs: &[Input]) {
     let count = |status| inputs.iter().filter(|input| input.in_case == Some(status)).count();
     match (count(Status::Partial), count(Status::Failed)) {
@@ -168,7 +168,7 @@ fn line(out: &mut String, label: &str, text: &str) {
     let _ = writeln!(out, "{label:<11}{}", fit(text, WIDTH - 11));
 }
 
-/// Text cut to so many columns, with a mark where it is.
+/// Text cut to `width` columns, with a mark if it was cut.
 fn fit(text: &str, width: usize) -> String {
     if text.width() <= width {
         return text.to_owned();
@@ -181,7 +181,7 @@ fn fit(text: &str, width: usize) -> String {
     kept.chain(['…']).collect()
 }
 
-/// The end of a path, which tells more than its beginning.
+/// The end of a path, which says more than its beginning.
 fn fit_path(path: &str, width: usize) -> String {
     if path.width() <= width {
         return path.to_owned();
@@ -190,14 +190,14 @@ fn fit_path(path: &str, width: usize) -> String {
     fit(&reversed, width).chars().rev().collect()
 }
 
-/// Verdicts that were given, gravest first.
+/// Verdicts that occur, with their counts, gravest first.
 fn verdicts(runbook: &Runbook) -> String {
     let given = runbook.about.verdicts.iter().filter(|(_, count)| count.as_u64() != Some(0));
     let parts: Vec<String> = given.map(|(verdict, count)| format!("{count} {verdict}")).collect();
     if parts.is_empty() { "none".to_owned() } else { parts.join(", ") }
 }
 
-/// The alerts with the gravest verdicts, those that are alike once.
+/// The alerts with the gravest verdicts; of those that are alike, one.
 fn gravest(out: &mut String, runbook: &Runbook, more: &str) -> io::Result<()> {
     let mut shown: Vec<(Value, Alike, u64)> = Vec::new();
     let mut others = 0_u64;
@@ -221,8 +221,8 @@ fn gravest(out: &mut String, runbook: &Runbook, more: &str) -> io::Result<()> {
     Ok(())
 }
 
-/// An alert in a few lines, given its page. The request that decided has one where it is not the first hit, or where the title
-/// is cut.
+/// Prints an alert in a few lines, given its page. The request that decided the verdict gets a line if it is not the
+/// first hit, or if the title is too long.
 fn alert(out: &mut String, label: &str, page: &Value, count: u64) {
     let text = |value: &Value| escape(value.as_str().unwrap_or_default());
     let minute = |value: &Value| value.as_str().and_then(|time| time.parse().ok()).map(minute);
@@ -236,7 +236,7 @@ fn alert(out: &mut String, label: &str, page: &Value, count: u64) {
     if decisive["time"] != page["first_seen"] || title.width() > WIDTH - 11 {
         let session = named(&decisive["session"]).map(|session| format!("session {session}"));
         let (time, first) = (minute(&decisive["time"]), minute(&page["first_seen"]));
-        // The day stands above.
+        // The day is already printed above.
         let day = first.as_deref().and_then(|first| first.get(..11));
         let time = time.map(|time| day.and_then(|day| time.strip_prefix(day)).unwrap_or(&time).to_owned());
         let parts = [Some(format!("  decided by {}", text(&page["decided_by"]))), time, session];
@@ -247,7 +247,7 @@ fn alert(out: &mut String, label: &str, page: &Value, count: u64) {
     }
 }
 
-/// CronJobs that only their controller shows, and whose specs are grave: no alert speaks of them.
+/// CronJobs that only their controller shows and whose specs are grave: no alert mentions them.
 fn unwritten(out: &mut String, runbook: &Runbook, more: &str) {
     let is_grave = |seen: &&Seen| matches!(&*seen.spec_level, "S2" | "S3");
     let grave = || runbook.about.controller_only.iter().filter(is_grave);
@@ -263,7 +263,7 @@ fn unwritten(out: &mut String, runbook: &Runbook, more: &str) {
     }
 }
 
-/// Counts by severity, the gravest first.
+/// Counts by severity, gravest first.
 fn severities(count: impl Fn(Severity) -> Option<u64>) -> String {
     let counts = Severity::ALL.into_iter().rev().filter_map(|severity| Some((severity, count(severity)?)));
     let parts: Vec<String> = counts.map(|(severity, count)| format!("{count} {severity}")).collect();
@@ -274,7 +274,7 @@ fn damaged(inputs: &[Input]) -> impl Iterator<Item = &Input> {
     inputs.iter().filter(|input| matches!(input.status, Status::Partial | Status::Failed))
 }
 
-/// Where something is wrong, and what; a line each.
+/// Where something is wrong, and what, one line each.
 fn problem(input: &Input, width: usize) -> [String; 2] {
     let member = input.member.as_ref().map(|member| format!(" ({member})")).unwrap_or_default();
     let place = escape(&format!("{}{member}", input.path));
@@ -303,7 +303,7 @@ fn longest_gap(days: &[Day]) -> Option<String> {
     Some(format!("longest gap {} to {}{cluster}", minute(gap.start), minute(gap.end)))
 }
 
-/// What `inspect` says of a dump.
+/// The text output of `inspect`.
 #[must_use]
 pub fn inspection(report: &Finished) -> String {
     let mut out = String::new();

@@ -1,4 +1,4 @@
-//! Timesketch: JSON lines with the three members that it needs, and flat attributes.
+//! Timesketch: JSON lines with the three members it requires, and flat attributes.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use super::plain::Plain;
 use crate::aggregate::Hit;
 use crate::spill::{Sorted, write_json};
 
-/// Where Timesketch and plaso put what has no time: an import fails where one line lacks it.
+/// Where Timesketch and plaso put events without a time: an import fails if a line has none.
 const NO_TIME: &str = "1970-01-01T00:00:00Z";
 
 pub(super) fn lines(hits: &Sorted<Hit>, out: &mut dyn Write) -> io::Result<()> {
@@ -33,7 +33,7 @@ pub fn line(record: &Value) -> Value {
     Value::Object(members)
 }
 
-/// The title of its alert, else the request in words.
+/// The title of its alert, or else the request in words.
 fn message(record: &Value) -> String {
     if let Some(title) = record["title"].as_str() {
         return title.to_owned();
@@ -52,7 +52,8 @@ fn message(record: &Value) -> String {
     words.join(" ")
 }
 
-/// Lists of plain values stay lists, which Timesketch searches item by item; of objects each is JSON text.
+/// Flattens nested objects. Lists of plain values stay lists, which Timesketch searches item by item; in lists of
+/// objects, each becomes JSON text.
 fn flatten(path: &str, value: &Value, members: &mut Map<String, Value>) {
     match value {
         Value::Object(inner) => {

@@ -5,7 +5,8 @@
 //! - `before` is step 1; `spec`, `patch` and `indicators` are step 2; `history` is step 3; `behaviour` reads all three.
 //! - `turn` finds the writes after which a CronJob runs something else; `since` says what became of it.
 //! - `verdict` weighs them; `judged` is one request so weighed; `rank` orders alerts by gravity; `page` is what an
-//!   analyst reads of one alert, `pages` all of these; `links` joins hits to alerts; `overview` is about the whole sweep.
+//!   analyst reads of one alert, `pages` all of these; `links` joins hits to alerts; `overview` is about the whole
+//!   sweep.
 
 mod actor;
 mod advice;

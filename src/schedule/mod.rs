@@ -280,7 +280,7 @@ impl Calendar {
         self.minute.count() * self.hour.count()
     }
 
-    /// A star leaves the other field to decide; without one the two are alternatives.
+    /// If either field is a star, the other decides; without a star, they are alternatives.
     fn days(&self) -> Days {
         let all_dates = self.date.is_full(&DATE);
         let all_weekdays = self.weekday.is_full(&WEEKDAY);

@@ -23,8 +23,8 @@ impl Calendar {
         None
     }
 
-    /// This and its siblings: `Some(false)` when a larger unit rolled over and must be checked again, `None` past the
-    /// times `jiff` can hold.
+    /// Moves to the next allowed month; the functions below do the same for smaller units. `Some(false)` if a larger
+    /// unit rolled over and must be checked again, `None` past the times `jiff` can hold.
     fn reach_month(&self, cursor: &mut Cursor<'_>) -> Option<bool> {
         while !self.month.has(cursor.now.month()) {
             cursor.start_at(cursor.now.date().first_of_month().to_datetime(Time::midnight()))?;

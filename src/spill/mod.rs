@@ -1,6 +1,6 @@
-//! More items than memory holds: sorted runs in temporary files, merged whenever they are read.
+//! Sorting more items than memory holds: sorted runs in temporary files, merged when they are read.
 //!
-//! The files have no name, so that they are gone however the program ends. `packed` says how most items are written.
+//! The files have no names, so they disappear however the program ends. `packed` defines how most items are written.
 
 mod packed;
 
@@ -19,23 +19,23 @@ use zstd::stream::{read::Decoder, write::Encoder};
 pub(crate) use self::packed::shared;
 pub use self::packed::{Heard, Packed, Shared, Told, time};
 
-/// Runs of one size that are merged into a larger one.
+/// How many runs of one size are merged into a larger one.
 const FAN: usize = 32;
-/// Base-2 logarithm of the compressor's window: one is held for each run that is read.
+/// Base-2 logarithm of the compressor's window in bytes. Each run being read holds one.
 const WINDOW: u32 = 17;
-/// Bytes read of a run at once.
+/// Bytes of a run read at once.
 const CHUNK: usize = 64 << 10;
-/// Sections of a run, each its own zstd frame, so that threads can read different ones. Each thread opens every run, so
-/// more would cost memory and file handles.
+/// Sections of a run, each a separate zstd frame, so that threads can read different ones. Each thread opens every run,
+/// so more sections would cost memory and file handles.
 pub(crate) const SECTIONS: usize = 4;
 
-/// What a [`Sorter`] takes.
+/// An item of a [`Sorter`].
 pub trait Spill: Clone {
-    /// Roughly the bytes that it holds in memory.
+    /// Approximate size in memory, in bytes.
     fn weight(&self) -> usize;
-    /// Writes it, so that [`Spill::read`] finds its end.
+    /// Writes it in such a way that [`Spill::read`] finds its end.
     fn write(&self, out: &mut dyn Write, told: &mut Told) -> io::Result<()>;
-    /// Reads the next one; `None` at the end.
+    /// Reads the next item; `None` at the end.
     fn read(input: &mut dyn BufRead, heard: &mut Heard) -> io::Result<Option<Self>>;
 }
 
@@ -54,7 +54,7 @@ pub fn read_json<T: DeserializeOwned>(input: &mut dyn BufRead) -> io::Result<Opt
     Ok(Some(serde_json::from_slice(&line)?))
 }
 
-/// Writes compressed; what is buffered must be taken out of it before the stream can be finished.
+/// Writes compressed. The buffer must be taken out of it before the stream can be finished.
 pub type Packing<W> = BufWriter<Encoder<'static, W>>;
 
 /// Reads what [`Packing`] wrote.
@@ -75,10 +75,10 @@ pub fn unpack<R: Read>(input: R) -> io::Result<Unpacking<R>> {
 /// Orders two items.
 pub type Order<T> = fn(&T, &T) -> Ordering;
 
-/// The section of an item, below [`SECTIONS`]; it must not decrease in sort order.
+/// The section of an item, below [`SECTIONS`]. It must not decrease in sort order.
 pub(crate) type Section<T> = fn(&T) -> usize;
 
-/// Takes items in any order. Beyond a bound they go to temporary files.
+/// Accepts items in any order. Beyond a limit, they go to temporary files.
 #[derive(Debug)]
 pub struct Sorter<T> {
     order: Order<T>,
@@ -87,7 +87,7 @@ pub struct Sorter<T> {
     held: usize,
     items: Vec<T>,
     runs: Vec<Run>,
-    /// The last item of the last run, where it was written here: what comes behind it makes that run longer.
+    /// The last item of the last run, if it was written here: items that do not sort before it extend that run.
     last: Option<T>,
     count: u64,
     problem: Option<io::Error>,
@@ -99,20 +99,20 @@ struct Run {
     file: Arc<File>,
     /// Where each section ends.
     ends: [u64; SECTIONS],
-    /// Those that are read of it.
+    /// The sections of it that are read.
     sections: Range<usize>,
-    /// How often its items were merged.
+    /// How often its items have been merged.
     level: u32,
 }
 
 impl<T: Spill> Sorter<T> {
-    /// A sorter that holds roughly so many bytes in memory.
+    /// A sorter that holds about `limit` bytes in memory.
     #[must_use]
     pub fn new(order: Order<T>, limit: usize) -> Self {
         Sorter::in_sections(order, |_| 0, limit)
     }
 
-    /// The same; what it takes can be [given away in parts](Sorted::into_parts).
+    /// The same. Its items can be [given away in parts](Sorted::into_parts).
     #[must_use]
     pub(crate) fn in_sections(order: Order<T>, section: Section<T>, limit: usize) -> Self {
         Sorter {
@@ -128,7 +128,7 @@ impl<T: Spill> Sorter<T> {
         }
     }
 
-    /// Takes an item. That a temporary file cannot be written is told at the end; what comes after that is let go.
+    /// Adds an item. A failure to write a temporary file is reported at the end; items after it are dropped.
     pub fn push(&mut self, item: T) {
         if self.problem.is_some() {
             return;
@@ -139,7 +139,7 @@ impl<T: Spill> Sorter<T> {
         self.settle();
     }
 
-    /// Takes all items of another one.
+    /// Adds all items of another one.
     pub fn append(&mut self, mut other: Self) {
         self.problem = self.problem.take().or(other.problem);
         self.count += other.count;
@@ -170,13 +170,13 @@ impl<T: Spill> Sorter<T> {
         Ok(Sorted { order, section, limit, items, runs, count })
     }
 
-    /// How many it took.
+    /// How many items were added.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.count
     }
 
-    /// Whether it took none.
+    /// Whether no item was added.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
@@ -188,7 +188,7 @@ impl<T: Spill> Sorter<T> {
         self.problem.is_some()
     }
 
-    /// Reads what it has so far, in no order.
+    /// Reads the items so far, in no particular order.
     ///
     /// # Errors
     /// A temporary file could not be written, or cannot be read; each item may fail for the same reason.
@@ -199,7 +199,7 @@ impl<T: Spill> Sorter<T> {
         }
     }
 
-    /// The same items, changed in what does not order them.
+    /// The same items, each changed. The change must not affect their order.
     #[must_use]
     pub fn map(self, mut change: impl FnMut(&mut T)) -> Self {
         let mut changed = Sorter::in_sections(self.order, self.section, self.limit);
@@ -234,7 +234,7 @@ impl<T: Spill> Sorter<T> {
         self.compact()
     }
 
-    /// Merges runs of one level once there are enough, so that no item is written more than a few times.
+    /// Merges runs of one level once there are enough of them, so that no item is written more than a few times.
     fn compact(&mut self) -> io::Result<()> {
         for level in 0.. {
             let same = self.runs.iter().filter(|run| run.level == level).count();
@@ -253,12 +253,12 @@ impl<T: Spill> Sorter<T> {
 }
 
 impl Run {
-    /// One without items.
+    /// A run without items.
     fn new(level: u32) -> io::Result<Self> {
         Ok(Run { file: Arc::new(tempfile::tempfile()?), ends: [0; SECTIONS], sections: 0..SECTIONS, level })
     }
 
-    /// Takes items behind those that it has, in order.
+    /// Appends items, which must be in order and must not sort before those it has.
     fn extend<T: Spill>(&mut self, section: Section<T>, items: impl Iterator<Item = io::Result<T>>) -> io::Result<()> {
         let mut file = &*self.file;
         file.seek(SeekFrom::End(0))?;
@@ -279,12 +279,12 @@ impl Run {
         Ok(())
     }
 
-    /// The same without other sections.
+    /// The same run, limited to some sections.
     fn narrowed(&self, sections: Range<usize>) -> Self {
         Run { sections, ..self.clone() }
     }
 
-    /// `None` where there is nothing to read: a stream without a frame is none.
+    /// Opens the run; `None` if there is nothing to read, because a stream without a frame is not valid.
     fn open(&self) -> Option<io::Result<Opened>> {
         let end = |sections: usize| sections.checked_sub(1).map_or(0, |last| self.ends[last]);
         let (at, end) = (end(self.sections.start), end(self.sections.end));
@@ -293,13 +293,13 @@ impl Run {
     }
 }
 
-/// A run that is read.
+/// A run being read.
 struct Opened {
     input: Unpacking<Reader>,
     heard: Heard,
 }
 
-/// Reads a part of a file, whoever else reads it.
+/// Reads part of a file, independently of other readers.
 struct Reader {
     file: Arc<File>,
     at: u64,
@@ -333,7 +333,7 @@ struct Merge<T> {
     order: Order<T>,
 }
 
-/// The next item of a run. The greatest is the one that comes first.
+/// The next item of a run. The greatest head has the item that comes first.
 struct Head<T> {
     item: T,
     run: usize,
@@ -387,7 +387,7 @@ impl<T: Spill> Iterator for Merge<T> {
     }
 }
 
-/// Items in memory, then those of runs.
+/// Items in memory, then those of the runs.
 fn read<'t, T: Spill>(
     items: &'t [T],
     runs: &[Run],
@@ -397,7 +397,7 @@ fn read<'t, T: Spill>(
     Ok(items.iter().map(|item| Ok(Cow::Borrowed(item))).chain(merged.map(|item| item.map(Cow::Owned))))
 }
 
-/// Items in order, in memory or in temporary files; they can be read as often as wanted.
+/// Items in order, in memory or in temporary files. They can be read any number of times.
 #[derive(Debug)]
 pub struct Sorted<T> {
     order: Order<T>,
@@ -409,19 +409,19 @@ pub struct Sorted<T> {
 }
 
 impl<T: Spill> Sorted<T> {
-    /// How many there are.
+    /// The number of items.
     #[must_use]
     pub fn len(&self) -> u64 {
         self.count
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Reads them.
+    /// Reads the items.
     ///
     /// # Errors
     /// A temporary file cannot be read; each item may fail for the same reason.
@@ -429,7 +429,7 @@ impl<T: Spill> Sorted<T> {
         read(&self.items, &self.runs, self.order)
     }
 
-    /// The same in the same order, each changed, even in what has ordered them.
+    /// The same items in the same order, each changed, even in what ordered them.
     ///
     /// # Errors
     /// A temporary file cannot be read or written, or an item cannot be changed.
@@ -443,7 +443,7 @@ impl<T: Spill> Sorted<T> {
         changed.finish()
     }
 
-    /// All of them; none is left.
+    /// Takes all items out of it.
     #[must_use]
     pub fn take(&mut self) -> Self {
         let Sorted { order, section, limit, .. } = *self;
@@ -451,7 +451,7 @@ impl<T: Spill> Sorted<T> {
         Sorted { order, section, limit, items, runs, count: std::mem::take(&mut self.count) }
     }
 
-    /// Gives them away in so many parts, for as many threads: each in order, and none that divides a section.
+    /// Gives the items away in `count` parts, for as many threads: each in order, and none dividing a section.
     ///
     /// # Errors
     /// As for [`Sorted::read`].
@@ -463,13 +463,13 @@ impl<T: Spill> Sorted<T> {
             let runs: Vec<_> = self.runs.iter().map(|run| run.narrowed(sections.clone())).collect();
             Ok(items.into_iter().map(Ok).chain(Merge::new(&runs, self.order)?))
         };
-        // From the last, since what is split off takes no more room than it needs.
+        // From the last part, because what is split off takes no more room than it needs.
         let mut parts = (0..count).rev().map(part).collect::<io::Result<Vec<_>>>()?;
         parts.reverse();
         Ok(parts)
     }
 
-    /// Gives them away.
+    /// Gives the items away.
     ///
     /// # Errors
     /// As for [`Sorted::read`].
@@ -505,7 +505,7 @@ mod tests {
     fn sorter(limit: usize, numbers: impl Iterator<Item = u64>) -> Sorter<Line> {
         let section = |item: &Line| usize::try_from(item.0 / 2502).unwrap();
         let mut sorter = Sorter::in_sections(Ord::cmp, section, limit);
-        // All of the second together are more than is remembered.
+        // All second texts together exceed what is remembered.
         let second = |number| (number % 3 > 0).then(|| format!("{}{}", number % 600, " ".repeat(1500)).into());
         numbers.for_each(|number| {
             sorter.push(Line(number * 7919 % 10_007, format!("line\n{number}").into(), second(number)));
@@ -536,14 +536,14 @@ mod tests {
         let (none, expected) = all(sorter(usize::MAX, 0..5000));
         assert_eq!(none, 0);
         assert!(expected.is_sorted() && expected[0].1.ends_with('!'));
-        // 1,250 runs: two levels of them.
+        // 1,250 runs: two levels of merging.
         let (files, merged) = all(sorter(300, 0..5000));
         assert!(files > 1 && files < 2 * FAN, "{files}");
         assert_eq!(merged, expected);
         let mut parts = sorter(1000, 0..2000);
         parts.append(sorter(usize::MAX, 2000..5000));
         assert_eq!(all(parts).1, expected);
-        // Of a hundred threads each leaves some twelve runs.
+        // Each of a hundred threads leaves some twelve runs.
         let threads = (0..100).map(|thread| sorter(300, thread * 50..(thread + 1) * 50));
         let many = threads.fold(sorter(usize::MAX, 0..0), |mut all, thread| {
             all.append(thread);

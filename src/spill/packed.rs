@@ -1,6 +1,6 @@
-//! Items as Borsh, with the texts that many of them have beside it: written once, and then by number.
+//! Items as Borsh. Repeated texts are written once and then referred to by number.
 //!
-//! An item is its length, whether the texts before it are forgotten, its fields, and what stands for each of its texts.
+//! An item consists of its length, whether earlier texts are forgotten, its fields, and a code for each of its texts.
 
 use std::collections::HashMap;
 use std::io::{self, BufRead, Read, Write};
@@ -10,21 +10,21 @@ use borsh::{BorshDeserialize, BorshSerialize};
 
 use super::Spill;
 
-/// An item that is written as Borsh: fields in their order, without names, each text behind its length.
+/// An item written as Borsh: fields in order, without names, each text preceded by its length.
 pub trait Packed: Clone + BorshSerialize + BorshDeserialize {
-    /// Roughly the bytes that it holds in memory.
+    /// Approximate size in memory, in bytes.
     fn weight(&self) -> usize;
-    /// Texts that many items have, which Borsh is to skip: each is written once, and shared by those that are read.
+    /// Texts common to many items, which Borsh must skip: each is written once, and shared by the items that are read.
     fn texts(&self) -> Vec<&dyn Shared> {
         Vec::new()
     }
-    /// The same, to be set.
+    /// The same, for setting them.
     fn texts_mut(&mut self) -> Vec<&mut dyn Shared> {
         Vec::new()
     }
 }
 
-/// Lists some texts of a type, as [`Packed`] asks for them.
+/// Lists some texts of a type, as [`Packed`] requires.
 macro_rules! shared {
     ($($($field:ident).+),*) => {
         pub(super) fn texts(&self) -> Vec<&dyn Shared> {
@@ -38,11 +38,11 @@ macro_rules! shared {
 }
 pub(crate) use shared;
 
-/// A text that many items have.
+/// A text common to many items.
 pub trait Shared {
     /// The text, if there is one.
     fn get(&self) -> Option<&Arc<str>>;
-    /// Puts one in its place.
+    /// Sets the text.
     fn set(&mut self, text: Arc<str>);
 }
 
@@ -94,7 +94,7 @@ impl<T: Packed> Spill for T {
     }
 }
 
-/// The bytes behind the next length; `None` at the end.
+/// The bytes of the next item, whose length comes first; `None` at the end.
 fn next_item(input: &mut dyn BufRead, mut room: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
     if input.fill_buf()?.is_empty() {
         return Ok(None);
@@ -107,19 +107,19 @@ fn next_item(input: &mut dyn BufRead, mut room: Vec<u8>) -> io::Result<Option<Ve
     if found as u64 == length { Ok(Some(room)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
-/// Bytes of texts that are remembered of what was written before they are all forgotten.
+/// Bytes of written texts after which all are forgotten.
 const REMEMBERED: usize = 512 << 10;
-/// What stands for a text: none, one that follows, or this and its number.
+/// Codes of a text: absent, new (the text follows), or known (this plus its number).
 const NONE: u16 = 0;
 const NEW: u16 = 1;
 const KNOWN: u16 = 2;
 
-/// Texts written lately, by number.
+/// Recently written texts, by number.
 #[derive(Default)]
 pub struct Told {
     numbers: HashMap<Arc<str>, u16>,
     bytes: usize,
-    /// The item that is being written.
+    /// The item being written.
     item: Vec<u8>,
 }
 
@@ -148,11 +148,11 @@ impl Told {
     }
 }
 
-/// Texts read lately, by number.
+/// Recently read texts, by number.
 #[derive(Default)]
 pub struct Heard {
     texts: Vec<Arc<str>>,
-    /// Room for the next item.
+    /// Buffer for the next item.
     item: Vec<u8>,
 }
 
@@ -183,7 +183,7 @@ impl Heard {
     }
 }
 
-/// Times as Borsh, which does not know them: nanoseconds since 1970.
+/// Times in Borsh, which has no type for them: nanoseconds since 1970.
 pub mod time {
     use std::io::{self, Read, Write};
 

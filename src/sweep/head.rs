@@ -1,8 +1,8 @@
-//! A second look at records that the prefilter passes: what stands outside their bodies refutes most of them.
+//! A second check of records that the prefilter passes: the fields outside their bodies refute most of them.
 //!
-//! The API server writes verb, user, objectRef and responseStatus in front of the bodies (k8s.io/apiserver,
-//! `pkg/apis/audit/v1/types.go`), which are most of a record. A field that stands behind them once more would count,
-//! and so would another record behind this one: where there may be either, the record is parsed.
+//! The API server writes verb, user, objectRef and responseStatus before the bodies (k8s.io/apiserver,
+//! `pkg/apis/audit/v1/types.go`), which are most of a record. A field repeated after the bodies would count instead,
+//! and another record may follow this one: if either is possible, the record is parsed.
 
 use crate::evaluate::may_match;
 use crate::event::Origin;
@@ -11,7 +11,7 @@ use crate::normalize::{Normalized, normalize, normalize_head};
 use crate::rule::{Pack, Prefilter, Searcher, View};
 use crate::unwrap::{Leaf, gcp_audit_log};
 
-/// Keys behind what is read: bodies, or a time where there are none.
+/// The first key after what is read: a body, or a time if there are no bodies.
 const BEHIND: [&str; 3] = ["requestObject", "responseObject", "requestReceivedTimestamp"];
 /// Keys of what is read.
 const READ: [&str; 11] = [
@@ -28,11 +28,11 @@ const READ: [&str; 11] = [
     "responseStatus",
 ];
 
-/// Keys whose string is the event of an envelope: a second one would count in place of the first.
+/// Keys whose string holds the event in an envelope: a second one would count instead of the first.
 const HOLDERS: [&str; 3] = ["\"properties\"", "\"log\"", "\"message\""];
-/// The key of another record: an entry of GKE.
+/// A key that shows another record: an entry of GKE.
 const ENTRY: &str = "\"protoPayload\"";
-/// Another way to write the quotes of keys in a string.
+/// Another way to write the quotes of keys inside a string.
 const QUOTE: &str = r"\u0022";
 
 /// Where the event of a record begins.
@@ -40,13 +40,13 @@ const QUOTE: &str = r"\u0022";
 pub(super) enum Start {
     /// JSON, with the record.
     Plain,
-    /// JSON in the JSON string whose quote stands here.
+    /// JSON in the JSON string whose opening quote is at this index.
     InString(usize),
-    /// A LogEntry of GKE, whose bodies stand between its other members: it is read to its end.
+    /// A LogEntry of GKE, whose bodies are between its other members, so it is read to its end.
     Entry,
 }
 
-/// What a record must pass to be parsed.
+/// Decides whether a record must be parsed.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Gate<'g> {
     pub prefilter: &'g Prefilter,
@@ -55,23 +55,23 @@ pub(super) struct Gate<'g> {
 }
 
 impl Gate<'_> {
-    /// Whether a record must be parsed, as far as its text and what stands outside its bodies tell.
+    /// Whether a record must be parsed, judging by its text and the fields outside its bodies.
     pub(super) fn passes(&self, record: &[u8], start: Start, odds: &mut Odds) -> bool {
         self.prefilter.may_match(record) && !odds.refute(|| self.heads.refute(self.pack, record, start))
     }
 }
 
-/// Decides whether checking heads still pays: a check costs half a parse. It affects speed only, since parsing refutes
-/// whatever a head does.
+/// Decides whether checking heads still pays off: a check costs half a parse. This affects speed only, because parsing
+/// refutes whatever a head does.
 #[derive(Debug)]
 pub(super) struct Odds {
-    /// Grows with every record that is refuted, by twice what it loses with every other.
+    /// Each refuted record adds 2, each other one subtracts 1.
     good: u32,
-    /// Records let pass without a look.
+    /// Records passed without a check since the last one.
     unseen: u32,
 }
 
-/// Records that are looked at in vain before most are let pass.
+/// Checks in vain after which only every so many records are checked.
 const PATIENCE: u32 = 16;
 
 impl Default for Odds {
@@ -81,7 +81,7 @@ impl Default for Odds {
 }
 
 impl Odds {
-    /// Whether a look refutes, where one is taken.
+    /// Whether the check was made and refuted the record.
     fn refute(&mut self, look: impl FnOnce() -> bool) -> bool {
         if self.good == 0 && self.unseen < PATIENCE {
             self.unseen += 1;
@@ -94,12 +94,12 @@ impl Odds {
     }
 }
 
-/// What is searched for in a record that its head refutes.
+/// Searchers for the text of a record whose head is checked.
 #[derive(Debug)]
 pub(super) struct Heads {
     plain: Keys,
     in_string: Keys,
-    /// Passes what is not whole, and what an escape may hide.
+    /// Finds records that are not whole, and escapes that may hide something.
     odd: Option<Prefilter>,
 }
 
@@ -112,7 +112,7 @@ impl Heads {
         }
     }
 
-    /// Whether no rule matches a record, and no interest wants it, whatever its bodies say.
+    /// Whether no rule matches a record and no interest wants it, whatever its bodies contain.
     pub(super) fn refute(&self, pack: &Pack, record: &[u8], start: Start) -> bool {
         let (keys, event) = match start {
             Start::Plain | Start::Entry => (&self.plain, record),
@@ -131,8 +131,8 @@ impl Heads {
                 decoded.as_bytes()
             }
         };
-        // What costs most comes last: most of what is asked is kept, or whole. Of a head that is damaged nothing can be
-        // said: what would decide may be hidden in it.
+        // The most expensive checks come last. A damaged head cannot be judged, because it may hide the field that
+        // decides.
         is_refuted(pack, head, start)
             && !keys.come_again(rest)
             && if matches!(start, Start::Entry) { is_whole(record) } else { json::is_between_members(head) }
@@ -140,12 +140,12 @@ impl Heads {
     }
 }
 
-/// Keys of an event, between quotes as the text around it has them.
+/// Keys of an event, in quotes as the surrounding text has them.
 #[derive(Debug)]
 struct Keys {
-    /// Those after what is read.
+    /// Keys after what is read.
     behind: Option<Searcher>,
-    /// Those of what is read, and others that would count in their place.
+    /// Keys of what is read, and others that would count instead.
     again: Option<Searcher>,
 }
 
@@ -172,13 +172,12 @@ impl Keys {
     }
 }
 
-/// Whether nothing stands behind the value that a text begins with.
+/// Whether nothing follows the value at the start of a text.
 fn is_whole(text: &[u8]) -> bool {
     json::skip_lenient(text, 0) == Skip::End(text.len())
 }
 
-/// Whether no rule matches an event, of which the first members or all but the bodies are told, and no interest wants
-/// it.
+/// Whether no rule matches an event and no interest wants it. `head` has its first members, or all but the bodies.
 fn is_refuted(pack: &Pack, head: &[u8], start: Start) -> bool {
     let is_refuted = |normalized: Normalized<'_>| match normalized {
         Normalized::Event(event) if event.malformed_fields.is_empty() => {

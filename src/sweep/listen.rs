@@ -1,4 +1,4 @@
-//! Who listens to a sweep, and what is told: events as they pass, for what prints them instead of counting hits.
+//! Listeners of a sweep: they receive events as they are read and print them, instead of counting hits.
 
 use std::collections::VecDeque;
 
@@ -11,27 +11,27 @@ use crate::normalize::TimeSource;
 use crate::rule::View;
 use crate::unwrap::Place;
 
-/// Takes the events that meet an interest of the job; called from all threads.
+/// Receives the events that meet an interest of the job; called from all threads.
 pub trait Listener: Sync {
-    /// Begins a source; called once for each of them, in their order. It ends where what is given here is dropped.
+    /// Begins a source; called once for each source, in order. The source ends when the returned value is dropped.
     fn listen(&self, source: usize) -> Box<dyn Tap + '_>;
     /// Whether [`Passing::original`] is wanted.
     fn keeps_originals(&self) -> bool {
         false
     }
-    /// Whether nothing more is wanted: sources are read no further.
+    /// Whether nothing more is wanted: sources are then read no further.
     fn has_enough(&self) -> bool;
 }
 
-/// Takes the events of one source, in order.
+/// Receives the events of one source, in order.
 pub trait Tap {
-    /// The next one.
+    /// The next event.
     fn event(&mut self, passing: Passing<'_>);
-    /// From here on they come from members of a tar stream, in whatever order these stand there.
+    /// From here on, events come from members of a tar stream, in the order of the stream.
     fn unordered(&mut self);
 }
 
-/// An event in its surroundings.
+/// An event with its context.
 #[derive(Debug)]
 pub struct Passing<'p> {
     /// The event.
@@ -40,21 +40,21 @@ pub struct Passing<'p> {
     pub time: Option<(Timestamp, TimeSource)>,
     /// Where it comes from.
     pub origin: &'p Origin<'p>,
-    /// Where it lies.
+    /// Where its bytes are.
     pub evidence: Evidence,
-    /// The bytes of the line, document or element that holds it, lines that were joined with a newline between them.
-    /// Empty unless the listener keeps originals, and for all but the first event of a record.
+    /// The bytes of the line, document or element that holds it; joined lines are separated by newlines. Empty unless
+    /// the listener keeps originals, and for all but the first event of a record.
     pub original: Vec<u8>,
 }
 
-/// The documents that an event may still be told from: the one at hand, and those before it that wait for their rest.
+/// Documents that may still give an event: the current one, and earlier ones waiting for their continuation.
 #[derive(Debug)]
 pub(super) struct Originals {
     held: VecDeque<(u64, Vec<u8>)>,
     bytes: usize,
-    /// Most bytes that wait; the oldest are let go.
+    /// Most bytes that wait. Beyond that, the oldest documents are dropped.
     limit: usize,
-    /// Whether the document at hand gave a record, so that none waits for it.
+    /// Whether the current document gave a record, so that none is waiting for it.
     gave: bool,
 }
 
@@ -72,12 +72,12 @@ impl Originals {
         }
     }
 
-    /// The document at hand was opened, and gave a record, or one before it did.
+    /// Notes a record that was given out; it may end in the current document or in an earlier one.
     pub(super) fn give(&mut self, place: Place<'_>) {
         self.gave |= self.held.back().is_some_and(|(at_hand, _)| *at_hand == place.last);
     }
 
-    /// The document at hand was opened to its end; whether some record still waits for its rest.
+    /// Ends the current document. `waiting`: whether some record still waits for its continuation.
     pub(super) fn settle(&mut self, waiting: bool) {
         if !waiting {
             self.held.clear();
@@ -87,7 +87,7 @@ impl Originals {
         self.bytes = self.held.iter().map(|(_, original)| original.len()).sum();
     }
 
-    /// The documents that a record was joined from, each once; lines of another that waits may lie between them.
+    /// The documents that a record was joined from, each once. Lines of another, waiting record may lie between them.
     pub(super) fn take(&mut self, place: Place<'_>) -> Vec<u8> {
         let of_record = |(number, _): &(u64, Vec<u8>)| (place.record..=place.last).contains(number);
         let (taken, held) = std::mem::take(&mut self.held).into_iter().partition::<VecDeque<_>, _>(of_record);

@@ -1,4 +1,4 @@
-//! The members of a tar on standard input, each a source of its own.
+//! The members of a tar on standard input, each of them a source.
 
 use std::collections::BTreeSet;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -10,13 +10,13 @@ use crate::aggregate::{Input, Status, Tally};
 use crate::decode::{Content, Damage, Ended, Stream};
 use crate::discover::Source;
 
-/// What is known of a tar on standard input, and what its members gave so far.
+/// What is known of a tar on standard input, and the results of its members so far.
 pub(super) struct Piped<'o> {
     watch: Watch<'o>,
-    /// The name of the stream, while a member is read.
+    /// The name of the stream, while a member is being read.
     stream: Option<Arc<str>>,
     done: Tally,
-    /// Members that were read from bytes whose checksum proved wrong.
+    /// Members read from bytes whose checksum proved wrong.
     damaged: BTreeSet<Arc<str>>,
 }
 
@@ -25,7 +25,7 @@ impl<'o> Piped<'o> {
         Piped { watch, stream: None, done: Tally::default(), damaged: BTreeSet::new() }
     }
 
-    /// Whether what comes is a member's; archives in it are its own.
+    /// Whether a member is being read. Archives inside it belong to it.
     pub(super) fn is_in_member(&self) -> bool {
         self.stream.is_some()
     }
@@ -43,10 +43,11 @@ impl<'o> Piped<'o> {
 }
 
 impl Reading<'_> {
-    /// A stream, or part of a member; a member on which this program fails is a row, and the next one is read.
+    /// Opens the stream, or part of a member. If the program fails on a member, that becomes a row, and the next one is
+    /// read.
     pub(super) fn open_piped(&mut self, stream: Stream<'_, '_>) {
         if !self.piped.as_ref().is_some_and(Piped::is_in_member) {
-            // A tar that was read to its end is no input beside its members.
+            // A tar read to its end is not an input in addition to its members.
             let is_done = matches!(stream.content, Content::Archive(_, None)) && stream.container.ends_with("tar");
             if !is_done || stream.member.is_some() {
                 self.open(stream);
@@ -58,7 +59,7 @@ impl Reading<'_> {
         }
     }
 
-    /// A member that was read before the bytes around it proved wrong.
+    /// Marks a member that was read before the bytes around it proved wrong.
     pub(super) fn distrust_source(&mut self, member: &str, damage: &Damage) {
         let Some(piped) = &mut self.piped else { return };
         let name = piped.watch.members.name(member);

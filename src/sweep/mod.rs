@@ -1,4 +1,4 @@
-//! All sources, in parallel, into one tally.
+//! Reads all sources, in parallel, into one tally.
 
 mod head;
 mod listen;
@@ -29,22 +29,22 @@ use queue::Queue;
 pub use listen::{Listener, Passing, Tap};
 pub use stop::Stop;
 
-/// What a sweep is to do.
+/// The settings of a sweep.
 #[derive(Debug)]
 pub struct Job {
     /// Rules to evaluate.
     pub pack: Pack,
     /// Limits on sources.
     pub limits: Limits,
-    /// Times of events that are kept, history included.
+    /// Times of the events that are kept, including history.
     pub window: Window,
-    /// Whether every record is parsed, not only those that a rule may need.
+    /// Whether every record is parsed, not only those that a rule may match.
     pub validate: bool,
     /// The cluster of all records, whatever they say.
     pub cluster: Option<String>,
     /// The platform of all records, whatever they say.
     pub platform: Option<Platform>,
-    /// What ends it early: sources not read to their end are rows that say so.
+    /// Ends the sweep early: the rows of sources not read to their end say so.
     pub stop: Stop,
 }
 
@@ -56,13 +56,13 @@ pub trait Observer: Sync {
     fn read(&self, bytes: u64);
     /// A source was read to its end.
     fn closed(&self, records: u64, hits: u64);
-    /// Where the time of stages is counted, if it is.
+    /// Where the time of stages is measured, if it is.
     fn stats(&self) -> Option<&Stats> {
         None
     }
 }
 
-/// Sweeps everything that was found. A source that fails, or on which this program fails, is a row and no more.
+/// Sweeps everything that was found. A source that fails, or on which the program fails, is only a row.
 #[must_use]
 pub fn sweep(found: &Found, job: &Job, observer: &dyn Observer) -> Tally {
     let queue = Queue::largest_first(&found.sources.iter().map(|source| source.bytes).collect::<Vec<_>>());
@@ -72,7 +72,7 @@ pub fn sweep(found: &Found, job: &Job, observer: &dyn Observer) -> Tally {
     queue.run(read, || false).merge(unread(found))
 }
 
-/// The same, but for what a case has already; it keeps what is read.
+/// The same, without what the case already has. The case keeps what is read.
 ///
 /// # Errors
 /// The case cannot be written.
@@ -86,7 +86,7 @@ pub fn sweep_into(case: &Case, found: &Found, job: &Job, observer: &dyn Observer
         let (source, look) = (&found.sources[number], &looks[number]);
         match &known[number] {
             None => {
-                // The members of a stream are known by their names alone.
+                // Members of a stream are known only by name.
                 let keep = &|read: &Source, tally| match read.path {
                     Some(_) => case.keep(read, look, tally),
                     None => case.keep(read, &case.look(read), tally),
@@ -103,9 +103,9 @@ pub fn sweep_into(case: &Case, found: &Found, job: &Job, observer: &dyn Observer
     Ok(queue.run(read, || false).merge(unread(found)))
 }
 
-/// Sweeps everything that was found, and tells the listener of every event that meets an interest of the job; the
-/// tally then holds no observation. Sources are begun in their order, so that a listener may let one wait for those
-/// before it.
+/// Sweeps everything that was found, and passes to the listener every event that meets an interest of the job. The
+/// tally then has no observations. Sources are begun in order, so that a listener may make one wait for those before
+/// it.
 #[must_use]
 pub fn stream(found: &Found, job: &Job, observer: &dyn Observer, listener: &dyn Listener) -> Tally {
     let queue = Queue::in_order(&found.sources.iter().map(|source| source.bytes).collect::<Vec<_>>());
@@ -115,7 +115,7 @@ pub fn stream(found: &Found, job: &Job, observer: &dyn Observer, listener: &dyn 
     queue.run(read, || listener.has_enough()).merge(unread(found))
 }
 
-/// Rows for what is not read.
+/// Rows for the files that are not read.
 fn unread(found: &Found) -> Tally {
     let unread = found.unread.iter().map(|unread| {
         let mut input = Input::new(unread.name.clone(), None);
@@ -126,19 +126,19 @@ fn unread(found: &Found) -> Tally {
     Tally { inputs: unread.collect(), ..Tally::default() }
 }
 
-/// The listener to a source, and the number of that source.
+/// The listener to a source, and the number of the source.
 type Listening<'l> = Option<(&'l dyn Listener, usize)>;
 
 /// How a source is read.
 #[derive(Clone, Copy)]
 struct Watch<'o> {
     observer: &'o dyn Observer,
-    /// Whether threads of their own read and decompress, ahead of the one that looks.
+    /// Whether separate threads read and decompress, ahead of the one that parses.
     ahead: bool,
     heads: &'o Heads,
     /// For the members of a tar on standard input.
     members: &'o Members,
-    /// Takes what was read of a file, a stream, or a member of a stream, and gives what is left to count.
+    /// Receives the tally of a file, a stream, or a member of a stream, and returns the part still to be counted.
     keep: &'o dyn Fn(&Source, Tally) -> Tally,
 }
 
@@ -147,7 +147,7 @@ fn isolated(source: &Source, job: &Job, watch: Watch<'_>, listening: Listening<'
         .unwrap_or_else(|_| Tally { inputs: vec![failed(source.name.clone(), source.bytes)], ..Tally::default() })
 }
 
-/// The row of a source on which this program fails.
+/// The row of a source on which the program fails.
 fn failed(name: Arc<str>, bytes: u64) -> Input {
     let mut input = Input::new(name, None);
     input.bytes = bytes;

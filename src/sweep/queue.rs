@@ -1,24 +1,24 @@
-//! Which source is next, and whether threads would idle while it is read.
+//! Decides which source is next, and whether threads would be idle while it is read.
 
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use crate::aggregate::Tally;
 use crate::threads;
 
-/// Smaller sources are read before another thread has started.
+/// Smaller sources are read before another thread could start.
 const MIN_AHEAD: u64 = 256 * 1024;
 
 /// Sources in the order in which threads take them.
 pub(super) struct Queue {
     /// Their numbers.
     order: Vec<usize>,
-    /// Whether each is read by more threads than one.
+    /// Whether each source is read by more than one thread.
     ahead: Vec<bool>,
     next: AtomicUsize,
 }
 
 impl Queue {
-    /// The largest of these sizes first, so that none is left alone at the end.
+    /// Largest source first, so that no large one is left alone at the end.
     pub(super) fn largest_first(sizes: &[u64]) -> Self {
         let mut order: Vec<usize> = (0..sizes.len()).collect();
         order.sort_by_key(|&number| std::cmp::Reverse(sizes[number]));
@@ -35,7 +35,7 @@ impl Queue {
         let mut is_ahead = |number: usize| {
             let (size, before) = (sizes[number], left);
             left -= size;
-            // More than its share of what is left: the others will be done before this one is.
+            // More than a thread's share of what is left: the other threads finish before this source does.
             threads > 1 && size >= MIN_AHEAD && size.saturating_mul(threads) > before
         };
         let ahead = order.iter().map(|&number| is_ahead(number)).collect();
@@ -66,7 +66,7 @@ mod tests {
     use super::*;
     use crate::threads::in_threads;
 
-    /// The order of sources of so many MiB, and which of them are read ahead.
+    /// The order of sources of these sizes in MiB, and which of them are read ahead.
     fn queue(threads: u16, sizes: &[u64]) -> (Vec<usize>, Vec<bool>) {
         let sizes: Vec<u64> = sizes.iter().map(|size| size << 20).collect();
         let queue = in_threads(Some(threads), || Queue::largest_first(&sizes)).unwrap();

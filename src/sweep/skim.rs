@@ -1,10 +1,11 @@
-//! The fast path: records that no rule can match, told by their first and last bytes and counted without being parsed.
+//! The fast path: records that no rule can match are recognised by their first and last bytes and counted without being
+//! parsed.
 //!
 //! It knows five forms, byte for byte as the API server and the clouds write them. Framing offers no line with a zero
-//! byte. Anything else, anything that ends otherwise, and anything that the prefilter passes takes the slow path. Its
-//! slow twin is `--validate`.
+//! byte. Anything else, anything that ends in another way, and anything that the prefilter passes takes the slow path.
+//! `--validate` forces the slow path for all records.
 //!
-//! Between its ends a record is looked at once, by the prefilter, which also finds where a second event begins.
+//! Between its ends a record is scanned once, by the prefilter, which also finds the start of a second event.
 
 use jiff::Timestamp;
 use memchr::memmem::Finder;
@@ -14,8 +15,8 @@ use crate::event::{EVENT_START, SUBSCRIPTION_START};
 use crate::json::{self, Fields};
 use crate::paths::{azure_cluster, eks_cluster};
 
-/// Searchers for what tells a record, since building one costs more than searching a record with it; and what was told
-/// of the record before, since most have the same envelope.
+/// Searchers for what identifies a record, because building one costs more than searching a record; and what was read
+/// from the envelope of the record before, because most have the same.
 #[derive(Debug)]
 pub(super) struct Skimmer {
     inner_event: Finder<'static>,
@@ -37,7 +38,7 @@ pub(super) struct Skimmer {
     odds: Odds,
 }
 
-/// [`EVENT_START`] inside a JSON string; the part that `\/` and `/` share.
+/// [`EVENT_START`] inside a JSON string, up to where `\/` and `/` differ.
 const INNER_EVENT: &[u8] = br#""{\"kind\":\"Event\",\"apiVersion\":\"audit.k8s.io"#;
 const TIME: &[u8] = br#""requestReceivedTimestamp":""#;
 const INNER_TIME: &[u8] = br#"\"requestReceivedTimestamp\":\""#;
@@ -47,14 +48,14 @@ const MESSAGE: &[u8] = br#","message":""#;
 const RESOURCE_ID: &[u8] = br#""resourceId":"#;
 const CLUSTER_NAME: &[u8] = br#""cluster_name":"#;
 const TIMESTAMP: &[u8] = br#","timestamp":""#;
-/// How far from a record's end its time stands: annotations follow it.
+/// How far from the end of a record its time may be: annotations follow it.
 const TAIL: usize = 1024;
-/// How far from it that mostly is.
+/// How far it mostly is.
 const NEAR: usize = 512;
-/// `2026-11-24T03:16:43.101000Z`, the one way in which Kubernetes writes a time.
+/// The length of `2026-11-24T03:16:43.101000Z`, the only form in which Kubernetes writes a time.
 const TIME_LENGTH: usize = 27;
 
-/// What a record that is skimmed tells.
+/// What is read of a skimmed record.
 #[derive(Debug)]
 pub(super) struct Look<'a> {
     /// Its form, as `inputs.csv` names it.
@@ -88,7 +89,7 @@ impl Skimmer {
         }
     }
 
-    /// Recognises a line or document; `None` where it must be parsed.
+    /// Recognises a line or document; `None` if it must be parsed.
     pub(super) fn line<'a>(&'a mut self, text: &'a [u8], gate: &Gate<'_>) -> Option<Look<'a>> {
         if text.last() != Some(&b'}') {
             return None;
@@ -106,7 +107,7 @@ impl Skimmer {
         (!gate.passes(event, Start::Plain, &mut self.odds)).then_some(Look { format, cluster: None, time })
     }
 
-    /// A diagnostic record whose `log` is a whole event with its newline.
+    /// Recognises a diagnostic record whose `log` is a whole event with its newline.
     fn azure<'a>(&'a mut self, text: &'a [u8], gate: &Gate<'_>) -> Option<Look<'a>> {
         let event = self.inner_event.find(head(text))?;
         if !text[..event].trim_ascii_end().ends_with(br#""log":"#)
@@ -123,7 +124,7 @@ impl Skimmer {
         Some(Look { format: "azure-diagnostic", cluster: Some(cluster), time })
     }
 
-    /// One element of the `logEvents` of a CloudWatch Logs payload; `around` is what stands before the array.
+    /// Recognises one element of the `logEvents` of a CloudWatch Logs payload; `around` is the text before the array.
     pub(super) fn log_event<'a>(&'a mut self, element: &'a [u8], around: &[u8], gate: &Gate<'_>) -> Option<Look<'a>> {
         if !around.starts_with(SUBSCRIPTION_START) || !element.ends_with(br#"}"}"#) {
             return None;
@@ -138,7 +139,7 @@ impl Skimmer {
         Some(Look { format: "cloudwatch-subscription", cluster: Some(cluster), time })
     }
 
-    /// A LogEntry of service k8s.io, keys sorted as GCS sinks write them.
+    /// Recognises a LogEntry of service k8s.io, with its keys sorted as GCS sinks write them.
     fn entry<'a>(&'a mut self, text: &'a [u8], gate: &Gate<'_>) -> Option<Look<'a>> {
         if gate.passes(text, Start::Entry, &mut self.odds) {
             return None;
@@ -146,16 +147,17 @@ impl Skimmer {
         let name = value_at(text, near_end(text, &self.cluster_name)? + CLUSTER_NAME.len())?;
         let at = near_end(text, &self.timestamp)? + TIMESTAMP.len();
         let length = memchr::memchr(b'"', &text[at..])?;
-        // What a container logs has the same ends, and may hold the rest: there its own payload stands in front.
+        // An entry that a container logged has the same ends, and may contain the rest: its own payload then comes
+        // first.
         let payload = self.proto_payload.find(text)?;
         let is_logged = self.json_payload.find(&text[..payload]).is_some();
         let behind = &text[payload..];
-        // It stands near the end, behind request and response.
+        // It is near the end, after request and response.
         let of_service = near_end(behind, &self.service).or_else(|| self.service.find(behind));
         if is_logged || of_service.is_none() || self.split.find(tail(text, TAIL)).is_some() {
             return None;
         }
-        // Two on one line have the first one's start and the last one's end.
+        // Two entries on one line have the start of the first and the end of the last.
         if self.next_entry.find(&text[ENTRY.len()..]).is_some() {
             return None;
         }
@@ -164,7 +166,7 @@ impl Skimmer {
     }
 }
 
-/// The last text read, and the cluster that it tells.
+/// The last text read, and the cluster that it names.
 #[derive(Debug, Default)]
 struct Memo {
     text: Vec<u8>,
@@ -194,7 +196,8 @@ fn tail(text: &[u8], size: usize) -> &[u8] {
     &text[text.len().saturating_sub(size)..]
 }
 
-/// Where the last find near the end begins. Found from the front, since searching from the back uses no vectors.
+/// The index of the last match near the end. Searches forwards, because searching backwards uses no vector
+/// instructions.
 fn near_end(text: &[u8], finder: &Finder<'_>) -> Option<usize> {
     [NEAR, TAIL].into_iter().find_map(|size| {
         let tail = tail(text, size);
@@ -202,7 +205,7 @@ fn near_end(text: &[u8], finder: &Finder<'_>) -> Option<usize> {
     })
 }
 
-/// The time behind a key near the end, and where it stands.
+/// The time after a key near the end, and its index.
 fn time<'a>(text: &'a [u8], key: &Finder<'_>) -> Option<(&'a [u8], usize)> {
     let at = near_end(text, key)? + key.needle().len();
     let time = text.get(at..at + TIME_LENGTH)?;
@@ -217,7 +220,7 @@ fn value_at(text: &[u8], at: usize) -> Option<&[u8]> {
     }
 }
 
-/// The span of times of one cluster and hour, kept as written: times of one length compare as text.
+/// The span of times of one cluster and hour, as written: times of one length compare as text.
 #[derive(Debug, Default)]
 pub(super) struct Hour {
     cluster: Option<String>,
@@ -226,7 +229,7 @@ pub(super) struct Hour {
 }
 
 impl Hour {
-    /// Takes a time in; gives back the span before where this one is of another cluster, hour or length.
+    /// Adds a time. Returns the span before if the cluster, hour or length changes.
     pub(super) fn add(&mut self, cluster: Option<&str>, time: &[u8]) -> Option<(Option<String>, [Timestamp; 2])> {
         let same = self.first.len() == time.len()
             && self.first.get(..13) == time.get(..13)

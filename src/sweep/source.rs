@@ -1,4 +1,4 @@
-//! One source to its end: opened, hashed, decoded; each text in it goes through the stages behind.
+//! Reads one source to its end: opens, hashes and decodes it, and passes each text in it through the later stages.
 
 use std::cell::Cell;
 use std::fs::File;
@@ -46,7 +46,7 @@ pub(super) fn sweep(source: &Source, job: &Job, watch: Watch<'_>, listening: Lis
     (watch.keep)(source, own).merge(reading.piped.map(Piped::finish).unwrap_or_default())
 }
 
-/// The source as a stream, and as a file where it can be read out of order.
+/// The source as a stream, and as a file if it can be read out of order.
 fn open<'c>(source: &Source, cut: &'c Cut<'_>) -> io::Result<(Box<dyn Read + Send + 'c>, Option<File>)> {
     let Some(path) = &source.path else { return Ok((standard_input(cut), None)) };
     let file = File::open(path)?;
@@ -71,11 +71,11 @@ pub(super) struct Reading<'j> {
     pub cut: &'j Cut<'j>,
 }
 
-/// Text that came from bytes whose checksum proved wrong.
+/// Text from bytes whose checksum proved wrong.
 pub(super) enum Stretch {
-    /// Part of a stream: offsets in its text. What has no offset lies in all of it.
+    /// Part of a stream, as offsets in its text. Records without an offset count as inside every part.
     Part { member: Option<Arc<str>>, offsets: RangeInclusive<u64> },
-    /// An archive member, with all inside it.
+    /// An archive member, with everything inside it.
     Whole(String),
 }
 
@@ -91,13 +91,13 @@ impl Stretch {
     }
 }
 
-/// Whether a member of an archive is another one, or lies in it.
+/// Whether a member of an archive is `member`, or lies inside it.
 fn is_inside(inner: &str, member: &str) -> bool {
     inner.strip_prefix(member).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 impl Reading<'_> {
-    /// What was read; records from a part whose checksum is wrong were decoded, and may say anything.
+    /// What was read. Records from a part with a wrong checksum were decoded, but may say anything, so they are marked.
     pub(super) fn take(&mut self) -> Tally {
         let (mut tally, damaged) = (std::mem::take(&mut self.tally), std::mem::take(&mut self.damaged));
         self.records += tally.inputs.iter().map(|input| input.records).sum::<u64>();
@@ -111,7 +111,7 @@ impl Reading<'_> {
         tally
     }
 
-    /// The row of a source of which nothing is read.
+    /// Adds the row of a source of which nothing is read.
     fn unread(&mut self, bytes: u64, status: Status, reason: &str) {
         let mut input = Input::new(self.name.clone(), None);
         input.bytes = bytes;
@@ -129,7 +129,7 @@ impl Reading<'_> {
         } else if file.is_some() {
             decode::walk(&mut decode::Full::new(timed), file, limits, self);
         } else {
-            // What a pipe gave is looked at before it gives more.
+            // What a pipe has given is processed before more is read.
             decode::walk(&mut timed, None, limits, self);
         }
         let drained = {
@@ -171,7 +171,7 @@ impl Reading<'_> {
                     input.interrupt();
                 }
             }
-            // What a decoder makes of an end that is none says nothing of the source.
+            // A stop cut the stream, so decoder errors here do not describe the source.
             Content::Archive(members, _) if self.cut.was_made() => {
                 input.members = Some(members);
                 input.interrupt();
@@ -216,7 +216,7 @@ impl Visitor for Reading<'_> {
         if self.cut.was_made() {
             return;
         }
-        // The row of a member is the last that its visit leaves, behind those of members inside it.
+        // The row of a member is the last that its visit adds, after those of members inside it.
         if let Some(input) = self.tally.inputs.last_mut().filter(|input| input.member.as_deref() == Some(member)) {
             input.bytes = bytes;
             input.sha256 = Some(sha256);
@@ -224,7 +224,7 @@ impl Visitor for Reading<'_> {
     }
 
     fn distrust(&mut self, member: &str, damage: &Damage) {
-        // What a stop makes of a stream is no damage.
+        // Damage caused by a stop is not damage of the stream.
         if self.cut.was_made() {
             return;
         }
@@ -243,7 +243,7 @@ impl Visitor for Reading<'_> {
     }
 }
 
-/// Counts bytes for the progress display, and ends where nobody listens any more or a stop is asked for.
+/// Counts bytes for the progress display, and ends if the listener has enough or a stop is requested.
 struct Watched<'o> {
     inner: Box<dyn Read + Send + 'o>,
     observer: &'o dyn Observer,
@@ -262,7 +262,7 @@ impl Read for Watched<'_> {
     }
 }
 
-/// Times a reader, and counts what it gives where that is text.
+/// Measures the time of a reader, and counts the bytes it gives if they are text.
 struct Timed<'s, R> {
     inner: R,
     stats: Option<&'s Stats>,

@@ -1,4 +1,4 @@
-//! Standard input, read by a thread of its own: a stop is heeded while nothing comes.
+//! Standard input, read by a separate thread, so that a stop takes effect even while no bytes arrive.
 
 use std::io::{self, Read};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use super::stop::Cut;
 
-/// Most bytes that are read at once.
+/// Most bytes read at once.
 const CHUNK: usize = 64 << 10;
-/// Chunks that wait to be looked at, at most.
+/// Most chunks waiting to be processed.
 const WAITING: usize = 4;
-/// How long a stop waits to be heeded.
+/// How long a stop may take to be noticed.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What a stream gives, up to its end or to a stop.
+/// The bytes of a stream, up to its end or to a stop.
 struct Stdin<'c> {
     chunks: Receiver<io::Result<Vec<u8>>>,
     chunk: Vec<u8>,
@@ -22,7 +22,7 @@ struct Stdin<'c> {
     cut: &'c Cut<'c>,
 }
 
-/// Standard input; where no thread can be had, a stop waits for the next bytes.
+/// Standard input. If no thread can be started, a stop waits for the next bytes.
 pub(super) fn standard_input<'c>(cut: &'c Cut<'_>) -> Box<dyn Read + Send + 'c> {
     let (sender, chunks) = sync_channel(WAITING);
     let produce = move || {

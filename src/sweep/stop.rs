@@ -5,12 +5,12 @@ use std::io::{self, Read};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
-/// Asks a sweep to end; its clones ask the same.
+/// Asks a sweep to end. Clones share the request.
 #[derive(Debug, Clone, Default)]
 pub struct Stop(Arc<AtomicBool>);
 
 impl Stop {
-    /// A stop that is asked for where the flag is set.
+    /// A stop that is requested when the flag is set.
     #[must_use]
     pub fn by(flag: Arc<AtomicBool>) -> Self {
         Stop(flag)
@@ -21,7 +21,7 @@ impl Stop {
     }
 }
 
-/// Whether a stop cut a source short. It is looked at once for each piece of a stream, not for each record.
+/// Whether a stop cut a source short. Checked for each piece of a stream, not for each record.
 #[derive(Debug)]
 pub(super) struct Cut<'s> {
     stop: &'s Stop,
@@ -33,7 +33,7 @@ impl<'s> Cut<'s> {
         Cut { stop, made: AtomicBool::new(false) }
     }
 
-    /// Makes the cut if the stop is asked for.
+    /// Makes the cut if a stop is requested. True if so.
     pub(super) fn is_due(&self) -> bool {
         let is_asked = self.stop.is_asked();
         if is_asked {
@@ -42,13 +42,13 @@ impl<'s> Cut<'s> {
         is_asked
     }
 
-    /// Whether something was left unread.
+    /// Whether the cut was made.
     pub(super) fn was_made(&self) -> bool {
         self.made.load(Relaxed)
     }
 }
 
-/// Ends a text where a stop is asked for; what it gave before is whole but for its last record.
+/// Ends a text when a stop is requested. What it gave before is whole, except for its last record.
 pub(super) struct Ending<'c, R> {
     inner: R,
     cut: &'c Cut<'c>,
@@ -56,7 +56,7 @@ pub(super) struct Ending<'c, R> {
 }
 
 impl<'c, R> Ending<'c, R> {
-    /// Sets `ended` when it ends so.
+    /// Sets `ended` if a stop ends the text.
     pub(super) fn new(inner: R, cut: &'c Cut<'c>, ended: &'c Cell<bool>) -> Self {
         Ending { inner, cut, ended }
     }
@@ -66,7 +66,7 @@ impl<R: Read> Read for Ending<'_, R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         if !self.cut.is_due() {
             let read = self.inner.read(out);
-            // An end or damage that comes of a stop below is none of the text.
+            // If a stop caused this end or error, do not report it as damage of the text.
             if matches!(read, Ok(count) if count > 0) || !self.cut.was_made() {
                 return read;
             }
@@ -80,7 +80,7 @@ impl<R: Read> Read for Ending<'_, R> {
 mod tests {
     use super::*;
 
-    /// Ends, or fails, because a stop was asked for while it was read.
+    /// Ends, or fails, because a stop was requested while it was read.
     struct Cuts<'c>(&'c Stop, &'c Cut<'c>, bool);
 
     impl Read for Cuts<'_> {

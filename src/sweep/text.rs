@@ -1,4 +1,4 @@
-//! One stream of text, framed before: unwrap, normalize, evaluate; counts its records and keeps what reports need.
+//! One stream of framed text: unwraps, normalizes and evaluates its records, counts them, and keeps what reports need.
 
 use std::cell::Cell;
 
@@ -20,7 +20,7 @@ use crate::rule::View;
 use crate::stats::{Stage, Stats, enter};
 use crate::unwrap::{Envelope, Leaf, Place, Unwrapper};
 
-/// What all streams of a sweep are read with.
+/// What reading any stream of a sweep needs.
 #[derive(Clone, Copy)]
 pub(super) struct Means<'j> {
     pub job: &'j Job,
@@ -35,7 +35,7 @@ pub(super) struct TextStream<'j> {
     heads: &'j Heads,
     listener: Option<&'j dyn Listener>,
     stats: Option<&'j Stats>,
-    /// Whether a stop ended it: what is left is the beginning of a record, which says nothing.
+    /// Whether a stop ended it: the rest is then the beginning of a record, which proves nothing.
     ended: &'j Cell<bool>,
     recorder: Recorder<'j>,
 }
@@ -82,7 +82,7 @@ impl<'j> TextStream<'j> {
 }
 
 impl<'j> TextStream<'j> {
-    /// What tells the records that need not be parsed, where there may be any.
+    /// What decides which records need not be parsed; `None` if all must be.
     fn gate(&self) -> Option<Gate<'j>> {
         let (job, heads) = (self.recorder.job, self.heads);
         let prefilter = job.pack.prefilter.as_ref().filter(|_| !job.validate && !self.unwrapper.is_waiting())?;
@@ -137,13 +137,14 @@ impl Sink for TextStream<'_> {
     }
 }
 
-/// What is told of a stream at its end.
+/// The results of a stream, at its end.
 pub(super) struct Told {
     pub input: Input,
     pub matches: u64,
     pub parsed: u64,
     pub damaged: Vec<Stretch>,
-    /// What is wrong with the first bad record. A damaged stream, which may be the cause, is reported in its place.
+    /// What is wrong with the first bad record. If the stream is damaged, which may be the cause, that is reported
+    /// instead.
     trouble: Option<String>,
 }
 
@@ -158,7 +159,7 @@ impl Told {
         }
     }
 
-    /// Says what is wrong with a record.
+    /// Notes what is wrong with a record.
     fn trouble(&mut self, place: Place<'_>, what: &str) {
         let offset = place.offset.map_or_else(String::new, |offset| format!(", byte {offset}"));
         self.trouble.get_or_insert_with(|| format!("record {}{offset}: {what}", place.record));
@@ -170,15 +171,16 @@ struct Recorder<'j> {
     job: &'j Job,
     tally: &'j mut Tally,
     told: Told,
-    /// What the path tells of where its events come from.
+    /// The origin of its events according to the path.
     of_path: Origin<'static>,
-    /// Offset of the last observation; 0 for rows of binary files, which have none. Damage marks observations up to here.
+    /// Offset of the last observation; 0 for rows of binary files, which have none. Damage marks observations up to
+    /// here.
     last_offset: Option<u64>,
-    /// Times of the records that were skimmed.
+    /// Times of the skimmed records.
     hour: Hour,
     /// Texts of its observations.
     texts: Interner,
-    /// Takes what would be an observation, where somebody listens.
+    /// Receives what would be an observation, if there is a listener.
     tap: Option<&'j mut dyn Tap>,
     originals: Option<Originals>,
 }
@@ -215,7 +217,7 @@ impl Recorder<'_> {
         self.span(span);
     }
 
-    /// Takes in when the records that were skimmed were made.
+    /// Adds the span of times of skimmed records.
     fn span(&mut self, span: Option<(Option<String>, [Timestamp; 2])>) {
         let Some((cluster, times)) = span else { return };
         let envelope = Envelope {
@@ -240,7 +242,8 @@ impl Recorder<'_> {
             self.tally.coverage.add(origin.cluster.as_deref(), time);
             if !self.job.window.contains(time) {
                 self.told.input.outside += 1;
-                // What is kept is chosen when copies are joined: a copy without a time must find those that have one.
+                // Without a listener, keep events outside the window here: a copy without a time is matched to one that
+                // has it later. The window is applied when copies are joined.
                 if self.tap.is_some() {
                     return;
                 }
@@ -264,13 +267,13 @@ impl Recorder<'_> {
         self.told.matches += u64::from(!matches.is_empty());
         self.last_offset = Some(place.offset.unwrap_or(0));
         let category = envelope.category.as_deref();
-        // It tells copies apart where nothing else does, and costs as much as reading the record.
+        // The digest identifies copies if nothing else does, but costs as much as reading the record.
         let digest = if event.is_identified() { String::new() } else { leaf.digest() };
         let seen = Seen { time, origin, category, evidence, digest, matches, interests };
         self.tally.observations.push(Observation::new(event, seen, &mut self.texts));
     }
 
-    /// A stream was written behind a text, and its lines are none.
+    /// Notes that a compressed stream was appended to a text: its bytes are not lines of the text.
     fn packed(&mut self, codec: &str, offset: u64) {
         let what = format!(
             "{codec} begins inside the text, at byte {offset} of it, and is not read; cut the file there, and scan both parts"
@@ -287,7 +290,8 @@ impl Recorder<'_> {
     }
 }
 
-/// Options outrank the envelope, which outranks the path; Panther's source label is the last resort.
+/// The origin of an event: options outrank the envelope, which outranks the path. Panther's source label is the last
+/// resort.
 fn origin<'a>(job: &'a Job, envelope: &'a Envelope<'_>, of_path: &'a Origin<'static>) -> Origin<'a> {
     let told = &envelope.origin;
     let cluster = job.cluster.as_deref().or(told.cluster.as_deref()).or(of_path.cluster.as_deref());

@@ -1,4 +1,4 @@
-//! The charts: SVG that stretches, with its labels in the page.
+//! The charts: SVG that stretches; its labels are part of the page.
 
 use std::fmt::Write;
 
@@ -11,11 +11,11 @@ use crate::words::minute;
 
 const HOUR: i64 = 3600;
 const DAY: i64 = 24 * HOUR;
-/// A longer span has a bar a day.
+/// Spans longer than this, in seconds, have one bar per day.
 const HOURLY: i64 = 3 * DAY;
-/// Bars that a chart holds; a longer span has bars of several days.
+/// Most bars of a chart. A longer span has bars of several days.
 const BARS: i64 = 180;
-/// Gaps that are listed of one cluster.
+/// Most gaps listed for one cluster.
 const GAPS: usize = 20;
 
 /// Time in equal steps.
@@ -27,7 +27,7 @@ pub(super) struct Axis {
 }
 
 impl Axis {
-    /// The span of the dump and of the alerts.
+    /// An axis over the span of the dump and the alerts; `None` if neither has a time.
     pub(super) fn new(report: &Value, alerts: &Alerts) -> Option<Self> {
         let days = list(report, "coverage").iter().flat_map(|day| [time(day, "first_seen"), time(day, "last_seen")]);
         let times = days.flatten().chain(alerts.all.iter().filter_map(|alert| alert.time)).map(Timestamp::as_second);
@@ -65,7 +65,7 @@ impl Axis {
         if self.step < DAY { minute(time) } else { time.strftime("%Y-%m-%d").to_string() }
     }
 
-    /// Labels under a chart: begin, middle and end.
+    /// Labels below a chart: beginning, middle and end.
     pub(super) fn labels(&self) -> Vec<String> {
         let mut bars = vec![0, self.bars / 2, self.bars - 1];
         bars.dedup();
@@ -84,12 +84,12 @@ pub(super) struct Hits {
     pub(super) marks: String,
     /// Top and middle of the scale.
     pub(super) scale: [String; 2],
-    /// The same as text: a label and a number a class.
+    /// The same as text: a label, and a number for each class.
     pub(super) table: Vec<Value>,
     pub(super) undated: usize,
 }
 
-/// Draws the hits; each counts where its alert begins.
+/// Draws the hits. Each is counted at the time its alert begins.
 pub(super) fn hits(axis: &Axis, alerts: &Alerts) -> Hits {
     let mut bars = vec![vec![0_u64; alerts.classes.len()]; axis.bars];
     for alert in &alerts.all {
@@ -156,7 +156,7 @@ fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
 }
 
-/// The next of 1, 2, 4, 5, 10, 20, 40, 50 …
+/// The smallest of 1, 2, 4, 5, 10, 20, 40, 50 … that is at least `most`.
 fn round_up(most: u64) -> u64 {
     let mut unit = 1_u64;
     loop {
@@ -175,7 +175,7 @@ pub(super) struct Cluster {
     pub(super) text: Value,
 }
 
-/// A strip a cluster.
+/// One strip per cluster.
 pub(super) fn coverage(axis: &Axis, report: &Value) -> Vec<Cluster> {
     list(report, "coverage")
         .chunk_by(|left, right| left["cluster"] == right["cluster"])
@@ -213,7 +213,7 @@ fn length(seconds: i64) -> String {
     }
 }
 
-/// Runs of bars with the same share of hours, taller the more of them are in the dump.
+/// Draws runs of bars with the same share of hours: the more of their hours are in the dump, the taller they are.
 fn strip(axis: &Axis, days: &[Value]) -> String {
     let levels = levels(axis, days);
     let mut body = String::new();
@@ -234,7 +234,7 @@ fn strip(axis: &Axis, days: &[Value]) -> String {
     )
 }
 
-/// Quarters of the hours of each bar that have events, 0 for none.
+/// For each bar, how many quarters of its hours have events; 0 for none.
 fn levels(axis: &Axis, days: &[Value]) -> Vec<u64> {
     if axis.step < DAY {
         return hourly(axis, days);

@@ -1,8 +1,8 @@
-//! The page for people: one file that needs no network and no script, and runs none but its own.
+//! The HTML report: one file that needs no network and no script, and runs no script but its own.
 //!
-//! Log text is hostile. The environment's formatter escapes every value that this module did not build itself, shows
-//! control and direction characters, and nothing of a log becomes a link. The content security policy names the style and
-//! the script by their hashes, so that a mistake here would still run nothing.
+//! Log text is hostile. The environment's formatter escapes every value that this module did not build itself and shows
+//! control and direction characters, and no log text becomes a link. The content security policy names the style and
+//! the script by their hashes, so that even a mistake here would run nothing.
 
 mod charts;
 mod model;
@@ -24,37 +24,38 @@ use crate::words::minute;
 use charts::Axis;
 use model::{Alert, Alerts, SEVERITIES, VERDICTS, list, string};
 
-/// Alerts that the page holds.
+/// Most alerts on the page.
 const ALERTS: usize = 500;
-/// Of alerts that are alike, those that it holds as long as there are others.
+/// Most alerts on the page that are alike, as long as there are others.
 const ALIKE: usize = 20;
-/// Rows of the other tables.
+/// Most rows of the other tables.
 const ROWS: usize = 100;
-/// Clusters that the coverage shows.
+/// Most clusters that the coverage shows.
 const CLUSTERS: usize = 40;
-/// Characters of one text.
+/// Most characters of one text.
 const TEXT: usize = 2000;
 
-/// Colours of CronJobs without a creator by the level of their spec, the worst last.
+/// Colours of CronJobs without a creator, by the level of their spec, the worst last.
 const GHOSTS: [(&str, &str); 5] = [("S0", "k4"), ("S?", "k3"), ("S1", "k3"), ("S2", "k1"), ("S3", "k0")];
 
-/// Gives the runbook's pages of some alerts, JSON, by the ids of these.
+/// Returns the runbook's pages of some alerts, as JSON, by alert id.
 type Pages<'p> = dyn Fn(&BTreeSet<&str>) -> io::Result<BTreeMap<String, String>> + 'p;
 
-/// Alerts as report.json has them.
+/// Alerts as in report.json.
 pub(super) type AlertValues<'a> = Box<dyn Iterator<Item = io::Result<Value>> + 'a>;
 
-/// Of a runbook what the page shows beside the pages of alerts.
+/// What the page shows of a runbook, apart from the pages of alerts.
 #[derive(Debug)]
 pub(super) struct Runbook<'r, C> {
     pub(super) settings: &'r Value,
     pub(super) controller_only: &'r [C],
-    /// Where alerts stand, by their number.
+    /// Standings of alerts, by number.
     pub(super) standings: &'r BTreeMap<usize, Standing>,
 }
 
-/// Writes the page. `report` is an outline of report.json without its alerts, `runbook` is `None` where it did not run. One
-/// alert and the page of one alert at a time become values, which take many times their text.
+/// Writes the page. `report` is an outline of report.json without its alerts; `runbook` is `None` if it did not run.
+/// Only one alert and the page of one alert at a time become values, because values take many times the size of their
+/// text.
 ///
 /// # Errors
 /// The page cannot be written.
@@ -91,7 +92,7 @@ pub(super) fn page<'a, C: Serialize>(
     template.render_captured_to(context, out).map(|_| ()).map_err(io::Error::other)
 }
 
-/// Those of some alerts that are shown, by their number.
+/// The values of the alerts that are shown, by number.
 fn values_of(shown: &[(&Alert, u64)], all: AlertValues<'_>) -> io::Result<BTreeMap<usize, Value>> {
     let wanted: BTreeSet<usize> = shown.iter().map(|(alert, _)| alert.number).collect();
     let values = all.enumerate().filter(|(number, value)| value.is_err() || wanted.contains(number));
@@ -113,7 +114,7 @@ fn environment() -> Result<Environment<'static>, minijinja::Error> {
     Ok(environment)
 }
 
-/// Whatever the template prints goes through here.
+/// Formats everything the template prints.
 fn format(out: &mut Output, _: &mut State, value: &Cell) -> Result<(), minijinja::Error> {
     if value.is_undefined() || value.is_none() {
         return Ok(());
@@ -123,13 +124,13 @@ fn format(out: &mut Output, _: &mut State, value: &Cell) -> Result<(), minijinja
     }
     match value.as_str() {
         Some(string) => text::escape(string, out)?,
-        // A whole number reads as one.
+        // Print a whole number without a fraction.
         None => text::escape(value.to_string().trim_end_matches(".0"), out)?,
     }
     Ok(())
 }
 
-/// As browsers hash it, wherever the source was checked out.
+/// The text as browsers hash it, however the source was checked out.
 fn unix_lines(text: &str) -> String {
     text.replace("\r\n", "\n")
 }
@@ -169,7 +170,7 @@ fn coverage(axis: &Axis, report: &Value) -> Cell {
     context! { labels => axis.labels(), more => count - rows.len(), rows }
 }
 
-/// What the template prints beside the charts.
+/// What the template prints besides the charts.
 fn content<C: Serialize>(
     report: &Value,
     runbook: Option<&Runbook<'_, C>>,
@@ -213,7 +214,7 @@ fn content<C: Serialize>(
     })
 }
 
-/// The classes that the page's alerts have, with how many.
+/// The classes of the alerts on the page, with the number of each.
 fn chips(shown: &[(&Alert, u64)], classes: &[model::Class], class: impl Fn(&Alert) -> usize) -> Vec<Value> {
     let mut counts = vec![0_u64; classes.len()];
     for (alert, _) in shown {
@@ -256,7 +257,7 @@ fn row(at: usize, alert: &Alert, alike: u64, value: Value) -> Value {
     row
 }
 
-/// The same with texts and lists that have an end.
+/// The same with texts and lists cut to their limits.
 fn bounded(value: Value) -> Value {
     match value {
         Value::String(string) if string.len() > TEXT => text::clip(&string, TEXT).into(),

@@ -23,7 +23,7 @@ pub(super) struct Class {
     pub(super) name: &'static str,
     /// Its colour in page.css.
     pub(super) css: &'static str,
-    /// What it says.
+    /// Its explanation.
     pub(super) note: &'static str,
 }
 
@@ -31,7 +31,7 @@ const fn class(name: &'static str, css: &'static str, note: &'static str) -> Cla
     Class { name, css, note }
 }
 
-/// Worst first; the last one takes what has none.
+/// Worst first. The last one is for alerts without a verdict.
 pub(super) const VERDICTS: [Class; 5] = [
     class("MALICIOUS-LIKELY", "k0", "critical signs, or signs that add up to an attack"),
     class("SUSPICIOUS", "k1", "strong signs in the spec, or an actor out of character"),
@@ -40,7 +40,7 @@ pub(super) const VERDICTS: [Class; 5] = [
     class("no verdict", "k5", "the runbook did not look at these"),
 ];
 
-/// Worst first; the last one takes what has none.
+/// Worst first. The last one is for alerts of unknown severity.
 pub(super) const SEVERITIES: [Class; 6] = [
     class("critical", "k0", ""),
     class("high", "k1", ""),
@@ -50,13 +50,13 @@ pub(super) const SEVERITIES: [Class; 6] = [
     class("no severity", "k5", ""),
 ];
 
-/// The verdicts beside which alerts without one stand, by severity.
+/// For each severity, the verdict rank at which alerts without a verdict are sorted.
 const UNJUDGED: [usize; SEVERITIES.len()] = [1, 1, 2, 3, 3, 3];
 
-/// Of one alert, what the overview needs.
+/// What the overview needs of one alert.
 #[derive(Debug)]
 pub(super) struct Alert {
-    /// Its place among the alerts of the report.
+    /// Its position among the alerts of the report.
     pub(super) number: usize,
     pub(super) id: Arc<str>,
     pub(super) username: Arc<str>,
@@ -66,9 +66,9 @@ pub(super) struct Alert {
     pub(super) severity: usize,
     pub(super) time: Option<Timestamp>,
     pub(super) hits: u64,
-    /// Index into the classes by which the page counts and colours.
+    /// Index of its class, by which the page counts and colours.
     pub(super) class: usize,
-    /// The class beside which it stands: one without a verdict goes by its severity.
+    /// The class by which it is sorted: without a verdict, it depends on its severity.
     rank: usize,
     standing: Standing,
 }
@@ -81,12 +81,12 @@ pub(super) struct Alerts {
     pub(super) classes: &'static [Class],
 }
 
-/// A member that is a string, or nothing.
+/// The string under a key; empty if it is not a string.
 pub(super) fn string<'a>(value: &'a Value, key: &str) -> &'a str {
     value[key].as_str().unwrap_or_default()
 }
 
-/// A member that is a list, or an empty one.
+/// The list under a key; empty if it is not a list.
 pub(super) fn list<'a>(value: &'a Value, key: &str) -> &'a [Value] {
     value[key].as_array().map(Vec::as_slice).unwrap_or_default()
 }
@@ -96,7 +96,7 @@ fn rank(classes: &[Class], name: &str) -> usize {
 }
 
 impl Alerts {
-    /// Alerts as report.json has them.
+    /// Reads alerts as in report.json.
     pub(super) fn new(
         alerts: impl Iterator<Item = io::Result<Value>>,
         standings: Option<&BTreeMap<usize, Standing>>,
@@ -136,7 +136,7 @@ impl Alerts {
         Ok(Alerts { all, classes: if is_judged { &VERDICTS } else { &SEVERITIES } })
     }
 
-    /// Alerts and hits of each class; the last class only if something is in it.
+    /// Alerts and hits of each class. The last class is left out if it is empty.
     pub(super) fn tiles(&self) -> Vec<Value> {
         let mut counts = vec![(0_u64, 0_u64); self.classes.len()];
         for alert in &self.all {
@@ -153,8 +153,8 @@ impl Alerts {
             .collect()
     }
 
-    /// The worst, no more than `most`, each with the number of those that are alike where it is the first of them. Of these
-    /// no more than `alike` take the place of others.
+    /// The worst alerts, at most `most`. The first of several that are alike has their number, the others 0. No more
+    /// than `alike` that are alike are shown while there are others.
     pub(super) fn shown(&self, most: usize, alike: usize) -> Vec<(&Alert, u64)> {
         let mut counts = BTreeMap::<Alike, usize>::new();
         let places = self.all.iter().map(|alert| {
@@ -162,7 +162,7 @@ impl Alerts {
             *count += 1;
             *count
         });
-        // What has no standing is alike with nothing.
+        // An alert without a standing is like no other.
         let is_first = |alert: &Alert, place: usize| place <= alike || alert.standing == Standing::default();
         let places: Vec<usize> = places.collect();
         let all = || self.all.iter().zip(&places);
@@ -180,7 +180,7 @@ impl Alerts {
         shown
     }
 
-    /// Actors, worst and busiest first: what the runbook ranked or, without one, what the alerts say.
+    /// Actors, worst and busiest first: those the runbook ranked or, without a runbook, those of the alerts.
     pub(super) fn actors(&self) -> Vec<Value> {
         let mut actors = BTreeMap::<(&str, &str), (usize, u64, u64, BTreeSet<&str>)>::new();
         for alert in &self.all {
@@ -201,7 +201,7 @@ impl Alerts {
         rows.collect()
     }
 
-    /// Hits by username and namespace: the busiest of both, the rest summed.
+    /// Hits by username and namespace: the busiest of both, the others summed.
     pub(super) fn heat(&self) -> Value {
         let users = Busiest::new(self.all.iter().map(|alert| (&*alert.username, alert.hits)));
         let spaces = Busiest::new(self.all.iter().map(|alert| (&*alert.namespace, alert.hits)));
@@ -221,7 +221,7 @@ impl Alerts {
     }
 
     fn cell(&self, (hits, worst): (u64, usize), most: u64) -> Value {
-        // The first two classes are those that a busy cell must not hide.
+        // A busy cell must not hide the two worst classes.
         let mark = (worst < 2).then(|| json!({"name": self.classes[worst].name, "css": self.classes[worst].css}));
         json!({"hits": hits, "shade": shade(hits, most), "mark": mark})
     }
@@ -250,7 +250,7 @@ impl<'a> Busiest<'a> {
         }
         let mut ranked: Vec<_> = sums.into_iter().collect();
         ranked.sort_by_key(|(_, hits)| Reverse(*hits));
-        // A single other name takes no more room than the word for it.
+        // If only one other name is left, it takes no more room than a row for others.
         let kept = if ranked.len() == HEAT + 1 { HEAT + 1 } else { HEAT };
         let names: Vec<_> = ranked.iter().take(kept).map(|(name, _)| *name).collect();
         let places = names.iter().enumerate().map(|(at, name)| (*name, at)).collect();

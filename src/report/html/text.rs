@@ -1,4 +1,4 @@
-//! Log text for a page: nothing in it is markup, and nothing in it is hidden.
+//! Log text for a page: none of it is markup, and none of it is hidden.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use crate::report::hidden::is_hidden;
 
-/// Text for an element or a quoted attribute, of HTML or SVG.
+/// Escapes text for an element or a quoted attribute of HTML or SVG.
 pub(super) fn escape(text: &str, out: &mut impl Write) -> std::fmt::Result {
     let mut rest = text;
     while let Some(at) = rest.find(|c| matches!(c, '&' | '<' | '>' | '"' | '\'') || is_hidden(c)) {
@@ -34,7 +34,7 @@ pub(super) fn escaped(text: &str) -> String {
     out
 }
 
-/// The beginning of a text, with a mark that says how much is left out.
+/// The first `most` characters of a text, with a mark that says how many are left out.
 pub(super) fn clip(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
@@ -45,7 +45,7 @@ pub(super) fn clip(text: &str, most: usize) -> String {
     }
 }
 
-/// A number with commas.
+/// A number with thousands separated by commas.
 pub(super) fn count(number: u64) -> String {
     let digits = number.to_string();
     let mut out = String::with_capacity(digits.len() + digits.len() / 3);
@@ -71,7 +71,7 @@ pub(super) fn plural(number: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(number), if number == 1 { "" } else { "s" })
 }
 
-/// A time to the second; what is no time stays as it is.
+/// A time to the second. Other text is returned unchanged.
 pub(super) fn seconds(text: &str) -> String {
     text.parse::<Timestamp>().map_or_else(|_| text.to_owned(), |time| time.strftime("%Y-%m-%d %H:%M:%SZ").to_string())
 }
