@@ -1,4 +1,5 @@
-//! PATH arguments → the files to read, in one order on every machine, and the entries that are not read, with reasons.
+//! PATH arguments → the files to read, in the same order on every machine, and the entries that are not read, with
+//! reasons.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -13,18 +14,18 @@ use crate::event::Origin;
 use crate::paths::{azure_cluster, azure_subscription, printable};
 use crate::words::minute;
 
-/// How far outside the window a file's path must date it to be left out. Azure files records by the hour they were
-/// received, GCS adds late ones, Firehose buffers.
+/// How far outside the window the date in a file's path must be for the file to be skipped. Azure files records by the
+/// hour they were received, GCS adds late ones, Firehose buffers.
 const PRUNE_MARGIN: SignedDuration = SignedDuration::from_hours(24);
 
-/// Something to read.
+/// A file, or standard input, to read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
     /// As reports print it: relative to the PATH argument, with `/`.
     pub name: Arc<str>,
-    /// Where it is; `None` for standard input.
+    /// Its path; `None` for standard input.
     pub path: Option<PathBuf>,
-    /// Size when it was found.
+    /// Size when it was found, in bytes.
     pub bytes: u64,
 }
 
@@ -33,29 +34,29 @@ pub struct Source {
 pub struct Unread {
     /// As reports print it.
     pub name: Arc<str>,
-    /// Size, where it has one.
+    /// Size in bytes; 0 if it has none.
     pub bytes: u64,
-    /// Why.
+    /// Why it is not read.
     pub reason: String,
-    /// Whether this is damage, not a choice.
+    /// Whether the reason is damage rather than choice.
     pub failed: bool,
 }
 
-/// What a walk found, each list by name.
+/// The result of a walk, each list sorted by name.
 #[derive(Debug, Default)]
 pub struct Found {
     /// To be read.
     pub sources: Vec<Source>,
     /// Not to be read.
     pub unread: Vec<Unread>,
-    /// For the members of a tar on standard input, which are found when they are read.
+    /// For the members of a tar on standard input, which are found only when they are read.
     pub members: Members,
 }
 
-/// How the members of a tar on standard input are named, and which of them are read.
+/// How members of a tar on standard input are named, and which of them are read.
 #[derive(Debug, Default)]
 pub struct Members {
-    /// What stands before their names; empty where standard input is all there is.
+    /// Prefix of their names; empty if standard input is the only argument.
     label: String,
     window: Window,
 }
@@ -67,19 +68,19 @@ impl Members {
         if self.label.is_empty() { member.into() } else { format!("{}/{member}", self.label).into() }
     }
 
-    /// Why a member is not read, where its path proves that it lies outside the window.
+    /// Why a member is not read, if its path proves that it is outside the window.
     #[must_use]
     pub fn outside(&self, name: &str) -> Option<String> {
         outside(name, self.window)
     }
 }
 
-/// A span of event times, either end open.
+/// A span of event times. Either end may be open.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Window {
-    /// First moment inside.
+    /// The first moment inside.
     pub start: Option<Timestamp>,
-    /// First moment behind.
+    /// The first moment after it.
     pub end: Option<Timestamp>,
 }
 
@@ -90,7 +91,7 @@ impl Window {
         self.start.is_none_or(|start| start <= time) && self.end.is_none_or(|end| time < end)
     }
 
-    /// What it leaves in, in words; `None` for all times.
+    /// The window in words; `None` for all times.
     #[must_use]
     pub fn words(&self) -> Option<String> {
         match (self.start, self.end) {
@@ -102,12 +103,11 @@ impl Window {
     }
 }
 
-/// Walks the arguments. `-` is standard input. What is excluded is passed over: the report directory and the
-/// case file may lie inside a dump.
+/// Walks the arguments. `-` is standard input. Excluded paths are skipped: the report directory and the case file may
+/// be inside a dump.
 ///
 /// # Errors
-/// An argument that does not exist, or two whose last components are equal, so that their files could not be told
-/// apart.
+/// An argument does not exist, or two have the same last component, so that their files could not be distinguished.
 pub fn discover(paths: &[PathBuf], exclude: &[PathBuf]) -> Result<Found, Error> {
     let exclude: Vec<PathBuf> = exclude.iter().filter_map(|path| path.canonicalize().ok()).collect();
     let mut found = Found::default();
@@ -132,7 +132,7 @@ pub fn discover(paths: &[PathBuf], exclude: &[PathBuf]) -> Result<Found, Error> 
     Ok(found)
 }
 
-/// The last component of an argument, which stands before its files when there are several.
+/// The last component of an argument, which precedes the names of its files if there are several arguments.
 fn label(path: &Path) -> Result<String, Error> {
     if path.as_os_str() == "-" {
         return Ok("-".to_owned());
@@ -159,7 +159,7 @@ impl Found {
             match entry {
                 Ok(entry) if entry.depth() > 0 && (is_excluded(&entry, exclude) || is_report(&entry)) => {
                     self.skip(name(root, label, entry.path()), 0, "written by kubesweep, not a dump");
-                    // For anything else it would leave out what lies beside it.
+                    // Directories only: on a file, skip_current_dir would skip its siblings.
                     if entry.file_type().is_dir() {
                         entries.skip_current_dir();
                     }
@@ -192,7 +192,7 @@ impl Found {
         self.unread.push(Unread { name, bytes, reason: reason.to_owned(), failed: false });
     }
 
-    /// Moves the files whose path proves that they lie outside the window from the sources to the unread.
+    /// Moves files whose paths prove that they are outside the window from the sources to the unread.
     pub fn prune(&mut self, window: Window) {
         self.members.window = window;
         let sources = std::mem::take(&mut self.sources);
@@ -212,13 +212,13 @@ fn is_excluded(entry: &DirEntry, exclude: &[PathBuf]) -> bool {
     !entry.path_is_symlink() && exclude.iter().filter(is_named).any(is_same)
 }
 
-/// Whether a directory holds the files that a scan leaves.
+/// Whether a directory contains the files that a scan writes.
 fn is_report(entry: &DirEntry) -> bool {
     let files = ["hits.jsonl", "inputs.csv", "summary.csv"];
     entry.file_type().is_dir() && files.iter().all(|file| entry.path().join(file).exists())
 }
 
-/// The path below the argument, joined by `/`; bytes that are not UTF-8 as `\xNN`.
+/// The path below the argument, joined by `/`. Bytes that are not UTF-8 are written `\xNN`.
 fn name(root: &Path, label: &str, path: &Path) -> Arc<str> {
     let below = path.strip_prefix(root).unwrap_or(path);
     let parts = below.components().map(|part| printable(part.as_os_str().as_encoded_bytes()));
@@ -226,7 +226,7 @@ fn name(root: &Path, label: &str, path: &Path) -> Arc<str> {
     label.into_iter().chain(parts).collect::<Vec<_>>().join("/").into()
 }
 
-/// Why a file is not read, where its path proves that it lies outside the window.
+/// Why a file is not read, if its path proves that it is outside the window.
 fn outside(name: &str, window: Window) -> Option<String> {
     let (start, _) = dates(name).filter(|span| is_outside(*span, window))?;
     let date = start.to_zoned_datetime(TimeZone::UTC).date();
@@ -241,7 +241,8 @@ fn is_outside((start, end): (Timestamp, Timestamp), window: Window) -> bool {
 
 /// The hour or day that a path proves for its file, in the layouts of Firehose (`2026/11/24/03/…`), GCS sinks
 /// (`cloudaudit.googleapis.com/…/2026/11/24/…`), Azure (`y=2026/m=11/d=24/h=03`) and Hive (`year=2026/month=11/day=24`,
-/// `dt=2026-11-24`). Two dates that differ prove nothing, and a day alone is how people name their own folders.
+/// `dt=2026-11-24`). Two different dates prove nothing, and neither does a day alone, which people use for their own
+/// folders.
 fn dates(name: &str) -> Option<(Timestamp, Timestamp)> {
     let parts: Vec<&str> = name.split('/').collect();
     let of_gcs = parts.iter().any(|part| part.contains("audit.googleapis.com"));
@@ -256,7 +257,7 @@ fn dates(name: &str) -> Option<(Timestamp, Timestamp)> {
     Some((start, start.checked_add(SignedDuration::from_hours(length)).ok()?))
 }
 
-/// The date at the start of some path segments, its hour, and whether keys name them.
+/// The date at the start of some path segments, its hour, and whether it is in `key=value` form.
 fn date_at(parts: &[&str]) -> Option<(Date, Option<i64>, bool)> {
     if let Some(date) = ["dt=", "date=", "eventDay="].iter().find_map(|key| parts[0].strip_prefix(key)) {
         let date = date.parse().ok().or_else(|| Date::strptime("%Y%m%d", date).ok())?;
@@ -275,7 +276,7 @@ fn date_at(parts: &[&str]) -> Option<(Date, Option<i64>, bool)> {
     })
 }
 
-/// What a documented path form tells of the origin: Azure's resource id, the bucket of CloudWatch exports
+/// The origin in a documented path layout: Azure's resource id, the bucket of CloudWatch exports
 /// (`aws-logs-<account>-<region>`), Hive keys of Security Lake.
 #[must_use]
 pub fn origin_of_path(name: &str) -> Origin<'_> {

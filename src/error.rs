@@ -1,17 +1,17 @@
-//! The one error type: messages are lower-case fragments that read as one sentence behind `error: `.
+//! The only error type. Messages are lower-case fragments that form one sentence after `error: `.
 
 use std::io;
 use std::path::PathBuf;
 
-/// Why a command could not do what it was asked for.
+/// Why a command could not do what was requested.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A PATH argument that is not there or cannot be read.
+    /// A PATH argument does not exist or cannot be read.
     #[error("cannot read {path}: {source}; check the path and its permissions", path = .path.display())]
     Input {
         /// The argument.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
     /// Something cannot be written.
@@ -19,10 +19,10 @@ pub enum Error {
     Output {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The report directory holds something already.
+    /// The report directory is not empty.
     #[error("{path} is not empty; choose another directory with -o, or --force to overwrite a report in it", path = .0.display())]
     OutputNotEmpty(PathBuf),
     /// Temporary files cannot be used.
@@ -44,7 +44,7 @@ pub enum Error {
         /// What is wrong, and what to do.
         problem: String,
     },
-    /// A report directory that tells nothing to compare with.
+    /// A report directory without anything to compare with.
     #[error("cannot verify {path}: {problem}", path = .path.display())]
     Verify {
         /// The directory.
@@ -55,7 +55,7 @@ pub enum Error {
     /// A rule or tuning file that cannot be used.
     #[error(transparent)]
     Rule(#[from] crate::rule::RuleError),
-    /// Arguments that contradict each other, mean nothing, or name what cannot be used.
+    /// Arguments that contradict each other, have no meaning, or name something that cannot be used.
     #[error("{0}")]
     Usage(String),
 }

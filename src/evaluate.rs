@@ -1,4 +1,5 @@
-//! Rules over one event: stateless. An event that no rule matches costs no allocation but for lists it is asked for.
+//! Rules applied to one event, without state. An event that no rule matches costs no allocation, except for lists that
+//! conditions read.
 
 use crate::event::STAGES;
 use crate::rule::{
@@ -6,7 +7,7 @@ use crate::rule::{
     View, same,
 };
 
-/// What the rules say of an event, in rule order.
+/// The matches of an event, in rule order.
 #[must_use]
 pub fn evaluate(pack: &Pack, view: &View<'_>) -> Vec<RuleMatch> {
     pack.rules.iter().filter_map(|rule| matches(rule, pack, view)).collect()
@@ -18,15 +19,14 @@ pub fn interests<'p>(pack: &'p Pack, view: &View<'_>) -> Vec<&'p Interest> {
     pack.interests.iter().filter(|interest| holds(&interest.condition, Scope::Event(view))).collect()
 }
 
-/// Whether a rule may match an event, or an interest want it, of which only what stands in front of the bodies is
-/// known.
+/// Whether a rule may match an event, or an interest want it, when only the part before its bodies is known.
 #[must_use]
 pub fn may_match(pack: &Pack, view: &View<'_>) -> bool {
     let by_logic = |logic: &Logic| match logic {
         Logic::Panther { detection } => may_hold(detection, view),
         Logic::Sigma(_) => true,
     };
-    // The options of a delete stand in its body, and say whether it is one.
+    // The options of a delete are in its body, and decide whether it is a dry run.
     view.event.verb.as_deref().is_none_or(|verb| verb.starts_with("delete"))
         || pack.rules.iter().any(|rule| looks_at(rule, view.event.stage.as_deref()) && by_logic(&rule.logic))
         || pack.interests.iter().any(|interest| may_hold(&interest.condition, view))
@@ -57,7 +57,8 @@ fn matches(rule: &Rule, pack: &Pack, view: &View<'_>) -> Option<RuleMatch> {
     })
 }
 
-/// RequestReceived has neither status nor body; only rules that ask for it see it. What is no stage hides nothing.
+/// Whether a rule looks at a stage. RequestReceived has neither status nor body, so only rules that name it see it. An
+/// unknown stage is seen by all.
 fn looks_at(rule: &Rule, stage: Option<&str>) -> bool {
     match (&rule.stages, stage) {
         (Some(stages), Some(stage)) => stages.iter().any(|known| known == stage) || !STAGES.contains(&stage),
@@ -120,7 +121,7 @@ fn elements(path: &Path, quantifier: Quantifier, inside: &[Condition], scope: Sc
     }
 }
 
-/// Whether `test` holds for any value that the path leads to; a path that leads nowhere gives one missing value.
+/// Whether `test` holds for any value that the path leads to. A path that leads nowhere gives one missing value.
 fn any<'v>(path: &Path, scope: Scope<'_, 'v>, test: &mut dyn FnMut(&Value<'v>) -> bool) -> bool {
     match (scope, path.field) {
         (Scope::Event(view), Some(field)) => walk(&(field.read)(view), &path.steps, test),
@@ -161,7 +162,7 @@ fn fill(template: &Template, view: &View<'_>) -> String {
     template.0.iter().map(fill).collect()
 }
 
-/// Panther's limit for titles and dedup keys: beyond 1,000 characters, 985 and a mark.
+/// Cuts titles and dedup keys as Panther does: beyond 1,000 characters, to 985 and a mark.
 fn limited(text: String) -> String {
     if text.chars().nth(1000).is_none() {
         return text;

@@ -1,4 +1,4 @@
-//! An audit event in the words of audit.k8s.io/v1, whatever cloud wrote it.
+//! An audit event with the fields of audit.k8s.io/v1, whatever cloud wrote it.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::json::Raw;
 
-/// Text borrowed from the record where it needed no unescaping.
+/// Text, borrowed from the record unless it had to be unescaped.
 pub type Text<'a> = Cow<'a, str>;
 
 /// The service that ran the cluster.
@@ -25,7 +25,7 @@ pub enum Platform {
     Aks,
     /// Google GKE.
     Gke,
-    /// Any other cluster, and any record that does not tell.
+    /// Any other cluster, and any record that does not say.
     Kubernetes,
 }
 
@@ -50,10 +50,10 @@ impl fmt::Display for Platform {
     }
 }
 
-/// Where an event comes from, as far as envelope, path or options tell.
+/// Where an event comes from, as far as envelope, path or options say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Origin<'a> {
-    /// `None` where nothing tells.
+    /// `None` if unknown.
     pub platform: Option<Platform>,
     /// AWS account, Azure subscription or GCP project.
     pub account: Option<Text<'a>>,
@@ -64,7 +64,7 @@ pub struct Origin<'a> {
 }
 
 impl Origin<'_> {
-    /// The same, on its own.
+    /// The same, owning its texts.
     #[must_use]
     pub fn into_owned(self) -> Origin<'static> {
         let owned = |text: Option<Text<'_>>| text.map(|text| text.into_owned().into());
@@ -77,7 +77,7 @@ impl Origin<'_> {
     }
 }
 
-/// Who made a request, or in whose name.
+/// The user who made a request, or who was impersonated.
 #[derive(Debug, Clone, Default)]
 pub struct User<'a> {
     /// `user.username`.
@@ -105,14 +105,14 @@ pub struct ObjectRef<'a> {
     pub api_version: Option<Text<'a>>,
     /// Subresource, `status`.
     pub subresource: Option<Text<'a>>,
-    /// Whether the name is the namespace again: a GKE path without a name, read as Panther reads it.
+    /// Whether the name repeats the namespace: a GKE path without a name, read as Panther reads it.
     pub name_is_namespace: bool,
 }
 
-/// How the API server answered.
+/// The API server's response.
 #[derive(Debug, Clone, Default)]
 pub struct ResponseStatus<'a> {
-    /// Whether an answer without a code is OK, as on GKE.
+    /// Whether a response without a code means OK, as on GKE.
     pub silent_is_ok: bool,
     /// HTTP code, or google.rpc code on GKE (1 to 16; OK is absent).
     pub code: Option<i64>,
@@ -127,7 +127,7 @@ pub struct ResponseStatus<'a> {
 /// One audit record.
 #[derive(Debug, Clone, Default)]
 pub struct AuditEvent<'a> {
-    /// `auditID`; on GKE operation.id, else insertId.
+    /// `auditID`; on GKE operation.id, or else insertId.
     pub audit_id: Option<Text<'a>>,
     /// `stage`.
     pub stage: Option<Text<'a>>,
@@ -137,7 +137,7 @@ pub struct AuditEvent<'a> {
     pub verb: Option<Text<'a>>,
     /// `requestURI`; absent on GKE.
     pub request_uri: Option<Text<'a>>,
-    /// `user`: the authenticated one.
+    /// `user`: the authenticated user.
     pub user: User<'a>,
     /// `impersonatedUser`.
     pub impersonated_user: Option<User<'a>>,
@@ -159,34 +159,34 @@ pub struct AuditEvent<'a> {
     pub request_received: Option<Timestamp>,
     /// `stageTimestamp`.
     pub stage_timestamp: Option<Timestamp>,
-    /// Whether the request changed nothing by its own wish.
+    /// Whether the request asked to change nothing.
     pub dry_run: bool,
-    /// Whether part of the record is lost: cut by a log pipeline, or bodies dropped for their size.
+    /// Whether part of the record is lost: cut by a log pipeline, or bodies dropped because of their size.
     pub truncated: bool,
-    /// Whether the record itself is cut and was decided from the fields that survive.
+    /// Whether the record itself is cut, and was decided from the fields that are left.
     pub salvaged: bool,
-    /// Fields of a type that audit.k8s.io/v1 does not allow there, or with bytes that are no text.
+    /// Fields of a type that audit.k8s.io/v1 does not allow there, or with bytes that are not text.
     pub malformed_fields: Vec<&'static str>,
-    /// What tells copies of this request from other requests.
+    /// What distinguishes copies of this request from other requests.
     pub identity: Identity<'a>,
 }
 
 impl AuditEvent<'_> {
-    /// Whether its copies can be told by its id and the time at which it was received.
+    /// Whether its id and the time it was received identify its copies.
     #[must_use]
     pub fn is_identified(&self) -> bool {
         self.identity.id.is_some() && self.request_received.is_some()
     }
 
-    /// Whether a controller updates the status of an object, as the cronjob-controller does at every schedule: most of
-    /// all records on CronJobs.
+    /// Whether a controller updates the status of an object, as the cronjob-controller does at every scheduled run:
+    /// these are most of all records on CronJobs.
     #[must_use]
     pub fn is_status_of_controller(&self) -> bool {
         is_status_of_controller(self.object_ref.subresource.as_deref(), self.user.username.as_deref())
     }
 
-    /// A field of a wrong type without which most rules cannot tell what the request was. One that tells how it ended
-    /// is none: its outcome is unknown then, which rules decide on.
+    /// A malformed field without which most rules cannot know what the request was. Fields that show its outcome do not
+    /// count: the outcome is then unknown, and rules can decide on that.
     #[must_use]
     pub fn undecided_by(&self) -> Option<&'static str> {
         let decide = [
@@ -200,7 +200,7 @@ impl AuditEvent<'_> {
     }
 }
 
-/// The same of what a record tells.
+/// The same from the fields of a record.
 pub(crate) fn is_status_of_controller(subresource: Option<&str>, username: Option<&str>) -> bool {
     let writers = ["system:serviceaccount:kube-system:cronjob-controller", "system:kube-controller-manager"];
     subresource == Some("status") && username.is_some_and(|user| writers.contains(&user))
@@ -209,7 +209,8 @@ pub(crate) fn is_status_of_controller(subresource: Option<&str>, username: Optio
 /// Stages of audit.k8s.io/v1.
 pub(crate) const STAGES: [&str; 4] = ["RequestReceived", "ResponseStarted", "ResponseComplete", "Panic"];
 
-/// The start of an audit event as every API server writes it; unquoted, so nothing that a program logged in quotes.
+/// The start of an audit event as every API server writes it. Its quotes are unescaped, so it cannot occur in a string
+/// that a program logged.
 pub(crate) const EVENT_START: &[u8] = br#"{"kind":"Event","apiVersion":"audit.k8s.io/"#;
 
 /// The start of a subscription payload of CloudWatch Logs, which holds many events.
@@ -218,10 +219,10 @@ pub(crate) const SUBSCRIPTION_START: &[u8] = br#"{"messageType":"DATA_MESSAGE""#
 /// The annotation that holds a whole object as `kubectl apply` sent it.
 pub(crate) const LAST_APPLIED: &str = "kubectl.kubernetes.io/last-applied-configuration";
 
-/// What Panther's rule prints where an entry of GKE names nobody; no record holds it.
+/// What Panther's rule prints if an entry of GKE names no user. No record contains it.
 pub(crate) const UNKNOWN_USER: &str = "<UNKNOWN ACTOR USER>";
 
-/// The parts that all copies of one request share, beside the time it was received.
+/// What all copies of one request share, besides the time it was received.
 #[derive(Debug, Clone, Default)]
 pub struct Identity<'a> {
     /// `auditID`; on GKE split.uid, operation.id or insertId.
@@ -230,7 +231,7 @@ pub struct Identity<'a> {
     pub action: Option<Text<'a>>,
     /// `requestURI`, or resourceName.
     pub target: Option<Text<'a>>,
-    /// Part of a split GKE entry, from 0.
+    /// Number of the part, of a split GKE entry, from 0.
     pub part: u64,
 }
 
@@ -240,13 +241,13 @@ pub struct Identity<'a> {
 )]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
-    /// It was done.
+    /// It succeeded.
     Success,
-    /// It was refused, or went wrong.
+    /// It was refused, or failed.
     Failed,
-    /// It succeeded, and changed nothing since it asked for `dryRun`.
+    /// It succeeded, but changed nothing because it asked for `dryRun`.
     DryRun,
-    /// The record does not tell: only its beginning was logged, or the answer is cut off.
+    /// The record does not say: only the start of the request was logged, or the response is cut off.
     Unknown,
 }
 
@@ -276,7 +277,7 @@ impl Outcome {
     }
 }
 
-/// HTTP codes from 400, and google.rpc codes but OK.
+/// Whether this is an HTTP code from 400, or a google.rpc code other than OK.
 #[must_use]
 pub fn is_failure(code: i64) -> bool {
     code >= 400 || (1..=16).contains(&code)
@@ -295,7 +296,8 @@ pub enum Change {
 }
 
 impl Change {
-    /// Reads it from an event; a server-side apply that creates is a patch answered with 201.
+    /// Reads it from an event; `None` if it changes nothing. A server-side apply that creates is a patch answered with
+    /// 201.
     #[must_use]
     pub fn of(event: &AuditEvent<'_>) -> Option<Self> {
         match event.verb.as_deref().filter(|_| event.object_ref.subresource.is_none())? {

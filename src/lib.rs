@@ -2,7 +2,7 @@
 //!
 //! # The map
 //!
-//! Data flows one way, and the modules stand in that order:
+//! Data flows one way, and the modules come in this order:
 //!
 //! ```text
 //! discover → decode → frame → unwrap → normalize → evaluate → aggregate → runbook → report
@@ -13,34 +13,34 @@
 //!
 //! - [`discover`] finds the files; it opens none.
 //! - [`decode`] turns bytes into text, through compression and archives; it knows no JSON.
-//! - [`frame`] turns text into documents with their place; it knows no envelope.
+//! - [`frame`] turns text into documents and says where each one is; it knows no envelope.
 //! - [`unwrap`] turns documents into records, through the envelopes of clouds and forwarders; it reads no field
 //!   of an audit event.
 //! - [`normalize`] turns records of any platform into an [`event::AuditEvent`], cut ones included.
-//! - [`rule`] and [`evaluate`] say what matches; they see one event. [`testing`] runs the tests that rules carry.
+//! - [`rule`] and [`evaluate`] say what matches; they see one event at a time. [`testing`] runs the tests in rules.
 //! - [`aggregate`] keeps observations; only its `finish` counts.
-//! - [`case`] is where observations live between runs, [`partial`] between machines.
+//! - [`case`] stores observations between runs, [`partial`] carries them between machines.
 //! - [`runbook`] says what they mean: the three steps, the indicators, the verdict.
 //! - [`redact`] masks secrets in finished results.
-//! - [`report`] prints; it computes no new fact.
-//! - [`events`] prints what passes by, instead of counting hits.
+//! - [`report`] prints; it computes no new facts.
+//! - [`events`] prints events as they are read, instead of counting hits.
 //! - [`verify`] compares reports and dump with what the reports say of them.
 //! - [`sweep`] is the loop over sources and threads, [`cli`] the command line, [`progress`] the display.
-//! - [`stats`] times the stages, where somebody asks.
-//! - [`error`] says why a command failed. `paths` reads what names of files and cloud resources tell; `words` has
-//!   counts, sizes and times as people read them.
+//! - [`stats`] times the stages, on request.
+//! - [`error`] says why a command failed. `paths` reads what names of files and cloud resources say; `words` prints
+//!   counts, sizes and times for people.
 //! - [`json`] and [`time`] read what logs write, leniently; [`schedule`] reads schedules as Kubernetes does; [`spill`]
 //!   sorts more than memory holds; [`threads`] does work on all threads.
 //!
 //! # Invariants
 //!
-//! 1. Nothing is lost quietly: every record ends in exactly one counter, `records = events + not_audit + malformed`.
+//! 1. Nothing is lost silently: every record ends in exactly one counter, `records = events + not_audit + malformed`.
 //! 2. Reports are a function of input bytes and options: not of threads, shares, walk order, hash seed, clock or locale.
-//! 3. Memory is bounded by threads × largest record, a fixed buffer for sorting, groups, inputs, a few hundred bytes an
-//!    alert, and the CronJobs of one cluster with the writes on them; never by the size of the input or the number of hits.
+//! 3. Memory is bounded by threads × largest record, a fixed buffer for sorting, groups, inputs, a few hundred bytes
+//!    per alert, and the CronJobs of one cluster with the writes on them; never by the size of the input or the number of hits.
 //! 4. One bad source cannot end the run, hide another, or turn the exit status to success.
-//! 5. `normalize`, `evaluate`, `aggregate` and `runbook` cannot fail and touch nothing outside, but for the temporary
-//!    files of a sort.
+//! 5. `normalize`, `evaluate`, `aggregate` and `runbook` cannot fail and touch nothing outside, except temporary files
+//!    of a sort.
 //! 6. Text from the log is hostile: it is escaped by the format that prints it, and only there.
 //! 7. No network, and no `unsafe` in this crate.
 

@@ -6,14 +6,14 @@ use std::process::ExitCode;
 use kubesweep::cli::{self, ExitStatus};
 use mimalloc::MiMalloc;
 
-/// Observations and pages are many small texts, which cost a twentieth of a sweep more with the allocator of glibc, and
-/// a quarter of one with many hits.
+/// Observations and pages consist of many small texts: with the allocator of glibc, a sweep takes a twentieth longer,
+/// and one with many hits a quarter.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     let status = cli::run(&std::env::args_os().collect::<Vec<_>>()).unwrap_or_else(|error| {
-        // Nothing is left to do where even this cannot be printed.
+        // If even this cannot be printed, nothing is left to do.
         let _ = writeln!(io::stderr(), "error: {error}");
         ExitStatus::Usage
     });

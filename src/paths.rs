@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-/// A name for people: bytes that are not UTF-8 as `\xNN`.
+/// A printable name: bytes that are not UTF-8 become `\xNN`.
 pub(crate) fn printable(name: &[u8]) -> String {
     name.utf8_chunks().fold(String::new(), |mut out, chunk| {
         out.push_str(chunk.valid());
@@ -18,7 +18,7 @@ pub(crate) fn eks_cluster(group: &str) -> Option<&str> {
     group.strip_prefix("/aws/eks/")?.split('/').next().filter(|cluster| !cluster.is_empty())
 }
 
-/// The cluster in an Azure resource id: the segment behind `managedClusters`, or `connectedClusters` of Arc.
+/// The cluster in an Azure resource id: the segment after `managedClusters`, or after `connectedClusters` of Arc.
 pub(crate) fn azure_cluster(id: &str) -> Option<&str> {
     behind(id, "managedclusters").or_else(|| behind(id, "connectedclusters"))
 }

@@ -1,4 +1,4 @@
-//! The progress display: on standard error, and only where that is a terminal.
+//! The progress display, on standard error, if that is a terminal.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::report::escape;
 use crate::stats::Stats;
 use crate::sweep::Observer;
 
-/// Shows how far a sweep is.
+/// Shows the progress of a sweep.
 #[derive(Debug)]
 pub struct Progress<'s> {
     stats: Option<&'s Stats>,
@@ -21,8 +21,7 @@ pub struct Progress<'s> {
 }
 
 impl<'s> Progress<'s> {
-    /// A display of so many bytes in so many files; a hidden one shows nothing. Stages are timed where there are
-    /// `stats`.
+    /// A display for this many bytes in this many files. If `hidden`, it shows nothing. With `stats`, stages are timed.
     #[must_use]
     pub fn new(bytes: u64, files: usize, hidden: bool, stats: Option<&'s Stats>) -> Self {
         let bar = if hidden { ProgressBar::hidden() } else { ProgressBar::new(bytes) };
@@ -41,7 +40,7 @@ impl<'s> Progress<'s> {
         }
     }
 
-    /// Takes the display away.
+    /// Removes the display.
     pub fn finish(&self) {
         self.bar.finish_and_clear();
     }

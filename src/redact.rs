@@ -1,9 +1,9 @@
-//! `--redact`: secrets out of finished results, before any report is made of them.
+//! `--redact`: masks secrets in finished results, before any report is made from them.
 //!
-//! Places that hold secrets are masked whole: values of environment variables, data of Secrets, last-applied annotations,
-//! members named like a secret, titles of rules that quote one of these. Elsewhere forms are, in base64 too: tokens, keys,
-//! `password=…` and what follows `--token`. More is masked rather than less. What looks like neither stays, so a report is
-//! better for it, and no proof that nothing is in it. Evidence is never changed.
+//! Places that hold secrets are masked completely: values of environment variables, data of Secrets, last-applied
+//! annotations, members named like a secret, titles of rules that quote one of these. Elsewhere known forms are masked,
+//! in base64 too: tokens, keys, `password=…` and what follows `--token`. When in doubt, text is masked. A secret that
+//! fits neither stays, so a redacted report is safer, but not proven to be free of secrets. Evidence is never changed.
 
 use std::collections::BTreeSet;
 use std::io;
@@ -24,20 +24,21 @@ const MASK: &str = "[redacted]";
 /// Parts of the names that secrets have.
 const NAMES: &str =
     r"(?:passw(?:or)?d|passphrase|pass\b|pwd|secret|token|(?:api|access|private|account)[-_]?key|credential|signature)";
-/// Text in quotes, which a quote behind a backslash does not end; in JSON inside a string the quotes have one themselves.
+/// Text in quotes. A quote after a backslash does not end it; in JSON inside a string, the quotes themselves follow a
+/// backslash.
 const QUOTED: &str = r#"(?:\\+"(?:[^"\\]|\\\\\\"|\\\\|\\[^"\\])*(?:\\+")?|"(?:[^"\\]|\\.)*"?|'[^']*'?)"#;
-/// Quotes and brackets that begin inside a word, and what they hold: not those that end what the word stands in.
+/// Quotes and brackets that begin inside a word, with their content; not those that end the text around the word.
 const INSIDE: &str = r#"(?:\\.|"[^\s"';&|)},\]][^"]*"|'[^\s"';&|)},\]][^']*'|\([^)]*\)|`[^`]*`)"#;
-/// A value: what is quoted and what stands close behind, or a word.
+/// A value: quoted text and what directly follows it, or a word.
 const VALUE: &str = r#"(?:QUOTED(?:QUOTED|[^\s"'&;,|)}\]])*|(?:INSIDE|[^\s"'&;])+)"#;
-/// Members of a finding or a difference that quote what stands at its place.
+/// Members of a finding or a difference that quote the value at its place.
 const QUOTES: [&str; 4] = ["match", "text", "before", "after"];
-/// Members that hold what a rule's templates quote.
+/// Members filled from a rule's templates.
 const FROM_TEMPLATES: [&str; 3] = ["title", "dedup_key", "upstream"];
-/// Members, inside one named like a secret, that say which it is and not what it is.
+/// Members that, inside one named like a secret, identify the secret without containing it.
 const REFERENCES: [&str; 6] = ["name", "namespace", "secretName", "path", "kind", "apiVersion"];
 
-/// Forms of secrets in any text, and what is put in their place; the words in capitals stand for the above.
+/// Forms of secrets in any text, and their replacements. Words in capitals stand for the expressions above.
 const FORMS: [(&str, &str); 22] = [
     (r"(?s)(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:-----END[A-Z -]*|$)", "${1}[redacted]"),
     (r"(?s)(last-applied-configuration\W+)\w.*", "${1}[redacted]"),
@@ -51,13 +52,13 @@ const FORMS: [(&str, &str); 22] = [
     (r"\beyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?", MASK),
     (r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", MASK),
     (r"\b(?:gh[opsur]_[A-Za-z0-9]{20,}|github_pat_\w{20,}|glpat-[\w-]{20,}|xox[a-z]-[\w-]{10,}|AIza[\w-]{35})", MASK),
-    // A password may hold what ends a host.
+    // A password may contain characters that end a host.
     (r#"(://)(?:[^\s/:@"']+:x-oauth-basic|[^\s/:@"']{20,})@"#, "${1}[redacted]@"),
     (r#"(://[^\s/:@"']*:)[^\s"']+@"#, "${1}[redacted]@"),
     (r#"(?s)("value\\*"\s*:\s*)(?:QUOTED|[\d.eE+-]+)"#, "${1}[redacted]"),
-    // A block of YAML.
+    // A YAML block.
     (r"(?i)([\w./-]*NAMES[\w.-]*:[ \t]+[|>][-+\d]*)[ \t]*(?:\n+[ \t]+.*)+", "${1}[redacted]"),
-    // Behind a colon a value may hold spaces: it ends with its line or its quotes.
+    // After a colon, a value may contain spaces: it ends with its line or its quotes.
     (
         r#"(?is)([\w.-]*NAMES[\w.-]*(?:\\*["']\s*:\s*|:\s+))(?:QUOTED(?:QUOTED|[^\s"'&;,|)}\]])*|[^"'\n]+)"#,
         "${1}[redacted]",
@@ -71,43 +72,43 @@ const FORMS: [(&str, &str); 22] = [
     (r#"(?i)((?:^|\s)(?:-u|--user)[\s=]*["'][^\s:"']+:)[^"']+"#, "${1}[redacted]"),
     (r#"(?i)((?:^|\s)(?:(?:-u|--user)[\s=]+[^\s:"']+|-u[\w.@%+-]+):)[^\s/"'][^\s"']*"#, "${1}[redacted]"),
     (r#"([?&]sig=)[^\s"'&]+"#, "${1}[redacted]"),
-    // `aws configure set` names a secret and then tells it.
+    // `aws configure set` names a secret and then gives it.
     (
         r"(?is)(\bconfigure\s+set\s+(?:\S+\s+){0,4}?\S*NAMES\S*\s+)(?:QUOTED(?:QUOTED|\S)*|(?:INSIDE|\S)+)",
         "${1}[redacted]",
     ),
-    // Clients of MySQL take a password that stands right behind the option; `-P` is a port.
+    // MySQL clients take a password directly after the option; `-P` is a port.
     (r#"(\b(?:mysql|mariadb)[\w-]*(?:\s(?:QUOTED|\\\r?\n|[^\n;|&"'])*?)??\s\\*["']?-p)VALUE"#, "${1}[redacted]"),
     (r#"(\bsshpass\s+(?:-[^p\s]\S*\s+)*\\*["']?-p\s*)VALUE"#, "${1}[redacted]"),
 ];
-/// Programs that take a password right behind `-p`, as an argument of its own.
+/// The name of a program that takes a password directly after `-p`, as an argument of its own.
 const CLIENT: &str = r"(?:^|/)(?:(?:mysql|mariadb)[\w-]*|sshpass)$";
 
 /// Masks secrets.
 #[derive(Debug, Clone)]
 pub struct Redactor {
     forms: Vec<(Regex, &'static str)>,
-    /// What may be text in base64.
+    /// What may be base64 of text.
     base64: Regex,
     /// An option whose value is the next argument.
     option: Regex,
-    /// What may be the name of a secret, as an argument of its own.
+    /// What may be the name of a secret, as a separate argument.
     named: Regex,
     /// A program that takes a password behind `-p`.
     client: Regex,
     /// A member that holds a secret.
     member: Regex,
-    /// A place inside a CronJob or ConfigMap that holds one.
+    /// A place inside a CronJob or ConfigMap that holds a secret.
     place: Regex,
-    /// Rules whose templates quote one.
+    /// Ids of rules whose templates quote a secret.
     quoting: BTreeSet<String>,
 }
 
 impl Redactor {
-    /// One that knows all forms.
+    /// A redactor that knows all forms.
     ///
     /// # Errors
-    /// None that a test would not have found: the forms are embedded.
+    /// None that tests would not find: the forms are embedded.
     pub fn new() -> Result<Self, regex::Error> {
         let regex = |form: &str| {
             Regex::new(
@@ -133,7 +134,7 @@ impl Redactor {
         })
     }
 
-    /// Masks everything that reports are made of.
+    /// Masks everything that reports are made from.
     ///
     /// # Errors
     /// A temporary file cannot be read or written.
@@ -182,12 +183,12 @@ impl Redactor {
         Ok(serde_json::from_value(value)?)
     }
 
-    /// Masks every secret in a value, but for evidence.
+    /// Masks every secret in a value, except in evidence.
     pub fn value(&self, value: &mut Value) {
         self.inside(value, false);
     }
 
-    /// `of_secret`: whether it belongs to a Secret, whose data is masked.
+    /// `of_secret`: whether the value belongs to a Secret, whose data is masked.
     fn inside(&self, value: &mut Value, of_secret: bool) {
         match value {
             Value::String(text) => *text = self.text(text),
@@ -203,7 +204,7 @@ impl Redactor {
                 let (sets_data, sets) =
                     (set.is_some_and(|path| self.is_secret(path)), set.is_some_and(|path| self.is_set_secret(path)));
                 let from_template = text("rule_id").is_some_and(|rule| self.quoting.contains(rule));
-                // A container has its program in one list and what it takes in another.
+                // A container has its program in one list and the arguments in another.
                 let client = members.get("command").is_some_and(|command| self.runs_client(command));
                 for (key, member) in members.iter_mut().filter(|(key, member)| !is_evidence(key, member)) {
                     match key.as_str() {
@@ -228,7 +229,7 @@ impl Redactor {
     fn list(&self, items: &mut [Value], of_secret: bool) {
         let (mut follows, mut sets, mut client, mut sshpass) = (false, false, false, false);
         for item in items {
-            // What follows one option may look like another.
+            // The argument after one option may look like another option.
             let text = item.as_str().unwrap_or_default();
             let is_option = self.option.is_match(text) || sets && self.named.is_match(text) || sshpass && text == "-p";
             sets |= text == "set";
@@ -245,25 +246,25 @@ impl Redactor {
         }
     }
 
-    /// Whether one of these words is a program that takes a password behind `-p`.
+    /// Whether one of these words is a program that takes a password after `-p`.
     fn runs_client(&self, command: &Value) -> bool {
         let mut words = command.as_array().into_iter().flatten().filter_map(Value::as_str);
         words.any(|word| self.client.is_match(word))
     }
 
-    /// Whether a path leads into a member named like a secret, and not to what says which it is.
+    /// Whether a path leads into a member named like a secret, but not to a reference to one.
     fn is_set_secret(&self, path: &str) -> bool {
         let mut keys = path.split(['/', '.', '[']).rev().peekable();
         let is_reference = keys.peek().is_some_and(|last| REFERENCES.contains(last));
         !is_reference && keys.any(|key| self.member.is_match(key))
     }
 
-    /// The name of a variable is none.
+    /// Whether a place holds a secret. The name of a variable does not.
     fn is_secret(&self, place: &str) -> bool {
         self.place.is_match(place) && !place.ends_with("name")
     }
 
-    /// Masks secrets in a text; one that is JSON is looked into.
+    /// Masks secrets in a text. JSON text is parsed and masked inside.
     #[must_use]
     pub fn text(&self, text: &str) -> String {
         if text.trim_start().starts_with(['{', '['])
@@ -282,7 +283,7 @@ impl Redactor {
         self.base64.replace_all(&masked, |run: &Captures<'_>| self.encoded(&run[0])).into_owned()
     }
 
-    /// A run of base64, or what stands for one that holds a secret.
+    /// A run of base64, or the mask if it contains a secret.
     fn encoded(&self, run: &str) -> String {
         let bytes = [&STANDARD_NO_PAD, &URL_SAFE_NO_PAD].iter().find_map(|engine| engine.decode(run).ok());
         let inner = bytes.and_then(|bytes| String::from_utf8(bytes).ok());
@@ -291,12 +292,12 @@ impl Redactor {
     }
 }
 
-/// Where the bytes are is no secret, and leads nowhere once it is changed.
+/// Whether this is evidence: it is not a secret, and would lead nowhere if changed.
 fn is_evidence(key: &str, member: &Value) -> bool {
     key == "evidence" && member["path"].is_string() && member["record"].is_u64()
 }
 
-/// Masks what stands right behind `-p` in an argument.
+/// Masks what directly follows `-p` in an argument.
 fn attached(argument: &mut Value) {
     if argument.as_str().is_some_and(|text| text.len() > 2 && text.starts_with("-p")) {
         *argument = format!("-p{MASK}").into();
@@ -315,7 +316,7 @@ fn variables(list: &mut Value) {
     }
 }
 
-/// Masks all texts and numbers in a value, but for those of some members.
+/// Masks all texts and numbers in a value, except in some members.
 fn mask(value: &mut Value, but: &[&str]) {
     match value {
         Value::String(text) if text.is_empty() => {}

@@ -1,11 +1,11 @@
-//! How long each stage of a run took, for `--stats`: nothing is timed where nobody asked.
+//! How long each stage of a run took, for `--stats`. Nothing is timed unless requested.
 
 use std::cell::Cell;
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
-/// What a thread does.
+/// What a thread is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "named in STAGES")]
 pub enum Stage {
@@ -31,7 +31,7 @@ const STAGES: [&str; 8] = [
     "reports",
 ];
 
-/// Seconds per stage, summed over threads, and what they were spent on.
+/// Time per stage, summed over threads, and how much was processed.
 #[derive(Debug)]
 pub struct Stats {
     start: Instant,
@@ -41,18 +41,18 @@ pub struct Stats {
 }
 
 thread_local! {
-    /// The stage at hand, and since when its time is not yet counted.
+    /// The current stage, and since when its time has not been counted.
     static AT: Cell<Option<(Stage, Instant)>> = const { Cell::new(None) };
 }
 
-/// A stage being timed; it ends where this is dropped, and the one around it goes on.
+/// A stage being timed. When this is dropped, the stage ends and the one around it continues.
 #[derive(Debug)]
 pub struct Inside<'s> {
     stats: Option<&'s Stats>,
     outer: Option<Stage>,
 }
 
-/// Begins a stage. The time of one inside another counts for the inner one alone.
+/// Begins a stage. The time of a nested stage counts only for that stage.
 #[must_use]
 pub fn enter(stats: Option<&Stats>, stage: Stage) -> Inside<'_> {
     Inside { stats, outer: stats.and_then(|stats| stats.switch(Some(stage))) }
@@ -89,12 +89,12 @@ impl Stats {
         self.text.fetch_add(bytes, Relaxed);
     }
 
-    /// Counts records that were not told by their ends alone.
+    /// Counts records that skimming did not handle.
     pub fn parsed(&self, records: u64) {
         self.parsed.fetch_add(records, Relaxed);
     }
 
-    /// Counts the time so far for the stage at hand, and puts another in its place.
+    /// Adds the time so far to the current stage and makes `stage` the current one. Returns the stage before.
     fn switch(&self, stage: Option<Stage>) -> Option<Stage> {
         let now = Instant::now();
         let (before, since) = AT.replace(stage.map(|stage| (stage, now)))?;
@@ -103,7 +103,7 @@ impl Stats {
         Some(before)
     }
 
-    /// What is printed, for so many bytes and records that were read.
+    /// The text to print, given the bytes and records read.
     #[must_use]
     pub fn print(&self, bytes: u64, records: u64) -> String {
         let (text, parsed) = (self.text.load(Relaxed), self.parsed.load(Relaxed));

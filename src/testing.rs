@@ -1,4 +1,4 @@
-//! Runs the tests that rules carry, through the same stages as a sweep.
+//! Runs the tests in rules, through the same stages as a sweep.
 
 use crate::decode::Limits;
 use crate::evaluate::evaluate;
@@ -7,12 +7,12 @@ use crate::normalize::{Normalized, normalize};
 use crate::rule::{Pack, Rule, RuleMatch, Test, Tuning, View};
 use crate::unwrap::{Envelope, Unwrapper};
 
-/// How a test went.
+/// The result of a test.
 #[derive(Debug, Clone, serde::Serialize)]
 pub struct Verdict {
-    /// The rule.
+    /// The rule's id.
     pub rule_id: String,
-    /// The test.
+    /// The test's name.
     pub test: String,
     /// Whether the rule did what the test expects.
     pub passed: bool,
@@ -25,7 +25,7 @@ pub struct Verdict {
     /// Its dedup key.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub dedup_key: Option<String>,
-    /// What suppressed it.
+    /// The exclusion that suppressed it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub suppressed_by: Option<String>,
 }
@@ -72,7 +72,7 @@ fn quoted(text: Option<&String>) -> String {
     text.map_or_else(|| "nothing".to_owned(), |text| format!("{text:?}"))
 }
 
-/// What the rules say of the records in a test's log; `None` where none of them is an audit event.
+/// The matches of the records in a test's log; `None` if none of them is an audit event.
 fn matches(pack: &Pack, log: &str) -> Option<Vec<RuleMatch>> {
     let limits = Limits { max_record: usize::MAX, max_bytes: None };
     let body = Body::Json(log.as_bytes());

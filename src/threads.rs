@@ -1,10 +1,10 @@
-//! Work on all threads of a run.
+//! Runs work on all threads.
 
 use rayon::iter::{IndexedParallelIterator, IntoParallelIterator, ParallelIterator};
 
 use crate::error::Error;
 
-/// Runs work on so many threads, or one per core.
+/// Runs work on this many threads; `None` means one per core.
 ///
 /// # Errors
 /// The threads cannot be started.
@@ -20,12 +20,12 @@ pub(crate) fn count() -> usize {
     rayon::current_num_threads()
 }
 
-/// Does the same on each of them.
+/// Does the work once on each thread.
 pub(crate) fn on_each<R: Send>(work: impl Fn() -> R + Sync) -> Vec<R> {
     rayon::broadcast(|_| work())
 }
 
-/// Does the work on each of the items; what it gives keeps their order.
+/// Does the work on each item. Results keep the order of the items.
 pub(crate) fn each<I, R: Send>(items: I, work: impl Fn(I::Item) -> R + Sync + Send) -> Vec<R>
 where
     I: IntoParallelIterator<Iter: IndexedParallelIterator>,
@@ -33,10 +33,10 @@ where
     items.into_par_iter().with_max_len(1).map(work).collect()
 }
 
-/// Does the work on the items, so many for each thread at a time, and hands on in order what it gives.
+/// Does the work on batches of `for_each_thread` items per thread, and passes on the results in order.
 ///
 /// # Errors
-/// Those of the items, and of who takes the results.
+/// Those of the items and of `take`.
 pub(crate) fn in_batches<T: Send, R: Send, E>(
     for_each_thread: usize,
     mut items: impl Iterator<Item = Result<T, E>>,

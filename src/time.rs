@@ -1,10 +1,10 @@
-//! Time stamps as the clouds write them, read into one type.
+//! Timestamps as the clouds write them, read into one type.
 
 use jiff::{Timestamp, civil, fmt::strtime, tz::Offset};
 
 use crate::json::{self, Raw};
 
-/// Formats beside RFC 3339, all in UTC: Panther and Athena rows, BigQuery, the Azure portal, Event Hub capture.
+/// Formats other than RFC 3339, all in UTC: Panther and Athena rows, BigQuery, the Azure portal, Event Hub capture.
 const OTHERS: [&str; 6] = [
     "%Y-%m-%d %H:%M:%S%.f",
     "%Y-%m-%d %H:%M:%S%.f UTC",
@@ -14,7 +14,7 @@ const OTHERS: [&str; 6] = [
     "%m/%d/%Y, %I:%M:%S %p",
 ];
 
-/// Reads a time stamp in any of the spellings that audit exports use.
+/// Reads a timestamp in any of the forms that audit exports use.
 #[must_use]
 pub fn parse(text: &str) -> Option<Timestamp> {
     let text = text.trim();
@@ -24,8 +24,8 @@ pub fn parse(text: &str) -> Option<Timestamp> {
     })
 }
 
-/// Reads a time from a JSON value: text, or a number since 1970 (of seconds, milliseconds, microseconds or nanoseconds,
-/// in a string or not).
+/// Reads a time from a JSON value: text, or a number (perhaps in a string) of seconds, milliseconds, microseconds or
+/// nanoseconds since 1970.
 #[must_use]
 pub fn from_json(raw: Raw<'_>) -> Option<Timestamp> {
     if json::is_string(raw) {
@@ -35,7 +35,8 @@ pub fn from_json(raw: Raw<'_>) -> Option<Timestamp> {
     from_epoch(json::number(raw)?)
 }
 
-/// Seconds up to the year 5138, milliseconds, microseconds or nanoseconds beyond; the exports never say which.
+/// Guesses the unit, which exports never state: seconds up to the year 5138; larger numbers are milliseconds,
+/// microseconds or nanoseconds.
 #[expect(clippy::cast_possible_truncation, reason = "microseconds of any date that jiff has fit")]
 fn from_epoch(value: f64) -> Option<Timestamp> {
     if !value.is_finite() {

@@ -1,4 +1,4 @@
-//! A report directory and its dump, against what run.json and inputs.csv say of them.
+//! Compares a report directory and its dump with what run.json and inputs.csv say of them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,14 +29,14 @@ pub enum Difference {
     Unreadable,
 }
 
-/// One difference. It prints as a line, without control characters.
+/// One difference. Printed as a line, without control characters.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Finding {
     /// How it differs.
     pub difference: Difference,
     /// `report` or `input`.
     pub kind: &'static str,
-    /// Its name, and what there is to say.
+    /// The name of the file, and details.
     pub what: String,
 }
 
@@ -47,18 +47,18 @@ impl fmt::Display for Finding {
     }
 }
 
-/// What was compared.
+/// The result of a comparison.
 #[derive(Debug, Default)]
 pub struct Verified {
-    /// Files of which there is a hash.
+    /// Number of files with a hash.
     pub compared: usize,
-    /// Files of which there is none.
+    /// Number of files without one.
     pub unhashed: usize,
     /// Differences by kind, then by name.
     pub findings: Vec<Finding>,
 }
 
-/// The part of run.json that is looked at.
+/// The part of run.json that is read.
 #[derive(Deserialize)]
 struct Manifest {
     complete: bool,
@@ -74,7 +74,7 @@ struct Listed {
 /// Hashes the reports of a directory, and looks for files that its run.json does not list.
 ///
 /// # Errors
-/// It has no run.json, which is written last, or one that no scan wrote; or it cannot be read.
+/// It has no run.json, which is written last, or one that is not from a scan; or it cannot be read.
 pub fn reports(directory: &Path) -> Result<Verified, Error> {
     let manifest = manifest(directory)?;
     let mut verified = Verified { compared: manifest.reports.len(), ..Verified::default() };
@@ -104,7 +104,7 @@ pub fn reports(directory: &Path) -> Result<Verified, Error> {
     Ok(verified)
 }
 
-/// The files of a report, its run.json among them, if a directory holds one that a scan finished.
+/// The report files in a directory, including run.json, if a scan finished it.
 #[must_use]
 pub fn files(directory: &Path) -> Option<Vec<String>> {
     let manifest = manifest(directory).ok()?;
@@ -130,8 +130,8 @@ fn manifest(directory: &Path) -> Result<Manifest, Error> {
     }
 }
 
-/// Hashes the inputs that inputs.csv lists where they lie now, and looks for files that it does not list. Names are
-/// compared as they are printed.
+/// Hashes the inputs that inputs.csv lists, in their present place, and looks for files that it does not list. Names
+/// are compared in printed form.
 ///
 /// # Errors
 /// There is no inputs.csv, or a PATH cannot be read.
@@ -171,7 +171,7 @@ fn compare(source: &Source, sha256: &str) -> Option<Finding> {
     Some(Finding { difference, kind: "input", what })
 }
 
-/// Inputs by name with their hashes, where they were read; archive members are part of theirs.
+/// Inputs by name, with their hashes if they were read. Archive members are part of their archive.
 type Inputs = BTreeMap<String, Option<String>>;
 
 fn listed(file: &Path) -> Result<Inputs, csv::Error> {
@@ -187,7 +187,7 @@ fn listed(file: &Path) -> Result<Inputs, csv::Error> {
     Ok(rows.into_iter().filter(|(is_whole, ..)| *is_whole).map(|(_, path, sha256)| (path, sha256)).collect())
 }
 
-/// The entry of a source: by its name, or by its absolute path, as a case names what it has twice.
+/// The entry of a source: by its name, or by its absolute path, which a case uses for files with the same name.
 fn entry<'l>(listed: &'l Inputs, source: &Source) -> Option<(&'l str, Option<&'l str>)> {
     let absolute = || {
         let path = source.path.as_ref()?.canonicalize().ok()?;
@@ -197,7 +197,7 @@ fn entry<'l>(listed: &'l Inputs, source: &Source) -> Option<(&'l str, Option<&'l
     Some((name, sha256.as_deref()))
 }
 
-/// Opens a regular file; anything else might never end, or never begin.
+/// Opens a regular file. Reading anything else might block or never end.
 fn regular(path: &Path) -> io::Result<File> {
     if !fs::metadata(path)?.is_file() {
         return Err(io::Error::other("not a regular file"));

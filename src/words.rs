@@ -1,4 +1,4 @@
-//! Counts, sizes and times as people read them.
+//! Counts, sizes and times in readable form.
 
 use jiff::Timestamp;
 

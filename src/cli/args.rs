@@ -248,7 +248,7 @@ pub(super) struct Output {
     pub fail_on: Option<FailOn>,
 }
 
-/// What stands between two commas, without the spaces around it.
+/// The text between two commas, without surrounding spaces.
 #[expect(clippy::unnecessary_wraps, reason = "the form of a value parser")]
 fn trimmed(text: &str) -> Result<String, String> {
     Ok(text.trim().to_owned())

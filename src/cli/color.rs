@@ -1,4 +1,4 @@
-//! Colours of the lines that close a scan: only the words that are to be seen first.
+//! Colours for the lines printed at the end of a scan: only the most important words.
 
 use std::io::{self, Write};
 
@@ -15,17 +15,17 @@ pub(super) enum When {
     Never,
 }
 
-/// Words in front of a line or of what its label names.
+/// Words coloured at the start of a line, or after its label.
 const WORDS: [(&str, AnsiColor); 4] = [
     ("MALICIOUS-LIKELY", AnsiColor::Red),
     ("SUSPICIOUS", AnsiColor::Yellow),
     ("partial", AnsiColor::Yellow),
     ("failed", AnsiColor::Red),
 ];
-/// Columns of a label.
+/// Width of a label, in columns.
 const LABEL: usize = 11;
 
-/// Prints to standard error. That it is closed is no reason to fail: the reports are written.
+/// Prints to standard error. If that is closed, this is not an error: the reports are written.
 pub(super) fn print(text: &str, when: When) {
     let choice = match when {
         When::Auto => AutoStream::choice(&io::stderr()),

@@ -12,7 +12,7 @@ use crate::rule::{Pack, Tuning, is_cidr};
 use crate::stats::{Stage, timed};
 use crate::sweep::{self, Job};
 
-/// Reads everything and prints the events that are asked for; writes no file.
+/// Reads everything and prints the requested events; writes no file.
 pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
     let filter = filter(events);
     if let Some(block) = filter.source_ips.iter().find(|text| text.contains('/') && !is_cidr(text)) {
@@ -38,7 +38,7 @@ pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
     let tally = sweep::stream(&found, &job, &progress, &printer);
     progress.finish();
     let count = match timed(stats.as_ref(), Stage::Reports, || printer.finish()) {
-        // `kubesweep … | head` has what it wants; what was not read says nothing about the dump.
+        // `kubesweep … | head` has what it wants. What was not read says nothing about the dump.
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(ExitStatus::Swept),
         finished => finished.map_err(|source| Error::Output { path: "standard output".into(), source })?,
     };

@@ -1,6 +1,6 @@
-//! What stands below the options of every command, in `--help` and in its man page: examples and exit status.
+//! The text below the options of every command, in `--help` and in its man page: examples and exit status.
 
-/// Joins the sections of a command. Each begins with a heading, and its lines are indented: the man pages are made of
+/// Joins the sections of a command. Each begins with a heading, and its lines are indented: the man pages are made from
 /// the same text.
 pub(super) fn below(examples: &str, exit_status: &str) -> String {
     format!("Examples:\n{examples}\n\nExit status:\n{exit_status}")

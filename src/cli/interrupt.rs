@@ -1,4 +1,5 @@
-//! SIGINT and SIGTERM: the first ends a sweep with what was read so far, the second ends the program at once.
+//! SIGINT and SIGTERM: the first signal ends a sweep and keeps what was read so far, the second ends the program at
+//! once.
 
 use std::io;
 use std::sync::Arc;
@@ -11,10 +12,10 @@ use super::ExitStatus;
 use crate::error::Error;
 use crate::sweep::Stop;
 
-/// A stop that the signals ask for.
+/// A stop that these signals request.
 ///
 /// # Errors
-/// The system takes no handler.
+/// The system does not accept a signal handler.
 pub(super) fn stop() -> Result<Stop, Error> {
     let asked = Arc::new(AtomicBool::new(false));
     let register = |signal| -> io::Result<()> {

@@ -1,4 +1,4 @@
-//! `kubesweep completions` and `kubesweep man`: both are made of the command line as it is declared.
+//! `kubesweep completions` and `kubesweep man`: both are generated from the declared command line.
 
 use std::fs;
 use std::io::{self, Write};
@@ -21,7 +21,8 @@ pub(super) fn completions(shell: Shell) -> Result<ExitStatus, Error> {
     Ok(ExitStatus::Swept)
 }
 
-/// Writes a page per command into a directory, made if need be; pages of the same names are overwritten.
+/// Writes one page per command into a directory, which is created if necessary. Pages of the same names are
+/// overwritten.
 pub(super) fn man(directory: &Path) -> Result<ExitStatus, Error> {
     fs::create_dir_all(directory).map_err(|source| Error::Output { path: directory.to_owned(), source })?;
     let mut program = Cli::command().disable_help_subcommand(true);
@@ -40,7 +41,7 @@ fn write(command: &Command, directory: &Path) -> Result<(), Error> {
 fn render(command: &Command, page: &Man) -> io::Result<Vec<u8>> {
     let mut out = Vec::new();
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_uppercase();
-    // An empty date would be left out, and what follows it taken for the date.
+    // An empty date would be left out, and the next argument taken for the date.
     let title = [name.as_str(), "1", " ", concat!("kubesweep ", env!("CARGO_PKG_VERSION")), "User Commands"];
     Roff::new().control("TH", title).to_writer(&mut out)?;
     page.render_name_section(&mut out)?;
@@ -56,7 +57,7 @@ fn render(command: &Command, page: &Man) -> io::Result<Vec<u8>> {
     Ok(out)
 }
 
-/// The sections below the options: their headings without the colon, their lines as they stand.
+/// The sections below the options: their headings without the colon, their lines unchanged.
 fn sections(text: &str, out: &mut dyn Write) -> io::Result<()> {
     for section in text.split("\n\n") {
         let Some((heading, lines)) = section.split_once(":\n") else { continue };

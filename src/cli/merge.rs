@@ -11,10 +11,10 @@ use crate::partial::{self, Shard};
 use crate::runbook::{Only, Scope};
 use crate::stats::{Stage, timed};
 
-/// Shares that a sentence names.
+/// Most shares that a message names.
 const NAMED: usize = 5;
 
-/// Puts partials together, and ends as a scan of everything would.
+/// Merges partials, and ends as a scan of everything would.
 pub(super) fn run(merge: &Merge, begun: Begun<'_>) -> Result<ExitStatus, Error> {
     let clock = stats(merge.stats);
     let clock = clock.as_ref();
@@ -39,7 +39,7 @@ pub(super) fn run(merge: &Merge, begun: Begun<'_>) -> Result<ExitStatus, Error> 
     reports.finish(tally, &pack)
 }
 
-/// Ends where shares are missing, or warns of it.
+/// Fails if shares are missing, or warns of it.
 fn tell_missing(missing: &[Shard], merge: &Merge) -> Result<(), Error> {
     let (Some(shard), count) = (missing.first(), missing.len()) else { return Ok(()) };
     let named: Vec<String> = missing.iter().take(NAMED).map(Shard::to_string).collect();

@@ -1,4 +1,4 @@
-//! The command line: as typed, then as meant.
+//! The command line: arguments as typed, and what they mean.
 
 mod args;
 mod color;
@@ -37,32 +37,32 @@ use crate::words::minute;
 use args::{Cli, Command};
 use reports::Begun;
 
-/// How the program ends.
+/// The exit status of the program.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitStatus {
     /// Swept; everything could be decoded and decided.
     Swept = 0,
-    /// Swept, and an alert reaches `--fail-on`; a rule's test failed; something is not as it was written.
+    /// Swept, and an alert reaches `--fail-on`; or a rule's test failed; or `verify` found a difference.
     Alerted = 1,
-    /// Nothing was swept: arguments, paths, output.
+    /// Nothing was swept, because of the arguments, paths or output.
     Usage = 2,
     /// Swept, but bytes could not be decoded, or a record could not be decided.
     Damaged = 3,
-    /// A signal ended the sweep; what was read until then is in the reports.
+    /// A signal ended the sweep. The reports contain what was read until then.
     Interrupted = 130,
 }
 
 /// Runs the program on a command line.
 ///
 /// # Errors
-/// Nothing could be swept; [`ExitStatus::Usage`] goes with it.
+/// Nothing could be swept; the caller exits with [`ExitStatus::Usage`].
 pub fn run(arguments: &[OsString]) -> Result<ExitStatus, Error> {
     let begun = Begun { arguments, start: Timestamp::now() };
     let cli = match Cli::try_parse_from(arguments) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help goes to standard output and is no error; clap knows which this is.
+            // Help goes to standard output and is not an error; clap knows which this is.
             let _ = error.print();
             return Ok(if error.use_stderr() { ExitStatus::Usage } else { ExitStatus::Swept });
         }
@@ -80,13 +80,13 @@ pub fn run(arguments: &[OsString]) -> Result<ExitStatus, Error> {
     }
 }
 
-/// The command line as it is declared, for what reads it without running it.
+/// The declared command line, for callers that inspect it without running it.
 #[must_use]
 pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Damage outranks nothing but success.
+/// Interrupted outranks damaged; damaged outranks success.
 fn status(extent: Extent, totals: &Totals) -> ExitStatus {
     match (extent, totals.partial + totals.failed) {
         (Extent::Interrupted, _) => ExitStatus::Interrupted,
@@ -95,7 +95,7 @@ fn status(extent: Extent, totals: &Totals) -> ExitStatus {
     }
 }
 
-/// Writes to standard output. `kubesweep … | head` has what it wants.
+/// Writes to standard output. A closed pipe is not an error: `kubesweep … | head` has what it wants.
 fn print(content: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<(), Error> {
     let mut out = io::BufWriter::new(io::stdout().lock());
     match content(&mut out).and_then(|()| out.flush()) {
@@ -110,7 +110,7 @@ fn progress<'s>(found: &Found, input: &args::Input, stats: Option<&'s Stats>) ->
     Progress::new(bytes, found.sources.len(), hidden, stats)
 }
 
-/// Sweeps, and takes in what a case file has; `deep` once more, for what the users of matches did before them.
+/// Sweeps, and adds what a case file has. With `deep`, sweeps again for what the users of matches did before them.
 fn sweep(
     found: &mut Found,
     job: &Job,
@@ -147,13 +147,13 @@ fn sweep(
     }
     let pack = Pack::new(Vec::new(), Tuning::default(), interests);
     let second = Job { pack, cluster: job.cluster.clone(), stop: job.stop.clone(), ..*job };
-    // Of the same records this pass tells something else; coverage and inputs are those of the first.
+    // The second pass reads the same records, so coverage and inputs stay those of the first.
     let again = sweep::sweep(found, &second, &Silent(stats));
     let (observations, extent) = (again.observations, again.extent);
     Ok(tally.merge(Tally { observations, extent, ..Tally::default() }))
 }
 
-/// What `--redact` leaves, if it was asked for.
+/// Applies `--redact`, if requested.
 fn redacted(
     finished: Finished,
     runbook: Option<Runbook>,
@@ -169,14 +169,14 @@ fn redactor() -> Result<Redactor, Error> {
     Redactor::new().map_err(|error| Error::Usage(format!("--redact: {error}")))
 }
 
-/// Says what a signal did, before what was read is decided on.
+/// Says that a signal ended reading, before the results are decided.
 fn tell_interrupted(tally: &Tally, quiet: bool) {
     if tally.extent == Extent::Interrupted && !quiet {
         let _ = writeln!(io::stderr(), "interrupted: no more is read; a second signal ends at once");
     }
 }
 
-/// A warning that part of a case is not counted.
+/// Warns that part of a case is not counted.
 fn warn_of_others(inputs: u64, quiet: bool) {
     if inputs > 0 && !quiet {
         let _ = writeln!(
@@ -186,7 +186,7 @@ fn warn_of_others(inputs: u64, quiet: bool) {
     }
 }
 
-/// Watches a second pass, which the display does not count.
+/// Observes a second pass, which the display does not count.
 struct Silent<'s>(Option<&'s Stats>);
 
 impl Observer for Silent<'_> {
@@ -198,19 +198,19 @@ impl Observer for Silent<'_> {
     }
 }
 
-/// The clock, where `--stats` asks for it.
+/// The clock, if `--stats` is given.
 fn stats(asked: bool) -> Option<Stats> {
     asked.then(Stats::start)
 }
 
-/// Prints what `--stats` asks for.
+/// Prints the times, if `--stats` is given.
 fn print_stats(stats: Option<&Stats>, totals: &Totals) {
     if let Some(stats) = stats {
         let _ = io::stderr().write_all(stats.print(totals.bytes, totals.records).as_bytes());
     }
 }
 
-/// Says which fields of Sigma rules and entries of the tuning do nothing.
+/// Warns of fields of Sigma rules and entries of the tuning that have no effect.
 fn warn_of_tuning(pack: &Pack, now: Timestamp, quiet: bool) {
     for warning in pack.warnings(now) {
         if !quiet {
@@ -219,7 +219,7 @@ fn warn_of_tuning(pack: &Pack, now: Timestamp, quiet: bool) {
     }
 }
 
-/// A warning that no event was found, which a typing error in a path looks like, or none at the time asked for.
+/// Warns if no event was found, perhaps because of a typing error in a path, or none in the requested time.
 fn warn_if_nothing(report: &Finished) {
     let last = report.coverage.iter().map(|day| day.last_seen).max();
     let warning = match (report.asked.words(), last) {

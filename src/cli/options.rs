@@ -1,4 +1,4 @@
-//! Arguments as meant: times, spans and sizes.
+//! What arguments mean: times, spans and sizes.
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
@@ -22,10 +22,10 @@ use crate::runbook::{self, Catalogue, Only, Scope, Settings};
 use crate::sweep::Job;
 use crate::verify;
 
-/// Raised when the same record gives another observation, or when what [`rule_texts`] says changes its meaning.
+/// Increased when the same record gives another observation, or when the texts of [`rule_texts`] change their meaning.
 const CASE_FORMAT: &str = "6";
 
-/// Reads a size: bytes, or with KiB, MiB, GiB.
+/// Reads a size: bytes, or a number with KiB, MiB or GiB.
 pub(super) fn bytes(text: &str) -> Result<u64, String> {
     let digits = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
     let factor = match &text[digits.len()..].to_ascii_lowercase()[..] {
@@ -39,12 +39,12 @@ pub(super) fn bytes(text: &str) -> Result<u64, String> {
     number.checked_mul(factor).filter(|size| *size > 0).ok_or_else(|| format!("{text} is not a possible size"))
 }
 
-/// The limits that the arguments set.
+/// The limits given by the arguments.
 pub(super) fn limits(input: &Input) -> Limits {
     Limits { max_record: usize::try_from(input.max_record).unwrap_or(usize::MAX), max_bytes: input.max_bytes }
 }
 
-/// What ends a scan with status 1.
+/// What makes a scan end with status 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum FailOn {
     Severity(Severity),
@@ -56,7 +56,7 @@ impl FromStr for FailOn {
 
     fn from_str(text: &str) -> Result<Self, String> {
         let severity = text.parse().map(FailOn::Severity);
-        // Every alert with a verdict is expected at least, so that one would say nothing.
+        // Every alert with a verdict is at least EXPECTED, so that value would mean nothing.
         let verdict = || text.parse().ok().filter(|verdict| *verdict != Verdict::Expected).map(FailOn::Verdict);
         severity.or_else(|_: String| verdict().ok_or(())).map_err(|()| {
             "a severity is info, low, medium, high or critical; a verdict is review, suspicious or malicious-likely"
@@ -66,7 +66,7 @@ impl FromStr for FailOn {
 }
 
 impl FailOn {
-    /// Whether an alert reaches it.
+    /// Whether an alert reaches this severity or verdict.
     pub(super) fn is_reached(self, alert: &Alert) -> bool {
         match self {
             FailOn::Severity(least) => alert.severity >= least,
@@ -75,16 +75,17 @@ impl FailOn {
     }
 }
 
-/// The share that was asked for.
+/// The requested share.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum AskedShard {
     This(Shard),
-    /// That of this task of an array job.
+    /// The share of this task of an array job.
     Auto,
 }
 
-/// Where array jobs tell a task its number, from 0, and how many there are: AWS Batch, Cloud Run jobs, Google Batch,
-/// Slurm (with `--array=0-15`), and Indexed Jobs of Kubernetes, which do not tell the second: the manifest does.
+/// Variables that give a task of an array job its number, from 0, and the number of tasks: AWS Batch, Cloud Run jobs,
+/// Google Batch, Slurm (with `--array=0-15`), and Indexed Jobs of Kubernetes, for which the manifest must set the
+/// second.
 const ARRAY_JOBS: [[&str; 2]; 5] = [
     ["AWS_BATCH_JOB_ARRAY_INDEX", "AWS_BATCH_JOB_ARRAY_SIZE"],
     ["CLOUD_RUN_TASK_INDEX", "CLOUD_RUN_TASK_COUNT"],
@@ -102,7 +103,7 @@ impl FromStr for AskedShard {
 }
 
 impl AskedShard {
-    /// Which share that is, where `environment` gives the values of variables.
+    /// The share this means; `environment` returns the value of a variable.
     pub(super) fn resolve(self, environment: impl Fn(&str) -> Option<String>) -> Result<Shard, Error> {
         let shard = match self {
             AskedShard::This(shard) => return Ok(shard),
@@ -122,14 +123,14 @@ impl AskedShard {
     }
 }
 
-/// The rules that are evaluated, as tuned, and what is kept beside their matches.
+/// The rules to evaluate, as tuned, and the interests.
 pub(super) fn pack(rules: &[String], tune: Option<&Path>, scope: Scope) -> Result<Pack, Error> {
     let rules = rule::load(rules)?;
     let tuning = tune.map(Tuning::load).transpose()?.unwrap_or_default();
     Ok(Pack::new(rules, tuning, runbook::interests(scope)?))
 }
 
-/// Opens a case file for inputs that are read with these rules and limits: all that decides what an observation is.
+/// Opens a case file for inputs read with these rules and limits, which are everything that decides what is observed.
 pub(super) fn case(path: Option<&Path>, job: &Job) -> Result<Option<Case>, Error> {
     let Some(path) = path else { return Ok(None) };
     let mut parts = rule_texts(&job.pack);
@@ -138,20 +139,20 @@ pub(super) fn case(path: Option<&Path>, job: &Job) -> Result<Option<Case>, Error
     Case::open(path, sha256_of_parts(parts.iter().map(String::as_bytes)), origin).map(Some)
 }
 
-/// What rules, their suppressions and the runbook ask of a record.
+/// What rules, their suppressions and the runbook read of a record.
 fn rule_texts(pack: &Pack) -> Vec<String> {
     let rules = pack.rules.iter().map(|rule| format!("{} {} {}", rule.id, rule.line, rule.sha256));
     let interests = pack.interests.iter().map(|interest| format!("{} {}", interest.name, interest.condition));
     rules.chain(interests).chain([pack.tuning.suppressions_text()]).collect()
 }
 
-/// What a partial says of how it was read, and what a merge, which reads nothing, asks of partials.
+/// How inputs are read, as stored in a partial.
 pub(super) fn about(job: &Job, no_prune: bool) -> About {
     let reading = format!("{:?} {} {:?} {:?} {no_prune}", job.limits, job.validate, job.cluster, job.platform);
     About { reading: sha256(reading.as_bytes()), ..about_rules(&job.pack, job.window) }
 }
 
-/// The same, as far as a merge decides it too.
+/// The part of it that a merge, which reads no inputs, also decides.
 pub(super) fn about_rules(pack: &Pack, window: Window) -> About {
     About {
         kubesweep: env!("CARGO_PKG_VERSION").to_owned(),
@@ -161,10 +162,10 @@ pub(super) fn about_rules(pack: &Pack, window: Window) -> About {
     }
 }
 
-/// The files of a dump, but for what is left out.
+/// The files of a dump, without those excluded.
 ///
 /// # Errors
-/// As for [`discover`]; or a PATH is what people name in place of a dump: a report, or the address of a bucket.
+/// As for [`discover`]; or a PATH is something mistaken for a dump: a report, or the address of a bucket.
 pub(super) fn found(paths: &[PathBuf], exclude: &[PathBuf]) -> Result<Found, Error> {
     paths.iter().try_for_each(|path| refuse(path))?;
     discover(paths, exclude)
@@ -190,7 +191,7 @@ fn refuse(path: &Path) -> Result<(), Error> {
     Err(Error::Usage(format!("{whose} is a report of kubesweep, not a dump; name the dump")))
 }
 
-/// What is left out of a walk: the report directory, and the case file with what SQLite writes beside it.
+/// Paths to exclude from a walk: the report directory, and the case file with the files that SQLite writes next to it.
 pub(super) fn own_files(out: Option<&Path>, case: Option<&Path>) -> Vec<PathBuf> {
     let beside = |suffix: &str| case.map(|case| PathBuf::from(format!("{}{suffix}", case.display())));
     out.map(Path::to_owned)
@@ -199,7 +200,7 @@ pub(super) fn own_files(out: Option<&Path>, case: Option<&Path>) -> Vec<PathBuf>
         .collect()
 }
 
-/// What the runbook is to look at, and the indicators it looks for.
+/// The settings of the runbook, and its indicators.
 pub(super) fn runbook(
     options: &args::RunbookOptions,
     times: &args::Times,
@@ -218,10 +219,10 @@ pub(super) fn runbook(
     Ok((settings, catalogue))
 }
 
-/// What a sweep is to do, before any window.
+/// The job of a sweep, without a window.
 ///
 /// # Errors
-/// The system lets nobody listen to signals.
+/// The system does not accept signal handlers.
 pub(super) fn job(input: &Input, origin: &Origin, pack: Pack) -> Result<Job, Error> {
     Ok(Job {
         pack,
@@ -234,7 +235,7 @@ pub(super) fn job(input: &Input, origin: &Origin, pack: Pack) -> Result<Job, Err
     })
 }
 
-/// The window of the hits, and the wider one of the events that are kept for their history.
+/// The start of the window of hits, and the wider window of events kept for history.
 pub(super) struct Times {
     pub now: Timestamp,
     pub since: Option<Timestamp>,
@@ -262,7 +263,7 @@ pub(super) fn window(typed: &args::Span) -> Result<(Timestamp, Window), Error> {
     Ok((now, Window { start, end }))
 }
 
-/// Refuses spans back from the clock, which no two machines read alike.
+/// Refuses spans back from the clock, because the clocks of two machines differ.
 pub(super) fn without_clock(typed: &args::Span) -> Result<(), Error> {
     let times = [(&typed.since, "--since"), (&typed.until, "--until")];
     for (text, option) in times.iter().filter_map(|(text, option)| Some((text.as_ref()?, option))) {
@@ -276,7 +277,7 @@ pub(super) fn without_clock(typed: &args::Span) -> Result<(), Error> {
     Ok(())
 }
 
-/// What is counted, for the summary keys that were asked for.
+/// What is counted, with the requested keys of the summary.
 pub(super) fn plan(group_by: &[String], times: &Times) -> Result<Plan, Error> {
     let twice = group_by.iter().enumerate().find(|(at, name)| group_by[..*at].contains(name));
     if let Some((_, name)) = twice {
@@ -291,7 +292,7 @@ pub(super) fn plan(group_by: &[String], times: &Times) -> Result<Plan, Error> {
 
 /// A time, a date (its midnight, UTC), or a span back from `now`.
 fn moment(text: &str, option: &str, now: Option<Timestamp>) -> Result<Timestamp, Error> {
-    // Without a zone it is UTC, as everything here.
+    // Without a zone it is UTC, as everywhere here.
     let civil =
         || text.parse::<civil::DateTime>().ok().filter(|_| text.contains(':'))?.to_zoned_datetime(TimeZone::UTC).ok();
     let date = || text.parse::<Date>().ok()?.to_zoned_datetime(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());

@@ -14,7 +14,7 @@ use crate::runbook::Scope;
 use crate::stats::{Stage, timed};
 use crate::sweep::Job;
 
-/// Sweeps a share, and writes what was observed; nothing is decided.
+/// Sweeps a share and writes what was observed; decides nothing.
 pub(super) fn run(scan: &Scan, path: &Path) -> Result<ExitStatus, Error> {
     let clock = stats(scan.input.stats);
     let clock = clock.as_ref();

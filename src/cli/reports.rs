@@ -1,4 +1,4 @@
-//! How scan and merge end: what was observed is decided on, written, and closed with an exit status.
+//! How scan and merge end: decides on what was observed, writes the reports, and returns an exit status.
 
 use std::ffi::OsString;
 use std::io;
@@ -18,19 +18,19 @@ use crate::runbook::{Catalogue, Runbook, Settings, compute};
 use crate::stats::{Stage, Stats, timed};
 use crate::threads::each;
 
-/// The command line, and when it was given.
+/// The command line, and when the program started.
 #[derive(Clone, Copy)]
 pub(super) struct Begun<'a> {
     pub arguments: &'a [OsString],
     pub start: Timestamp,
 }
 
-/// Reports that are to be made.
+/// Reports to be written.
 pub(super) struct Reports<'a> {
     begun: Begun<'a>,
     output: &'a Output,
     plan: Plan,
-    /// What the runbook looks at and for; `None` for no runbook.
+    /// Settings and indicators of the runbook; `None` for no runbook.
     steps: Option<(Settings, Catalogue)>,
     directory: Option<Directory>,
     quiet: bool,
@@ -42,7 +42,7 @@ pub(super) fn directory(output: &Output) -> Option<&Path> {
     Some(output.out.as_path()).filter(|out| out.as_os_str() != "-")
 }
 
-/// Refuses to fail on what will not be known.
+/// Refuses a `--fail-on` that could never be decided.
 pub(super) fn check(output: &Output, no_runbook: bool) -> Result<(), Error> {
     if no_runbook && matches!(output.fail_on, Some(FailOn::Verdict(_))) {
         return Err(Error::Usage("--fail-on a verdict needs the runbook; leave --no-runbook out".to_owned()));
@@ -51,7 +51,7 @@ pub(super) fn check(output: &Output, no_runbook: bool) -> Result<(), Error> {
 }
 
 impl<'a> Reports<'a> {
-    /// Plans them, and begins their directory before the long work.
+    /// Plans the reports, and creates their directory before the long work.
     pub(super) fn begin(
         begun: Begun<'a>,
         output: &'a Output,
@@ -65,7 +65,7 @@ impl<'a> Reports<'a> {
         Ok(Reports { begun, output, plan, steps, directory, quiet, clock })
     }
 
-    /// Decides, writes, and says how it went.
+    /// Decides, writes, and returns the exit status.
     pub(super) fn finish(self, tally: Tally, pack: &Pack) -> Result<ExitStatus, Error> {
         let Reports { begun, output, plan, steps, directory, quiet, clock } = self;
         let finished = timed(clock, Stage::Finish, || finish(tally, pack, &plan)).map_err(Error::Temporary)?;
@@ -88,7 +88,7 @@ impl<'a> Reports<'a> {
     }
 }
 
-/// Goes through the three steps, where they are asked for.
+/// Computes the runbook, if requested.
 fn runbook(
     finished: Finished,
     steps: Option<&(Settings, Catalogue)>,
@@ -126,7 +126,7 @@ fn facts(begun: Begun<'_>, status: ExitStatus, pack: &Pack, steps: Option<&(Sett
     Run { arguments, start: begun.start, end: Timestamp::now(), exit_status: status as u8, tuning, indicators }
 }
 
-/// Writes the files side by side, and the one that marks them whole behind them.
+/// Writes the files in parallel, and last the one that marks them complete.
 fn write(directory: &Directory, report: &Report<'_>, rules: &[Rule], run: &Run) -> Result<(), Error> {
     let of_runbook = RUNBOOK_FILES.iter().filter(|_| report.runbook.is_some());
     let files: Vec<_> = FILES.iter().chain(of_runbook).collect();

@@ -136,7 +136,7 @@ fn test_text(rules: &[Rule], verdicts: &[Verdict]) -> String {
     out
 }
 
-/// Rules whose tests cannot tell that they work, and Sigma rules that name fields which no audit event has.
+/// Warns of rules whose tests cannot show that they work, and of Sigma rules that name fields no audit event has.
 fn warnings(rules: &[Rule]) -> Vec<String> {
     let mut warnings = Vec::new();
     for rule in rules {

@@ -23,7 +23,7 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
         alerts: runbook.alert.clone(),
         clusters: runbook.cluster.clone(),
     };
-    // Without a dump the rules are those that the case was last read with.
+    // Without a dump, the rules are those with which the case was last read.
     if runbook.paths.is_empty() && (!runbook.rules.is_empty() || runbook.tune.is_some()) {
         let problem = "--rules and --tune need a PATH: without one the rules are those that the case was read with";
         return Err(Error::Usage(problem.to_owned()));
@@ -69,7 +69,7 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
     Ok(status(finished.extent, &finished.totals))
 }
 
-/// Writes the one of the files that a format is.
+/// Writes the file of this format.
 fn write(report: &Report<'_>, format: RunbookFormat, out: &mut dyn Write) -> io::Result<()> {
     let wanted = if format == RunbookFormat::Json { "runbook.json" } else { "runbook.md" };
     RUNBOOK_FILES.iter().filter(|(name, _)| *name == wanted).try_for_each(|(_, writer)| writer(report, out))

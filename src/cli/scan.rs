@@ -8,12 +8,12 @@ use crate::error::Error;
 use crate::runbook::{Only, Scope};
 use crate::sweep::Job;
 
-/// Sweeps, writes the reports, and says how it went.
+/// Sweeps, writes the reports, and returns the exit status.
 pub(super) fn run(scan: &Scan, begun: Begun<'_>) -> Result<ExitStatus, Error> {
     if let Some(path) = &scan.partial {
         return partial::run(scan, path);
     }
-    // clap would not miss --partial where an option stands that conflicts with it.
+    // clap does not require --partial if an option that conflicts with it is given.
     if scan.shard.is_some() {
         return Err(Error::Usage("--shard needs --partial FILE: reports are made by `kubesweep merge`".to_owned()));
     }
@@ -25,7 +25,7 @@ pub(super) fn run(scan: &Scan, begun: Begun<'_>) -> Result<ExitStatus, Error> {
     reports::check(&scan.output, scan.no_runbook)?;
     let times = options::times(&scan.times)?;
     options::plan(&scan.output.group_by, &times)?;
-    // A case keeps what the runbook of a later run may want.
+    // A case keeps what the runbook of a later run may need.
     let scope = if scan.no_runbook && scan.case.is_none() { Scope::Hits } else { Scope::Runbook };
     let pack = options::pack(&scan.rules, scan.tune.as_deref(), scope)?;
     let steps = options::runbook(&scan.runbook, &scan.times, &pack.tuning, Only::default())?;

@@ -5,7 +5,7 @@ use super::{ExitStatus, print};
 use crate::error::Error;
 use crate::verify::{Difference, Finding, Verified, inputs, reports};
 
-/// Hashes reports, and inputs where a dump is named, and says what differs.
+/// Hashes reports, and inputs if a dump is named, and says what differs.
 pub(super) fn run(verify: &Verify) -> Result<ExitStatus, Error> {
     let of_reports = reports(&verify.directory)?;
     let of_inputs = if verify.dump.is_empty() { Verified::default() } else { inputs(&verify.directory, &verify.dump)? };
@@ -28,7 +28,7 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
-/// What differs, in numbers.
+/// The number of differences of each kind.
 fn told(findings: &[&Finding]) -> String {
     use Difference::{Changed, Incomplete, Missing, New, Unreadable};
     let count = |of| findings.iter().filter(|finding| finding.difference == of).count();
