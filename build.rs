@@ -1,4 +1,4 @@
-//! Embeds the rules of `src/rules`, where adding one is adding a file, and what the build is.
+//! Embeds all rule files of `src/rules`, and facts about the build.
 
 use std::fmt::Write;
 use std::path::Path;
@@ -7,7 +7,7 @@ use std::{env, fs, io};
 fn main() -> io::Result<()> {
     let directory = Path::new("src/rules");
     println!("cargo:rerun-if-changed={}", directory.display());
-    // What run.json tells of the build; whoever releases one sets KUBESWEEP_COMMIT.
+    // What run.json says of the build; whoever makes a release sets KUBESWEEP_COMMIT.
     for (name, value) in [("KUBESWEEP_TARGET", "TARGET"), ("KUBESWEEP_PROFILE", "PROFILE")] {
         println!("cargo:rustc-env={name}={}", env::var(value).map_err(io::Error::other)?);
     }
@@ -21,7 +21,7 @@ fn main() -> io::Result<()> {
     names.sort();
     let mut code = String::from("/// The built-in rules: file name and text.\nconst BUILTIN: &[(&str, &str)] = &[\n");
     for name in names {
-        // The place is filled in where the code is compiled: one target directory may serve two copies of the tree.
+        // The path is inserted when the code is compiled: one target directory may serve two copies of the tree.
         let _ = writeln!(
             code,
             "    ({name:?}, include_str!(concat!(env!(\"CARGO_MANIFEST_DIR\"), \"/{}/\", {name:?}))),",

@@ -1,7 +1,7 @@
 //! The stages of a scan, each over a few megabytes of every common form.
 //!
-//! `cargo bench --bench components`. From `frame` on each stage includes those before it: records are handed on by
-//! reference, so that no stage can be run on what the one before it left. What a stage costs is the difference.
+//! `cargo bench --bench components`. From `frame` on, each stage includes those before it: records are passed on by
+//! reference, so no stage can run alone on the results of the one before. The cost of a stage is the difference.
 
 use std::fs::File;
 use std::hint::black_box;
@@ -25,7 +25,7 @@ use kubesweep::sweep::{Job, Observer, Stop, sweep};
 use kubesweep::unwrap::{Envelope, Leaf, OnLeaf, Place, Unwrapper};
 
 const LIMITS: Limits = Limits { max_record: 64 << 20, max_bytes: None };
-/// Enough that a run is no matter of microseconds.
+/// Enough bytes that a run takes more than microseconds.
 const TEXT: usize = 4 << 20;
 /// Directories of the fixture dump, each of one form.
 const FORMS: [&str; 5] = [
@@ -50,13 +50,13 @@ fn decode(bencher: Bencher<'_, '_>, form: &str) {
     });
 }
 
-/// Finding where documents end, alone.
+/// Only finds where documents end.
 #[divan::bench(args = FORMS)]
 fn skip(bencher: Bencher<'_, '_>, form: &str) {
     skipped(bencher, form, skip_lenient);
 }
 
-/// The same, with a check that tokens fit.
+/// The same, and checks that tokens fit.
 #[divan::bench(args = FORMS)]
 fn check(bencher: Bencher<'_, '_>, form: &str) {
     skipped(bencher, form, skip_strict);
@@ -72,7 +72,7 @@ fn skipped(bencher: Bencher<'_, '_>, form: &str, skip: fn(&[u8], usize) -> Skip)
         .bench_local(|| documents.iter().filter(|document| matches!(skip(document, 0), Skip::End(_))).count());
 }
 
-/// What rules look for is taken out, so that all bytes are looked at.
+/// What rules search for is removed, so that all bytes are searched.
 #[divan::bench(args = FORMS)]
 fn prefilter(bencher: Bencher<'_, '_>, form: &str) {
     let text = text(form).expect("fixtures are read");
@@ -122,7 +122,7 @@ fn evaluation(bencher: Bencher<'_, '_>, form: &str) {
     });
 }
 
-/// What is left when all is read: copies collapse, alerts open, groups are counted.
+/// The work after everything is read: collapsing copies, opening alerts, counting groups.
 #[divan::bench]
 fn aggregate(bencher: Bencher<'_, '_>) {
     let job = Job {
@@ -163,7 +163,7 @@ fn dumps() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/dumps")
 }
 
-/// The texts of a form, one after another, again and again.
+/// The texts of a form, one after another, repeated.
 fn text(form: &str) -> Result<Vec<u8>> {
     let mut once = Vec::new();
     for entry in walkdir::WalkDir::new(dumps().join(form)).sort_by_file_name() {
@@ -183,7 +183,7 @@ fn gzip(text: &[u8]) -> Result<Vec<u8>> {
     encoder.finish().context("gzip")
 }
 
-/// Takes the text of a source.
+/// Receives the text of a source.
 struct Text<W>(W);
 
 impl<W: Write> Visitor for Text<W> {

@@ -1,4 +1,4 @@
-//! The floor under every scan: decompresses all gzip files below a directory and throws the text away.
+//! The lower bound for every scan: decompresses all gzip files below a directory and discards the text.
 //!
 //! `cargo run --release --example inflate -- [-j N] DIR`
 
@@ -29,7 +29,7 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// As a scan takes them.
+/// Files in the order in which a scan takes them.
 fn largest_first(directory: &str) -> Result<Vec<(u64, PathBuf)>> {
     let mut files = Vec::new();
     for entry in WalkDir::new(directory).follow_root_links(true) {
@@ -42,14 +42,14 @@ fn largest_first(directory: &str) -> Result<Vec<(u64, PathBuf)>> {
     Ok(files)
 }
 
-/// Objects of Firehose have no extension.
+/// Whether a file is gzip, by its content: Firehose objects have no extension.
 fn is_gzip(path: &Path) -> io::Result<bool> {
     let mut magic = Vec::new();
     File::open(path)?.take(2).read_to_end(&mut magic)?;
     Ok(magic == b"\x1f\x8b")
 }
 
-/// Gives the bytes of its text.
+/// Decompresses a file; returns the number of bytes of text.
 fn inflate(path: &Path) -> Result<u64> {
     let file = File::open(path).with_context(|| path.display().to_string())?;
     let mut text = MultiGzDecoder::new(BufReader::with_capacity(CHUNK, file));

@@ -1,4 +1,4 @@
-//! The objects that requests carry and answers show: as a client sends them, and as the API server keeps them.
+//! The objects in requests and responses: as a client sends them, and as the API server stores them.
 
 use serde_json::{Map, Value, json};
 
@@ -8,7 +8,7 @@ fn managed(manager: &str, api: &str, owned: &Value) -> Value {
             "fieldsV1": fields(owned)}])
 }
 
-/// A value as FieldsV1 names it: `f:key`, and `k:{"name":"c"}` for the items of lists that have names.
+/// A value in FieldsV1 form: `f:key`, and `k:{"name":"c"}` for list items that have names.
 fn fields(value: &Value) -> Value {
     let mut all = Map::new();
     match value {
@@ -29,7 +29,7 @@ fn fields(value: &Value) -> Value {
     all.into()
 }
 
-/// An object as the API server keeps it; `spec` and `status` are what its manager owns.
+/// An object as the API server stores it; its manager owns `spec` and `status`.
 fn stored(kind: &str, api: &str, metadata: &Value, manager: &str, spec: &Value, status: &Value) -> Value {
     let mut owned = json!({"metadata": {}, "spec": spec, "status": status});
     for key in ["labels", "ownerReferences"] {
@@ -46,7 +46,7 @@ fn owner(kind: &str, api: &str, name: &str) -> Value {
     json!([{"apiVersion": api, "kind": kind, "name": name, "uid": "<owner>", "controller": true, "blockOwnerDeletion": true}])
 }
 
-/// With another resourceVersion: the answer to an update.
+/// The object with another resourceVersion: the response to an update.
 pub(crate) fn after(object: &Value) -> Value {
     let mut object = object.clone();
     object["metadata"]["resourceVersion"] = "<newrv>".into();
@@ -66,7 +66,7 @@ fn container(defaulted: bool) -> Value {
     container
 }
 
-/// A pod template's spec.
+/// The spec of a pod template.
 fn pod_spec(restart: &str, defaulted: bool) -> Value {
     let mut spec = json!({"containers": [container(defaulted)], "restartPolicy": restart});
     if defaulted {
@@ -103,7 +103,7 @@ pub(crate) fn cronjob() -> Value {
     json!({"kind": "CronJob", "apiVersion": "batch/v1", "metadata": metadata, "spec": cronjob_spec(false), "status": {}})
 }
 
-/// A CronJob as the API server keeps it.
+/// A CronJob as the API server stores it.
 pub(crate) fn kept_cronjob(manager: &str, status: &Value) -> Value {
     let metadata = json!({"name": "<name>", "namespace": "<ns>", "uid": "<uid>", "resourceVersion": "<rv>", "generation": 3,
         "creationTimestamp": "<created>", "labels": {"app": "<name>", "team": "<ns>"}});
@@ -117,7 +117,7 @@ pub(crate) fn cronjob_status() -> Value {
            "lastScheduleTime": "<scheduled>", "lastSuccessfulTime": "<scheduled>"})
 }
 
-/// The strategic merge patch by which a new image is rolled out.
+/// The strategic merge patch that rolls out a new image.
 pub(crate) fn image_patch() -> Value {
     json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": {"$setElementOrder/containers": [{"name": "<name>"}],
         "containers": [{"image": "registry.corp.example/<ns>/<name>:<tag>", "name": "<name>"}]}}}}}})
@@ -143,7 +143,7 @@ pub(crate) fn job() -> Value {
         "ownerReferences": owner("CronJob", "batch/v1", "<name>")}, "spec": job_spec(false), "status": {}})
 }
 
-/// The same as the API server keeps it.
+/// The same as the API server stores it.
 pub(crate) fn kept_job(status: &Value) -> Value {
     let metadata = json!({"name": "<name>-<run>", "namespace": "<ns>", "uid": "<uid>", "resourceVersion": "<rv>", "generation": 1,
         "creationTimestamp": "<second>",
@@ -169,7 +169,7 @@ pub(crate) fn pod(owner_kind: &str) -> Value {
     json!({"kind": "Pod", "apiVersion": "v1", "metadata": pod_metadata(owner_kind), "spec": pod_spec("Always", true), "status": {}})
 }
 
-/// A Pod as the API server keeps it, with its token volume and tolerations.
+/// A Pod as the API server stores it, with its token volume and tolerations.
 pub(crate) fn kept_pod(owner_kind: &str, annotations: &Value, status: &Value) -> Value {
     let mut metadata = pod_metadata(owner_kind);
     let generated = metadata["generateName"].as_str().unwrap_or_default().to_owned();
@@ -216,7 +216,7 @@ pub(crate) fn pod_status() -> Value {
            "containerID": "containerd://<container>", "started": true}], "qosClass": "Burstable"})
 }
 
-/// The patch by which a kubelet reports its node, and the Node that answers.
+/// The patch with which a kubelet reports its node, and the Node in the response.
 pub(crate) fn node_status() -> (Value, Value) {
     let condition = |kind: &str, reason: &str, message: &str| {
         json!({"type": kind, "status": "False", "lastHeartbeatTime": "<second>", "lastTransitionTime": "<created>",
@@ -267,7 +267,7 @@ pub(crate) fn node_status() -> (Value, Value) {
     (patch, node)
 }
 
-/// A Deployment or ReplicaSet as the API server keeps it.
+/// A Deployment or ReplicaSet as the API server stores it.
 pub(crate) fn workload(kind: &str) -> Value {
     let labels = json!({"app": "<name>", "team": "<ns>"});
     let name = if kind == "ReplicaSet" { "<name>-<hash>" } else { "<name>" };
@@ -285,7 +285,7 @@ pub(crate) fn workload(kind: &str) -> Value {
     stored(kind, "apps/v1", &metadata, "kube-controller-manager", &spec, &status)
 }
 
-/// A HorizontalPodAutoscaler as the API server keeps it.
+/// A HorizontalPodAutoscaler as the API server stores it.
 pub(crate) fn autoscaler() -> Value {
     let metric = |usage: u64| json!([{"type": "Resource", "resource": {"name": "cpu", "current": {"averageValue": format!("{usage}m"), "averageUtilization": 41}}}]);
     let metadata = json!({"name": "<name>", "namespace": "<ns>", "uid": "<uid>", "resourceVersion": "<rv>",
@@ -297,7 +297,7 @@ pub(crate) fn autoscaler() -> Value {
     stored("HorizontalPodAutoscaler", "autoscaling/v2", &metadata, "kube-controller-manager", &spec, &status)
 }
 
-/// A review of access and its answer.
+/// An access review and its response.
 pub(crate) fn access_review() -> (Value, Value) {
     let spec = json!({"resourceAttributes": {"namespace": "<ns>", "verb": "get", "group": "metrics.k8s.io", "version": "v1beta1",
         "resource": "pods"}, "user": "system:serviceaccount:<ns>:<name>",
@@ -310,7 +310,7 @@ pub(crate) fn access_review() -> (Value, Value) {
     (review(json!({"allowed": false})), review(json!({"allowed": true, "reason": reason})))
 }
 
-/// A custom resource with a list of so many items, a hundred and some bytes each, twice with its managedFields.
+/// A custom resource with a list of `items` items of a hundred or so bytes each, twice that with its managedFields.
 pub(crate) fn inventory(items: usize) -> Value {
     let item = |at: usize| {
         json!({"name": format!("item-{at:05}"), "digest": "sha256:<word><word>", "group": "apps", "kind": "Deployment",
@@ -329,7 +329,7 @@ pub(crate) fn inventory(items: usize) -> Value {
     )
 }
 
-/// A CronJob with so many environment variables.
+/// A CronJob with this many environment variables.
 pub(crate) fn wide_cronjob(variables: usize) -> Value {
     let mut body = cronjob();
     let variable = |at: usize| json!({"name": format!("FEATURE_FLAG_{at:05}"), "value": "region=<word>"});

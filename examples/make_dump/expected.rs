@@ -16,7 +16,7 @@ pub(crate) enum Column {
     Denied,
     DryRun,
     Suppressed,
-    /// None of them: a request that failed. It is seen, and makes no row of its own.
+    /// None of them: a request that failed. It is counted as seen, but makes no row on its own.
     Seen,
 }
 
@@ -30,7 +30,7 @@ const COLUMNS: [(Column, &str); 7] = [
     (Column::Suppressed, "suppressed"),
 ];
 
-/// Columns that make a row.
+/// Columns of which a count makes a row.
 const ROW: [Column; 4] = [Column::Hits, Column::Deleted, Column::Denied, Column::Suppressed];
 
 /// A row of the summary.
@@ -41,7 +41,7 @@ pub(crate) struct Row {
     last: Option<i64>,
 }
 
-/// Counters of a file, or of all.
+/// Counters of one file, or of all.
 #[derive(Default)]
 pub(crate) struct Expected {
     pub files: u64,
@@ -82,7 +82,7 @@ impl Expected {
         self
     }
 
-    /// What `expected.json` says.
+    /// The content of `expected.json`.
     pub(crate) fn json(&self) -> Result<Value> {
         let is_row = |row: &&Row| ROW.iter().any(|column| row.counts[*column as usize] > 0);
         let rows: Vec<_> = self.rows.iter().filter(|(_, row)| is_row(row)).collect();

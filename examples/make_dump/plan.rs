@@ -1,4 +1,4 @@
-//! Which files a dump has: their forms, sizes and hours. Nothing of it depends on what they hold.
+//! Which files a dump has: their forms, sizes and hours. None of this depends on their content.
 
 use clap::ValueEnum;
 
@@ -98,7 +98,7 @@ pub(crate) fn files(variant: Variant, size: u64, days: u32) -> Vec<File> {
     }
     let hours = u64::from(days) * 24;
     let of_shape = (sizes.len() as u64).div_ceil(shapes.len() as u64);
-    // As many clusters as files share an hour, so that no two have one path.
+    // As many clusters as files share an hour, so that no two files have the same path.
     let clusters = of_shape.div_ceil(hours).max(CLUSTERS);
     let file = |(number, size): (u64, u64)| {
         let nth = number / shapes.len() as u64;
@@ -116,7 +116,7 @@ pub(crate) fn files(variant: Variant, size: u64, days: u32) -> Vec<File> {
     (0..).zip(sizes).map(file).collect()
 }
 
-/// Firehose has two ways, in turn.
+/// Firehose has two forms, used in turn.
 fn shape(shape: Shape, nth: u64) -> Shape {
     if shape == Shape::Firehose && nth % 2 == 1 { Shape::FirehoseWhole } else { shape }
 }

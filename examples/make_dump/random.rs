@@ -1,6 +1,6 @@
 //! SplitMix64: seeded numbers that are the same on every machine and in every version of every crate.
 
-/// A stream of numbers.
+/// A stream of pseudo-random numbers.
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -25,19 +25,19 @@ impl Random {
     }
 }
 
-/// The item with this number, counted round and round.
+/// The item with this number, wrapping around.
 pub(crate) fn pick<T: Copy>(items: &[T], number: u64) -> T {
     items[usize::try_from(number % items.len() as u64).unwrap_or_default()]
 }
 
-/// A number that looks like no other: the finalizer of SplitMix64.
+/// Scrambles a number: the finalizer of SplitMix64.
 pub(crate) fn mix(number: u64) -> u64 {
     let number = (number ^ (number >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     let number = (number ^ (number >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
     number ^ (number >> 31)
 }
 
-/// A version 4 UUID of two numbers.
+/// A version 4 UUID made from two numbers.
 pub(crate) fn uuid(high: u64, low: u64) -> String {
     let (variant, low) = (8 + (low >> 62), low & 0xffff_ffff_ffff);
     let parts = (high >> 32, (high >> 16) & 0xffff, high & 0xfff, (high >> 44) & 0xfff);

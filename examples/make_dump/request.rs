@@ -1,10 +1,10 @@
-//! A kind of request, and how the API server and GKE write the event of one.
+//! A kind of request, and its event as the API server and GKE write it.
 
 use serde_json::{Map, Value, json};
 
 use crate::expected::Column;
 
-/// Who makes requests. Texts may hold slots.
+/// Who makes requests. Texts may contain slots.
 #[derive(Clone)]
 pub(crate) struct Actor {
     pub username: String,
@@ -22,13 +22,13 @@ pub(crate) struct Request {
     pub share: u64,
     pub actor: Actor,
     pub verb: &'static str,
-    /// Path and query, from which objectRef follows; the name stands there for creates too where the body names it.
+    /// Path and query, from which objectRef follows. A create contains the name too, if the body has one.
     pub uri: &'static str,
     pub code: u16,
-    /// Null where it is not logged.
+    /// Null if it is not logged.
     pub body: Value,
     pub answer: Value,
-    /// What it is counted as; nothing for nearly all.
+    /// The columns it counts in; empty for nearly all requests.
     pub counts: &'static [Column],
 }
 
@@ -42,7 +42,7 @@ pub(crate) struct Object<'a> {
     pub subresource: &'a str,
 }
 
-/// Resources of which the policies of the clouds log no bodies and no reads in full.
+/// Resources for which the audit policies of the clouds log no bodies, and no reads in full.
 const METADATA: [&str; 10] = [
     "secrets",
     "configmaps",
@@ -70,7 +70,7 @@ impl Request {
         Object { group, version, namespace, resource, name: next(), subresource: next() }
     }
 
-    /// The name in objectRef: creates have one only where the body does.
+    /// The name in objectRef: creates have one only if the body has.
     fn name(&self) -> &str {
         let object = self.object();
         if self.verb != "create" || !object.subresource.is_empty() {
@@ -79,7 +79,7 @@ impl Request {
         self.body.pointer("/metadata/name").and_then(Value::as_str).unwrap_or_default()
     }
 
-    /// Whether it is on a CronJob, on its Jobs or on their Pods.
+    /// Whether it concerns a CronJob, its Jobs or their Pods.
     pub(crate) fn is_of_cronjob(&self) -> bool {
         self.object().group == "batch" || self.body.pointer("/metadata/ownerReferences/0/kind") == Some(&json!("Job"))
     }
@@ -103,7 +103,7 @@ impl Request {
         json!({"authorization.k8s.io/decision": decision, "authorization.k8s.io/reason": reason})
     }
 
-    /// The Status that answers a request which failed.
+    /// The Status in the response to a failed request.
     fn failure(&self) -> Value {
         let object = self.object();
         let dot = if object.group.is_empty() { "" } else { "." };
@@ -152,7 +152,7 @@ impl Request {
         go_json(&event)
     }
 
-    /// A create is sent to the collection.
+    /// The URI as sent: a create goes to the collection.
     fn request_uri(&self) -> String {
         let object = self.object();
         if self.verb == "create" && object.subresource.is_empty() && !object.name.is_empty() {
@@ -190,7 +190,7 @@ impl Request {
         json!({"metadata": {}, "code": self.code})
     }
 
-    /// The LogEntry that GKE makes of it, keys sorted.
+    /// GKE's LogEntry for it, with sorted keys.
     pub(crate) fn entry(&self) -> String {
         let object = self.object();
         let group = if object.group.is_empty() { "core" } else { object.group };
@@ -288,7 +288,7 @@ fn sorted(value: Value) -> Value {
     }
 }
 
-/// JSON as Go writes it: compact, `&` escaped. No text here holds `<` or `>` but as a slot.
+/// JSON as Go writes it: compact, with `&` escaped. Here `<` and `>` occur only around slots.
 fn go_json(value: &Value) -> String {
     value.to_string().replace('&', "\\u0026")
 }

@@ -1,5 +1,5 @@
-//! The forms in which clouds store audit logs: what stands around an event, around a batch of them, and the file's
-//! path.
+//! The forms in which clouds store audit logs: the text around an event and around a batch of events, and the path of
+//! the file.
 
 use anyhow::Result;
 
@@ -12,7 +12,7 @@ use crate::values::Cloud;
 pub(crate) enum Shape {
     /// CloudWatch export task: a time and an event per line.
     Export,
-    /// CloudWatch subscription through Firehose: documents with nothing between them, each in a gzip member of its own.
+    /// CloudWatch subscription through Firehose: documents without separators, each in its own gzip member.
     Firehose,
     /// The same, decompressed by Firehose and compressed again as one member.
     FirehoseWhole,
@@ -22,7 +22,7 @@ pub(crate) enum Shape {
     Gcs,
 }
 
-/// What stands around the events of a file.
+/// The text around the events of a file.
 pub(crate) struct Frame {
     pub head: Template,
     pub between: &'static str,
@@ -31,7 +31,7 @@ pub(crate) struct Frame {
     pub batch: u64,
     /// Whether each batch is a gzip member.
     pub members: bool,
-    /// A record at the beginning of a file that is none of an audit log.
+    /// A record at the beginning of a file that does not belong to an audit log.
     pub foreign: Option<Template>,
 }
 
@@ -47,7 +47,7 @@ impl Shape {
         }
     }
 
-    /// A record as its file holds it.
+    /// A record as it appears in its file.
     pub(crate) fn record(self, request: &Request) -> Result<Template> {
         Template::new(&match self {
             Shape::Export => format!("<shipped> {}\n", request.native()),
@@ -88,7 +88,7 @@ impl Shape {
         })
     }
 
-    /// Where a file lies.
+    /// The path of a file.
     pub(crate) fn path(self) -> &'static str {
         match self {
             Shape::Export => "s3/aws-logs-<account>-eu-central-1/exportedlogs/<date>/<id>/<stream>/000000.gz",

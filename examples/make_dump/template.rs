@@ -1,7 +1,7 @@
 //! Text with slots: `<name>` is filled per record, the rest is copied.
 //!
-//! Go's JSON never holds a raw `<`, so the mark is free. What fills a slot holds no quote, backslash or slash: it is
-//! the same text in JSON, in JSON inside a JSON string, and with Azure's `\/`.
+//! Go's JSON never contains a raw `<`, so the mark is unambiguous. The value of a slot contains no quote, backslash or
+//! slash, so it is the same text in JSON, in JSON inside a JSON string, and with Azure's `\/`.
 
 use std::fmt::Write as _;
 
@@ -12,7 +12,7 @@ use crate::values::{SLOTS, Values};
 /// How an event is written into a JSON string.
 #[derive(Clone, Copy)]
 pub(crate) enum Quoting {
-    /// As everybody does.
+    /// The usual way.
     Quoted,
     /// With every slash escaped.
     Azure,
@@ -31,7 +31,7 @@ impl Quoting {
 enum Piece {
     Text(String),
     Slot(usize),
-    /// Eight fresh hexadecimal digits, others at each place.
+    /// Eight hexadecimal digits, different at each place.
     Word,
 }
 
@@ -40,7 +40,7 @@ pub(crate) struct Template(Vec<Piece>);
 
 impl Template {
     /// # Errors
-    /// A slot that is not known.
+    /// A slot is unknown.
     pub(crate) fn new(text: &str) -> Result<Self> {
         let mut parts = text.split('<');
         let mut pieces = vec![Piece::Text(parts.next().unwrap_or_default().to_owned())];

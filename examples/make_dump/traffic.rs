@@ -1,4 +1,4 @@
-//! What the requests of a cluster are, and how many of each kind there are.
+//! The requests of a cluster, and how many there are of each kind.
 
 use serde_json::{Value, json};
 
@@ -63,7 +63,7 @@ fn person() -> Actor {
     actor("<user>@corp.example", Some("<user>@corp.example"), &["oidc:engineers"], "<userip>", KUBECTL, reason)
 }
 
-/// A request of which no body is logged.
+/// A request whose bodies are not logged.
 fn plain(share: u64, actor: Actor, verb: &'static str, uri: &'static str) -> Request {
     let code = if verb == "create" { 201 } else { 200 };
     Request { share, actor, verb, uri, code, body: Value::Null, answer: Value::Null, counts: &[] }
@@ -73,7 +73,7 @@ fn with_bodies(request: Request, body: Value, answer: Value) -> Request {
     Request { body, answer, ..request }
 }
 
-/// A request that sends back what was read, changed, as controllers do.
+/// A request that sends back an object read before, changed, as controllers do.
 fn update(share: u64, actor: Actor, uri: &'static str, object: Value) -> Request {
     let answer = bodies::after(&object);
     with_bodies(plain(share, actor, "update", uri), object, answer)
@@ -281,7 +281,7 @@ fn cronjobs_read(times: u64) -> Vec<Request> {
     ]
 }
 
-/// What people, pipelines and the clouds' own components do to CronJobs: about 290 hits in a million records.
+/// Changes of CronJobs by people, pipelines and the clouds' own components: about 290 hits in a million records.
 fn changes(times: u64) -> Vec<Request> {
     let kept = |manager: &str| bodies::kept_cronjob(manager, &json!({"lastScheduleTime": "<scheduled>"}));
     let create = |share: u64, actor: Actor, uri: &'static str, manager: &str| {
@@ -312,7 +312,7 @@ fn changes(times: u64) -> Vec<Request> {
     all
 }
 
-/// What was refused, failed or deleted.
+/// Requests that were refused or failed, or that delete.
 fn refusals(times: u64) -> Vec<Request> {
     let refused =
         |share: u64, verb: &'static str| counted(failed(plain(share * times, person(), verb, CRONJOB), 403), &[Denied]);
@@ -337,7 +337,7 @@ fn refusals(times: u64) -> Vec<Request> {
     ]
 }
 
-/// Writes in kube-system, which the rule excludes, and one that its companion takes.
+/// Writes in kube-system, which the rule excludes, and one that its companion matches.
 fn system_changes(times: u64) -> Vec<Request> {
     let uri = "/apis/batch/v1/namespaces/kube-system/cronjobs/<name>?fieldManager=addon-manager";
     let mut body = bodies::cronjob();
@@ -357,7 +357,7 @@ fn system_changes(times: u64) -> Vec<Request> {
     ]
 }
 
-/// Records that all mention CronJobs, and nearly none that matters.
+/// Records that all mention CronJobs, nearly none of which matters.
 pub(crate) fn candidates() -> Vec<Request> {
     let policy = json!({"policies.corp.example/managed-by": "cronjobs"});
     let running = bodies::kept_pod("ReplicaSet", &policy, &bodies::pod_status());

@@ -1,4 +1,4 @@
-//! What fills the slots of templates: who, which object, when.
+//! The values of the slots of templates: who, which object, when.
 
 use std::fmt::Write as _;
 
@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::random::{Random, mix, pick, uuid};
 
-/// Names of the slots. Those from `cluster` on are the same throughout a file.
+/// Names of the slots. Those from `cluster` on have one value for a whole file.
 pub(crate) const SLOTS: [&str; 35] = [
     "id",
     "uid",
@@ -45,10 +45,10 @@ pub(crate) const SLOTS: [&str; 35] = [
     "date",
     "path",
 ];
-/// The first slot that is the same throughout a file.
+/// The first slot with one value for a whole file.
 const OF_FILE: usize = at("cluster");
 
-/// Where a slot stands; one that is not known does not compile.
+/// The index of a slot. An unknown one does not compile.
 const fn at(name: &str) -> usize {
     let mut slot = 0;
     while !is_equal(SLOTS[slot].as_bytes(), name.as_bytes()) {
@@ -102,13 +102,13 @@ const SUFFIX: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
 pub(crate) struct Pools {
     pub users: u64,
     pub namespaces: u64,
-    /// In a namespace.
+    /// Per namespace.
     pub workloads: u64,
-    /// Those of them that are CronJobs.
+    /// How many of them are CronJobs.
     pub cronjobs: u64,
 }
 
-/// A cloud as far as names tell.
+/// A cloud, as far as it affects names.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cloud {
     Aws,
@@ -125,7 +125,7 @@ pub(crate) struct Values {
     pools: Pools,
     cloud: Cloud,
     cluster: u64,
-    /// The hour since 1970 that `hour_text` writes, to the first colon.
+    /// The hour since 1970 that `hour_text` contains, up to the first colon.
     hour: i64,
     hour_text: String,
 }
@@ -139,14 +139,14 @@ impl Values {
         Values { texts, random, received: 0, pools, cloud, cluster, hour: i64::MIN, hour_text: String::new() }
     }
 
-    /// Sets a slot that is the same throughout a file.
+    /// Sets a slot with one value for a whole file.
     pub(crate) fn set(&mut self, slot: &str, text: String) {
         if let Some(at) = SLOTS.iter().position(|name| *name == slot).filter(|at| *at >= OF_FILE) {
             self.texts[at] = text;
         }
     }
 
-    /// Draws what stands in the next record, received at this time, on a CronJob and what it makes or on any workload.
+    /// Draws the values of the next record, received at this time: on a CronJob and what it makes, or on any workload.
     pub(crate) fn draw(&mut self, received: i64, of_cronjob: bool) -> Result<()> {
         self.received = received;
         let user = self.random.below(self.pools.users);
@@ -160,7 +160,7 @@ impl Values {
         self.times()
     }
 
-    /// Starts the text of a slot over.
+    /// Replaces the text of a slot.
     fn slot(&mut self, at: usize, text: std::fmt::Arguments<'_>) {
         self.texts[at].clear();
         let _ = self.texts[at].write_fmt(text);
@@ -171,7 +171,7 @@ impl Values {
         self.texts[const { at("id") }] = id;
         self.texts[const { at("uid") }] = uuid(object, mix(object));
         self.texts[const { at("owner") }] = uuid(mix(object ^ 1), mix(object ^ 2));
-        // resourceVersion grows with time, some hundreds a second.
+        // resourceVersion grows with time, by some hundreds a second.
         let version = 100_000_000 + (self.received / 4_000 % 800_000_000) + self.random.time_below(50);
         self.slot(const { at("rv") }, format_args!("{version}"));
         self.slot(const { at("newrv") }, format_args!("{}", version + 3));

@@ -1,4 +1,4 @@
-//! Writes one file of a dump, and counts what it writes.
+//! Writes one file of a dump, and counts what it contains.
 
 use std::fs;
 use std::io::{BufWriter, Write as _};
@@ -17,14 +17,14 @@ use crate::shape::{Frame, Shape};
 use crate::template::Template;
 use crate::values::{Pools, Values};
 
-/// The level with which CloudWatch Logs compresses (AWS docs, subscription filters).
+/// The compression level of CloudWatch Logs (AWS docs, subscription filters).
 const LEVEL: u32 = 6;
 /// Text is compressed in pieces of this size.
 const PIECE: usize = 256 << 10;
-/// So many files open with a request that counts, in turn, so that small dumps have all of them.
+/// This many files begin with a request that counts, of each kind in turn, so that even small dumps have all of them.
 const OPENED: u64 = 96;
 
-/// One file in so many has a record of another service.
+/// One in this many files has a record of another service.
 const FOREIGN: u64 = 8;
 
 /// A kind of record in one form of file.
@@ -40,9 +40,9 @@ struct Kind {
 pub(crate) struct Traffic {
     frame: Frame,
     kinds: Vec<Kind>,
-    /// Sums of the shares up to each kind.
+    /// Cumulative shares of the kinds.
     shares: Vec<u64>,
-    /// Those that count.
+    /// Indexes of the kinds that count.
     counted: Vec<usize>,
 }
 
@@ -72,14 +72,14 @@ impl Traffic {
     /// The first record of a file.
     fn first(&self, file: &File, random: &mut Random) -> &Kind {
         if file.number < OPENED && !self.counted.is_empty() {
-            // Forms take turns, so that each has all of them.
+            // Forms take turns, so that each has all kinds.
             return &self.kinds[pick(&self.counted, file.number / 4)];
         }
         self.draw(random)
     }
 }
 
-/// A file that is being written.
+/// A file being written.
 struct Sink {
     gzip: GzEncoder<BufWriter<fs::File>>,
     piece: String,
@@ -107,13 +107,13 @@ impl Sink {
         Ok(())
     }
 
-    /// Ends a gzip member; another one begins.
+    /// Ends a gzip member and begins another.
     fn end_member(mut self) -> Result<Self> {
         self.flush()?;
         Ok(Sink { gzip: encoder(self.gzip.finish()?), ..self })
     }
 
-    /// Ends the file; gives its size.
+    /// Ends the file; returns its size.
     fn finish(mut self) -> Result<u64> {
         self.flush()?;
         let file = self.gzip.finish()?.into_inner().map_err(std::io::IntoInnerError::into_error)?;
@@ -125,7 +125,7 @@ fn encoder(file: BufWriter<fs::File>) -> GzEncoder<BufWriter<fs::File>> {
     GzBuilder::new().write(file, Compression::new(LEVEL))
 }
 
-/// Writes a file below a directory, made from the seed and its number; gives what it counts.
+/// Writes a file below a directory, generated from the seed and its number; returns its counts.
 pub(crate) fn file(logs: &Path, file: &File, traffic: &Traffic, seed: u64, pools: Pools) -> Result<Expected> {
     let mut values = Values::new(Random::new(seed.wrapping_add(file.number)), pools, file.shape.cloud(), file.cluster);
     name(&mut values, file)?;
@@ -151,7 +151,7 @@ pub(crate) fn file(logs: &Path, file: &File, traffic: &Traffic, seed: u64, pools
     Ok(expected)
 }
 
-/// Writes the records of one batch, and what stands around them.
+/// Writes the records of one batch, and the text around them.
 fn batch(traffic: &Traffic, file: &File, values: &mut Values, sink: &mut Sink, expected: &mut Expected) -> Result<()> {
     let frame = &traffic.frame;
     let end = sink.text().saturating_add(frame.batch).min(file.size);
@@ -173,7 +173,7 @@ fn batch(traffic: &Traffic, file: &File, values: &mut Values, sink: &mut Sink, e
     }
 }
 
-/// Sets what is the same throughout a file.
+/// Sets the slots with one value for the whole file.
 fn name(values: &mut Values, file: &File) -> Result<()> {
     let start = Timestamp::from_second(file.start)?;
     let own = mix((file.cluster + 1) << 8 | file.shape.cloud() as u64);
@@ -188,7 +188,7 @@ fn name(values: &mut Values, file: &File) -> Result<()> {
     Ok(())
 }
 
-/// Writes a record; its time grows with the file.
+/// Writes a record. Times grow with the position in the file.
 fn record(kind: &Kind, file: &File, values: &mut Values, sink: &mut Sink, expected: &mut Expected) -> Result<()> {
     let span = (i128::from(file.span) - 2) * 1_000_000;
     let progress = span * i128::from(sink.text().min(file.size)) / i128::from(file.size.max(1));

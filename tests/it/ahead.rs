@@ -1,5 +1,5 @@
-//! A source that is read ahead by threads of its own gives the reports of one that is not, sound or damaged; and
-//! `--stats` says what the stages are.
+//! A source read ahead by separate threads gives the same reports as one that is not, sound or damaged; and `--stats`
+//! names the stages.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -7,7 +7,7 @@ use std::path::Path;
 
 use crate::{gzip, kubesweep, reports, scan};
 
-/// Events that hardly compress, every seventh on a CronJob; larger than what is not worth a thread.
+/// Events that hardly compress, every seventh on a CronJob; large enough to be read ahead.
 fn text() -> String {
     let mut state = 1_u64;
     let mut noise = || {
@@ -64,7 +64,7 @@ fn dumps() -> Vec<(String, Vec<u8>)> {
     dumps
 }
 
-/// The reports of a scan, but for the one that tells of the run.
+/// The reports of a scan, except the one that describes the run.
 fn swept(dump: &Path, options: &[&str]) -> (i32, BTreeMap<String, Vec<u8>>) {
     let (_kept, out, run) = scan(&[dump.to_owned()], options);
     (run.exit, reports(&out))

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::{kubesweep, root, rows};
 
-/// Reports that speak of the dump, not of this run's inputs.
+/// Reports about the dump, not about the inputs of this run.
 const REPORTS: [&str; 9] = [
     "summary.csv",
     "alerts.csv",
@@ -35,7 +35,7 @@ fn copy(file: &Path, to: &Path) {
     fs::copy(file, to).unwrap();
 }
 
-/// A growing dump with a case beside it.
+/// A growing dump, with a case next to it.
 struct Daily {
     directory: tempfile::TempDir,
 }
@@ -99,7 +99,7 @@ fn thirty_daily_runs_are_one_run() {
     }
     let read = daily.statuses("daily").into_iter().filter(|(_, status, _)| status == "ok").count();
     assert!(read <= files, "{read} were read on the last day, of which {files} were new");
-    // Coverage speaks of all that the case has; a run over the last days leaves out what their lookback does not reach.
+    // Coverage is of everything in the case; a run over the last days omits what its lookback does not reach.
     assert_eq!(daily.scan("once", &["-q", "--since", "24h", "--as-of", &as_of]).exit, 0);
     for report in REPORTS.iter().filter(|name| **name != "coverage.csv") {
         let read = |out: &str| fs::read_to_string(daily.path(out).join(report)).unwrap();
@@ -108,7 +108,7 @@ fn thirty_daily_runs_are_one_run() {
     daily.scan("daily", &["-q", "--case", "case.db"]);
     daily.scan("once", &["-q"]);
     daily.assert_same("daily", "once");
-    // Until is given: a copy without a time must find those that have one, outside the window too.
+    // With --until: a copy without a time must find those that have one, even outside the window.
     let window =
         ["--since", "24h", "--until", "2026-11-24T04:00:00Z", "--as-of", "2026-11-24T05:00:00Z", "-q", "--no-prune"];
     daily.scan("daily", &[&window[..], &["--case", "case.db"]].concat());
@@ -119,7 +119,7 @@ fn thirty_daily_runs_are_one_run() {
     assert_eq!(without.stdout, kubesweep(daily.directory.path(), &["runbook", "dump", "--format", "json"]).stdout);
 }
 
-/// Two files, read into a case; then something happens to them, and the next run tells what is there now.
+/// Reads two files into a case, then changes them; returns what the next run says.
 fn after(happens: impl Fn(&Daily, &[PathBuf])) -> Vec<(String, String)> {
     let daily = Daily::new();
     let files = files_below(&root().join("fixtures/dumps/self-managed"));
@@ -172,7 +172,7 @@ fn a_changed_file_replaces_what_it_held() {
     assert_eq!(statuses, ["ok", "skipped"]);
 }
 
-/// The same bytes twice are one input with a case and copies without: only their number differs.
+/// The same bytes twice are one input with a case, and copies without one: only their number differs.
 #[test]
 fn what_a_copy_overwrites_is_forgotten() {
     let daily = Daily::new();
@@ -187,7 +187,7 @@ fn what_a_copy_overwrites_is_forgotten() {
     daily.assert_same("out", "plain");
 }
 
-/// The cluster of these records stands in their path alone, so the same bytes say something else elsewhere.
+/// Only the path names the cluster of these records, so the same bytes mean something else in another place.
 #[test]
 fn a_path_that_tells_more_is_read() {
     let daily = Daily::new();
@@ -228,7 +228,7 @@ fn only_new_and_changed_inputs_are_read() {
     for (path, status, error) in daily.statuses("out") {
         assert_eq!((status, error), in_case, "{path}");
     }
-    // The first bearer of the bytes changes; the second still has them.
+    // The first file with these bytes changes; the second still has them.
     copy(&files[2], &daily.path("dump/a.log.gz"));
     daily.scan("out", &case);
     assert_eq!(daily.statuses("out")[0].1, "ok");
@@ -286,7 +286,7 @@ fn files_that_are_no_case_are_refused() {
 fn the_case_file_is_no_input() {
     let daily = Daily::new();
     copy(&files_below(&root().join("fixtures/dumps/self-managed"))[0], &daily.path("dump/a.log.gz"));
-    // Nor does it hide what lies beside it, whichever of them the system lists first.
+    // Nor does it hide files next to it, whichever the system lists first.
     for number in 0..20 {
         fs::write(daily.path("dump").join(format!("{number}.log")), "").unwrap();
     }
@@ -298,7 +298,7 @@ fn the_case_file_is_no_input() {
     }
 }
 
-/// A link to the report directory is a link like others.
+/// A link to the report directory is handled like any other link.
 #[cfg(unix)]
 #[test]
 fn a_link_to_the_reports_hides_nothing() {
@@ -344,7 +344,7 @@ fn killed_runs_change_nothing() {
     daily.assert_same("killed", "once");
 }
 
-/// What decides is what a suppression says, not where it stands in its file.
+/// The content of a suppression decides, not its position in the file.
 #[test]
 fn a_comment_in_a_tuning_file_reads_nothing_again() {
     let daily = Daily::new();
@@ -425,7 +425,7 @@ fn damage_stays_told_when_the_case_has_the_input() {
     assert!(shown.contains("in case    1 partial when read"), "{shown}");
 }
 
-/// A case file that lies in the dump is none of its logs.
+/// A case file in the dump is not one of its logs.
 #[test]
 fn a_case_file_in_the_dump_is_skipped() {
     let daily = Daily::new();

@@ -1,14 +1,14 @@
-//! One directory per case below `fixtures/cases`: `cmd` is the command line (`out` stands for a new directory),
-//! `input` what it reads, `expected` what it must leave: report files by name, `exit`, `stdout`, `stderr`.
+//! One directory per case below `fixtures/cases`: `cmd` is the command line (`out` stands for a new directory), `input`
+//! what it reads, `expected` what it must leave: report files by name, `exit`, `stdout`, `stderr`.
 //!
-//! `UPDATE_EXPECT=1` rewrites what stands in `expected`, or begins one.
+//! `UPDATE_EXPECT=1` rewrites the files in `expected`, or creates them.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::{Run, kubesweep, root, rows};
 
-/// What a new case begins with.
+/// The files of a new case.
 const DEFAULT: [&str; 4] = ["exit", "stderr", "hits.jsonl", "inputs.csv"];
 
 #[test]
@@ -97,8 +97,8 @@ fn the_fast_path_tells_neighbours_apart() {
     assert_eq!(clusters, ["", "a", "az-a", "az-b", "az-c", "b", "c"].map(str::to_owned));
 }
 
-/// What stands in front of the bodies refutes a record and none with it: a lost newline, members and quotes that an API
-/// server does not write.
+/// The fields before the bodies refute only their own record: with a lost newline, and with members and quotes that an
+/// API server does not write.
 #[test]
 fn a_head_refutes_no_more_than_its_record() {
     let dumps: Vec<_> =
@@ -137,7 +137,7 @@ fn ledger_adds_up(case: &Path, out: &Path) {
     assert_eq!(hits, rows(&out.join("hits.csv")).len() as u64, "{}: hits without an input", case.display());
 }
 
-/// hits.csv says what hits.jsonl says: a column for every key, with its value.
+/// hits.csv has the content of hits.jsonl: a column for every key, with its value.
 fn columns_are_the_keys(case: &Path, out: &Path) {
     if !out.join("hits.csv").exists() {
         return;
@@ -206,7 +206,7 @@ fn content(out: &Path, run: &Run, name: &str) -> String {
     }
 }
 
-/// All files of a report but the one with the clock's facts.
+/// All files of a report except the one that depends on the clock.
 fn reports(out: &Path) -> Vec<String> {
     let Ok(entries) = fs::read_dir(out) else { return Vec::new() };
     entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).filter(|name| name != "run.json").collect()

@@ -1,4 +1,4 @@
-//! What the command line promises: exit status, sentences, streams.
+//! What the command line promises: exit status, messages, streams.
 
 use std::fs;
 

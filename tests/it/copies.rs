@@ -1,4 +1,4 @@
-//! What is one request, and which of its records is kept; what is one alert.
+//! Which records are one request and which of them is kept; which hits are one alert.
 
 use std::fs;
 
@@ -79,7 +79,7 @@ fn a_cut_record_outranks_the_beginning_of_its_request_and_keeps_its_time() {
     let mut complete = event("a", "ResponseComplete", Some(201), AT);
     complete["requestObject"] = json!({"spec": "x".repeat(50)});
     let text = complete.to_string();
-    // The body comes before the time in what the API server writes.
+    // The API server writes the body before the time.
     let cut = text.replace(r#","requestReceivedTimestamp":"2026-11-24T03:00:00Z""#, "");
     let cut = &cut[..cut.len() - 20];
     let (_kept, out, _) = sweep(&[received.to_string(), cut.to_owned()]);

@@ -12,7 +12,7 @@ fn event(number: usize) -> String {
     )
 }
 
-/// Sweeps one file; gives the ids of the hits, those of damaged ones, the exit status and the first error.
+/// Sweeps one file; returns the ids of the hits, those of damaged ones, the exit status and the first error.
 fn sweep(bytes: &[u8], options: &[&str]) -> (Vec<String>, Vec<String>, i32, String) {
     let here = tempfile::tempdir().unwrap();
     let file = here.path().join("dump");
@@ -40,7 +40,7 @@ fn a_wrong_checksum_marks_its_member_and_no_other() {
     }
 }
 
-/// Behind damage a text begins, and with it a line.
+/// After damage a new text begins, and with it a new line.
 #[test]
 fn damage_ends_the_line() {
     let long = format!(r#"{{"kind":"Event","x":"{}"}}"#, "y".repeat(1 << 20));
@@ -63,7 +63,7 @@ fn more_text_than_max_bytes_is_told() {
     assert!(error.contains("--max-bytes"), "{error}");
 }
 
-/// Members that are no text cost time too: they count, and those behind them are not read.
+/// Members that are not text cost time too: they count, and those after them are not read.
 #[test]
 fn what_archives_hold_counts_for_max_bytes() {
     let mut tar = tar::Builder::new(Vec::new());
@@ -93,7 +93,7 @@ fn an_event_in_garbage_is_told() {
     }
 }
 
-/// A cut array says so, also where its last element is decided from what is left of it.
+/// A cut array is reported, even if its last element can be decided from what is left of it.
 #[test]
 fn a_cut_array_is_not_closed() {
     for left in 1..event(2).len() {
@@ -103,7 +103,7 @@ fn a_cut_array_is_not_closed() {
     }
 }
 
-/// A header with one flipped bit loses the name of its member, and no record.
+/// A header with one flipped bit loses the name of its member, but no record.
 #[test]
 fn a_flipped_bit_in_a_tar_header_loses_a_name() {
     let mut tar = tar::Builder::new(Vec::new());
@@ -141,7 +141,7 @@ fn hostile_shapes_are_records_like_others() {
     }
 }
 
-/// Members and events of an archive as they are told, and the exit status.
+/// Members of an archive with their events as reported, and the exit status.
 fn members(bytes: &[u8]) -> (Vec<String>, i32) {
     let here = tempfile::tempdir().unwrap();
     let file = here.path().join("dump");
@@ -151,7 +151,7 @@ fn members(bytes: &[u8]) -> (Vec<String>, i32) {
     (told.map(|row| format!("{} {} {}", row["member"], row["status"], row["events"])).collect(), run.exit)
 }
 
-/// A tar whose members hold one event each.
+/// A tar whose members contain one event each.
 fn tar_of(names: &[&str]) -> Vec<u8> {
     let mut builder = tar::Builder::new(Vec::new());
     for (number, name) in names.iter().enumerate() {
@@ -173,7 +173,7 @@ fn zip_of(names: &[&str], method: zip::CompressionMethod) -> Vec<u8> {
     zip.finish().unwrap().into_inner()
 }
 
-/// The name of a member in the directory of a zip.
+/// Renames a member in the directory of a zip.
 fn rename(zip: &mut [u8], from: &[u8], to: &[u8]) {
     let at = memchr::memmem::rfind(zip, from).unwrap();
     zip[at..at + to.len()].copy_from_slice(to);
@@ -182,7 +182,7 @@ fn rename(zip: &mut [u8], from: &[u8], to: &[u8]) {
 #[test]
 fn members_of_one_name_are_told_apart() {
     assert_eq!(members(&tar_of(&["a.log", "a.log"])), (vec!["a.log ok 1".into(), "a.log#2 ok 1".into()], 0));
-    // A flipped bit makes names equal, or that of a directory.
+    // A flipped bit makes names equal, or makes one that of a directory.
     for method in [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated] {
         for (other, told) in [(b"a.log", ["a.log ok 1", "a.log#2 ok 1"]), (b"blog/", ["a.log ok 1", "blog/ ok 1"])] {
             let mut zip = zip_of(&["a.log", "c.log"], method);
@@ -192,8 +192,8 @@ fn members_of_one_name_are_told_apart() {
     }
 }
 
-/// The directory of the last of two archives, or one that has lost an entry, accounts for the bytes of some members
-/// only.
+/// The directory of the last of two archives, or one that has lost an entry, accounts only for the bytes of some
+/// members.
 #[test]
 fn zip_members_that_the_directory_does_not_name_are_read() {
     let method = zip::CompressionMethod::Deflated;
@@ -211,7 +211,7 @@ fn zip_members_that_the_directory_does_not_name_are_read() {
     assert_eq!(members(&counted), (told, 3));
 }
 
-/// Damage makes bytes of a log that are no text; what a container says of them tells the two apart.
+/// Damage turns a log into bytes that are not text; damage of the container distinguishes them from other binary files.
 #[test]
 fn what_damage_makes_of_a_text_is_not_skipped() {
     let packed = gzip(&tar_of(&["a.log", "b.log"]));
@@ -222,7 +222,7 @@ fn what_damage_makes_of_a_text_is_not_skipped() {
     let entry = memchr::memmem::find(&zip, b"PK\x01\x02").unwrap();
     zip[entry + 10] = 0;
     assert_eq!(members(&zip), (vec!["a.log failed 0".into(), "b.log ok 1".into()], 3));
-    // What no damage explains is no log.
+    // Bytes that no damage explains are not a log.
     let noise: Vec<u8> = (0..65_536_u32).flat_map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()).collect();
     let (_, _, exit, error) = sweep(&gzip(&noise), &[]);
     assert_eq!((exit, error.as_str()), (0, "not text"));
@@ -240,7 +240,7 @@ fn a_lost_byte_of_utf16_loses_no_record_behind_it() {
     }
 }
 
-/// What `cat` makes of a log and its compressed rotation.
+/// The result of `cat` on a log and its compressed rotation.
 #[test]
 fn a_compressed_stream_inside_a_text_is_told() {
     for end in ["\n", ""] {
@@ -254,7 +254,7 @@ fn a_compressed_stream_inside_a_text_is_told() {
     }
 }
 
-/// Behind a cut between two members nothing stands that could be damaged.
+/// After a cut between two members, nothing is left that could be damaged.
 #[test]
 fn a_tar_without_its_end_is_told() {
     let tar = tar_of(&["a.log", "b.log"]);
@@ -272,8 +272,7 @@ fn a_tar_without_its_end_is_told() {
     }
 }
 
-/// A member of a zip that has another length than it declares, and the checksum that it should have, is read to its
-/// end.
+/// A zip member with the right checksum, but another length than it declares, is read to its end.
 #[test]
 fn a_zip_member_of_another_length_is_read_and_marked() {
     for method in [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated] {
@@ -302,7 +301,7 @@ fn a_zip_member_of_another_length_is_read_and_marked() {
     }
 }
 
-/// An event in each of the forms in which a record is a line.
+/// An event in each form in which a record is one line.
 fn lines_of(event: &str) -> Vec<String> {
     let quoted = |text: &str| serde_json::Value::from(text).to_string();
     let entry = |number: &str| {
@@ -326,10 +325,10 @@ fn lines_of(event: &str) -> Vec<String> {
     ]
 }
 
-/// A block that a disk has lost is read as zero bytes: what stands on its two sides is no record, whatever was in it.
+/// A lost disk block reads as zero bytes: what is on its two sides is not one record, whatever was in it.
 #[test]
 fn zero_bytes_join_no_records() {
-    // A long body, so that both ends of a block may lie in strings.
+    // A long body, so that both ends of a block may be inside strings.
     let padded: Vec<String> =
         (1..9).map(|number| event(number).replace("\"spec\":\"", "\"spec\":\"yyyyyyyyyyyyyyyy")).collect();
     for form in 0..lines_of(&event(0)).len() {
@@ -368,7 +367,7 @@ fn counters(bytes: &[u8]) -> [String; 4] {
     fast
 }
 
-/// What was written in parts waits for its last one: a record that comes instead stands for itself.
+/// A record split into parts waits for its last one; a record that comes instead is separate.
 #[test]
 fn a_lost_part_takes_no_record_with_it() {
     let long = event(1).replace("\"spec\":\"", &format!("\"spec\":\"{}", "y".repeat(20_000)));
@@ -394,7 +393,7 @@ fn a_lost_part_takes_no_record_with_it() {
     }
 }
 
-/// A part that looks like an event by itself, inside of a record that is whole, is none.
+/// A part inside a whole record that looks like an event is not one.
 #[test]
 fn a_part_that_begins_as_an_event_is_no_record() {
     let forged = event(7);
@@ -414,7 +413,7 @@ fn a_part_that_begins_as_an_event_is_no_record() {
     }
 }
 
-/// Answers that hold records in an array, as their tools write them.
+/// Responses that hold records in an array, as their tools write them.
 fn answers(events: &[String]) -> Vec<String> {
     let quoted = |text: &String| serde_json::Value::from(text.as_str()).to_string();
     let each = |form: &dyn Fn(&String) -> String| events.iter().map(form).collect::<Vec<_>>().join(",");
@@ -438,7 +437,7 @@ fn answers(events: &[String]) -> Vec<String> {
     ]
 }
 
-/// A bracket, quote or key that is lost in one record loses no other, and is told.
+/// A bracket, quote or key lost in one record loses no other record, and is reported.
 #[test]
 fn damage_in_one_element_loses_no_other() {
     let events: Vec<String> = (1..6).map(event).collect();
@@ -466,7 +465,7 @@ fn damage_in_one_element_loses_no_other() {
     }
 }
 
-/// An answer that is read whole says that it is not closed, also where nothing is left of the record that was cut.
+/// A response read as a whole is reported as not closed, even if nothing is left of the record that was cut.
 #[test]
 fn a_cut_answer_is_not_closed() {
     let events: Vec<String> = (1..4).map(event).collect();
@@ -508,7 +507,7 @@ fn entries_on_one_line_are_counted_each() {
     assert_eq!(counters((entries + "\n").as_bytes()), ["50", "50", "0", "0"]);
 }
 
-/// What an audit record is the end of is told, however it is wrapped; what people and programs write is not.
+/// The end of an audit record is reported, however it is wrapped; what people and programs write is not.
 #[test]
 fn records_without_their_beginning_are_told() {
     let all: Vec<String> = lines_of(&event(1));
@@ -530,7 +529,7 @@ fn records_without_their_beginning_are_told() {
     assert_eq!(counters(text.as_bytes()), ["4", "0", "4", "0"]);
 }
 
-/// Columns that Kibana exports, and cells of JSON where other exports have objects.
+/// Columns as Kibana exports them, and cells of JSON where other exports have objects.
 #[test]
 fn tables_hold_events_in_other_columns() {
     let kibana = "@timestamp,kubernetes.audit.auditID,kubernetes.audit.verb,kubernetes.audit.stage,kubernetes.audit.user.username,kubernetes.audit.objectRef.resource,kubernetes.audit.objectRef.namespace\n\
@@ -557,7 +556,7 @@ fn labels_may_be_pairs() {
     assert_eq!([&hit["cluster"], &hit["account"], &hit["outcome"]], ["c1", "p1", "dry_run"]);
 }
 
-/// A table without a column for the resource cannot say that nothing happened.
+/// A table without a column for the resource cannot show that nothing happened.
 #[test]
 fn rows_without_a_resource_are_not_decided() {
     let row = |uri: &str| {
@@ -569,7 +568,7 @@ fn rows_without_a_resource_are_not_decided() {
     assert_eq!(counters(row("/healthz").as_bytes()), ["1", "1", "0", "0"]);
 }
 
-/// An event in an envelope that nobody told us of is no event, but not nothing either.
+/// An event in an unknown envelope is not read as an event, but is reported.
 #[test]
 fn events_in_unknown_envelopes_are_told() {
     let text = serde_json::Value::from(event(0)).to_string();
@@ -587,12 +586,12 @@ fn events_in_unknown_envelopes_are_told() {
         assert_eq!((found.len(), exit), (1, 3), "{record}");
         assert!(error.ends_with("it holds an audit event in an envelope that is not known"), "{error}");
     }
-    // A Kubernetes object may quote one.
+    // A Kubernetes object may quote an event.
     let quoted = format!(r#"{{"kind":"ConfigMap","apiVersion":"v1","metadata":{{"name":"x"}},"data":{{"x":{text}}}}}"#);
     assert_eq!(counters(quoted.as_bytes())[2..], ["1", "0"]);
 }
 
-/// The record that a cut stream ends in is cut too; that the rest is missing is the graver news.
+/// The record in which a cut stream ends is cut too; the missing rest is the graver problem, so it is named first.
 #[test]
 fn a_cut_stream_is_named_before_the_record_it_cuts() {
     let whole = gzip((0..200).map(|number| event(number) + "\n").collect::<String>().as_bytes());
@@ -602,7 +601,7 @@ fn a_cut_stream_is_named_before_the_record_it_cuts() {
     }
 }
 
-/// What only speaks of events, or is known for something else, is no event.
+/// What only mentions events, or is known to be something else, is not an event.
 #[test]
 fn what_names_events_is_not_told() {
     let entry = r#"{"insertId":"a","logName":"x","protoPayload":{"serviceName":"container.googleapis.com","request":{"zone":"topology.k8s.io/zone"}}}"#;
@@ -623,12 +622,12 @@ fn what_names_events_is_not_told() {
     ] {
         assert_eq!(counters(text.as_bytes())[1..], ["0", "1", "0"], "{text}");
     }
-    // A line of a log that is not YAML's begins no YAML.
+    // A log whose first line is not YAML is not YAML, whatever follows.
     let log = format!("E1124 03:16:43 x.go:1] err=<\n\tobjectRef: x\n >\n{}\n", event(1));
     assert_eq!(sweep(log.as_bytes(), &[]).0, ["id-1"]);
 }
 
-/// The control plane's own log group holds nothing that wraps events, also where something else is around it.
+/// The control plane's own log group contains nothing that wraps events, even if it is itself inside another envelope.
 #[test]
 fn nothing_is_forged_in_the_control_plane() {
     let forged =
@@ -641,8 +640,8 @@ fn nothing_is_forged_in_the_control_plane() {
     }
 }
 
-/// What stands in front of the bodies refutes a record only where it is whole: with a bracket or quote lost, the objectRef
-/// may be in what seems a text.
+/// The part before the bodies refutes a record only if it is whole: with a lost bracket or quote, the objectRef may be
+/// in what seems to be a string.
 #[test]
 fn a_damaged_head_refutes_nothing() {
     let whole = event(0).replace(r#""user":"#, r#""sourceIPs":["10.0.0.1"],"user":"#).replace(":00Z", ":00.000000Z");
@@ -670,7 +669,7 @@ fn rows_that_lost_their_newline_are_rows() {
     }
 }
 
-/// Firehose names no ending, and a disk loses the first sector.
+/// Firehose adds no extension, and a disk loses the first sector.
 #[test]
 fn gzip_without_its_beginning_is_told() {
     let text = |number: usize| event(number).into_bytes();

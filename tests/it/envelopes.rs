@@ -1,4 +1,4 @@
-//! Forms in which databases and forwarders give events back, beside those that the laws go through.
+//! Forms in which databases and forwarders return events, besides those covered by the laws.
 
 use std::fs;
 
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use crate::{hits, rows, scan};
 
-/// A creation of a CronJob.
+/// An event that creates a CronJob.
 fn event() -> Value {
     json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "level": "Metadata", "auditID": "a", "stage": "ResponseComplete",
         "requestURI": "/apis/batch/v1/namespaces/n/cronjobs", "verb": "create",
@@ -16,7 +16,7 @@ fn event() -> Value {
         "stageTimestamp": "2026-11-24T03:00:01.000000Z"})
 }
 
-/// Sweeps one file of this name; gives its hits, its row and the exit status.
+/// Sweeps one file of this name; returns its hits, its row and the exit status.
 fn sweep(name: &str, bytes: &[u8]) -> (Vec<Value>, std::collections::BTreeMap<String, String>, i32) {
     let here = tempfile::tempdir().unwrap();
     let file = here.path().join(name);
@@ -25,7 +25,7 @@ fn sweep(name: &str, bytes: &[u8]) -> (Vec<Value>, std::collections::BTreeMap<St
     (hits(&out), rows(&out.join("inputs.csv")).remove(0), run.exit)
 }
 
-/// What every one of these forms keeps of the event.
+/// What each of these forms keeps of the event.
 fn assert_event(hit: &Value, form: &str) {
     for (key, value) in [
         ("audit_id", "a"),
@@ -105,7 +105,7 @@ fn cells_hold_objects_as_text() {
     }
 }
 
-/// `cat a.csv b.csv`, of tools that order their columns otherwise.
+/// `cat a.csv b.csv`, from tools that order their columns differently.
 #[test]
 fn a_second_header_orders_what_follows() {
     let backwards: Vec<&str> = COLUMNS.into_iter().rev().collect();
@@ -128,7 +128,7 @@ fn numbers_of_classes_may_be_text() {
     assert!(!as_number.is_empty());
 }
 
-/// Go and .NET write the year 1 where there is no time.
+/// Go and .NET write the year 1 for a missing time.
 #[test]
 fn the_year_1_is_no_time() {
     let mut event = event();
@@ -147,7 +147,7 @@ fn pointers_name_keys_as_they_are_written() {
     assert_eq!(hits[0]["evidence"]["pointer"], "/Message");
 }
 
-/// What these hold is known from their names alone.
+/// Only their names show what these contain.
 #[test]
 fn compressions_that_are_not_read_are_named() {
     let noise: Vec<u8> = (0..5000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
@@ -170,7 +170,7 @@ fn yaml_is_known_by_its_keys() {
     }
 }
 
-/// The text that Logstash keeps beside what it made of it may be a line of another tool's, and the record elsewhere.
+/// The text that Logstash keeps next to the parsed event may be a line of another tool, with the record elsewhere.
 #[test]
 fn text_beside_a_record_does_not_hide_it() {
     for beside in [json!({"event": {"original": "<14>Nov 24 a line"}}), json!({"topic": "t", "payload": "a line"})] {
@@ -222,7 +222,7 @@ fn each_row_may_fill_another_column() {
     assert_eq!((hits.len(), &*row["events"], exit), (3, "3", 0), "{row:?}");
 }
 
-/// A row of AWSEKSLogs whose event was not kept is read by its other columns.
+/// A row of AWSEKSLogs without the original event is read by its other columns.
 #[test]
 fn an_empty_raw_event_leaves_the_row() {
     for empty in [json!(""), Value::Null] {
@@ -245,7 +245,7 @@ fn the_name_of_the_service_may_be_escaped() {
     }
 }
 
-/// What stands in an event under its own name counts, not what looks like a column beside it.
+/// A member under its event name counts, not a column that looks like it.
 #[test]
 fn names_of_an_event_outdo_those_of_tables() {
     for beside in [
@@ -266,7 +266,7 @@ fn names_of_an_event_outdo_those_of_tables() {
     }
 }
 
-/// Panther's rule reads its rows by exact keys; but in a table of them all objects are text.
+/// Panther's rule reads its rows by exact keys; but in a table of such rows all objects are text.
 #[test]
 fn rows_of_panther_are_read_as_they_stand() {
     let object = r#"{"resource": "cronjobs"}"#;

@@ -1,4 +1,4 @@
-//! `kubesweep events`: every event a line, the filters, both orders, original bytes, streams that end early.
+//! `kubesweep events`: one line per event, the filters, both orders, original bytes, streams that end early.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -43,7 +43,7 @@ fn every_event_is_a_line() {
             assert_eq!(keys[keys.len() - 2..], ["origin", "evidence"], "{}", input.display());
             assert!(line["kind"] == "Event" && line["evidence"]["record"].is_u64(), "{line}");
         }
-        // What hits say of their event, its line says too.
+        // Whatever a hit says of its event, the event's line says too.
         for hit in hits(&out) {
             let line = lines.iter().find(|line| line["evidence"] == hit["evidence"]);
             let line = line.unwrap_or_else(|| panic!("{}: no line for {}", input.display(), hit["evidence"]));
@@ -128,7 +128,7 @@ fn filters_choose_what_they_say() {
         }),
         (&["--since", "2026-11-20", "--until", "2026-11-21T12:00:00Z"], |line| {
             let time = text(line, "/requestReceivedTimestamp");
-            // Of two events without this time one has that of its envelope, and the other none, so that it is kept.
+            // Of two events without this time, one has that of its envelope; the other has none, so it is kept.
             let timeless = time.is_empty() && text(line, "/evidence/path") == "self-managed/audit.log";
             timeless || ("2026-11-20".."2026-11-21T12").contains(&time)
         }),
@@ -174,7 +174,7 @@ fn raw_prints_the_bytes_of_the_record() {
     assert!(compared["record"] > 150 && compared["element"] > 2 && compared["lines"] > 0, "{compared:?}");
 }
 
-/// Compares with the text at the place that the evidence names; says what was found there.
+/// Compares with the text that the evidence points to; returns what was found there.
 fn compare(input: &Path, evidence: &Value, raw: &str) -> &'static str {
     let what = || format!("{}: {evidence}\n{raw}", input.display());
     let Some(offset) = evidence["offset"].as_u64().filter(|_| evidence["member"].is_null()) else { return "elsewhere" };
@@ -182,7 +182,7 @@ fn compare(input: &Path, evidence: &Value, raw: &str) -> &'static str {
     let Some(text) = crate::evidence::text(&fs::read(file).unwrap()) else { return "encoded" };
     let rest = &text[usize::try_from(offset).unwrap()..];
     if let Some(behind) = rest.strip_prefix(raw) {
-        // Whole: nothing of its line is left but what tools write behind a document.
+        // Complete: what is left of its line is only what tools write after a document.
         let behind = behind.lines().next().unwrap_or_default().trim_start_matches([' ', '\t', ',']);
         assert!(
             behind.is_empty() || behind.starts_with(['{', '[', ']']) || !behind.contains('{'),

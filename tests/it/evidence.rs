@@ -1,5 +1,5 @@
-//! Evidence pointers, followed by other means than those that wrote them: every hit of every case leads to bytes
-//! that hold its request.
+//! Evidence pointers, followed by code independent of the code that wrote them: every hit of every case leads to the
+//! bytes of its request.
 
 use std::fs;
 use std::io::Read;
@@ -43,13 +43,13 @@ fn follow(input: &Path, hit: &Value) -> bool {
     };
     let ids = ["/auditID", "/AuditId", "/operation/id", "/insertId", "/api/request/uid"];
     let id = ids.iter().find_map(|id| event.pointer(id).and_then(Value::as_str));
-    // Rows whose columns are paths hold no object; the id is one of their cells.
+    // Rows whose columns are paths contain no object; the id is in one of their cells.
     let is_row = id.is_none() && hit["audit_id"].as_str().is_some_and(|id| event.to_string().contains(id));
     assert!(is_row || id == hit["audit_id"].as_str(), "{}: {evidence} leads to {event}", input.display());
     true
 }
 
-/// The text of a file that is plain, or gzip any number of times.
+/// The text of a file that is plain, or compressed with gzip any number of times.
 pub(crate) fn text(bytes: &[u8]) -> Option<String> {
     if bytes.starts_with(b"\x1f\x8b") {
         let mut inner = Vec::new();
@@ -62,12 +62,12 @@ pub(crate) fn text(bytes: &[u8]) -> Option<String> {
 /// Where a pointer leads.
 enum Step {
     Event(Value),
-    /// Into base64, or a line that was joined from several.
+    /// Into base64, or into a line joined from several.
     Encoded,
     Nowhere,
 }
 
-/// Follows a pointer, stepping through strings that hold JSON.
+/// Follows a pointer, stepping into strings that hold JSON.
 fn walk(mut value: Value, pointer: &str) -> Step {
     for step in pointer.split('/').skip(1) {
         if let Value::String(inner) = &value {

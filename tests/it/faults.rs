@@ -1,8 +1,8 @@
-//! The law of damage: whatever is done to the bytes of a dump, in every form in which dumps come, all records outside
-//! of what was touched are evaluated, what is lost is told with its place, and no other file notices.
+//! The law of damage: whatever is done to the bytes of a dump, in every form of dump, all records outside the affected
+//! bytes are evaluated, losses are reported with their place, and no other file is affected.
 //!
-//! The same faults every time: their places come from a generator with a fixed seed. `SEED=7 cargo test faults` does
-//! other ones.
+//! The faults are the same every time: their places come from a generator with a fixed seed. `SEED=7 cargo test faults`
+//! tests others.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -13,7 +13,7 @@ use serde_json::json;
 
 use crate::{gzip, hits, rows, scan};
 
-/// Bytes that can be read without those around them, and the ids of the records in them.
+/// Bytes that can be read without their surroundings, and the ids of the records in them.
 struct Unit {
     bytes: Vec<u8>,
     ids: Vec<String>,
@@ -22,14 +22,14 @@ struct Unit {
 /// Groups of records, as (id, event).
 type Groups<'g> = &'g [Vec<(String, String)>];
 
-/// A form in which dumps come.
+/// A form of dump.
 struct Carrier {
     name: &'static str,
     /// Makes the units of a file from groups of records.
     build: fn(Groups<'_>) -> Vec<Unit>,
-    /// Whether a checksum covers the text, so that no change of it goes unnoticed.
+    /// Whether a checksum covers the text, so that every change is noticed.
     checked: bool,
-    /// What decides over a unit beside its own bytes. One that is not found has to be told then.
+    /// What a unit depends on besides its own bytes. If a record is then not found, that must be reported.
     depends: Depends,
 }
 
@@ -110,13 +110,13 @@ const CARRIERS: [Carrier; 18] = [
 
 const LIST: &str = r#"{"kind":"EventList","apiVersion":"audit.k8s.io/v1","metadata":{},"items":["#;
 
-/// What is done to the bytes of a file.
+/// A change to the bytes of a file.
 struct Fault {
     name: String,
     bytes: Vec<u8>,
-    /// The bytes of the sound file that are gone or others; an empty range is a place where others came in.
+    /// The bytes of the sound file that are missing or changed; an empty range is a place where others were inserted.
     touched: Range<usize>,
-    /// Whether what lies behind them lies elsewhere now.
+    /// Whether the bytes after them have moved.
     shifts: bool,
 }
 
@@ -128,7 +128,7 @@ fn what_damage_leaves_is_found_and_what_it_takes_is_told() {
     for (turn, carrier) in CARRIERS.iter().enumerate() {
         let number = faults(&bytes(&units(carrier, 0)), &units(carrier, 0), seed * 100 + turn as u64).len();
         for case in 0..number {
-            // Ids of their own, for copies of a request are one hit.
+            // Each case has ids of its own, because copies of a request are one hit.
             let units = units(carrier, turn * 1000 + case);
             let fault = faults(&bytes(&units), &units, seed * 100 + turn as u64).swap_remove(case);
             let name = format!("{turn:02}-{case:03}/{}", carrier.name);
@@ -198,7 +198,7 @@ fn found(out: &std::path::Path) -> BTreeMap<String, BTreeMap<String, bool>> {
     found
 }
 
-/// What is told of each file: the errors of its partial and failed rows.
+/// The errors reported for each file: those of its partial and failed rows.
 fn told(out: &std::path::Path) -> BTreeMap<String, Vec<String>> {
     let mut told: BTreeMap<String, Vec<String>> = BTreeMap::new();
     for row in rows(&out.join("inputs.csv")) {
@@ -267,7 +267,7 @@ fn check(
     problems
 }
 
-/// All that is done to a file.
+/// All faults of a file.
 fn faults(sound: &[u8], units: &[Unit], seed: u64) -> Vec<Fault> {
     let mut noise = Noise(seed);
     let mut faults = Vec::new();
@@ -284,7 +284,7 @@ fn faults(sound: &[u8], units: &[Unit], seed: u64) -> Vec<Fault> {
     let character = sound.windows(2).position(|pair| pair == "é".as_bytes()).map(|at| at + 1);
     for cut in inside.map(|at| second.start + at).into_iter().chain([second.end, 1, 7]).chain(character) {
         let cut = cut.min(sound.len() - 1);
-        // A file that ends where a unit does shows no damage.
+        // A file that ends where a unit ends shows no damage.
         let name = if cut == second.end { "cut between".to_owned() } else { format!("cut at {cut}") };
         add(name, sound[..cut].to_vec(), cut..sound.len());
     }
@@ -299,7 +299,7 @@ fn faults(sound: &[u8], units: &[Unit], seed: u64) -> Vec<Fault> {
         bytes[at] ^= 1 << bit;
         add(format!("bit {bit} of {at}"), bytes, at..at + 1);
     }
-    // Where gzip has checksum and length, and a header its magic.
+    // At gzip's checksum and length, and at the magic of a header.
     for at in [second.start, second.start + 1, second.start + 3, second.end - 8, second.end - 1] {
         let mut bytes = sound.to_vec();
         bytes[at] ^= 0x81;
@@ -321,7 +321,7 @@ fn faults(sound: &[u8], units: &[Unit], seed: u64) -> Vec<Fault> {
     faults
 }
 
-/// Numbers that look like chance.
+/// Pseudo-random numbers.
 struct Noise(u64);
 
 impl Noise {
@@ -335,7 +335,7 @@ impl Noise {
     }
 }
 
-/// Five units of two records each; the units that hold no record come with the form.
+/// Five units of two records each, plus the units without records that the form requires.
 fn units(carrier: &Carrier, case: usize) -> Vec<Unit> {
     let mut noise = Noise(case as u64);
     let groups: Vec<Vec<(String, String)>> = (0..5)
@@ -348,7 +348,7 @@ fn bytes(units: &[Unit]) -> Vec<u8> {
     units.iter().flat_map(|unit| unit.bytes.clone()).collect()
 }
 
-/// A request on a CronJob, as (id, event). Its text hardly compresses, and holds characters of several bytes.
+/// A request on a CronJob, as (id, event). Its text hardly compresses and contains multi-byte characters.
 fn record(id: &str, noise: &mut Noise) -> (String, String) {
     let agent: String = (0..20).map(|_| format!("{:012x}", noise.next())).collect::<Vec<_>>().concat();
     let event = json!({
@@ -361,14 +361,14 @@ fn record(id: &str, noise: &mut Noise) -> (String, String) {
     (id.to_owned(), event.to_string())
 }
 
-/// A unit per record, each on its line.
+/// One unit per record, each on its own line.
 fn plain(groups: Groups<'_>, line: impl Fn(&str) -> String) -> Vec<Unit> {
     let unit =
         |(id, event): &(String, String)| Unit { bytes: (line(event) + "\n").into_bytes(), ids: vec![id.clone()] };
     groups.iter().flatten().map(unit).collect()
 }
 
-/// A unit per group.
+/// One unit per group.
 fn each(groups: Groups<'_>, text: &dyn Fn(&[String]) -> String, pack: fn(&[u8]) -> Vec<u8>) -> Vec<Unit> {
     let unit = |group: &Vec<(String, String)>| {
         let (ids, events): (Vec<String>, Vec<String>) = group.iter().cloned().unzip();
@@ -377,7 +377,7 @@ fn each(groups: Groups<'_>, text: &dyn Fn(&[String]) -> String, pack: fn(&[u8]) 
     groups.iter().map(unit).collect()
 }
 
-/// Everything in one unit behind an empty one, so that there is a second.
+/// Everything in one unit after an empty one, so that there is a second unit.
 fn one(groups: Groups<'_>, pack: fn(&[u8]) -> Vec<u8>) -> Vec<Unit> {
     whole(&plain(groups, str::to_owned), pack)
 }
@@ -420,7 +420,7 @@ fn log_entry(event: &str) -> String {
     .to_string()
 }
 
-/// The elements of an array, with what opens and closes it.
+/// The elements of an array, with the text that opens and closes it.
 fn array(groups: Groups<'_>, opens: &str) -> Vec<Unit> {
     let mut units = plain(groups, |event| format!("{event},"));
     units.insert(0, Unit { bytes: opens.into(), ids: Vec::new() });
@@ -438,7 +438,7 @@ fn csv(groups: Groups<'_>) -> Vec<Unit> {
     units
 }
 
-/// A member per group; each has its own checksum, and the directory at the end tells where they are.
+/// One member per group; each has its own checksum, and the directory at the end says where they are.
 fn zip(groups: Groups<'_>) -> Vec<Unit> {
     let mut writer = zip::ZipWriter::new(std::io::Cursor::new(Vec::new()));
     for (number, group) in groups.iter().enumerate() {
@@ -456,7 +456,7 @@ fn zip(groups: Groups<'_>) -> Vec<Unit> {
     bounds.windows(2).zip(ids).map(|(bound, ids)| Unit { bytes: bytes[bound[0]..bound[1]].to_vec(), ids }).collect()
 }
 
-/// A member per group, and the end of the archive.
+/// One member per group, and the end of the archive.
 fn tar(groups: Groups<'_>, pack: fn(Vec<u8>) -> Vec<u8>) -> Vec<Unit> {
     let mut units: Vec<Unit> = each(groups, &lines, <[u8]>::to_vec);
     for (number, unit) in units.iter_mut().enumerate() {

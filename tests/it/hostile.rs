@@ -1,4 +1,4 @@
-//! What an attacker may write into a dump: entries that are no files, bombs, records made to break or to deceive.
+//! What an attacker may write into a dump: entries that are not files, bombs, records made to break or to deceive.
 
 use std::fs;
 use std::io::Write;
@@ -33,7 +33,7 @@ fn ids(out: &Path) -> Vec<String> {
     hits(out).iter().map(|hit| hit["audit_id"].as_str().unwrap_or_default().to_owned()).collect()
 }
 
-/// Sweeps one file of some bytes.
+/// Sweeps one file with these bytes.
 fn sweep(bytes: &[u8], options: &[&str]) -> (tempfile::TempDir, std::path::PathBuf, i32) {
     let here = tempfile::tempdir().unwrap();
     fs::write(here.path().join("dump"), bytes).unwrap();
@@ -144,7 +144,7 @@ fn ten_thousand_tiny_files() {
     assert_eq!((run.exit, ids(&out).len(), rows(&out.join("inputs.csv")).len()), (0, 10, 10_000));
 }
 
-/// Runs a scan of one file in so much memory; gives its exit status and rows.
+/// Scans one file with this much memory; returns exit status and rows.
 fn in_memory(file: &Path, kilobytes: u32, options: &str) -> (i32, Vec<String>) {
     let here = tempfile::tempdir().unwrap();
     let script = format!("ulimit -v {kilobytes}; exec \"$0\" scan \"$1\" -j1 -q -o \"$2\" --no-runbook {options}");
@@ -180,7 +180,7 @@ fn bombs_cost_no_memory_and_end_with_max_bytes() {
         ("bomb.zip", zip.finish().unwrap().into_inner(), "--max-bytes"),
     ] {
         fs::write(here.path().join(name), bytes).unwrap();
-        // What it takes without a bomb, and some tens of megabytes.
+        // What it needs without a bomb, plus some tens of megabytes.
         let (exit, told) = in_memory(&here.path().join(name), 200_000, "--max-bytes 4MiB");
         assert!(
             exit == 3 && told.iter().any(|row| row.contains("partial") && row.contains(word)),
@@ -214,7 +214,7 @@ fn avro(schema: &Value, records: u64, block: &[u8]) -> Vec<u8> {
     [&header[..], &marker, &long(records), &text(block), &marker].concat()
 }
 
-/// Bytes that are few, and would be more values than memory holds.
+/// A few bytes that would be more values than memory holds.
 #[test]
 fn avro_types_without_bytes_or_too_deep_are_refused() {
     let record = |name: &str, fields: &[(&str, Value)]| {
@@ -300,7 +300,7 @@ fn members_are_written_nowhere_and_encrypted_ones_are_named() {
     zip.write_all(event("open").to_string().as_bytes()).unwrap();
     zip.start_file("secret.log", zip::write::SimpleFileOptions::default()).unwrap();
     let mut bytes = zip.finish().unwrap().into_inner();
-    // The flag that says a member is encrypted, in its header and in the directory.
+    // The flag that marks a member as encrypted, in its header and in the directory.
     for (magic, flags) in [(b"PK\x03\x04", 6), (b"PK\x01\x02", 8)] {
         let last = memchr::memmem::find_iter(&bytes, magic).last().unwrap();
         bytes[last + flags] |= 1;
@@ -333,7 +333,7 @@ fn no_body_hides_its_event() {
         found.sort();
         assert_eq!(found, ["a", "b"], "body {number}");
         assert!(exit == 0 || exit == 3, "body {number}");
-        // What no value can be made of is named.
+        // A body that cannot become a value is named.
         let is_named = hits(&out).iter().any(|hit| hit["malformed_fields"] == json!(["requestObject"]));
         assert_eq!(is_named, [0, 2, 4, 5, 7].contains(&number), "body {number}");
     }
@@ -446,7 +446,7 @@ fn outside_code(line: &str) -> String {
     outside + rest
 }
 
-/// No cell begins a formula, and every cell gives back what the log said.
+/// No cell begins a formula, and every cell can be turned back into what the log said.
 fn csv_is_text(out: &Path) {
     for file in ["hits.csv", "alerts.csv", "summary.csv"] {
         for row in rows(&out.join(file)) {
@@ -463,7 +463,7 @@ fn csv_is_text(out: &Path) {
     }
 }
 
-/// What keeps rules from deciding is named: by the hit, or where there is none by the row.
+/// A field that keeps rules from deciding is named: by the hit or, without a hit, by the row.
 #[test]
 fn a_deciding_field_of_a_wrong_type_is_named() {
     for (pointer, field, wrong) in [

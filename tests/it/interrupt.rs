@@ -1,6 +1,7 @@
-//! Signals: the first ends a sweep with what was read, the second ends the program, and a kill leaves no whole report.
+//! Signals: the first ends a sweep and keeps what was read, the second ends the program, and a kill leaves no complete
+//! report.
 //!
-//! The sweep reads a pipe that the test holds open, so that it can end by the signal alone.
+//! The sweep reads a pipe that the test holds open, so that only the signal can end it.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -11,9 +12,9 @@ use std::time::{Duration, Instant};
 
 use crate::{hits, rows};
 
-/// More than pipe and queue hold: when all is written, the first records were looked at.
+/// More than pipe and queue hold: once all are written, the first records have been processed.
 const RECORDS: usize = 3000;
-/// What pipe and queue hold at most, in records.
+/// Most records that pipe and queue hold.
 const UNSEEN: usize = 1000;
 
 fn events() -> String {
@@ -27,7 +28,7 @@ fn events() -> String {
     (0..RECORDS).map(event).collect()
 }
 
-/// The binary, reading a pipe.
+/// The binary, reading from a pipe.
 struct Reading(Child);
 
 impl Reading {
@@ -44,7 +45,7 @@ impl Reading {
         assert!(Command::new("sh").args(["-c", &kill]).status().unwrap().success());
     }
 
-    /// The exit status; the pipe stays open until then.
+    /// Waits for the exit status; the pipe stays open until then.
     fn end(&mut self) -> Option<i32> {
         let begun = Instant::now();
         while begun.elapsed() < Duration::from_secs(120) {
@@ -57,7 +58,7 @@ impl Reading {
         panic!("it goes on");
     }
 
-    /// What standard error begins with, before it ends.
+    /// The start of standard error, before it ends.
     fn first_told(&mut self) -> String {
         let mut stderr = self.0.stderr.take().unwrap();
         let (sender, told) = channel();
@@ -79,7 +80,7 @@ fn json(file: &Path) -> serde_json::Value {
     serde_json::from_str(&fs::read_to_string(file).unwrap()).unwrap()
 }
 
-/// The hits are those of the first records, each whole.
+/// Checks that the hits are those of the first records, each whole; returns their number.
 fn first_records(out: &Path) -> usize {
     let hits = hits(out);
     for (number, hit) in hits.iter().enumerate() {
@@ -105,7 +106,7 @@ fn a_signal_ends_a_sweep_with_what_was_read() {
         assert_eq!(told(1), ["later/audit.log", "skipped", "interrupted", ""]);
         let found = first_records(&out);
         assert!((RECORDS - UNSEEN..=RECORDS).contains(&found), "{found}");
-        // What the stop cut off is the beginning of a record, and none.
+        // What the stop cut off is the beginning of a record, and is not counted.
         assert_eq!([&inputs[0]["records"], &inputs[0]["malformed"]], [&found.to_string(), "0"]);
         assert_eq!(json(&out.join("report.json"))["complete"], false);
         let run = json(&out.join("run.json"));
@@ -163,7 +164,7 @@ fn an_interrupted_share_leaves_no_partial() {
 #[test]
 fn a_second_signal_ends_the_program_at_once() {
     let here = tempfile::tempdir().unwrap();
-    // Nobody reads its output, so that it cannot end by itself.
+    // Nobody reads its output, so it cannot end on its own.
     let mut reading = Reading::start(here.path(), &["scan", "-", "-o", "-"], events().as_bytes());
     reading.signal("INT");
     assert_eq!(reading.first_told(), "interrupted:");

@@ -1,6 +1,6 @@
-//! Laws that hold for any input: framing does not depend on how bytes arrive, a broken record takes no whole one with
-//! it in silence, an envelope changes nothing of an event, tallies merge in any order and grouping, the prefilter
-//! passes everything that matches, and what stands in front of the bodies refutes nothing that does.
+//! Laws that hold for any input: framing does not depend on how bytes arrive; a broken record never loses a whole one
+//! silently; an envelope does not change an event; tallies merge in any order and grouping; the prefilter passes
+//! everything that matches; and the fields before the bodies never refute a match.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
@@ -29,8 +29,7 @@ use crate::gzip;
 
 const LIMITS: Limits = Limits { max_record: 1 << 20, max_bytes: None };
 
-/// Audit ids and clusters of the events found, in order, and all that they say; and whether anything was reported as
-/// lost.
+/// Audit ids and clusters of the events found, in order, and their whole content; and whether any loss was reported.
 #[derive(Debug, Default, PartialEq)]
 struct Found {
     events: Vec<(String, Option<String>)>,
@@ -52,7 +51,7 @@ fn read(reader: &mut dyn Read) -> Reading {
     read_in(&[usize::MAX], LIMITS, reader)
 }
 
-/// Reads it in pieces of these sizes: the bytes of the source, and again all text that is decoded from them.
+/// Reads it in pieces of these sizes: the bytes of the source, and again all text decoded from them.
 fn read_in(sizes: &[usize], limits: Limits, reader: &mut dyn Read) -> Reading {
     let sizes = sizes.to_vec();
     let (found, documents, damages) = (Found::default(), Vec::new(), Vec::new());
@@ -79,7 +78,7 @@ impl Found {
     }
 }
 
-/// All that an event says; white space inside its bodies is nothing that it says.
+/// The whole content of an event, except white space inside its bodies.
 fn text_of(event: &AuditEvent<'_>) -> String {
     let body = |body: &Option<Cow<'_, [u8]>>| body.as_deref().map(|body| serde_json::from_slice::<Value>(body).ok());
     let bodies = [body(&event.request_object), body(&event.response_object)];
@@ -119,7 +118,7 @@ impl Sink for Reading {
     }
 }
 
-/// A reader that gives so many bytes at a time.
+/// A reader that gives limited numbers of bytes at a time.
 struct Chunks<'r> {
     inner: &'r mut dyn Read,
     sizes: Vec<usize>,
@@ -134,14 +133,14 @@ impl Read for Chunks<'_> {
     }
 }
 
-/// Text with all that JSON and its readers may stumble over.
+/// Text with everything that may trip up JSON and its readers.
 fn text() -> impl Strategy<Value = String> {
     let pieces =
         select(vec!["a", "{", "}", "[", "]", "\"", "\\", ":", ",", "\n", "é", "{\"", "\u{1F600}", "kind", " "]);
     prop::collection::vec(pieces, 0..12).prop_map(|pieces| pieces.concat())
 }
 
-/// An event on CronJobs, with a body that may hold what looks like another.
+/// An event on CronJobs, with a body that may contain what looks like another event.
 fn event(number: usize) -> impl Strategy<Value = Value> {
     (text(), text(), select(vec!["create", "patch", "get", "delete"]), any::<bool>(), 0..3_usize).prop_map(
         move |(user, name, verb, forge, depth)| {
@@ -222,7 +221,7 @@ fn ids(found: &Found) -> BTreeSet<&str> {
     found.events.iter().map(|(id, _)| id.as_str()).collect()
 }
 
-/// So many bytes are lost somewhere, and other text stands there.
+/// This many bytes are lost somewhere, and replaced by other text.
 fn damage() -> impl Strategy<Value = (prop::sample::Index, usize, &'static str)> {
     let texts = vec![
         "",
@@ -250,7 +249,7 @@ fn damage() -> impl Strategy<Value = (prop::sample::Index, usize, &'static str)>
     (any::<prop::sample::Index>(), prop_oneof![3 => 0..3_usize, 1 => 0..400_usize], select(texts))
 }
 
-/// What is found is the same in pieces of these sizes.
+/// Checks that pieces of these sizes give the same result.
 fn check_chunks(dump: &[u8], limits: Limits, sizes: &[usize]) -> Result<(), TestCaseError> {
     let whole = read_in(&[usize::MAX], limits, &mut &dump[..]);
     let chunked = read_in(sizes, limits, &mut &dump[..]);
@@ -305,8 +304,8 @@ proptest! {
         for number in (0..5).filter(|&number| number != broken) {
             let id = format!("id-{number}");
             let present = ids(&found).contains(id.as_str());
-            // With nothing between them, a record that is cut where a value may stand takes the next one in, and says
-            // so.
+            // Without a separator, a record that is cut where a value may stand swallows the next one, and this is
+            // reported.
             prop_assert!(present || separator.is_empty() && found.trouble, "{} is lost: {:?}", id, found);
         }
         prop_assert!(found.trouble, "the cut is not told");
@@ -331,7 +330,7 @@ proptest! {
         for (event, minute) in events.iter_mut().chain(&mut again).zip(minutes) {
             event["requestReceivedTimestamp"] = json!(format!("2026-11-24T{:02}:{:02}:00Z", minute / 60, minute % 60));
         }
-        // The same ids with other content: copies that must be told apart, and one that is all the same.
+        // The same ids with other content: copies that must be kept apart, and one that is equal.
         let shares = [&events[..3], &again[1..4], &events[2..]];
         for (number, events) in shares.iter().enumerate() {
             std::fs::write(directory.path().join(format!("{number}.log")), wrap_lines(events)).unwrap();
@@ -373,7 +372,7 @@ proptest! {
     }
 }
 
-/// Keys of an event in the order in which the API server writes them, but for those behind the bodies.
+/// Keys of an event in the order in which the API server writes them, except those after the bodies.
 const ORDER: [&str; 15] = [
     "kind",
     "apiVersion",
@@ -392,7 +391,7 @@ const ORDER: [&str; 15] = [
     "responseObject",
 ];
 
-/// Ways in which clouds store an event of the API server, as they write it.
+/// Ways in which clouds store an event of the API server, exactly as they write it.
 const STORED: [fn(&str) -> String; 4] = [
     |event| format!("{event}\n"),
     |event| format!("2026-11-24T03:00:00.000Z {event}\n"),
@@ -408,7 +407,7 @@ const STORED: [fn(&str) -> String; 4] = [
     },
 ];
 
-/// An event as the API server writes it; behind its bodies the members `again`.
+/// An event as the API server writes it, with the members `again` after its bodies.
 fn as_written(event: &Value, again: &[(&str, Value)]) -> String {
     let behind = [
         ("requestReceivedTimestamp", json!("2026-11-24T03:00:00.000000Z")),
@@ -420,7 +419,7 @@ fn as_written(event: &Value, again: &[(&str, Value)]) -> String {
     format!("{{{}}}", members.join(","))
 }
 
-/// The built-in rules, each with the events that its tests hold.
+/// The built-in rules, each with the events of its tests.
 static RULES: LazyLock<Vec<(Rule, Vec<Value>)>> = LazyLock::new(|| {
     let constant = [("kind", "Event"), ("apiVersion", "audit.k8s.io/v1"), ("level", "Metadata"), ("auditID", "id")];
     let event = |log: &str| {
@@ -441,7 +440,7 @@ static RULES: LazyLock<Vec<(Rule, Vec<Value>)>> = LazyLock::new(|| {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// A sweep that parses every record finds the same, whatever stands behind the bodies once more.
+    /// A sweep that parses every record finds the same, whatever is repeated after the bodies.
     #[test]
     fn what_stands_in_front_of_the_bodies_refutes_no_match(
         rule in select(RULES.as_slice()), other in select(RULES.as_slice()), at in any::<prop::sample::Index>(),
@@ -467,7 +466,7 @@ proptest! {
     }
 }
 
-/// What the fuzz target `bytes` kept: the first byte says how many bytes arrive at a time.
+/// Inputs kept by the fuzz target `bytes`: the first byte says how many bytes arrive at a time.
 #[test]
 fn what_fuzzing_kept_does_not_depend_on_chunks() {
     let kept = crate::root().join("fuzz/corpus/bytes");
@@ -483,7 +482,7 @@ fn what_fuzzing_kept_does_not_depend_on_chunks() {
     }
 }
 
-/// What stands between documents may be longer than what arrives at once.
+/// The text between documents may be longer than what arrives at once.
 #[test]
 fn what_stands_between_documents_does_not_depend_on_chunks() {
     for dump in [
@@ -502,7 +501,7 @@ fn what_stands_between_documents_does_not_depend_on_chunks() {
     }
 }
 
-/// The head of a stream tells what it is, however much more arrives with it.
+/// The head of a stream shows what it is, however much more arrives with it.
 #[test]
 fn what_a_stream_is_does_not_depend_on_chunks() {
     let dump = [b"text\n".repeat(900), vec![1; 5000]].concat();
@@ -536,7 +535,7 @@ impl Observer for Blind {
     fn closed(&self, _: u64, _: u64) {}
 }
 
-/// All that reports are made of.
+/// Everything that reports are made from.
 fn finished(tally: Tally) -> Vec<String> {
     let plan = Plan { group_by: vec!["username".to_owned()], ..Plan::default() };
     let finished = finish(tally, &JOB.pack, &plan).unwrap();
@@ -550,10 +549,10 @@ fn finished(tally: Tally) -> Vec<String> {
     texts
 }
 
-/// The prefilter of these rules passes the record if they match it.
+/// Checks that the prefilter of these rules passes a record if they match it.
 fn check_prefilter(rules: Vec<Rule>, raw: &str) -> Result<(), TestCaseError> {
     let pack = Pack::new(rules, Tuning::default(), Vec::new());
-    // Without a literal every record is looked at.
+    // Without literals, every record is parsed.
     let Some(prefilter) = &pack.prefilter else { return Ok(()) };
     let mut matches = 0;
     let mut unwrapper = Unwrapper::new(LIMITS);
@@ -571,17 +570,17 @@ fn check_prefilter(rules: Vec<Rule>, raw: &str) -> Result<(), TestCaseError> {
     Ok(())
 }
 
-/// Which letters are escapes; mostly none, since with one a record passes whatever else it holds.
+/// Which letters become escapes; mostly none, because with one a record passes whatever else it contains.
 fn escapes() -> impl Strategy<Value = u64> {
     prop_oneof![4 => Just(0), 1 => any::<u64>()]
 }
 
-/// JSON in so many JSON strings, as forwarders write it.
+/// JSON nested in this many JSON strings, as forwarders write it.
 fn nested(raw: String, depth: usize) -> String {
     (0..depth).fold(raw, |raw, _| json!({"log": raw}).to_string())
 }
 
-/// The member that tells a response code, as it may be written.
+/// A member with a response code, in its possible forms.
 fn code() -> impl Strategy<Value = String> {
     let values =
         vec!["201", "\"201\"", "201.0", "2.01e2", "\" 403\"", "403", "7", "\"+7\"", "\"\\t16\"", "0", "null", "{}"];
@@ -589,7 +588,7 @@ fn code() -> impl Strategy<Value = String> {
         .prop_map(|(key, colon, value)| format!("\"{key}\"{colon}{value}"))
 }
 
-/// The same record, its codes written in one of four ways.
+/// The same record, with its codes written in one of four ways.
 fn codes_as(log: &str, way: usize) -> String {
     let log: Value = serde_json::from_str(log).unwrap();
     let mut log = log.to_string();
@@ -638,7 +637,7 @@ fn escaped(text: &str, bits: u64) -> String {
 
 type Wrap = fn(&[Value]) -> Vec<u8>;
 
-/// Structures of records, as they lie in dumps.
+/// How records are arranged in dumps.
 const FORMS: [Wrap; 12] = [
     wrap_lines,
     |events| json!(events).to_string().into_bytes(),
@@ -664,7 +663,7 @@ fn joined(events: &[Value], separator: &str) -> Vec<u8> {
     events.iter().map(Value::to_string).collect::<Vec<_>>().join(separator).into_bytes()
 }
 
-/// Ways in which clouds and forwarders put events away.
+/// How clouds and forwarders store events.
 const ENVELOPES: [(&str, Wrap); 22] = [
     ("lines", wrap_lines),
     ("array", |events| json!(events).to_string().into_bytes()),

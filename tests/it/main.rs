@@ -42,7 +42,7 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// What a run of the binary did.
+/// The result of a run of the binary.
 struct Run {
     exit: i32,
     stdout: String,
@@ -87,7 +87,7 @@ fn rows(file: &Path) -> Vec<BTreeMap<String, String>> {
     csv::Reader::from_path(file).unwrap().deserialize().map(Result::unwrap).collect()
 }
 
-/// All files of a report but the one with the clock.
+/// All files of a report except the one that depends on the clock.
 fn reports(out: &Path) -> BTreeMap<String, Vec<u8>> {
     let files = std::fs::read_dir(out).unwrap().map(|entry| entry.unwrap().path());
     let named =

@@ -1,11 +1,11 @@
-//! What the program says of itself: help, completions, man pages.
+//! What the program prints about itself: help, completions, man pages.
 
 use std::fs;
 use std::process::Command;
 
 use crate::{kubesweep, root};
 
-/// Every command as its words behind `kubesweep`, the program itself first.
+/// The words of every command after `kubesweep`, the program itself first.
 fn commands() -> Vec<Vec<String>> {
     fn visit(command: &clap::Command, words: &[String], all: &mut Vec<Vec<String>>) {
         all.push(words.to_vec());
@@ -31,7 +31,7 @@ fn help_is_grouped_and_narrow_and_has_examples() {
             examples.split_once("\n\nExit status:\n").unwrap_or_else(|| panic!("{command:?} has no exit status")).0;
         let count = examples.lines().filter(|line| line.contains("kubesweep ")).count();
         assert!((2..=4).contains(&count), "{command:?} has {count} examples");
-        // Options beyond a few stand below headings that say what they are about.
+        // If there are more than a few options, they are listed below headings.
         let plain =
             run.stdout.split("\nOptions:\n").nth(1).map_or(0, |rest| {
                 rest.split("\n\n").next().unwrap().lines().filter(|line| line.contains(" --")).count()

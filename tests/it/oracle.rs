@@ -1,4 +1,4 @@
-//! The flagship rule against the answers of the real one; see `fixtures/oracle/README.md`.
+//! The main rule compared with the answers of Panther's; see `fixtures/oracle/README.md`.
 
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Write};
@@ -50,7 +50,7 @@ fn has_tag(case: &Value, tag: &str) -> bool {
     case["tags"].as_array().unwrap().iter().any(|other| other == tag)
 }
 
-/// Whether the real rule's answer depends on nothing but the event.
+/// Whether the answer of Panther's rule depends only on the event.
 fn is_comparable(case: &Value) -> bool {
     let log = &case["log"];
     let odd_code = code(log).is_some_and(|code| code.is_string() || code.is_f64() || code.is_boolean());
@@ -60,7 +60,7 @@ fn is_comparable(case: &Value) -> bool {
 
 fn code(log: &Value) -> Option<Value> {
     if let Some(text) = log.pointer("/properties/log").and_then(Value::as_str) {
-        // Python's JSON takes NaN and Infinity, as floats; such a code is one of the exceptions.
+        // Python's JSON reads NaN and Infinity as floats; such a code is one of the exceptions.
         let event = text.replace(":NaN", ":0.5").replace(":-Infinity", ":0.5").replace(":Infinity", ":0.5");
         let event: Value = serde_json::from_str(&event).ok()?;
         return event.pointer("/responseStatus/code").cloned();

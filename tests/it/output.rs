@@ -1,4 +1,4 @@
-//! Where reports go: what happens when they cannot, and whose they are.
+//! Where reports go: what happens if they cannot be written, and who may read them.
 #![cfg(unix)]
 
 use std::fs;
@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::{kubesweep, root, scan};
 
-/// Runs the binary behind some words of a shell, over a fixture, into `out`.
+/// Runs the binary over a fixture into `out`, preceded by some shell commands.
 fn behind(words: &str, directory: &Path, options: &str) -> Output {
     let dump = root().join("fixtures/cases/container-gzip/input");
     let binary = env!("CARGO_BIN_EXE_kubesweep");
@@ -35,7 +35,7 @@ fn a_full_disk_is_told_and_leaves_no_part_of_a_report() {
     assert!(told.starts_with("error: cannot write out/") && told.lines().count() == 1, "{told}");
     let left = names(&here.path().join("out"));
     assert!(left.iter().all(|name| !name.contains("tmp") && name != "run.json"), "{left:?}");
-    // A report that was whole is not taken away by one that cannot be written; but it is no longer one of a set.
+    // A complete report is not removed by one that cannot be written; but it is no longer part of a complete set.
     assert!(behind(":", here.path(), "--force").status.success());
     let page = fs::read(here.path().join("out/report.html")).unwrap();
     assert_eq!(behind(&format!("{limited} 1"), here.path(), "--force").status.code(), Some(2));
@@ -56,7 +56,7 @@ fn a_directory_that_vanishes_is_told() {
     while !here.path().join("out").exists() {
         std::thread::sleep(std::time::Duration::from_millis(10));
     }
-    // It is still being looked at whether it can be written.
+    // The run may still be checking whether the directory can be written.
     while fs::remove_dir(here.path().join("out")).is_err() {}
     drop(child.stdin.take());
     let run = child.wait_with_output().unwrap();
@@ -75,8 +75,8 @@ fn a_place_that_takes_no_file_is_told_before_anything_is_read() {
     assert!(run.stderr.starts_with("error: cannot write /proc/kubesweep: "), "{}", run.stderr);
 }
 
-/// A report is no dump, whole or by the file; other files beside one are. Nothing is said of a dump that holds a
-/// report.
+/// A report is not read as a dump, neither the directory nor a single file; other files next to one are. A dump that
+/// contains a report is accepted silently.
 #[test]
 fn a_report_is_not_read_as_a_dump() {
     let here = tempfile::tempdir().unwrap();

@@ -1,4 +1,4 @@
-//! What the README tells one to write and to run is taken.
+//! The program accepts what the README says to write and run.
 
 use crate::{kubesweep, root};
 

@@ -1,4 +1,4 @@
-//! `--redact`: no secret of any place is in any report; without it they are there, so that the test can fail.
+//! `--redact`: no planted secret is in any report. Without the option they are, which shows that the test can fail.
 
 use std::fs;
 
@@ -6,10 +6,10 @@ use serde_json::json;
 
 use crate::{hits, kubesweep, scan};
 
-/// What every planted secret holds.
+/// The text in every planted secret.
 const MARK: &str = "hunter2";
 
-/// A CronJob, and the change of it, with secrets wherever a request may have them.
+/// A CronJob and a change of it, with secrets in every place where a request may have them.
 fn log() -> String {
     let secret = |place: &str| format!("{MARK}{place}");
     let event = |number: usize| {
@@ -46,7 +46,7 @@ fn log() -> String {
     event(0) + &event(1)
 }
 
-/// Which files of a report hold a secret.
+/// The files of a report that contain a secret.
 fn leaking(out: &std::path::Path) -> Vec<String> {
     let mut names: Vec<String> = fs::read_dir(out)
         .unwrap()
@@ -75,7 +75,7 @@ fn no_report_holds_a_secret() {
     let (_kept, masked, run) = scan(std::slice::from_ref(&dump), &[&rules[..], &["--redact"]].concat());
     assert_eq!(run.exit, 0, "{}", run.stderr);
     assert_eq!(leaking(&masked), Vec::<String>::new());
-    // What else there is stays: the same hits at the same bytes, with the same verdicts.
+    // Everything else stays: the same hits at the same bytes, with the same verdicts.
     let [plain_hits, masked_hits] = [&plain, &masked].map(|out| hits(out));
     for (plain, masked) in plain_hits.iter().zip(&masked_hits) {
         assert_eq!(plain["evidence"], masked["evidence"]);
@@ -124,7 +124,7 @@ fn nothing_printed_holds_a_secret() {
     }
 }
 
-/// A title that a rule fills with the value of a variable is masked everywhere, and what else it says stays the same.
+/// A title that a rule fills with the value of a variable is masked everywhere; the rest of it stays.
 #[test]
 fn a_title_that_quotes_a_secret_is_masked() {
     let here = tempfile::tempdir().unwrap();

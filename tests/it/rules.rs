@@ -137,8 +137,8 @@ fn tuning_suppresses_and_regrades() {
     assert!(kept.iter().all(|hit| hit["severity"] == "high"));
 }
 
-/// A record that was cut has no time: whether a suppression had ended is decided by that of the copy it joins, and a
-/// request without any is shown.
+/// A cut record has no time: the time of the copy it joins decides whether a suppression had ended, and a request
+/// without a time is shown.
 #[test]
 fn an_ended_suppression_hides_no_request_of_which_a_copy_lost_its_time() {
     let here = tempfile::tempdir().unwrap();
@@ -167,7 +167,7 @@ fn an_ended_suppression_hides_no_request_of_which_a_copy_lost_its_time() {
     }
 }
 
-/// Dedup keys are of the fields that GroupBy names, however it does; names hold what they like.
+/// Dedup keys consist of the fields that GroupBy names, in whatever form; names may contain anything.
 #[test]
 fn group_by_makes_the_dedup_key() {
     let here = tempfile::tempdir().unwrap();
@@ -189,7 +189,7 @@ fn group_by_makes_the_dedup_key() {
     }
 }
 
-/// An exclusion by class goes by the class that reports print, also where a record is refuted by its head alone.
+/// An exclusion by class uses the class that reports print, even for records refuted by their head alone.
 #[test]
 fn rules_see_the_class_that_tuning_gives() {
     let here = tempfile::tempdir().unwrap();
@@ -270,7 +270,7 @@ fn every_field_has_a_meaning() {
     );
 }
 
-/// Whether a rule of one match expression matches an event, by way of `rules test`.
+/// Whether a rule with one match expression matches an event, according to `rules test`.
 fn matches(expressions: &[(&str, bool)], event: &str) -> Vec<String> {
     let here = tempfile::tempdir().unwrap();
     for (number, (expression, _)) in expressions.iter().enumerate() {
@@ -417,7 +417,7 @@ fn one_rule_sees_the_same_on_every_platform() {
     }
 }
 
-/// What a Sigma rule asks only its engine knows; what it found tells whether that is a request on CronJobs.
+/// Only its engine knows what a Sigma rule looks at; its matches show whether these are requests on CronJobs.
 #[test]
 fn hits_of_sigma_rules_on_cronjobs_are_summed() {
     let here = tempfile::tempdir().unwrap();
@@ -450,7 +450,7 @@ fn found_by_sigma(selection: &str, events: &[serde_json::Value]) -> String {
     hits(&out).iter().map(|hit| hit["audit_id"].as_str().unwrap()).collect()
 }
 
-/// Where the crate differs from the Sigma specification, so that an update of it does not change answers unseen.
+/// Where the crate differs from the Sigma specification, so that an update that changes answers is noticed.
 #[test]
 fn sigma_differs_where_the_docs_say() {
     let event = json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "verb": "create", "auditID": "A",
@@ -467,7 +467,7 @@ fn sigma_differs_where_the_docs_say() {
     }
 }
 
-/// A wildcard stands for any text, line breaks too, and the modifier says which end is open.
+/// A wildcard stands for any text, including line breaks, and the modifier says which end is open.
 #[test]
 fn sigma_wildcards_mean_what_the_specification_says() {
     let event = |id: &str, name: &str| {
@@ -499,7 +499,7 @@ fn sigma_wildcards_mean_what_the_specification_says() {
     }
 }
 
-/// Keywords are text anywhere in an event, each of several where it may be, and numbers are text too.
+/// Keywords are text anywhere in an event; several may be in different places, and numbers count as text.
 #[test]
 fn sigma_keywords_are_looked_for_in_the_whole_event() {
     let event = json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "verb": "get", "auditID": "A", "userAgent": "curl/8 base64 -d",
@@ -524,7 +524,7 @@ fn sigma_keywords_are_looked_for_in_the_whole_event() {
     }
 }
 
-/// Mistakes in Sigma files: the document at fault, one sentence, and nothing that can only be a mistake is taken.
+/// Mistakes in Sigma files name the document, in one sentence; whatever can only be a mistake is refused.
 #[test]
 fn mistakes_in_sigma_rules_are_named() {
     let here = tempfile::tempdir().unwrap();

@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 
 use crate::{hits, kubesweep, root, rows, scan};
 
-/// The moment of the request under judgement.
+/// The time of the request being judged.
 const NOW: &str = "2026-11-24T03:00:00Z";
 
-/// A native event, `minutes` from now, from the words of an example.
+/// A native event, `minutes` from now, from the members of an example.
 fn event(words: &Value, id: &str) -> Value {
     let text = |key: &str| words[key].as_str().map(str::to_owned);
     let now: jiff::Timestamp = NOW.parse().unwrap();
@@ -60,7 +60,7 @@ fn line(cluster: &str, event: &Value) -> String {
     format!("{line}\n")
 }
 
-/// Something every hour, so that the dump covers the time of the events.
+/// An event every hour, so that the dump covers the time of the events.
 fn heartbeats(cluster: &str, first: i64, dump: &mut String) {
     for minutes in (first..0).step_by(60) {
         let words =
@@ -76,8 +76,6 @@ fn dump(text: &str) -> (tempfile::TempDir, PathBuf) {
     (directory, file)
 }
 
-/// Every example of an indicator that is a list of requests, each in a cluster of its own: the last write of a
-/// positive one that is no delete has the indicator, that of a negative one has not.
 #[test]
 fn commands_to_copy_hold_no_text_that_a_shell_or_kubectl_acts_on() {
     for (namespace, name) in [("$(reboot)", "--all"), ("-n", "`reboot`"), ("a b", "x\ny"), ("--all-namespaces", "-")] {
@@ -91,12 +89,14 @@ fn commands_to_copy_hold_no_text_that_a_shell_or_kubectl_acts_on() {
         assert!(is_there("kubectl -n NAMESPACE get "), "{next:?}");
         assert!(next.contains(&"kubectl -n NAMESPACE delete cronjob NAME"), "{next:?}");
         assert!(next.contains(&"kubesweep events DUMP --audit-id='id' --raw"), "{next:?}");
-        // A shell that takes no comments passes them on as arguments.
+        // A shell without comments would pass them on as arguments.
         assert!(!next.iter().any(|text| text.contains(" #")), "{next:?}");
         assert!(is_there(r"kubesweep events DUMP --user='it'\''s me; reboot'"), "{next:?}");
     }
 }
 
+/// Tries every example that is a list of requests, each in a cluster of its own. The last write other than a delete has
+/// the indicator in a positive example, and does not have it in a negative one.
 #[test]
 fn indicators_on_behaviour_hold_their_examples() {
     let mut text = String::new();
@@ -169,7 +169,7 @@ fn the_story_has_its_verdicts() {
     let of_bot =
         alerts.iter().filter(|alert| alert["username"] == "system:serviceaccount:argocd:argocd-application-controller");
     let unexpected: Vec<_> = of_bot.filter(|alert| alert["verdict"] != "EXPECTED").collect();
-    // The first write of a cluster has no history that could explain it, and the dump does not go back further.
+    // The first write of a cluster has no history to explain it, and the dump goes back no further.
     assert!(unexpected.iter().all(|alert| alert["history_level"] == "E?"), "{unexpected:?}");
     assert_eq!(unexpected.len(), 3);
     let eve = &alerts[0];
@@ -213,7 +213,7 @@ fn precursors_are_looked_for_only_when_asked() {
     assert!(acts.iter().any(|act| act.contains("cluster-admin for eve")), "{acts:?}");
 }
 
-/// The first pass keeps no more than an outline of requests for Jobs of a CronJob; the second needs them whole.
+/// The first pass keeps only an outline of requests for Jobs of a CronJob; the second needs them whole.
 #[test]
 fn refused_jobs_are_precursors() {
     let mut text = line("C", &event(&json!({"user": "eve", "verb": "create", "namespace": "n", "name": "x"}), "hit"));
@@ -231,7 +231,7 @@ fn refused_jobs_are_precursors() {
     assert_eq!(alert["who"]["source_new"], false, "{alert:#}");
 }
 
-/// Where the answer does not hold the object: a patch on the state before, the annotation, the Job, the Pod.
+/// Sources if the response does not contain the object: a patch on the state before, the annotation, the Job, the Pod.
 #[test]
 fn specs_come_from_the_best_source() {
     let create = json!({"user": "a", "verb": "create", "namespace": "n", "name": "x", "minutes": -60});
@@ -311,7 +311,7 @@ fn specs_come_from_the_best_source() {
     for (cluster, note, changed) in [
         ("PATCH", "", format!("{template}.spec.containers[0].image")),
         ("UNFIT", "nothing is known beyond the patch", String::new()),
-        // What every Job gives its pods is no change of the CronJob, and what it does not show is none either.
+        // What every Job adds to its pods is not a change of the CronJob, and neither is what a Job does not show.
         (
             "JOB",
             "nothing is known beyond the pod template",
@@ -324,7 +324,7 @@ fn specs_come_from_the_best_source() {
         let paths: Vec<&str> =
             request["diff"].as_array().unwrap().iter().filter_map(|change| change["path"].as_str()).collect();
         assert_eq!((request["diff_note"].as_str().unwrap(), paths.join(", ")), (note, changed), "{cluster}");
-        // What a Job does not show was not switched on.
+        // A setting that a Job does not show was not switched on.
         let found = request["indicators"].to_string();
         assert!(!found.contains("spec.suspend"), "{cluster} {found}");
     }
@@ -411,7 +411,8 @@ fn scripts_in_config_maps_are_looked_at_in_a_second_pass() {
     );
 }
 
-/// A patch of labels leaves the spec known, and one on resourceVersion is applied as far as it is on the spec.
+/// A patch of labels leaves the spec known, and a patch that includes resourceVersion is applied as far as it concerns
+/// the spec.
 #[test]
 fn patches_beside_the_spec_do_not_lose_it() {
     let words = |minutes: i64, verb: &str| json!({"user": "a", "verb": verb, "namespace": "n", "name": "x", "minutes": minutes});
@@ -461,7 +462,7 @@ fn who_shares_a_credential_does_not_inherit_its_history() {
     assert_eq!((&last["history_level"], &last["decided_by"]), (&json!("E0"), &json!("n/foreign")));
 }
 
-/// Three namespaces within ten minutes are a spray, in eighteen they are none; a deletecollection is said to be one.
+/// Three namespaces within ten minutes are a spray, in eighteen they are not; a deletecollection is named as such.
 #[test]
 fn sprays_and_sweeps_are_told_by_the_minute() {
     let write = |cluster: &str, minutes: i64, namespace: &str| {
@@ -484,7 +485,7 @@ fn sprays_and_sweeps_are_told_by_the_minute() {
     }
 }
 
-/// The same names in three clusters, one of them unknown: what is said of each is what is said of it alone.
+/// The same names in three clusters, one of them unknown: the result for each is the same as for that cluster alone.
 #[test]
 fn clusters_that_share_names_know_nothing_of_each_other() {
     let request = |user: &str, verb: &str, name: &str, minutes: i64, image: &str| json!({"user": user, "verb": verb, "namespace": "n", "name": name, "minutes": minutes, "image": image});
@@ -526,7 +527,7 @@ fn clusters_that_share_names_know_nothing_of_each_other() {
         ));
         let mut events: Vec<Value> =
             events.iter().enumerate().map(|(at, words)| event(words, &format!("{cluster}-{at}"))).collect();
-        // What this left only the Job tells.
+        // Only the Job shows what this write left.
         events[8].as_object_mut().unwrap().remove("responseObject");
         if cluster == "B" {
             events.extend([job(cluster, "x", 1), job(cluster, "ghost", 2)]);

@@ -1,5 +1,5 @@
-//! Same input, same bytes: whatever the threads, the locale, the time zone, the umask, the directory, and the order in
-//! which the files came to be; hash seeds differ with every run.
+//! The same input gives the same bytes, whatever the threads, locale, time zone, umask, directory, and the order in
+//! which the files were created; hash seeds differ with every run.
 #![cfg(unix)]
 
 use std::fs;
@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::root;
 
-/// Members of run.json that tell of the run, not of the dump.
+/// Members of run.json that describe the run, not the dump.
 const OF_THE_RUN: [&str; 6] = ["arguments", "start", "end", "seconds", "bytes_per_second", "records_per_second"];
 
 fn files(directory: &Path) -> Vec<PathBuf> {

@@ -1,4 +1,4 @@
-//! Many machines: shares and streams, merged, are one run; and what is no part of it is refused by name.
+//! Many machines: shares and streams, merged, equal one run; whatever does not belong to it is refused by name.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -127,12 +127,12 @@ fn a_directory_stands_for_its_partials() {
     for index in 0..3 {
         fs::rename(fleet.path(&fleet.shard(index, 3)), fleet.path("parts").join(index.to_string())).unwrap();
     }
-    // What a machine that was killed left.
+    // Left by a machine that was killed.
     fs::write(fleet.path("parts/.kubesweep-partial-x"), "half").unwrap();
     assert_eq!(fleet.merge(&["parts".to_owned()], "merged").exit, 0);
     fleet.scan(&["-o", "once"]);
     assert_same(&fleet.path("once"), &fleet.path("merged"));
-    // What lies beside them is passed by, unless it is named.
+    // Other files next to them are skipped, unless they are named.
     fs::create_dir(fleet.path("parts/lost+found")).unwrap();
     fs::write(fleet.path("parts/README"), "mine").unwrap();
     fs::write(fleet.path("parts/notes"), "mine".repeat(100)).unwrap();
@@ -201,7 +201,7 @@ fn damaged_partials_are_refused_wherever_they_are() {
     assert!(fleet.refuse(&["later".to_owned()]).contains("later: was written by another version of kubesweep"));
 }
 
-/// The share that `auto` finds, or the sentence why there is none.
+/// The share that `auto` finds, or the message if there is none.
 fn auto(variables: &[(&str, &str)]) -> String {
     let here = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_kubesweep"))

@@ -1,4 +1,4 @@
-//! Standard input: one stream, or a tar whose members are read as a walk reads the files they were.
+//! Standard input: one stream, or a tar whose members are read as a walk would read the original files.
 
 use std::fs;
 use std::io::Write;
@@ -72,8 +72,8 @@ fn assert_walked(dump: &Path, input: &[u8], options: &[&str]) {
     }
 }
 
-/// The inputs of all cases as one dump. What they expect is left out: a walk knows a directory of reports when it sees
-/// one, a stream does not.
+/// The inputs of all cases as one dump, without the expected files: a walk recognises a report directory, a stream does
+/// not.
 fn cases() -> tempfile::TempDir {
     let here = tempfile::tempdir().unwrap();
     let cases = root().join("fixtures/cases");
@@ -92,7 +92,7 @@ fn a_tar_of_the_dumps_is_a_walk() {
 
 #[test]
 fn a_tar_of_all_cases_is_a_walk() {
-    // Damaged gzip, archives in archives, formats that are not read.
+    // Damaged gzip, nested archives, unsupported formats.
     let cases = cases();
     assert_walked(cases.path(), &backwards(cases.path()), &["--rules", "builtin:all", "--max-bytes", "20KiB"]);
 }
@@ -142,7 +142,7 @@ fn links_are_rows() {
     assert_eq!(told[2], ("c.log", "skipped", skipped));
 }
 
-/// What the path of a file proves of where its events come from, the path of a member does.
+/// The path of a member shows the origin of its events just as the path of a file does.
 #[test]
 fn members_of_a_tar_file_keep_their_origin() {
     let here = tempfile::tempdir().unwrap();
@@ -189,7 +189,7 @@ fn a_stream_that_ends_early_names_what_is_missing() {
     assert!(member["events"] != "0", "what came before is read");
     let stream = inputs.iter().find(|row| row["path"] == "'-").unwrap();
     assert_eq!((&*stream["container"], &*stream["status"]), ("tar", "partial"), "{stream:?}");
-    // Between two members.
+    // The cut is between two members.
     let cut = 512 + usize::try_from(size.next_multiple_of(512)).unwrap();
     let run = piped(here.path(), &input[..cut], &["scan", "-", "-q", "-o", "between"]);
     assert_eq!(run.exit, 3, "{}", run.stderr);
@@ -239,7 +239,7 @@ fn a_case_knows_members_by_their_names() {
     let run = |input: &[u8]| piped(here.path(), input, &[&["scan", "-"], &options[..]].concat());
     let half = tar(&dumps(), &files(&dumps())[..100]);
     assert_eq!(run(&half).exit, 0);
-    // What the second stream has again takes the place of what the first had.
+    // What the second stream repeats replaces what the first one had.
     assert_eq!(run(&input).exit, 0);
     kubesweep(here.path(), &["scan", dumps().to_str().unwrap(), "-q", "-o", "walk", "--case", "walk.db"]);
     for report in ["hits.jsonl", "alerts.csv", "activity.csv", "coverage.csv", "runbook.json"] {

@@ -1,11 +1,11 @@
-//! The house rules that no lint knows: which module may see which, and which crate lives where.
+//! Rules of this project that no lint checks: which module may use which, and where each crate may be used.
 
 use std::fs;
 use std::path::Path;
 
 use crate::root;
 
-/// Modules in the order data flows; a module may name those before it, and these from anywhere.
+/// Modules in the order data flows. A module may name only those before it, and any module not listed here.
 const FLOW: [&str; 19] = [
     "discover",
     "decode",
@@ -28,7 +28,7 @@ const FLOW: [&str; 19] = [
     "cli",
 ];
 
-/// Crates that live in one file or folder, or in some.
+/// Crates that may be used only in some files or folders.
 const HOMES: [(&str, &str); 25] = [
     ("aho_corasick", "rule/literals"),
     ("rusqlite", "case"),
@@ -117,7 +117,7 @@ fn cells(row: &str) -> Vec<&str> {
     row.trim_matches(['|', ' ']).split(" | ").collect()
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn quoted(text: &str) -> impl Iterator<Item = &str> {
     text.split('`').skip(1).step_by(2)
 }
@@ -139,7 +139,7 @@ fn each_source(check: &mut dyn FnMut(&str, &str)) {
             } else if path.extension().is_some_and(|extension| extension == "rs") {
                 let name = path.strip_prefix(root().join("src")).unwrap().to_str().unwrap().to_owned();
                 let text = fs::read_to_string(&path).unwrap();
-                // Unit tests may use what they like.
+                // Unit tests may use anything.
                 check(&name, text.split("#[cfg(test)]").next().unwrap());
             }
         }

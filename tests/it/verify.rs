@@ -1,4 +1,4 @@
-//! `verify` names whatever is not as the sweep left it, and nothing else.
+//! `verify` names everything that has changed since the sweep, and nothing else.
 
 use std::fs;
 use std::path::Path;
@@ -129,7 +129,7 @@ fn the_manifest_names_what_decided() {
     assert!(run["arguments"].as_array().unwrap().iter().any(|argument| argument == "--tune"));
 }
 
-/// A pipe in place of a report is told, not waited for.
+/// A pipe in place of a report is reported, not waited for.
 #[cfg(unix)]
 #[test]
 fn what_is_no_regular_file_is_refused() {
@@ -143,7 +143,7 @@ fn what_is_no_regular_file_is_refused() {
         let file = here.path().join("dump/out").join(name);
         fs::remove_file(&file).unwrap();
         assert!(Command::new("mkfifo").arg(&file).status().unwrap().success());
-        // A reader that waits is let go, so that the test ends.
+        // Releases a reader that waits, so that the test ends.
         let opened = std::thread::spawn(move || {
             std::thread::sleep(std::time::Duration::from_secs(10));
             drop(fs::OpenOptions::new().read(true).write(true).open(&file));

@@ -1,4 +1,4 @@
-//! What a page says of a window is what the requests in it say, however the window moved there; and what it takes to say it.
+//! What a page says of a window matches the requests in it, however the window moved there; and the cost of saying it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
@@ -42,7 +42,7 @@ impl Request {
     }
 }
 
-/// Writes of two users in three days, in bursts and with pauses, as a number has it.
+/// Writes of two users within three days, in bursts and with pauses, generated from a seed.
 fn writes(seed: u64) -> Vec<Request> {
     let mut state = seed;
     let mut any = move |below: u64| {
@@ -84,7 +84,7 @@ fn printed(events: impl Iterator<Item = Value>, options: &[&str]) -> String {
     run.stdout
 }
 
-/// What `before` holds of the writes of its window, by a look at all writes.
+/// What `before` must contain for the writes of its window, found by looking at all writes.
 fn expected(writes: &[Request], user: &str, time: Timestamp) -> Value {
     let start = time.checked_sub(SignedDuration::from_hours(24)).unwrap();
     let inside = writes.iter().filter(|write| write.user == user && start <= write.time && write.time < time);
@@ -148,7 +148,7 @@ fn windows_tell_what_a_look_at_all_requests_tells() {
     assert!(cut > 10, "{cut}");
 }
 
-/// One page a namespace: what is said of one must not grow with what came before.
+/// One page per namespace: a page must not grow with the number of earlier ones.
 #[test]
 fn a_page_stays_as_long_as_it_is_however_many_there_are() {
     let size = |count: usize| {
