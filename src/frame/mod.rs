@@ -180,7 +180,8 @@ impl<'r> Input<'r> {
     }
 
     /// The first `size` bytes of the text at hand, and whether more may follow. Fewer if the text ends, or if
-    /// `is_enough` accepts what is at hand. `is_enough` must not depend on how bytes arrive.
+    /// `is_enough` accepts what is at hand. Callers look only for what these bytes decide, so that it does not depend
+    /// on how bytes arrive.
     fn head(&mut self, size: usize, is_enough: impl Fn(&[u8]) -> bool) -> (&[u8], bool) {
         while self.available().len() < size && !is_enough(self.available()) && self.grow() == More::Text {}
         let bytes = self.available();

@@ -43,8 +43,7 @@ impl<'a> Fields<'a> {
             let Skip::End(end) = skip_lenient(text, at) else {
                 match text.get(at) {
                     Some(b'{' | b'[') => fields.entries.push((key, &text[at..])),
-                    // A quote at the end of a cut string is escaped; kept without its backslash, it would look like a
-                    // closing quote.
+                    // A quote at the end of a cut string is escaped. Left there, it would look like the closing quote.
                     Some(b'"') => {
                         let left = &text[at..];
                         let open = left.strip_suffix(b"\"").filter(|open| !open.is_empty());

@@ -71,7 +71,7 @@ pub(super) struct Odds {
     unseen: u32,
 }
 
-/// Checks in vain after which only every so many records are checked.
+/// After this many checks in vain, this many records are passed between two checks.
 const PATIENCE: u32 = 16;
 
 impl Default for Odds {
