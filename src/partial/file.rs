@@ -18,7 +18,7 @@ use crate::spill::{pack, read_json, unpack, write_json};
 /// What every partial begins with.
 const MAGIC: &[u8] = b"kubesweep partial ";
 /// The version of what follows, raised when the lines change or a record gives another observation.
-const VERSION: &[u8] = b"5\n";
+const VERSION: &[u8] = b"6\n";
 /// Hexadecimal digits and a newline.
 const TRAILER: u64 = 65;
 const DAMAGED: &str = "is damaged; make it again, or copy it again from where it was made";

@@ -310,7 +310,7 @@ fn specs_come_from_the_best_source() {
     let template = "spec.jobTemplate.spec.template";
     for (cluster, note, changed) in [
         ("PATCH", "", format!("{template}.spec.containers[0].image")),
-        ("UNFIT", "nothing is known beyond the patch", String::new()),
+        ("UNFIT", "nothing more of it is known", String::new()),
         // What every Job gives its pods is no change of the CronJob, and what it does not show is none either.
         (
             "JOB",
