@@ -26,7 +26,7 @@ use crate::threads::{self, each};
 
 /// A rule match, a suppressed match, or (with no rule) a CronJob request that no rule matched.
 #[derive(Debug, Clone, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
-#[expect(missing_docs, reason = "the fields of hits.jsonl, documented in the README")]
+#[expect(missing_docs, reason = "the fields of hits.jsonl, described in docs/reports.md")]
 pub struct Hit {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]

@@ -44,7 +44,7 @@ pub fn is_group_field(name: &str) -> bool {
 /// One group. The row of `summary.csv`: hits and suppressed are those of the rules on
 /// CronJobs, requests those on CronJobs, alerts and severity those of all rules.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the columns of summary.csv, documented in the README")]
+#[expect(missing_docs, reason = "the columns of summary.csv, described in docs/reports.md")]
 pub struct Group {
     /// Values of the keys, in the order they were asked for.
     pub keys: Vec<Option<Arc<str>>>,

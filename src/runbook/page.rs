@@ -1,6 +1,6 @@
 //! What an analyst reads of one alert, and of the whole sweep.
 
-#![expect(missing_docs, reason = "the members of runbook.json, which the README documents")]
+#![expect(missing_docs, reason = "the members of runbook.json, which docs/runbook.md describes")]
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
