@@ -19,7 +19,7 @@ use crate::spill::{self, Packed, Shared, Sorted, Sorter, shared};
 
 /// One alert: a row of `alerts.csv`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
-#[expect(missing_docs, reason = "the columns of alerts.csv, documented in the README")]
+#[expect(missing_docs, reason = "the columns of alerts.csv, described in docs/reports.md")]
 pub struct Alert {
     pub alert_id: Arc<str>,
     #[borsh(skip)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use super::cronjob::{may_be_whole, whole_spec};
 use crate::event::{AuditEvent, LAST_APPLIED};
@@ -20,7 +20,7 @@ pub struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
     pub state: Option<Arc<str>>,
-    /// The field that the state was read from: `responseObject` or `requestObject`.
+    /// The field that the state, or what is left of it, was read from: `responseObject` or `requestObject`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
     pub source: Option<Arc<str>>,
@@ -28,6 +28,10 @@ pub struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
     pub patch: Option<Arc<str>>,
+    /// What is left of a CronJob whose record was cut inside its body: the members that survive, closed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[borsh(skip)]
+    pub remains: Option<Arc<str>>,
     /// The controlling owner of a Job or Pod: its kind and name.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub owner: Option<(String, String)>,
@@ -38,7 +42,7 @@ pub struct Body {
 }
 
 impl Body {
-    shared!(state, source, patch);
+    shared!(state, source, patch, remains);
 }
 
 /// Recent texts, so that equal ones are kept once.
@@ -135,6 +139,25 @@ fn cronjob(body: &mut Body, event: &AuditEvent<'_>, texts: &mut Interner) {
         let patch = request.filter(|raw| matches!(raw.first(), Some(b'{' | b'[')));
         body.patch = patch.and_then(compact).map(|patch| texts.keep(&patch));
     }
+    if body.state.is_none() && body.patch.is_none() {
+        let cut = [(response, "responseObject"), (request, "requestObject")];
+        if let Some((remains, source)) = cut.into_iter().find_map(|(raw, source)| Some((remains(raw?)?, source))) {
+            body.remains = Some(texts.keep(&remains));
+            body.source = Some(texts.keep(source));
+        }
+    }
+}
+
+/// The metadata and spec of a body that is cut, as far as they go.
+fn remains(raw: Raw<'_>) -> Option<String> {
+    Fields::read(raw).filter(|object| !object.is_whole())?;
+    let object: Value = serde_json::from_str(&json::closed(raw)?).ok()?;
+    let metadata: Map<String, Value> = ["name", "namespace", "labels"]
+        .iter()
+        .filter_map(|key| Some(((*key).to_owned(), object["metadata"].get(*key)?.clone())))
+        .collect();
+    let spec = object.get("spec").filter(|spec| spec.is_object())?;
+    Some(json!({"metadata": metadata, "spec": spec}).to_string())
 }
 
 /// How many changed places of a patch are named.
@@ -262,11 +285,9 @@ fn binding(object: &Fields<'_>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use super::*;
     use proptest::prelude::*;
     use proptest::sample::select;
-    use serde_json::{Map, json};
-
-    use super::*;
 
     fn event<'e>(resource: &'e str, bodies: &'e [Option<String>; 2]) -> AuditEvent<'e> {
         let [request_object, response_object] =

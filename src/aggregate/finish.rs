@@ -26,7 +26,7 @@ use crate::threads::{self, each};
 
 /// A rule match, a suppressed match, or (with no rule) a CronJob request that no rule matched.
 #[derive(Debug, Clone, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
-#[expect(missing_docs, reason = "the fields of hits.jsonl, documented in the README")]
+#[expect(missing_docs, reason = "the fields of hits.jsonl, described in docs/reports.md")]
 pub struct Hit {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
@@ -291,27 +291,30 @@ impl<'p> Sorting<'p> {
             return;
         }
         classify(&mut observation, self.pack);
+        let matches = std::mem::take(&mut observation.matches);
         if in_window(&observation, self.plan) {
-            self.list(&mut observation);
+            self.list(&mut observation, matches);
         }
         if !observation.interests.is_empty() {
             self.timeline.push(observation);
         }
     }
 
-    fn list(&mut self, observation: &mut Observation) {
+    /// Lists what matched, and leaves the suppressed matches to the runbook.
+    fn list(&mut self, observation: &mut Observation, matches: Vec<RuleMatch>) {
         let leaked = observation.leaked_category.as_ref().map(|category| Suppression {
             by: "category".to_owned(),
             reason: format!("an audit event logged under Azure's category {category}"),
         });
         let mut listed = false;
-        for mut found in std::mem::take(&mut observation.matches) {
+        for mut found in matches {
             let Some(rule) = self.pack.rule(&found.rule_id) else { continue };
             let record = &observation.record;
             let own = found.suppressed.take();
             found.suppressed = leaked.clone().or(own).or_else(|| tuned(&found, record));
             observation.is_hit |= found.suppressed.is_none();
             let list = if found.suppressed.is_some() { &mut self.suppressed } else { &mut self.hits };
+            observation.matches.extend(found.suppressed.is_some().then(|| found.clone()));
             list.push(Hit::of_rule(Arc::clone(record), found, rule));
             listed = true;
         }

@@ -13,7 +13,7 @@ use super::record::{Evidence, Record, outline, own, record};
 use crate::decode;
 use crate::event::{AuditEvent, Origin};
 use crate::normalize::TimeSource;
-use crate::rule::{Interest, Keeps, RuleMatch, Tuned};
+use crate::rule::{Interest, Keeps, RuleMatch, Suppression, Tuned};
 use crate::spill::{self, Packed, SECTIONS, Shared};
 
 /// Approximate bytes of the short texts of a record.
@@ -178,8 +178,13 @@ impl Observation {
         !self.matches.is_empty()
     }
 
+    /// By whom and why its matches are suppressed, once `finish` has decided that.
+    pub(crate) fn suppressions(&self) -> impl Iterator<Item = &Suppression> {
+        self.matches.iter().filter_map(|found| found.suppressed.as_ref())
+    }
+
     /// Drops its matches: the rules they come from are not those of this run.
-    pub fn forget_matches(&mut self) {
+    pub(crate) fn forget_matches(&mut self) {
         self.matches.clear();
     }
 
@@ -260,7 +265,10 @@ impl Observation {
 
 impl Packed for Observation {
     fn weight(&self) -> usize {
-        let texts = |body: &Body| size_of::<Body>() + own(body.state.as_ref()) + own(body.patch.as_ref());
+        let texts = |body: &Body| {
+            size_of::<Body>()
+                + [&body.state, &body.patch, &body.remains].map(|text| own(text.as_ref())).iter().sum::<usize>()
+        };
         let body = self.body.as_deref().map_or(0, texts);
         let tuned: usize = self.matches.iter().map(|found| found.tuned.len() * size_of::<Tuned>()).sum();
         let short_texts = if self.is_outline { OUTLINE_TEXTS } else { SHORT_TEXTS };
@@ -358,7 +366,7 @@ mod tests {
                 "tuned": [{"suppression": {"by": "b", "reason": "why"}, "cluster": "c*",
                     "expires": "2027-01-31T00:00:00Z"}]}],
             "is_hit": true, "is_outline": false, "interests": "cronjob,refused",
-            "body": {"state": "{}", "source": "requestObject", "patch": "[]", "owner": ["Job", "j"], "note": "n"},
+            "body": {"state": "{}", "source": "requestObject", "patch": "[]", "remains": "{}", "owner": ["Job", "j"], "note": "n"},
             "record": record,
         });
         let mut little = told.clone();
@@ -370,7 +378,7 @@ mod tests {
         little["record"].as_object_mut().unwrap().retain(|key, _| !optional.contains(&key.as_str()));
         let files = [&told, &little].map(written::<Observation>).concat();
         // Later builds read what a case keeps: whoever changes this must also raise `VERSION` in `case::schema`.
-        assert_eq!(decode::sha256(&files)[..16], *"f882cf5317f80961");
+        assert_eq!(decode::sha256(&files)[..16], *"099098a1d1978783");
 
         let mut hit = json!({"rule_id": "r", "rule_name": "R", "severity": "high", "alert_id": "a", "title": "t", "dedup_key": "k",
             "mitre": ["TA0003:T1053.007"]});

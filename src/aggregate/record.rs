@@ -53,7 +53,7 @@ pub struct Actor {
 
 /// A request as reports print it; absent values are left out. Texts common to many records are shared.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
-#[expect(missing_docs, reason = "the fields of hits.jsonl, documented in the README")]
+#[expect(missing_docs, reason = "the fields of hits.jsonl, described in docs/reports.md")]
 pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(serialize_with = "spill::time::write", deserialize_with = "spill::time::read")]

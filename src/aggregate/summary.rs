@@ -44,7 +44,7 @@ pub fn is_group_field(name: &str) -> bool {
 /// One group: a row of `summary.csv`. Hits and suppressed count matches of rules on CronJobs, requests count those on
 /// CronJobs, alerts and severity are those of all rules.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
-#[expect(missing_docs, reason = "the columns of summary.csv, documented in the README")]
+#[expect(missing_docs, reason = "the columns of summary.csv, described in docs/reports.md")]
 pub struct Group {
     /// Values of the keys, in the requested order.
     pub keys: Vec<Option<Arc<str>>>,
@@ -73,6 +73,9 @@ pub struct Group {
     /// The gravest verdict of its alerts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
+    /// The request that was counted last.
+    #[serde(skip)]
+    counted: Option<Evidence>,
 }
 
 /// Groups that have a hit, a suppressed hit, or a denied or deleted request: most hits first, then by keys. `lists` are
@@ -88,7 +91,6 @@ pub(super) fn groups(lists: [&Sorted<Hit>; 3], pack: &Pack, by: &[String]) -> io
         rule.is_some_and(|rule| rule.is_on_cronjobs().unwrap_or_else(|| hit.record.is_on_cronjobs()))
     };
     let mut groups: BTreeMap<Vec<Option<Arc<str>>>, Group> = BTreeMap::new();
-    let mut counted: Option<Evidence> = None;
     each_by_time(lists, &mut |list, hit| {
         if list == ACTIVITY && hit.record.change.is_none() && !hit.record.is_denied() {
             return;
@@ -100,11 +102,11 @@ pub(super) fn groups(lists: [&Sorted<Hit>; 3], pack: &Pack, by: &[String]) -> io
             SUPPRESSED => group.suppressed += u64::from(on_cronjobs(hit)),
             _ => {}
         }
-        // A request that several rules match counts once.
+        // A request that several rules match is one request of the group.
         let evidence = &hit.record.evidence;
-        if hit.record.is_on_cronjobs() && counted.as_ref() != Some(evidence) {
+        if hit.record.is_on_cronjobs() && group.counted.as_ref() != Some(evidence) {
             group.request(&hit.record);
-            counted = Some(evidence.clone());
+            group.counted = Some(evidence.clone());
         }
     })?;
     let finished = groups.into_iter().map(|(keys, group)| Group { keys, ..group });

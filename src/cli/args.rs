@@ -344,6 +344,10 @@ pub(super) struct Runbook {
     #[command(flatten)]
     pub times: Times,
 
+    /// Read files too whose path proves them outside the window
+    #[arg(long, help_heading = "Time")]
+    pub no_prune: bool,
+
     /// Directory for runbook.md and runbook.json; without one the runbook is
     /// printed
     #[arg(short, long, value_name = "DIR", help_heading = "Output")]

@@ -12,7 +12,7 @@ use jiff::{
 use super::args::{self, Input, Origin};
 use super::interrupt;
 use crate::aggregate::{Alert, Plan, Verdict, is_group_field};
-use crate::case::Case;
+use crate::case::{Asked, Case};
 use crate::decode::{Limits, sha256, sha256_of_parts};
 use crate::discover::{Found, Window, discover};
 use crate::error::Error;
@@ -130,13 +130,16 @@ pub(super) fn pack(rules: &[String], tune: Option<&Path>, scope: Scope) -> Resul
     Ok(Pack::new(rules, tuning, runbook::interests(scope)?))
 }
 
-/// Opens a case file for inputs read with these rules and limits, which are everything that decides what is observed.
-pub(super) fn case(path: Option<&Path>, job: &Job) -> Result<Option<Case>, Error> {
+/// Opens a case file for inputs that are read with these rules and limits: all that decides what an observation is. It
+/// remembers what was asked for, so that a later run needs no dump.
+pub(super) fn case(path: Option<&Path>, job: &Job, asked: &Asked) -> Result<Option<Case>, Error> {
     let Some(path) = path else { return Ok(None) };
     let mut parts = rule_texts(&job.pack);
     parts.extend([format!("{:?}", job.limits), CASE_FORMAT.to_owned()]);
     let origin = format!("{:?} {:?}", job.cluster, job.platform);
-    Case::open(path, sha256_of_parts(parts.iter().map(String::as_bytes)), origin).map(Some)
+    let case = Case::open(path, sha256_of_parts(parts.iter().map(String::as_bytes)), origin)?;
+    case.remember(asked)?;
+    Ok(Some(case))
 }
 
 /// What rules, their suppressions and the runbook read of a record.

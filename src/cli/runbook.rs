@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use super::args::{Origin, Runbook, RunbookFormat};
-use super::{ExitStatus, options, print, print_stats, redacted, stats, status, sweep, warn_if_nothing};
+use super::{ExitStatus, options, print, print_stats, redacted, stats, status, sweep, warn_if_nothing, warn_of_tuning};
 use crate::aggregate::{Plan, finish};
 use crate::case::{Asked, Case};
 use crate::error::Error;
@@ -35,18 +35,21 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
         Some(path) if runbook.paths.is_empty() => Some(Case::reopen(path)?),
         _ => None,
     };
-    let typed = Asked { rules: runbook.rules.clone(), tune: runbook.tune.clone() };
+    let typed = Asked::from_here(&runbook.rules, runbook.tune.as_deref());
     let asked = reopened.as_ref().map_or(&typed, |(_, asked)| asked);
     let pack = options::pack(&asked.rules, asked.tune.as_deref(), Scope::Runbook)?;
     let (settings, catalogue) = options::runbook(&runbook.looks, &runbook.times, &pack.tuning, only)?;
     let job = options::job(&runbook.input, &Origin::default(), pack)?;
     let job = Job { window: times.kept, ..job };
+    warn_of_tuning(&job.pack, times.now, runbook.input.quiet);
     let own = options::own_files(runbook.out.as_deref(), runbook.case.as_deref());
     let mut found = options::found(&runbook.paths, &own)?;
-    found.prune(job.window);
+    if !runbook.no_prune {
+        found.prune(job.window);
+    }
     let case = match reopened {
         Some((case, _)) => Some(case),
-        None => options::case(runbook.case.as_deref(), &job)?,
+        None => options::case(runbook.case.as_deref(), &job, &typed)?,
     };
     let directory = runbook.out.as_deref().map(|out| Directory::create(out, runbook.force)).transpose()?;
     let tally = sweep(&mut found, &job, case.as_ref(), &runbook.input, settings.deep, clock)?;

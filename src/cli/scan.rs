@@ -39,10 +39,8 @@ pub(super) fn run(scan: &Scan, begun: Begun<'_>) -> Result<ExitStatus, Error> {
     if !scan.no_prune {
         found.prune(job.window);
     }
-    let case = options::case(scan.case.as_deref(), &job)?;
-    if let Some(case) = &case {
-        case.remember(&Asked::from_here(&scan.rules, scan.tune.as_deref()))?;
-    }
+    let asked = Asked::from_here(&scan.rules, scan.tune.as_deref());
+    let case = options::case(scan.case.as_deref(), &job, &asked)?;
     let reports = Reports::begin(begun, &scan.output, &times, steps, scan.input.quiet, clock)?;
     let tally = sweep(&mut found, &job, case.as_ref(), &scan.input, deep, clock)?;
     reports.finish(tally, &job.pack)

@@ -30,7 +30,7 @@ impl Walker<'_> {
         let limit = self.limits.max_record;
         let (mut bytes, mut problem) = (Vec::new(), None);
         loop {
-            let room = (limit + 1).saturating_sub(bytes.len()) as u64;
+            let room = limit.saturating_add(1).saturating_sub(bytes.len()) as u64;
             match input.by_ref().take(room).read_to_end(&mut bytes) {
                 // Each member has its own checksum, so lost parts show.
                 Err(error) if Damage::of(&error).is_some() => problem = problem.or(Some(error.to_string())),

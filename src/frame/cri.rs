@@ -5,7 +5,6 @@ use memchr::memmem;
 
 use super::json::Head;
 use super::{Body, resync};
-use crate::event::EVENT_START;
 use crate::json::{self, Skip};
 use crate::time;
 
@@ -147,14 +146,12 @@ impl Part {
 
     /// Gives out a content. If it is broken, the end of a record was lost: each line that begins as a record does is
     /// then given out as one of its own.
-    fn give_records(mut self, mut give: impl FnMut(&Part)) {
+    pub(super) fn give_records(mut self, mut give: impl FnMut(&Part)) {
         let content = self.content.trim_ascii();
         let is_broken = content.first() == Some(&b'{') && !is_sound(content);
-        let signature = resync::signature(content).to_vec();
         let mut later = Vec::new();
         while let Some(restart) = self.restarts.pop().filter(|_| is_broken) {
-            let begun = &self.content[restart.content..];
-            if begun.starts_with(EVENT_START) || signature.len() > 2 && begun.starts_with(&signature) {
+            if resync::begins_as(self.content.trim_ascii_start(), &self.content[restart.content..]) {
                 later.push(self.split(restart));
             }
         }

@@ -100,7 +100,7 @@ impl<'r, 's> Documents<'r, 's> {
             }
         }
         for part in self.parts.unfinished() {
-            emit(self.sink, &part.head, None, Body::Broken(part.content()));
+            part.give_records(|part| emit(self.sink, &part.head, None, Body::Broken(part.content())));
         }
     }
 

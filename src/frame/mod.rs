@@ -16,7 +16,7 @@ use std::io::{self, Read};
 
 use crate::decode::{Damage, Kind, Limits, Window};
 pub(crate) use cri::cri_content;
-pub(crate) use resync::signature;
+pub(crate) use resync::{begins_as, signature};
 
 /// One framed line, document, row or array element.
 #[derive(Debug)]

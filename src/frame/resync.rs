@@ -131,6 +131,12 @@ pub(crate) fn signature(text: &[u8]) -> &[u8] {
     &text[..end.min(text.len())]
 }
 
+/// Whether a text begins as an audit event does, or as this document.
+pub(crate) fn begins_as(document: &[u8], text: &[u8]) -> bool {
+    let signature = signature(document);
+    text.starts_with(EVENT_START) || signature.len() > 2 && text.starts_with(signature)
+}
+
 /// Whether a document continues on the line of its opening brace, as single-line documents do.
 pub(super) fn is_compact(text: &[u8]) -> bool {
     !text[1..].iter().take_while(|byte| byte.is_ascii_whitespace()).any(|&byte| byte == b'\n')

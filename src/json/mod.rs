@@ -12,7 +12,7 @@ mod strings;
 
 pub use fields::{Fields, elements, equal_folded};
 pub use plain::compact;
-pub use skip::{Skip, is_between_members, is_matched, skip_lenient, skip_strict, unclosed};
+pub use skip::{Skip, closed, is_between_members, is_matched, skip_lenient, skip_strict, unclosed};
 pub use strings::{Decoded, cut_string, decode, is_string, string};
 
 /// The raw text of one JSON value, without surrounding white space. Its first byte shows its type.
@@ -33,8 +33,13 @@ pub fn is_empty(raw: Raw<'_>) -> bool {
 /// The value of a JSON number, as a double.
 #[must_use]
 pub fn number(raw: Raw<'_>) -> Option<f64> {
-    matches!(raw.first(), Some(b'-' | b'0'..=b'9')).then_some(())?;
+    starts_number(raw).then_some(())?;
     std::str::from_utf8(raw).ok()?.parse().ok()
+}
+
+/// Whether a text begins as a number does; Rust would read `-inf` and `nan` as numbers too.
+fn starts_number(text: &[u8]) -> bool {
+    text.strip_prefix(b"-").unwrap_or(text).first().is_some_and(u8::is_ascii_digit)
 }
 
 /// An integer, written as a JSON number (`403`, `403.0`) or in a string (`"403"`). Saturates beyond i64.
@@ -44,7 +49,7 @@ pub fn integer(raw: Raw<'_>) -> Option<i64> {
     let text = if is_string(raw) { string(raw)? } else { String::from_utf8_lossy(raw) };
     let text = text.trim();
     text.parse().ok().or_else(|| {
-        text.starts_with(|first: char| first == '-' || first.is_ascii_digit()).then_some(())?;
+        starts_number(text.as_bytes()).then_some(())?;
         text.parse().ok().filter(|value: &f64| value.fract() == 0.0 || value.is_infinite()).map(|value| value as i64)
     })
 }
@@ -59,6 +64,8 @@ mod tests {
             ("403", Some(403)),
             ("403.0", Some(403)),
             ("\"403\"", Some(403)),
+            ("\"-inf\"", None),
+            ("\"-infinity\"", None),
             ("403.5", None),
             ("true", None),
             ("99999999999999999999", Some(i64::MAX)),

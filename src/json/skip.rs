@@ -5,6 +5,8 @@
 //! "Parsing Gigabytes of JSON per Second"), and leaves rare cases to [`walk`]: text that is not JSON, or is not written
 //! as encoders write it.
 
+use serde::de::IgnoredAny;
+
 use super::block::{Block, SIZE};
 
 /// Where a value ends, as far as the text at hand tells.
@@ -55,6 +57,41 @@ pub fn unclosed(text: &[u8]) -> Option<Vec<u8>> {
 #[must_use]
 pub fn is_between_members(text: &[u8]) -> bool {
     left_open(text).is_some_and(|(brackets, in_string)| brackets == b"}" && !in_string)
+}
+
+/// The text of an object or array that was cut somewhere, closed there; `None` where that makes no JSON. Of a string that was
+/// cut the beginning stays; a number or word that may go on has null in its place, as a key without its value has.
+#[must_use]
+pub fn closed(text: &[u8]) -> Option<String> {
+    let (brackets, in_string) = left_open(text)?;
+    let mut begun = String::from_utf8_lossy(text).into_owned();
+    if in_string {
+        let escape = begun.rfind('\\').filter(|at| begun.len() - at < ESCAPE);
+        // A backslash that is escaped itself begins none.
+        let slashes = |at: usize| begun[..=at].bytes().rev().take_while(|byte| *byte == b'\\').count();
+        if let Some(at) = escape.filter(|at| slashes(*at) % 2 == 1 && !is_escape(&begun[*at..])) {
+            begun.truncate(at);
+        }
+        begun.push('"');
+    } else {
+        let is_open = |c: char| c.is_ascii_alphanumeric() || "+-.".contains(c);
+        let whole = begun.trim_end_matches(is_open).trim_end_matches(|c: char| c == ',' || c.is_ascii_whitespace());
+        begun.truncate(whole.len());
+    }
+    let brackets: String = brackets.iter().rev().map(|bracket| char::from(*bracket)).collect();
+    let tails = ["", ":null", "null"].iter().map(|tail| [&begun, *tail, &brackets].concat());
+    tails.into_iter().find(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+}
+
+/// Bytes of the longest escape, `\u0041`.
+const ESCAPE: usize = 6;
+
+/// Whether a text begins with a whole escape.
+fn is_escape(text: &str) -> bool {
+    match text.as_bytes() {
+        [b'\\', b'u', digits @ ..] => digits.len() >= 4,
+        escape => escape.len() >= 2,
+    }
 }
 
 /// The same as [`unclosed`], and whether the text ends inside a string.
@@ -378,6 +415,25 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn what_was_cut_is_closed() {
+        for (text, expected) in [
+            (r#"{"a":{"b":["x","y"#, r#"{"a":{"b":["x","y"]}}"#),
+            (r#"{"a":1,"#, r#"{"a":1}"#),
+            (r#"{"a":[1,2"#, r#"{"a":[1]}"#),
+            (r#"{"a":tru"#, r#"{"a":null}"#),
+            (r#"{"a":"#, r#"{"a":null}"#),
+            (r#"{"a":1,"b"#, r#"{"a":1,"b":null}"#),
+            (r#"{"a":"x\"#, r#"{"a":"x"}"#),
+            (r#"{"a":"x\\"#, r#"{"a":"x\\"}"#),
+            (r#"{"a":"x\u00"#, r#"{"a":"x"}"#),
+            (r#"{"a":"x\u0041"#, r#"{"a":"x\u0041"}"#),
+        ] {
+            assert_eq!(closed(text.as_bytes()).as_deref(), Some(expected), "{text}");
+        }
+        assert_eq!(closed(b"{\"a\":1]"), None);
+    }
+
+    #[test]
     fn strict_breaks_where_tokens_do_not_fit() {
         for (text, at) in [
             ("{\"a\":1}", None),
@@ -472,11 +528,21 @@ pub(super) mod tests {
             }
         }
 
+        #[test]
+        fn what_is_cut_anywhere_is_closed(text in nearly_sound()) {
+            let is_sound = serde_json::from_str::<IgnoredAny>(&text).is_ok();
+            for cut in (1..text.len()).filter(|_| is_sound && text.starts_with(['{', '['])) {
+                let closed = closed(&text.as_bytes()[..cut]);
+                let is_json = closed.as_ref().is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
+                prop_assert!(is_json, "{} {:?}", &text[..text.floor_char_boundary(cut)], closed);
+            }
+        }
+
         /// Sound values must be decided, or the fast path gains nothing.
         #[test]
         fn blocks_decide_what_is_sound(text in nearly_sound()) {
             let text = text.as_bytes();
-            let is_sound = serde_json::from_slice::<serde::de::IgnoredAny>(text).is_ok();
+            let is_sound = serde_json::from_slice::<IgnoredAny>(text).is_ok();
             if is_sound && matches!(text[0], b'{' | b'[') {
                 prop_assert_eq!(blocks::<true>(text, 0), Some(walk::<true>(text, 0)));
             }

@@ -32,7 +32,10 @@ pub fn normalize<T>(leaf: &Leaf<'_>, then: impl FnOnce(Normalized<'_>) -> T) -> 
     match leaf {
         Leaf::Event(fields) => then(native::event(fields, fields.is_whole())),
         Leaf::LogEntry(fields, payload) => then(gke::event(fields, payload)),
-        Leaf::Row(fields) => rewrite::then(&rewrite::row(fields), fields.is_whole(), then),
+        Leaf::Row(fields) => {
+            let (event, is_whole) = rewrite::row(fields);
+            rewrite::then(&event, is_whole && fields.is_whole(), then)
+        }
         Leaf::Ocsf(fields) => rewrite::then(&rewrite::ocsf(fields).to_string(), fields.is_whole(), then),
         Leaf::Legacy(line) => rewrite::then(&rewrite::legacy(line).to_string(), true, then),
         Leaf::Other => then(Normalized::NotAudit),

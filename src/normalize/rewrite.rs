@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::{Normalized, native, uri};
-use crate::json::{self, Fields, Raw};
+use crate::json::{self, Fields, Raw, Skip};
 
 /// Reads the rewritten event. `whole` says whether the record was whole.
 pub(super) fn then<T>(event: &str, whole: bool, then: impl FnOnce(Normalized<'_>) -> T) -> T {
@@ -13,61 +13,82 @@ pub(super) fn then<T>(event: &str, whole: bool, then: impl FnOnce(Normalized<'_>
     }
 }
 
-/// Columns of AKSAudit and AWSEKSLogs (learn.microsoft.com, Azure Monitor tables), and the fields they hold.
-const COLUMNS: [(&str, &str); 19] = [
-    ("AuditId", "auditID"),
-    ("Stage", "stage"),
-    ("Level", "level"),
-    ("Verb", "verb"),
-    ("RequestUri", "requestURI"),
-    ("RequestURI", "requestURI"),
-    ("User", "user"),
-    ("ImpersonatedUser", "impersonatedUser"),
-    ("SourceIps", "sourceIPs"),
-    ("SourceIPs", "sourceIPs"),
-    ("UserAgent", "userAgent"),
-    ("ObjectRef", "objectRef"),
-    ("ResponseStatus", "responseStatus"),
-    ("RequestObject", "requestObject"),
-    ("ResponseObject", "responseObject"),
-    ("Annotations", "annotations"),
-    ("RequestReceivedTime", "requestReceivedTimestamp"),
-    ("RequestReceivedTimestamp", "requestReceivedTimestamp"),
-    ("StageReceivedTime", "stageTimestamp"),
+/// Columns of AKSAudit and AWSEKSLogs (learn.microsoft.com, Azure Monitor tables), the fields they hold, and whether
+/// these are structured.
+const COLUMNS: [(&str, &str, bool); 19] = [
+    ("AuditId", "auditID", false),
+    ("Stage", "stage", false),
+    ("Level", "level", false),
+    ("Verb", "verb", false),
+    ("RequestUri", "requestURI", false),
+    ("RequestURI", "requestURI", false),
+    ("User", "user", true),
+    ("ImpersonatedUser", "impersonatedUser", true),
+    ("SourceIps", "sourceIPs", true),
+    ("SourceIPs", "sourceIPs", true),
+    ("UserAgent", "userAgent", false),
+    ("ObjectRef", "objectRef", true),
+    ("ResponseStatus", "responseStatus", true),
+    ("RequestObject", "requestObject", true),
+    ("ResponseObject", "responseObject", true),
+    ("Annotations", "annotations", true),
+    ("RequestReceivedTime", "requestReceivedTimestamp", false),
+    ("RequestReceivedTimestamp", "requestReceivedTimestamp", false),
+    ("StageReceivedTime", "stageTimestamp", false),
 ];
 
-/// Rewrites a row, whose structured columns are JSON or strings of JSON. Values are copied unchanged, even broken ones.
-pub(super) fn row(fields: &Fields<'_>) -> String {
+/// A row, whose structured columns are JSON or strings of JSON, and whether all of them are whole.
+///
+/// Log Analytics cuts long cells, and users write some of them. No cell may take in those behind it, or stand for
+/// another: the first that is cut comes last, as in an event that is cut there, and others are left out.
+pub(super) fn row(fields: &Fields<'_>) -> (String, bool) {
     let mut members: Vec<String> = Vec::new();
+    let mut cut = None;
     for (name, raw) in fields.iter() {
         // The Azure portal adds the zone to the names of time columns.
         let name = name.strip_suffix(" [UTC]").unwrap_or(name);
-        if let Some((_, field)) = COLUMNS.iter().find(|(column, _)| *column == name) {
-            let value = if *field == "objectRef" { object_ref(raw, fields) } else { column(raw) };
-            members.push(format!("\"{field}\":{value}"));
+        let Some((_, field, structured)) = COLUMNS.iter().find(|(column, ..)| *column == name) else { continue };
+        let path = if *field == "objectRef" { object_path(raw, fields) } else { None };
+        match path.map_or_else(|| cell(raw, *structured), Cell::Whole) {
+            Cell::Whole(value) => members.push(format!("\"{field}\":{value}")),
+            Cell::Cut(value) => cut = cut.or_else(|| Some(format!("\"{field}\":{value}"))),
         }
     }
-    format!("{{{}}}", members.join(","))
+    let is_whole = cut.is_none();
+    members.extend(cut);
+    (format!("{{{}}}", members.join(",")), is_whole)
 }
 
-fn column(raw: Raw<'_>) -> String {
-    let text = json::string(raw).filter(|text| text.starts_with(['{', '[']));
-    text.map_or_else(|| String::from_utf8_lossy(raw).into_owned(), std::borrow::Cow::into_owned)
+/// The value of a column, as JSON.
+enum Cell {
+    /// One value.
+    Whole(String),
+    /// The beginning of one.
+    Cut(String),
 }
 
-/// AWSEKSLogs writes `namespace/resource/name`; the rest is in the path of the request.
-fn object_ref(raw: Raw<'_>, fields: &Fields<'_>) -> String {
-    let Some(path) = json::string(raw).filter(|text| text.contains('/') && !text.starts_with('{')) else {
-        return column(raw);
-    };
+fn cell(raw: Raw<'_>, structured: bool) -> Cell {
+    let quoted = || String::from_utf8_lossy(raw);
+    let unquoted = json::string(raw).filter(|text| structured && text.starts_with(['{', '[']));
+    let value = unquoted.unwrap_or_else(quoted);
+    match json::skip_lenient(value.as_bytes(), 0) {
+        Skip::End(end) if value[end..].trim_ascii().is_empty() => Cell::Whole(value.into_owned()),
+        Skip::Incomplete => Cell::Cut(value.into_owned()),
+        _ => Cell::Whole(quoted().into_owned()),
+    }
+}
+
+/// AWSEKSLogs writes `namespace/resource/name` as the object; what else there is stands in the path of the request.
+fn object_path(raw: Raw<'_>, fields: &Fields<'_>) -> Option<String> {
+    let path = json::string(raw).filter(|text| text.contains('/') && !text.starts_with('{'))?;
     let uri = fields.text("RequestUri").or_else(|| fields.text("RequestURI"));
     let target = uri.as_deref().and_then(uri::target).unwrap_or_default();
     let mut parts = path.split('/');
-    json!({
+    let object = json!({
         "namespace": parts.next(), "resource": parts.next(), "name": parts.next(),
         "subresource": target.subresource, "apiGroup": target.group, "apiVersion": target.version,
-    })
-    .to_string()
+    });
+    Some(object.to_string())
 }
 
 fn value(raw: Raw<'_>) -> Value {
@@ -163,7 +184,7 @@ fn legacy_verb(method: &str, named: bool) -> String {
 fn legacy_pairs(mut rest: &str) -> Vec<(String, String)> {
     let mut pairs = Vec::new();
     while let Some(equals) = rest.find("=\"") {
-        let json::Skip::End(end) = json::skip_lenient(rest.as_bytes(), equals + 1) else { break };
+        let Skip::End(end) = json::skip_lenient(rest.as_bytes(), equals + 1) else { break };
         let value = json::decode(&rest.as_bytes()[equals + 1..end]).text.into_owned();
         if !value.starts_with('<') {
             pairs.push((rest[..equals].trim().to_owned(), value));

@@ -119,6 +119,20 @@ const SEEN: [Field; 6] = [
     ("last ", "last_seen", when, "", &[]),
     ("spec ", "spec_level", prose, "", &[]),
 ];
+const GRAVE: [Field; 4] = [
+    ("", "count", prose, " of them grave", &[]),
+    ("the gravest ", "spec_level", prose, "", &[]),
+    ("CronJob ", "name", code, "", &[]),
+    ("", "time", when, "", &[]),
+];
+const WRITE: [Field; 6] = [
+    ("", "time", when, "", &[]),
+    ("", "change", name, "", &[]),
+    ("outcome ", "outcome", name, "", &[]),
+    ("session ", "session", code, "", &[]),
+    ("spec ", "spec_level", prose, "", &[]),
+    ("red flags ", "red_flags", name, "", &[]),
+];
 /// Columns of the table of users.
 const USER: [(&str, &str, Show); 6] = [
     ("user", "username", code),
@@ -146,7 +160,7 @@ const PAGE: [Row; 9] = [
 const SECTIONS: [Section; 3] = [
     ("Who", |rows, print| print(&users(rows))),
     ("CronJobs seen only through their controllers", |mut rows, print| rows.try_for_each(|row| print(&seen(&row)))),
-    ("Suppressed", |mut rows, print| rows.try_for_each(|row| print(&[suppressed(&row)]))),
+    ("Suppressed", |mut rows, print| rows.try_for_each(|row| print(&suppressed(&row)))),
 ];
 
 /// Writes runbook.md: what is said of the sweep, a page for each alert, given as JSON, and the rows of `lists`, one
@@ -300,12 +314,24 @@ fn cronjob(cronjob: &Value) -> Part {
     below.extend(items(cronjob, "scripts", |script| format!("script: {}", prose(&raw(script)))));
     below.extend(told(cronjob, &[("diff: ", "diff_note", prose, "", &[])]));
     below.extend(items(cronjob, "diff", difference));
+    below.extend(list(cronjob, "writes").iter().take(LISTED).flat_map(write));
+    below.extend(more(cronjob, "writes").map(|more| format!("requests of this alert on it: {more}")));
     below.extend(told(cronjob, &[("", "origin", prose, "", &[])]));
+    below.extend(shown(cronjob, "since", sentences).map(|since| format!("since: {since}")));
     let ids: Vec<String> = list(cronjob, "indicators").iter().map(|finding| name(&raw(&finding["id"]))).collect();
     below.push(if ids.is_empty() { String::new() } else { format!("matched {}", ids.join(", ")) });
     below.push(with_evidence("request", cronjob));
     below.retain(|item| !item.is_empty() && item != "request");
     (text, below)
+}
+
+/// Another request of the alert on the same CronJob: what it shows that the decisive one does not, and what it changed.
+fn write(write: &Value) -> Vec<String> {
+    let said = told(write, &WRITE).into_iter().chain(told(write, &[("", "diff_note", prose, "", &[])]));
+    let line = format!("also {}", said.collect::<Vec<_>>().join("; "));
+    let findings = items(write, "indicators", |finding| format!("also {}", reason(finding)));
+    let changes = items(write, "diff", |change| format!("also {}", difference(change)));
+    [with_evidence(&line, write)].into_iter().chain(findings).chain(changes).collect()
 }
 
 fn schedule(cronjob: &Value) -> String {
@@ -375,7 +401,10 @@ fn history(history: &Value) -> Part {
 
 /// What became of a CronJob, sentence by sentence, so that one that quotes a user does not turn the others into code.
 fn since(since: &Value) -> String {
-    let text = raw(&since["text"]);
+    sentences(&raw(&since["text"]))
+}
+
+fn sentences(text: &str) -> String {
     text.split("; ").filter(|part| !part.is_empty()).map(prose).collect::<Vec<_>>().join("; ")
 }
 
@@ -431,10 +460,17 @@ fn seen(seen: &Value) -> Vec<String> {
     [with_evidence(&line, seen)].into_iter().chain(findings).collect()
 }
 
-fn suppressed(row: &Value) -> String {
+fn suppressed(row: &Value) -> Vec<String> {
     let count = raw(&row["count"]);
     let (namespace, user) = (code(&raw(&row["namespace"])), code(&raw(&row["username"])));
-    format!("- {} by {user} in {namespace}: {}", prose(&count), prose(&raw(&row["reason"])))
+    let line = format!("- {} by {user} in {namespace}: {}", prose(&count), prose(&raw(&row["reason"])));
+    let grave = &row["grave"];
+    if !grave.is_object() {
+        return vec![line];
+    }
+    let gravest = format!("  - {}", with_evidence(&told(grave, &GRAVE).join("; "), grave));
+    let findings = items(grave, "indicators", |finding| format!("    - {}", reason(finding)));
+    [line, gravest].into_iter().chain(findings).collect()
 }
 
 /// `text -> path (member):record#offset pointer auditID id`.
@@ -832,6 +868,6 @@ None.
     #[test]
     fn what_was_suppressed_is_counted_by_user() {
         let row = serde_json::json!({"namespace": "ops|x", "username": "a`b", "count": 12, "reason": "excluded by *"});
-        assert_eq!(suppressed(&row), "- 12 by ``a`b`` in `ops|x`: `excluded by *`");
+        assert_eq!(suppressed(&row), ["- 12 by ``a`b`` in `ops|x`: `excluded by *`"]);
     }
 }

@@ -53,6 +53,7 @@ pub fn closing(report: &Report<'_>, directory: Option<&str>) -> io::Result<Strin
         }
         gravest(&mut out, runbook, more)?;
         unwritten(&mut out, runbook, more);
+        hidden(&mut out, runbook, if directory.is_some() { "; see runbook.md" } else { "" });
     }
     for (at, group) in report.summary.iter().filter(|group| group.hits > 0).take(SHOWN).enumerate() {
         let keys: Vec<_> = group.keys.iter().map(|key| escape(key.as_deref().unwrap_or("-"))).collect();
@@ -188,6 +189,15 @@ fn fit_path(path: &str, width: usize) -> String {
     }
     let reversed: String = path.chars().rev().collect();
     fit(&reversed, width).chars().rev().collect()
+}
+
+/// Suppressed requests whose specs are grave, which no alert shows.
+fn hidden(out: &mut String, runbook: &Runbook, more: &str) {
+    let graves = || runbook.about.suppressed.iter().filter_map(|row| row.grave.as_ref());
+    let count: u64 = graves().map(|grave| grave.count).sum();
+    if let Some(worst) = graves().map(|grave| &grave.spec_level).max() {
+        line(out, "suppressed", &format!("{} grave in its spec, up to {worst}{more}", plural(count, "match")));
+    }
 }
 
 /// Verdicts that occur, with their counts, gravest first.

@@ -25,7 +25,7 @@ pub struct Tuning {
 
 /// Thresholds of the runbook. All values are design choices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(missing_docs, reason = "documented in the README, as keys of the tuning file")]
+#[expect(missing_docs, reason = "described in docs/runbook.md, as keys of the tuning file")]
 pub struct Thresholds {
     pub established_writes: u64,
     pub established_days: u64,

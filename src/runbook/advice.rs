@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 
 use super::history::repository;
+use super::judged::place;
+use super::page::What;
 use super::since::Since;
 use super::timeline::took_effect;
 use crate::aggregate::{Record, Verdict};
@@ -12,21 +14,37 @@ use crate::rule::Class;
 /// What the next steps depend on.
 pub(super) struct Case<'a> {
     pub alert_id: &'a str,
-    pub verdict: Verdict,
-    /// The request that decided the verdict.
-    pub record: &'a Record,
-    /// The same record, with its CronJob as far as it could be recovered.
+    /// The request that decided, with its CronJob as far as it could be recovered.
     pub resolved: &'a Record,
-    pub since: &'a Since,
+    /// The CronJob that decided.
+    pub decided: Subject<'a>,
+    /// The gravest of the others.
+    pub others: Vec<Subject<'a>>,
+    /// How many more there are.
+    pub more: usize,
+}
+
+/// A CronJob of an alert.
+pub(super) struct Subject<'a> {
+    /// The gravest request on it.
+    record: &'a Record,
+    verdict: Verdict,
+    since: &'a Since,
     /// Whether the page shows what the request changed.
-    pub has_diff: bool,
+    has_diff: bool,
+}
+
+impl<'a> Subject<'a> {
+    pub(super) fn new(record: &'a Record, verdict: Verdict, since: &'a Since, what: &What) -> Self {
+        Subject { record, verdict, since, has_diff: !what.diff.is_empty() }
+    }
 }
 
 /// Next steps for the CronJob that decided the verdict: what to look at, and what ends the attack if it is one. Names
 /// from the log appear in commands only if Kubernetes allows them as names: anything else could be shell text, or an
 /// option.
 pub(super) fn next(case: &Case<'_>) -> Vec<String> {
-    let record = case.record;
+    let Subject { record, verdict, .. } = case.decided;
     let mut next = Vec::new();
     next.extend(record.cluster.as_deref().map(|cluster| format!("use the kubectl context of the cluster: {cluster}")));
     next.push(format!(
@@ -36,11 +54,21 @@ pub(super) fn next(case: &Case<'_>) -> Vec<String> {
     ));
     next.extend(record.audit_id.as_deref().and_then(|id| events_of("audit-id", id)).map(|command| command + " --raw"));
     next.extend(record.username.as_deref().and_then(|user| events_of("user", user)));
-    if case.verdict == Verdict::Review {
+    if verdict == Verdict::Review {
         next.push("ask who answers for this user about it; what follows is for the case that nobody does".to_owned());
     }
-    if case.verdict > Verdict::Expected {
+    if verdict > Verdict::Expected {
         next.extend(containment(case));
+    }
+    for other in case.others.iter().filter(|other| other.verdict > Verdict::Expected) {
+        let steps = ending(other);
+        if !steps.is_empty() {
+            next.push(format!("and of the other CronJobs of this alert: {}", place(other.record)));
+            next.extend(steps);
+        }
+    }
+    if case.more > 0 {
+        next.push(format!("look at the other CronJobs of this alert too: {} more", case.more));
     }
     next
 }
@@ -51,23 +79,25 @@ fn containment(case: &Case<'_>) -> Vec<String> {
     if !images.is_empty() {
         steps.push(format!("keep the images by digest: {}", images.join(", ")));
     }
-    steps.push(credential(case.record));
+    let decided = &case.decided;
+    steps.push(credential(decided.record));
     // A request without effect left nothing that could run.
-    if !took_effect(case.record) {
+    if !took_effect(decided.record) {
         return steps;
     }
     if let Some(account) = case.resolved.cronjob.as_ref().and_then(|cronjob| cronjob.service_account.as_deref()) {
         steps.push(format!("rotate the tokens of the service account, and look at what it may do: {account}"));
     }
-    if !case.since.is_gone {
-        steps.extend(ending(case));
-    }
+    steps.extend(ending(decided));
     steps
 }
 
 /// How to end the runs of an existing CronJob. One that others rely on is suspended and restored, never deleted.
-fn ending(case: &Case<'_>) -> Vec<String> {
-    let (record, since) = (case.record, case.since);
+fn ending(subject: &Subject<'_>) -> Vec<String> {
+    let (record, since) = (subject.record, subject.since);
+    if since.is_gone || !took_effect(record) {
+        return Vec::new();
+    }
     let (namespace, name) = (namespace(record), record.name.as_deref().filter(is_name).unwrap_or("NAME"));
     let suspend = format!("kubectl -n {namespace} patch cronjob {name} -p '{{\"spec\":{{\"suspend\":true}}}}'");
     let is_own = record.change == Some(Change::Created);
@@ -80,7 +110,7 @@ fn ending(case: &Case<'_>) -> Vec<String> {
         let delete = format!("kubectl -n {namespace} delete cronjob {name}");
         return vec!["delete the CronJob before its pods, since it makes new ones".to_owned(), delete];
     }
-    let back = if case.has_diff {
+    let back = if subject.has_diff {
         "then put back what was right before this change; the diff says what it was"
     } else {
         "then put back what was right, from where its owner keeps it, since this dump does not tell it"

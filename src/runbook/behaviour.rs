@@ -162,8 +162,9 @@ fn hijacked(facts: &Facts<'_, '_>) -> Option<Found> {
     let changed = before.iter().zip(&after).find(|(before, after)| before != after).map(|(_, after)| after.clone());
     let changed = changed.or_else(|| after.get(before.len()).cloned())?;
     let is_other = writer.username != record.username;
-    let text = || format!("{changed} (was {}'s)", writer.username.as_deref().unwrap_or("-"));
-    is_other.then(|| Found { proof: Some(proof), ..Found::at("spec", text()) })
+    let set = writer.time.map_or_else(String::new, |time| format!(", set {time}"));
+    let text = || format!("{changed} (was {}'s{set})", writer.username.as_deref().unwrap_or("-"));
+    is_other.then(|| Found::at("spec", text()))
 }
 
 fn new_public_address(facts: &Facts<'_, '_>) -> Option<Found> {

@@ -19,7 +19,7 @@ use crate::rule::{Class, Severity};
 use crate::schedule::Schedule;
 
 /// Most reasons that a page gives.
-const REASONS: usize = 5;
+pub(super) const REASONS: usize = 5;
 
 /// One request of an alert, judged.
 pub(super) struct Judged<'h> {
@@ -35,10 +35,9 @@ pub(super) struct Judged<'h> {
 }
 
 impl Judged<'_> {
-    /// Orders requests by which one decides: verdict and level, then whether it took effect, then the number of red
-    /// flags.
+    /// Which request decides: among equals one that took effect, then one with more red flags, then with more findings.
     fn weight(&self, record: &Record) -> impl Ord + use<> {
-        (self.verdict, self.level, took_effect(record), self.flags.len())
+        (self.verdict, self.level, took_effect(record), self.flags.len(), self.findings.len())
     }
 }
 
@@ -83,23 +82,25 @@ pub(super) fn of_spec(judge: &Judge<'_>, object: &Value, record: &Record) -> Vec
     judge.catalogue.examine(object, &context)
 }
 
-/// The gravest request of each CronJob, the gravest CronJob first.
-pub(super) fn worst_by_object<'j>(judged: Vec<(&'j Record, Judged<'j>)>) -> Vec<(&'j Record, Judged<'j>)> {
-    let mut worst: BTreeMap<(Object, usize), (&Record, Judged<'_>)> = BTreeMap::new();
+/// A request of an alert with what it shows.
+pub(super) type Weighed<'j> = (&'j Record, Judged<'j>);
+
+/// The requests of an alert on each CronJob, the gravest first, and the CronJob with the gravest one first.
+pub(super) fn by_object(judged: Vec<Weighed<'_>>) -> Vec<Vec<Weighed<'_>>> {
+    let mut objects: BTreeMap<(Object, usize), Vec<Weighed<'_>>> = BTreeMap::new();
     for (number, (record, found)) in judged.into_iter().enumerate() {
         let object = object(record);
         // Without a name, two requests cannot be known to be on one object.
         let number = if object.2.is_some() { 0 } else { number };
-        match worst.get(&(object.clone(), number)) {
-            Some((known, kept)) if kept.weight(known) >= found.weight(record) => {}
-            _ => {
-                worst.insert((object, number), (record, found));
-            }
-        }
+        objects.entry((object, number)).or_default().push((record, found));
     }
-    let mut worst: Vec<(&Record, Judged<'_>)> = worst.into_values().collect();
-    worst.sort_by_key(|(record, judged)| (Reverse(judged.weight(record)), record.time.is_none(), record.time));
-    worst
+    let order = |(record, judged): &Weighed<'_>| (Reverse(judged.weight(record)), record.time.is_none(), record.time);
+    let mut objects: Vec<Vec<Weighed<'_>>> = objects.into_values().collect();
+    for requests in &mut objects {
+        requests.sort_by_key(order);
+    }
+    objects.sort_by_key(|requests| order(&requests[0]));
+    objects
 }
 
 pub(super) fn place(record: &Record) -> String {

@@ -45,6 +45,7 @@ use serde::Serialize;
 use self::history::rounded;
 pub use self::indicators::{Catalogue, Tried};
 use self::memory::Memory;
+use self::overview::Graves;
 pub use self::page::{Page, Seen, Suppressed, User};
 use self::pages::Pages;
 pub use self::pages::Printed;
@@ -235,11 +236,12 @@ pub(crate) struct Judge<'t> {
 /// # Errors
 /// A temporary file cannot be read or written.
 pub fn compute(mut report: Finished, catalogue: &Catalogue, settings: &Settings) -> io::Result<(Finished, Runbook)> {
-    let (mut pages, mut controller_only) = (Pages::new(), Vec::new());
+    let (mut pages, mut controller_only, mut graves) = (Pages::new(), Vec::new(), Graves::default());
     let mut links = links::by_cluster(&report)?.into_values()?.peekable();
     Memory::of_each_cluster(report.timeline.take(), &mut |memory| {
         let judge = Judge { until: report.asked.end, ..Judge::new(&memory, &report.cells, catalogue, settings) };
         controller_only.extend(overview::controller_only(&judge));
+        graves.add(&judge);
         pages.judge(&judge, &mut links)
     })?;
     report.hits = pages::annotate(report.hits, pages.notes)?;
@@ -261,7 +263,7 @@ pub fn compute(mut report: Finished, catalogue: &Catalogue, settings: &Settings)
         without_verdict,
         coverage_note: overview::coverage_note(&report),
         users: pages.users.ranked(),
-        suppressed: overview::suppressed(&report)?,
+        suppressed: overview::suppressed(&report, graves)?,
         controller_only,
     };
     Ok((report, Runbook { about, alerts: pages.printed.finish()?, standings: pages.by_alert }))

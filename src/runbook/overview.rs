@@ -8,13 +8,14 @@ use std::io;
 use serde_json::Value;
 
 use super::Judge;
-use super::judged::of_spec;
-use super::page::{Page, Seen, Suppressed, User, plural};
+use super::indicators::Level;
+use super::judged::{REASONS, of_spec};
+use super::page::{Grave, Page, Seen, Suppressed, User, plural};
 use super::rank::Standing;
 use super::spec::of_children;
 use super::timeline::{Name, Object, shown, writes};
 use super::verdict::level_name;
-use crate::aggregate::{Extent, Finished};
+use crate::aggregate::{Extent, Finding, Finished, Record};
 use crate::event::Change;
 use crate::threads::each;
 
@@ -109,15 +110,73 @@ impl Users {
     }
 }
 
-pub(super) fn suppressed(report: &Finished) -> io::Result<Vec<Suppressed>> {
-    let mut groups: BTreeMap<(Name, Name, String), u64> = BTreeMap::new();
+/// Namespace, user and reason of suppressed matches.
+type Group = (Name, Name, String);
+
+/// Suppressed requests whose specs are grave: nobody looks at them otherwise, and whoever holds an identity that is
+/// trusted knows that.
+#[derive(Default)]
+pub(super) struct Graves(BTreeMap<Group, (Level, Grave)>);
+
+impl Graves {
+    /// Takes in those of a cluster.
+    pub(super) fn add(&mut self, judge: &Judge<'_>) {
+        let is_suppressed = |at: &usize| {
+            let event = judge.timeline.event(*at);
+            !event.is_hit && event.suppressions().next().is_some()
+        };
+        let suppressed: Vec<usize> = judge.steps.keys().copied().filter(is_suppressed).collect();
+        let judged = each(&suppressed, |&at| {
+            let record = judge.timeline.record(at);
+            let mut findings = of_spec(judge, &judge.steps.get(&at)?.after.as_ref()?.object(), record);
+            findings.sort_by_key(|finding| Reverse(finding.severity));
+            let level = judge.catalogue.level(&findings);
+            (level >= Level::S2).then_some((level, findings))
+        });
+        for (&at, judged) in suppressed.iter().zip(judged) {
+            let Some((level, findings)) = judged else { continue };
+            let event = judge.timeline.event(at);
+            for found in event.suppressions() {
+                let group = (event.record.namespace.clone(), event.record.username.clone(), found.reason.clone());
+                let grave = || Grave::of(&event.record, level, &findings);
+                let (worst, known) = self.0.entry(group).or_insert_with(|| (level, grave()));
+                let count = known.count + 1;
+                if level > *worst {
+                    (*worst, *known) = (level, grave());
+                }
+                known.count = count;
+            }
+        }
+    }
+}
+
+impl Grave {
+    fn of(record: &Record, level: Level, findings: &[Finding]) -> Self {
+        Grave {
+            count: 0,
+            spec_level: level.to_string(),
+            indicators: findings.iter().take(REASONS).cloned().collect(),
+            time: record.time,
+            name: record.name.clone(),
+            audit_id: record.audit_id.clone(),
+            evidence: record.evidence.clone(),
+        }
+    }
+}
+
+pub(super) fn suppressed(report: &Finished, mut graves: Graves) -> io::Result<Vec<Suppressed>> {
+    let mut groups: BTreeMap<Group, u64> = BTreeMap::new();
     for hit in report.suppressed.read()? {
         let hit = hit?;
         let reason = hit.reason.clone().unwrap_or_default();
         *groups.entry((hit.record.namespace.clone(), hit.record.username.clone(), reason)).or_default() += 1;
     }
-    let groups = groups.into_iter();
-    Ok(groups.map(|((namespace, username, reason), count)| Suppressed { namespace, username, count, reason }).collect())
+    let row = |(group, count)| {
+        let grave = graves.0.remove(&group).map(|(_, grave)| grave);
+        let (namespace, username, reason) = group;
+        Suppressed { namespace, username, count, reason, grave }
+    };
+    Ok(groups.into_iter().map(row).collect())
 }
 
 pub(super) fn coverage_note(report: &Finished) -> String {

@@ -1,6 +1,6 @@
 //! What an analyst reads of one alert, and of the whole sweep.
 
-#![expect(missing_docs, reason = "the members of runbook.json, which the README documents")]
+#![expect(missing_docs, reason = "the members of runbook.json, which docs/runbook.md describes")]
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
@@ -13,7 +13,7 @@ use super::actor::Actor;
 use super::advice;
 use super::before::{Before, before};
 use super::history::{Histories, History, Known};
-use super::judged::{Judged, judged_request, place, reasons, worst_by_object};
+use super::judged::{Weighed, by_object, judged_request, place, reasons};
 use super::links::Linked;
 use super::rank::Standing;
 use super::recent::{Recent, Recents};
@@ -108,6 +108,27 @@ pub struct Who {
     pub user_agent_new: Option<bool>,
 }
 
+/// Another request of an alert on a CronJob of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Write {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub change: Option<Change>,
+    pub outcome: Outcome,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub session: Option<String>,
+    pub spec_level: String,
+    pub red_flags: Vec<String>,
+    /// What it shows that the decisive request does not.
+    pub indicators: Vec<Finding>,
+    pub diff: Vec<Difference>,
+    pub diff_note: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit_id: Option<String>,
+    pub evidence: Evidence,
+}
+
 /// A CronJob of an alert, as the request that decided left it.
 #[derive(Debug, Clone, Serialize)]
 pub struct What {
@@ -141,16 +162,22 @@ pub struct What {
     pub volumes: Vec<String>,
     pub pod_security: Vec<String>,
     pub decoded: Vec<Decoded>,
-    /// For each of the three lists above that is cut, how many more elements it has.
+    /// How many more there are of the lists of this CronJob that are cut, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<&'static str, usize>,
     pub scripts: Vec<String>,
     pub indicators: Vec<Finding>,
     pub diff: Vec<Difference>,
     pub diff_note: String,
+    /// The other requests of the alert on it, by time; of more than twenty the gravest.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub writes: Vec<Write>,
     /// What is known of its beginning, if its creation is not in the dump.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+    /// What became of it, of the first five beside the one that decided, of which the page says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit_id: Option<String>,
     pub evidence: Evidence,
@@ -241,6 +268,25 @@ pub struct Suppressed {
     pub username: Option<Arc<str>>,
     pub count: u64,
     pub reason: String,
+    /// What the specs show that the gravest of them left, where one is S2 or S3.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grave: Option<Grave>,
+}
+
+/// Requests that are suppressed although their specs are S2 or S3.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Grave {
+    pub count: u64,
+    /// Of the gravest one, as all that follows.
+    pub spec_level: String,
+    pub indicators: Vec<Finding>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time: Option<Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub name: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audit_id: Option<String>,
+    pub evidence: Evidence,
 }
 
 /// Most characters of a name. Kubernetes has no longer ones (RFC 1123), but a request that it refuses may.
@@ -282,6 +328,9 @@ impl Act {
     }
 }
 
+/// CronJobs of an alert, beside the one that decided, of which a page says what became of them and what to do.
+const OTHERS: usize = 5;
+
 /// An alert to make a page of.
 pub(super) struct Asked {
     pub linked: Linked,
@@ -318,23 +367,34 @@ pub(super) fn page(judge: &Judge<'_>, asked: &Asked) -> (Page, Vec<Vec<Finding>>
     let &Asked { linked: Linked { ref alert, ref hits, .. }, time, ref histories, ref recents } = asked;
     let hits = hits.iter().map(|&(_, at)| at).zip(histories);
     let judged = hits.map(|(at, history)| (judge.timeline.record(at), judged_request(judge, at, history)));
-    let judged: Vec<(&Record, Judged<'_>)> = judged.collect();
+    let judged: Vec<Weighed<'_>> = judged.collect();
     let records: Vec<&Record> = judged.iter().map(|(record, _)| *record).collect();
     let findings = judged.iter().map(|(_, judged)| judged.findings.clone()).collect();
-    let worst = worst_by_object(judged);
-    let (record, decisive) = &worst[0];
-    let since = since(judge, decisive.at, time);
+    let objects = by_object(judged);
+    let (record, decisive) = &objects[0][0];
+    let since_request = |requests: &[Weighed<'_>]| since(judge, requests[0].1.at, time);
+    let since = since_request(&objects[0]);
     let recent = recents.get(&Actor::of(record)).cloned().unwrap_or_default();
     let before = before(judge, record, &records, recent, time);
     let history = decisive.history.clone();
-    let cronjobs: Vec<What> = worst.iter().map(|(record, judged)| what(judge, record, judged)).collect();
+    let mut cronjobs: Vec<What> = objects.iter().map(|requests| what(judge, requests)).collect();
+    let others = objects.iter().enumerate().skip(1).take(OTHERS);
+    let others: Vec<(usize, Since)> = others.map(|(at, requests)| (at, since_request(requests))).collect();
+    for (at, since) in &others {
+        cronjobs[*at].since = Some(since.text.clone());
+    }
     let next = advice::next(&advice::Case {
         alert_id: &alert.alert_id,
-        verdict: decisive.verdict,
-        record,
         resolved: &judge.resolved(record),
-        since: &since,
-        has_diff: !cronjobs[0].diff.is_empty(),
+        decided: advice::Subject::new(record, decisive.verdict, &since, &cronjobs[0]),
+        others: others
+            .iter()
+            .map(|(at, since)| {
+                let (record, judged) = &objects[*at][0];
+                advice::Subject::new(record, judged.verdict, since, &cronjobs[*at])
+            })
+            .collect(),
+        more: objects.len() - 1 - others.len(),
     });
     let page = Page {
         alert_id: alert.alert_id.clone(),
@@ -356,7 +416,7 @@ pub(super) fn page(judge: &Judge<'_>, asked: &Asked) -> (Page, Vec<Vec<Finding>>
         spec_level: level_name(decisive.level),
         history_level: history.known.names().0,
         reasons: reasons(judge, decisive),
-        would_change: would_change(decisive.level, history.known, &decisive.flags, decisive.verdict),
+        would_change: would_change(judge, record, decisive),
         red_flags: decisive.flags.clone(),
         who: who(judge, record, time, &history),
         cronjobs,

@@ -22,6 +22,9 @@ pub struct Since {
     /// Jobs it started before it was changed again or deleted.
     pub jobs: usize,
     pub pods: usize,
+    /// Jobs that it started after it was changed again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub later_jobs: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub first_job: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -46,33 +49,41 @@ pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
     let turn = next_turn(judge, at, end.at);
     let changed = turn.as_ref().filter(|turn| !turn.what.is_empty()).map(|turn| timeline.record(turn.at));
     let gone = end.deleted.map(|at| timeline.record(at));
-    let over = changed.or(gone).or(end.again.map(|at| timeline.record(at))).and_then(|record| record.time);
-    let [jobs, pods] = timeline.started(&object).map(|times| {
+    let ended = gone.or(end.again.map(|at| timeline.record(at))).and_then(|record| record.time);
+    let over = changed.map_or(ended, |changed| changed.time);
+    let until = |times: &[Option<Timestamp>], over: Option<Timestamp>| {
+        times.partition_point(|started| over.is_none() || *started <= over)
+    };
+    let started = timeline.started(&object).map(|times| {
         let timed = &times[..times.partition_point(Option::is_some)];
-        let timed = &timed[timed.partition_point(|started| *started < Some(begin))..];
-        &timed[..timed.partition_point(|started| over.is_none() || *started <= over)]
+        &timed[timed.partition_point(|started| *started < Some(begin))..]
     });
+    let [jobs, pods] = started.map(|times| &times[..until(times, over)]);
+    let later_jobs = changed.map(|_| until(started[0], ended) - jobs.len());
     let (first_job, last_job) = (jobs.first().copied().flatten(), jobs.last().copied().flatten());
     let turned = turn.map_or_else(String::new, |turn| format!("{}; ", turned(&turn, timeline.record(turn.at), begin)));
+    let later = later_jobs.filter(|later| *later > 0).map(|later| format!("then {} started; ", plural(later, "Job")));
     let is_gone = end.at.is_some();
     let end = end
         .text(timeline)
         .unwrap_or_else(|| alive_or_swept(judge, record, last_sign(judge, record, begin, last_job), changed.is_some()));
     let span = first_job.zip(last_job).map(|(first, last)| format!(" (first {first}, last {last})"));
     let (jobs, pods) = (jobs.len(), pods.len());
-    let started = if timeline.shows_runs() {
+    let runs = if timeline.shows_runs() {
         format!("{} started{}, {}", plural(jobs, "Job"), span.unwrap_or_default(), plural(pods, "Pod"))
     } else {
-        "no Job of it is logged, and none of any CronJob of this cluster, so that runs cannot be seen".to_owned()
+        let until =
+            judge.until.map_or_else(String::new, |until| format!(" before {until}, the end of the time asked for"));
+        format!("no Job of it is logged{until}, and none of any CronJob of this cluster, so that runs cannot be seen")
     };
     let text = match record.outcome {
         Outcome::DryRun => "a dry run: it wrote nothing".to_owned(),
         Outcome::Failed => "the request failed: it wrote nothing".to_owned(),
-        _ => format!("{started}; {turned}{end}"),
+        _ => format!("{runs}; {turned}{}{end}", later.unwrap_or_default()),
     };
     let (deleted, deleted_by) = (gone.and_then(|gone| gone.time), gone.and_then(|gone| gone.username.clone()));
     let (changed, changed_by) = (changed.and_then(|by| by.time), changed.and_then(|by| by.username.clone()));
-    Since { text, is_gone, jobs, pods, first_job, last_job, changed, changed_by, deleted, deleted_by }
+    Since { text, is_gone, jobs, pods, later_jobs, first_job, last_job, changed, changed_by, deleted, deleted_by }
 }
 
 /// How a CronJob ended after a request, as far as the log shows: one that is created anew must have been gone.

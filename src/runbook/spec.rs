@@ -33,7 +33,7 @@ pub(super) enum Part {
     Template,
     /// The pod spec, as a Pod has it.
     PodSpec,
-    /// Only what a patch names.
+    /// What a patch names, or what is left of a body that the log cuts.
     Patch,
 }
 
@@ -101,6 +101,10 @@ fn logged(event: &Observation, known: Option<&State>) -> Option<State> {
     }
     if let Some(text) = &body.state {
         return Some(State::new(text, body.source.as_deref().unwrap_or_default(), Part::Spec));
+    }
+    if let Some(text) = &body.remains {
+        let source = format!("what is left of the {}, which the log cuts", body.source.as_deref().unwrap_or("body"));
+        return Some(State::new(text, &source, Part::Patch));
     }
     let patch = patch?;
     if let Some(applied) = last_applied(&patch) {

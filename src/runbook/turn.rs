@@ -13,7 +13,8 @@ use super::timeline::{Timeline, took_effect};
 pub(super) struct Turn {
     /// Position of the write in the timeline.
     pub at: usize,
-    /// What changed: containers, image, command, pod template, suspend. Empty if the spec it found or left is unknown.
+    /// What became another: containers, image, command, pod template, schedule, suspend. Empty where the log does not tell the spec that it
+    /// found or left.
     pub what: Vec<&'static str>,
     /// Whether it restored what ran before the preceding turn.
     pub is_back: bool,
@@ -27,6 +28,7 @@ struct Runs {
     containers: BTreeMap<String, [String; 2]>,
     /// What else decides what the containers may do: privileges, host paths, environment.
     rest: Vec<String>,
+    schedule: Option<String>,
     suspend: bool,
 }
 
@@ -82,6 +84,7 @@ impl Runs {
             part: state.part,
             containers: containers.collect(),
             rest: rest(pod(&object), &lists),
+            schedule: object.pointer("/spec/schedule").and_then(Value::as_str).map(str::to_owned),
             suspend: object.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false),
         }
     }
@@ -97,6 +100,7 @@ impl Runs {
             ("image", both().any(|(own, other)| own[0] != other[0])),
             ("command", both().any(|(own, other)| own[1] != other[1])),
             ("pod template", part < Part::PodSpec && self.rest != other.rest),
+            ("schedule", part == Part::Spec && self.schedule != other.schedule),
             ("suspend", part == Part::Spec && self.suspend != other.suspend),
         ];
         changes.into_iter().filter(|(_, is_changed)| *is_changed).map(|(what, _)| what).collect()

@@ -1,8 +1,11 @@
 //! The verdict: the spec weighed against history.
 
+use super::Judge;
 use super::history::Known;
 use super::indicators::Level;
-use crate::aggregate::{Category, Finding, Verdict};
+use super::judged::Judged;
+use super::page::plural;
+use crate::aggregate::{Category, Finding, Record, Verdict};
 use crate::rule::Class;
 
 use Verdict::{Expected as E, MaliciousLikely as M, Review as R, Suspicious as S};
@@ -84,20 +87,34 @@ pub(super) fn level_name(level: Option<Level>) -> String {
 }
 
 /// What would change a verdict, given what it rests on.
-pub(super) fn would_change(level: Option<Level>, known: Known, flags: &[String], verdict: Verdict) -> Vec<String> {
+pub(super) fn would_change(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> Vec<String> {
+    let (level, flags) = (judged.level, &judged.flags);
     let mut changes = Vec::new();
-    if level.is_none() {
-        changes.push("a log that holds the spec: level RequestResponse, or the Jobs and Pods of this CronJob");
+    match level {
+        None if record.truncated => {
+            changes
+                .push("the whole record, which was cut on its way into this log; or the Jobs and Pods of this CronJob");
+        }
+        None => changes.push("a log that holds the spec: level RequestResponse, or the Jobs and Pods of this CronJob"),
+        _ => {}
     }
     if matches!(level, Some(Level::S2 | Level::S3)) {
         changes.push("nothing in the history lowers this; an owner who can explain each finding in the spec does");
     }
-    match known {
-        Known::Insufficient => changes.push("the logs of the 30 days before, which this dump does not hold"),
+    let days = judge.settings.limits.covered_days;
+    let lookback = usize::try_from(judge.settings.lookback.as_hours()).unwrap_or(usize::MAX);
+    let is_narrow = (lookback as u64) < 24 * days;
+    let missing = format!("the logs of the {} before, which this dump does not hold", plural(lookback / 24, "day"));
+    let short = format!("a longer --lookback: a history of less than {days} days tells nothing");
+    match judged.history.known {
+        Known::Insufficient if is_narrow => changes.push(&short),
+        Known::Insufficient => changes.push(&missing),
         Known::Anomalous | Known::Weak => {
             changes.push("a ticket or an owner that explains why this user writes CronJobs now");
         }
-        Known::Partly | Known::Established if verdict == E => changes.push("any finding in the spec, or a red flag"),
+        Known::Partly | Known::Established if judged.verdict == E => {
+            changes.push("any finding in the spec, or a red flag");
+        }
         Known::Partly | Known::Established => {}
     }
     let mut changes: Vec<String> = changes.into_iter().map(str::to_owned).collect();

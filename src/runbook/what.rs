@@ -7,20 +7,25 @@ use serde_json::Value;
 
 use super::Judge;
 use super::indicators::decoded;
-use super::judged::Judged;
-use super::page::{Container, Decoded, Variable, What};
+use super::judged::{Judged, Weighed};
+use super::page::{Container, Decoded, Variable, What, Write};
 use super::script;
 use super::spec::{Difference, Part, State, Step, difference, pod, print};
 use super::timeline::object;
 use super::verdict::level_name;
-use crate::aggregate::Record;
+use crate::aggregate::{Finding, Record};
 use crate::event::Change;
 use crate::schedule::Schedule;
 
 /// How many future runs a page lists.
 const RUNS: usize = 3;
 
-pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> What {
+/// Requests that a page shows beside the decisive one.
+const WRITES: usize = 20;
+
+/// A CronJob of an alert, given the requests of the alert on it, the decisive one first.
+pub(super) fn what(judge: &Judge<'_>, requests: &[Weighed<'_>]) -> What {
+    let (record, judged) = &requests[0];
     let step = judge.steps.get(&judged.at);
     let state = step.and_then(|step| step.after.as_ref());
     let object = state.map_or(Value::Null, State::object);
@@ -33,13 +38,15 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> W
     let pod = pod(&object);
     let (diff, diff_note) = diff(judge, judged.at, step, &object);
     let mut more = BTreeMap::new();
+    let mut writes = cut("writes", requests[1..].iter().collect(), WRITES, &mut more);
+    writes.sort_by_key(|(record, judged)| (record.time.is_none(), record.time, judged.at));
     What {
         namespace: record.namespace.clone(),
         name: record.name.clone(),
         change: record.change,
         time: record.time,
         outcome: record.outcome,
-        session: record.actor.as_ref().and_then(|actor| actor.session.clone()),
+        session: session(record),
         spec_level: level_name(judged.level),
         spec_source: state.map(|state| state.source.clone()),
         schedule_text: parsed.as_ref().map(Schedule::words),
@@ -51,12 +58,13 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> W
         service_account: ["serviceAccountName", "serviceAccount"]
             .iter()
             .find_map(|key| Some(pod[*key].as_str()?.to_owned())),
-        containers: cut("containers", containers(pod), &mut more),
-        volumes: cut("volumes", items(&pod["volumes"], volume), &mut more),
+        containers: cut("containers", containers(pod), LISTED, &mut more),
+        volumes: cut("volumes", items(&pod["volumes"], volume), LISTED, &mut more),
         pod_security: pod_security(pod),
         decoded: cut(
             "decoded",
             decoded(&object).into_iter().map(|(place, text)| Decoded { place, text }).collect(),
+            LISTED,
             &mut more,
         ),
         more,
@@ -64,10 +72,37 @@ pub(super) fn what(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> W
         indicators: judged.findings.clone(),
         diff,
         diff_note,
+        writes: writes.into_iter().map(|other| write(judge, other, judged)).collect(),
+        since: None,
         origin: origin(judge, record, judged.at),
         audit_id: record.audit_id.clone(),
         evidence: record.evidence.clone(),
     }
+}
+
+/// Another request on the same CronJob, beside the decisive one.
+fn write(judge: &Judge<'_>, (record, judged): &Weighed<'_>, decisive: &Judged<'_>) -> Write {
+    let step = judge.steps.get(&judged.at);
+    let state = step.and_then(|step| step.after.as_ref());
+    let (diff, diff_note) = diff(judge, judged.at, step, &state.map_or(Value::Null, State::object));
+    let is_new = |finding: &&Finding| !decisive.findings.contains(finding);
+    Write {
+        time: record.time,
+        change: record.change,
+        outcome: record.outcome,
+        session: session(record),
+        spec_level: level_name(judged.level),
+        red_flags: judged.flags.clone(),
+        indicators: judged.findings.iter().filter(is_new).cloned().collect(),
+        diff,
+        diff_note,
+        audit_id: record.audit_id.clone(),
+        evidence: record.evidence.clone(),
+    }
+}
+
+fn session(record: &Record) -> Option<String> {
+    record.actor.as_ref().and_then(|actor| actor.session.clone())
 }
 
 /// What a write changed in the CronJob, as far as the states before and after are known, and a note on it.
@@ -80,7 +115,7 @@ fn diff(judge: &Judge<'_>, at: usize, step: Option<&Step>, after: &Value) -> (Ve
         (_, Some((before, after))) => (before, before.part.max(after.part)),
     };
     let Some((pointer, words)) = part.place() else {
-        return (Vec::new(), "nothing is known beyond the patch".to_owned());
+        return (Vec::new(), "nothing more of it is known".to_owned());
     };
     let found = difference(pointer, &before.object(), after);
     let note = match (part, found.is_empty()) {
@@ -142,10 +177,10 @@ fn next_runs(schedule: &Schedule, time: Option<Timestamp>, zone: Option<&str>) -
 const LISTED: usize = 100;
 
 /// The first elements of a list. If there are more, their number is added to `more` under its name.
-fn cut<T>(name: &'static str, mut list: Vec<T>, more: &mut BTreeMap<&'static str, usize>) -> Vec<T> {
-    if list.len() > LISTED {
-        more.insert(name, list.len() - LISTED);
-        list.truncate(LISTED);
+fn cut<T>(name: &'static str, mut list: Vec<T>, most: usize, more: &mut BTreeMap<&'static str, usize>) -> Vec<T> {
+    if list.len() > most {
+        more.insert(name, list.len() - most);
+        list.truncate(most);
     }
     list
 }
@@ -159,7 +194,7 @@ fn containers(pod: &Value) -> Vec<Container> {
     for kind in ["initContainers", "containers", "ephemeralContainers"] {
         for container in pod[kind].as_array().map(Vec::as_slice).unwrap_or_default() {
             let mut more = BTreeMap::new();
-            let mut words = |key: &'static str| cut(key, items(&container[key], print), &mut more);
+            let mut words = |key: &'static str| cut(key, items(&container[key], print), LISTED, &mut more);
             let (command, args) = (words("command"), words("args"));
             let image = container["image"].as_str().unwrap_or_default().to_owned();
             let variable = |variable: &Value| Variable {
@@ -173,7 +208,7 @@ fn containers(pod: &Value) -> Vec<Container> {
                 image,
                 command,
                 args,
-                env: cut("env", items(&container["env"], variable), &mut more),
+                env: cut("env", items(&container["env"], variable), LISTED, &mut more),
                 security_context: security(&container["securityContext"]).join(", "),
                 more,
             });

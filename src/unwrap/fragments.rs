@@ -2,6 +2,7 @@
 
 use super::{Envelope, Leaf, OnLeaf, Place, Pointer, Walk};
 use crate::event::{Origin, Text};
+use crate::frame;
 use crate::json::{self, Fields, Raw, Skip};
 
 /// Shortest line that a known limit may have cut: containerd and AKS cut at 16 KiB (Azure/AKS issue 4635), Log
@@ -78,8 +79,25 @@ impl Pending {
         Envelope { time: self.time.as_deref(), ..self.envelope.clone() }
     }
 
-    /// Gives out what has arrived of the record.
-    pub(super) fn give_up(self, on_leaf: &mut OnLeaf<'_>) {
+    /// Gives out what there is of the record, and of those whose beginning it has taken in: its end was lost.
+    pub(super) fn give_up(mut self, on_leaf: &mut OnLeaf<'_>) {
+        let mut later = Vec::new();
+        while let Some((at, own)) = self.restarts.pop() {
+            if frame::begins_as(self.text.trim_start().as_bytes(), &self.text.as_bytes()[at..]) {
+                later.push(self.split(at, own));
+            }
+        }
+        self.give(on_leaf);
+        later.iter().rev().for_each(|pending| pending.give(on_leaf));
+    }
+
+    /// Takes away what was added from there on.
+    fn split(&mut self, at: usize, own: Pending) -> Pending {
+        let last = std::mem::replace(&mut self.last, self.record.max(own.record.saturating_sub(1)));
+        Pending { text: self.text.split_off(at), last, ..own }
+    }
+
+    fn give(&self, on_leaf: &mut OnLeaf<'_>) {
         let place = Place { record: self.record, last: self.last, offset: self.offset, pointer: &self.pointer };
         let text = self.text.trim().as_bytes();
         let fields = Fields::read(text);
@@ -166,11 +184,10 @@ impl Walk<'_, '_> {
     fn whole(&mut self, mut pending: Box<Pending>) {
         let tail = |at: usize| &pending.text[at..];
         let last = pending.restarts.iter().rposition(|(at, _)| is_one_value(tail(*at)));
-        match last.filter(|_| !is_one_value(&pending.text)) {
-            Some(last) => {
-                let (at, mut own) = pending.restarts.swap_remove(last);
-                own.text = pending.text.split_off(at);
-                own.last = std::mem::replace(&mut pending.last, pending.record.max(own.record.saturating_sub(1)));
+        pending.restarts.truncate(last.map_or(0, |last| last + 1));
+        match pending.restarts.pop().filter(|_| !is_one_value(&pending.text)) {
+            Some((at, own)) => {
+                let own = pending.split(at, own);
                 pending.give_up(self.on_leaf);
                 self.joined(&own);
             }

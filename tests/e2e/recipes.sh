@@ -323,7 +323,7 @@ same "$work/since" "$work/prefix/2/report"
 same "$work/whole" "$work/prefix/5/report"
 run prefix-readme README.md 'deploy/stream_prefix.py'
 same "$work/since" "$work/prefix-readme/1/report"
-run stream README.md 'tar -C /logs'
+run stream docs/scale.md 'tar -C /logs'
 same "$work/whole" "$work/stream/1/report"
 
 # The rest, which calls kubesweep first of all, run in one directory that holds what the pages speak of, page by page;

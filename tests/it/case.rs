@@ -202,6 +202,26 @@ fn a_path_that_tells_more_is_read() {
     assert_eq!(crate::hits(&daily.path("out"))[0]["cluster"], "shop");
 }
 
+/// `runbook` begins a case as `scan` does, and heeds the tuning and the window as it does.
+#[test]
+fn the_runbook_begins_a_case() {
+    let here = tempfile::tempdir().unwrap();
+    let day = here.path().join("logs/dt=2020-01-01");
+    fs::create_dir_all(&day).unwrap();
+    fs::copy(crate::root().join("fixtures/cases/container-gzip/input/audit.log.gz"), day.join("audit.log.gz")).unwrap();
+    fs::write(here.path().join("tune.yml"), "severity: {No.Such.Rule: high}\n").unwrap();
+    let run = kubesweep(here.path(), &["runbook", "logs", "--case", "case.db", "--tune", "tune.yml"]);
+    assert!(run.stdout.contains("\n## "), "{}", run.stdout);
+    assert!(run.stderr.contains("no rule No.Such.Rule is evaluated"), "{}", run.stderr);
+    let again = kubesweep(here.path(), &["runbook", "--case", "case.db"]);
+    assert_eq!(again.stdout, run.stdout);
+    let pruned = |option: &[&str]| {
+        let arguments = [&["runbook", "logs", "--since", "2026-11-01", "--lookback", "1d"], option].concat();
+        !kubesweep(here.path(), &arguments).stdout.contains("## REVIEW")
+    };
+    assert_eq!([pruned(&[]), pruned(&["--no-prune"])], [true, false]);
+}
+
 #[test]
 fn a_case_that_is_not_there_is_not_begun_by_asking() {
     let daily = Daily::new();

@@ -385,6 +385,8 @@ fn a_lost_part_takes_no_record_with_it() {
         (docker(&long[..16384]) + &docker(&also_long[..16384]) + &docker(&(also_long[16384..].to_owned() + "\n")), 2),
         (cut.to_owned() + &cri("F", &event(2)) + &cri("F", &event(3)), 3),
         (cut.replace(" F ", " P ") + &cri("F", &event(2)) + &cri("F", &event(3)), 3),
+        (cri("P", &long[..16384]) + &cri("P", &also_long[..16384]), 2),
+        (docker(&long[..16384]) + &docker(&also_long[..16384]), 2),
     ] {
         let (mut found, ..) = sweep(dump.as_bytes(), &[]);
         found.sort();

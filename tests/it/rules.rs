@@ -189,6 +189,30 @@ fn group_by_makes_the_dedup_key() {
     }
 }
 
+/// A group of a rule counts the requests that it matches, whatever other rules match them too.
+#[test]
+fn groups_of_rules_count_all_their_requests() {
+    let here = tempfile::tempdir().unwrap();
+    for (file, id) in [("a.yml", "RuleID: A"), ("b.yml", "RuleID: B")] {
+        let text = rule("resource", "Equals", "cronjobs").replace("RuleID: X", id);
+        fs::write(here.path().join(file), text).unwrap();
+    }
+    let dump = crate::root().join("fixtures/cases/container-gzip/input");
+    let dump = dump.to_str().unwrap();
+    let options = ["-q", "--force", "-o", "out", "--group-by", "rule_id"];
+    let summary = |rules: &[&str]| {
+        let arguments: Vec<&str> = ["scan", dump].into_iter().chain(options).chain(rules.iter().copied()).collect();
+        assert_eq!(kubesweep(here.path(), &arguments).exit, 0);
+        crate::rows(&here.path().join("out/summary.csv"))
+    };
+    let both = summary(&["-r", "a.yml", "-r", "b.yml"]);
+    let alone = [summary(&["-r", "a.yml"]).remove(0), summary(&["-r", "b.yml"]).remove(0)];
+    assert!(alone[0]["created"] != "0", "{alone:?}");
+    for row in alone {
+        assert!(both.contains(&row), "{row:?} is not in {both:?}");
+    }
+}
+
 /// An exclusion by class uses the class that reports print, even for records refuted by their head alone.
 #[test]
 fn rules_see_the_class_that_tuning_gives() {

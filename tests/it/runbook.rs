@@ -95,8 +95,6 @@ fn commands_to_copy_hold_no_text_that_a_shell_or_kubectl_acts_on() {
     }
 }
 
-/// Tries every example that is a list of requests, each in a cluster of its own. The last write other than a delete has
-/// the indicator in a positive example, and does not have it in a negative one.
 #[test]
 fn indicators_on_behaviour_hold_their_examples() {
     let mut text = String::new();
@@ -310,7 +308,7 @@ fn specs_come_from_the_best_source() {
     let template = "spec.jobTemplate.spec.template";
     for (cluster, note, changed) in [
         ("PATCH", "", format!("{template}.spec.containers[0].image")),
-        ("UNFIT", "nothing is known beyond the patch", String::new()),
+        ("UNFIT", "nothing more of it is known", String::new()),
         // What every Job adds to its pods is not a change of the CronJob, and neither is what a Job does not show.
         (
             "JOB",

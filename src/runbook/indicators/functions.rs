@@ -242,8 +242,8 @@ fn named(pod: &Value) -> Vec<(String, &str)> {
 
 fn many_secrets(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
     let mut known = BTreeSet::new();
-    let named = secrets(subject).into_iter().filter_map(|(place, name)| Some((place, name.as_str()?)));
-    let names: Vec<_> = named.filter(|(_, name)| known.insert(*name)).collect();
+    let all = secrets(subject).into_iter().filter_map(|(place, name)| Some((place, name.as_str()?)));
+    let names: Vec<_> = all.filter(|(_, name)| known.insert(*name)).collect();
     let telling = names.iter().filter(|(_, name)| indicator.find(name).is_some());
     let mut findings: Vec<Finding> =
         telling.map(|(place, name)| indicator.finding(place.clone(), name, name)).collect();
