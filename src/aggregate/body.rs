@@ -20,7 +20,7 @@ pub struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
     pub state: Option<Arc<str>>,
-    /// The field that the state, or what is left of it, was read from: `responseObject` or `requestObject`.
+    /// The field that `state` or `remains` was read from: `responseObject` or `requestObject`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
     pub source: Option<Arc<str>>,
@@ -28,7 +28,7 @@ pub struct Body {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
     pub patch: Option<Arc<str>>,
-    /// What is left of a CronJob whose record was cut inside its body: the members that survive, closed.
+    /// What is left of a CronJob whose record was cut inside its body: the remaining members, as valid JSON.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
     pub remains: Option<Arc<str>>,
@@ -148,7 +148,7 @@ fn cronjob(body: &mut Body, event: &AuditEvent<'_>, texts: &mut Interner) {
     }
 }
 
-/// The metadata and spec of a body that is cut, as far as they go.
+/// What is left of metadata and spec in a cut body.
 fn remains(raw: Raw<'_>) -> Option<String> {
     Fields::read(raw).filter(|object| !object.is_whole())?;
     let object: Value = serde_json::from_str(&json::closed(raw)?).ok()?;

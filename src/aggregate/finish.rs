@@ -300,7 +300,7 @@ impl<'p> Sorting<'p> {
         }
     }
 
-    /// Lists what matched, and leaves the suppressed matches to the runbook.
+    /// Lists the matches, and keeps the suppressed ones for the runbook.
     fn list(&mut self, observation: &mut Observation, matches: Vec<RuleMatch>) {
         let leaked = observation.leaked_category.as_ref().map(|category| Suppression {
             by: "category".to_owned(),

@@ -178,7 +178,7 @@ impl Observation {
         !self.matches.is_empty()
     }
 
-    /// By whom and why its matches are suppressed, once `finish` has decided that.
+    /// What suppresses its matches, and why; known once `finish` has decided.
     pub(crate) fn suppressions(&self) -> impl Iterator<Item = &Suppression> {
         self.matches.iter().filter_map(|found| found.suppressed.as_ref())
     }

@@ -73,7 +73,7 @@ pub struct Group {
     /// The gravest verdict of its alerts.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub verdict: Option<Verdict>,
-    /// The request that was counted last.
+    /// The last request counted.
     #[serde(skip)]
     counted: Option<Evidence>,
 }
@@ -102,7 +102,7 @@ pub(super) fn groups(lists: [&Sorted<Hit>; 3], pack: &Pack, by: &[String]) -> io
             SUPPRESSED => group.suppressed += u64::from(on_cronjobs(hit)),
             _ => {}
         }
-        // A request that several rules match is one request of the group.
+        // A request that several rules match counts once in a group.
         let evidence = &hit.record.evidence;
         if hit.record.is_on_cronjobs() && group.counted.as_ref() != Some(evidence) {
             group.request(&hit.record);

@@ -130,8 +130,8 @@ pub(super) fn pack(rules: &[String], tune: Option<&Path>, scope: Scope) -> Resul
     Ok(Pack::new(rules, tuning, runbook::interests(scope)?))
 }
 
-/// Opens a case file for inputs that are read with these rules and limits: all that decides what an observation is. It
-/// remembers what was asked for, so that a later run needs no dump.
+/// Opens a case file for inputs read with these rules and limits, which are everything that decides what is observed.
+/// Stores which rules were requested, so that a later run needs no dump.
 pub(super) fn case(path: Option<&Path>, job: &Job, asked: &Asked) -> Result<Option<Case>, Error> {
     let Some(path) = path else { return Ok(None) };
     let mut parts = rule_texts(&job.pack);

@@ -131,7 +131,7 @@ pub(crate) fn signature(text: &[u8]) -> &[u8] {
     &text[..end.min(text.len())]
 }
 
-/// Whether a text begins as an audit event does, or as this document.
+/// Whether a text begins as an audit event or as this document does.
 pub(crate) fn begins_as(document: &[u8], text: &[u8]) -> bool {
     let signature = signature(document);
     text.starts_with(EVENT_START) || signature.len() > 2 && text.starts_with(signature)

@@ -37,7 +37,7 @@ pub fn number(raw: Raw<'_>) -> Option<f64> {
     std::str::from_utf8(raw).ok()?.parse().ok()
 }
 
-/// Whether a text begins as a number does; Rust would read `-inf` and `nan` as numbers too.
+/// Whether a text begins as a number does. Rust would also read `-inf` and `nan` as numbers.
 fn starts_number(text: &[u8]) -> bool {
     text.strip_prefix(b"-").unwrap_or(text).first().is_some_and(u8::is_ascii_digit)
 }

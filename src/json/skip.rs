@@ -59,15 +59,15 @@ pub fn is_between_members(text: &[u8]) -> bool {
     left_open(text).is_some_and(|(brackets, in_string)| brackets == b"}" && !in_string)
 }
 
-/// The text of an object or array that was cut somewhere, closed there; `None` where that makes no JSON. Of a string that was
-/// cut the beginning stays; a number or word that may go on has null in its place, as a key without its value has.
+/// A cut object or array, closed where it was cut; `None` if that does not make valid JSON. A cut string keeps its
+/// beginning. A number or word that may be cut, and the missing value of a key, become null.
 #[must_use]
 pub fn closed(text: &[u8]) -> Option<String> {
     let (brackets, in_string) = left_open(text)?;
     let mut begun = String::from_utf8_lossy(text).into_owned();
     if in_string {
         let escape = begun.rfind('\\').filter(|at| begun.len() - at < ESCAPE);
-        // A backslash that is escaped itself begins none.
+        // A backslash that is itself escaped does not begin an escape.
         let slashes = |at: usize| begun[..=at].bytes().rev().take_while(|byte| *byte == b'\\').count();
         if let Some(at) = escape.filter(|at| slashes(*at) % 2 == 1 && !is_escape(&begun[*at..])) {
             begun.truncate(at);

@@ -14,7 +14,7 @@ pub(super) fn then<T>(event: &str, whole: bool, then: impl FnOnce(Normalized<'_>
 }
 
 /// Columns of AKSAudit and AWSEKSLogs (learn.microsoft.com, Azure Monitor tables), the fields they hold, and whether
-/// these are structured.
+/// these are objects or lists.
 const COLUMNS: [(&str, &str, bool); 19] = [
     ("AuditId", "auditID", false),
     ("Stage", "stage", false),
@@ -37,10 +37,10 @@ const COLUMNS: [(&str, &str, bool); 19] = [
     ("StageReceivedTime", "stageTimestamp", false),
 ];
 
-/// A row, whose structured columns are JSON or strings of JSON, and whether all of them are whole.
+/// Rewrites a row, whose structured columns are JSON or strings of JSON. Also returns whether all cells are whole.
 ///
-/// Log Analytics cuts long cells, and users write some of them. No cell may take in those behind it, or stand for
-/// another: the first that is cut comes last, as in an event that is cut there, and others are left out.
+/// Log Analytics cuts long cells, and users write the content of some. No cell may swallow those after it, or pass for
+/// another: the first cut one comes last, as in an event that is cut there, and other cut ones are left out.
 pub(super) fn row(fields: &Fields<'_>) -> (String, bool) {
     let mut members: Vec<String> = Vec::new();
     let mut cut = None;
@@ -61,9 +61,9 @@ pub(super) fn row(fields: &Fields<'_>) -> (String, bool) {
 
 /// The value of a column, as JSON.
 enum Cell {
-    /// One value.
+    /// One whole value.
     Whole(String),
-    /// The beginning of one.
+    /// The beginning of a value.
     Cut(String),
 }
 
@@ -78,7 +78,7 @@ fn cell(raw: Raw<'_>, structured: bool) -> Cell {
     }
 }
 
-/// AWSEKSLogs writes `namespace/resource/name` as the object; what else there is stands in the path of the request.
+/// The object of a request: AWSEKSLogs writes `namespace/resource/name`; the rest is in the path of the request.
 fn object_path(raw: Raw<'_>, fields: &Fields<'_>) -> Option<String> {
     let path = json::string(raw).filter(|text| text.contains('/') && !text.starts_with('{'))?;
     let uri = fields.text("RequestUri").or_else(|| fields.text("RequestURI"));

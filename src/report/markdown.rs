@@ -325,7 +325,8 @@ fn cronjob(cronjob: &Value) -> Part {
     (text, below)
 }
 
-/// Another request of the alert on the same CronJob: what it shows that the decisive one does not, and what it changed.
+/// Another request of the alert on the same CronJob: what only it shows, compared with the decisive one, and what it
+/// changed.
 fn write(write: &Value) -> Vec<String> {
     let said = told(write, &WRITE).into_iter().chain(told(write, &[("", "diff_note", prose, "", &[])]));
     let line = format!("also {}", said.collect::<Vec<_>>().join("; "));

@@ -191,7 +191,7 @@ fn fit_path(path: &str, width: usize) -> String {
     fit(&reversed, width).chars().rev().collect()
 }
 
-/// Suppressed requests whose specs are grave, which no alert shows.
+/// Prints the number of suppressed requests with grave specs: no alert shows them.
 fn hidden(out: &mut String, runbook: &Runbook, more: &str) {
     let graves = || runbook.about.suppressed.iter().filter_map(|row| row.grave.as_ref());
     let count: u64 = graves().map(|grave| grave.count).sum();

@@ -14,13 +14,13 @@ use crate::rule::Class;
 /// What the next steps depend on.
 pub(super) struct Case<'a> {
     pub alert_id: &'a str,
-    /// The request that decided, with its CronJob as far as it could be recovered.
+    /// The request that decided the verdict, with its CronJob as far as it could be recovered.
     pub resolved: &'a Record,
-    /// The CronJob that decided.
+    /// The CronJob that decided the verdict.
     pub decided: Subject<'a>,
-    /// The gravest of the others.
+    /// The gravest of the other CronJobs.
     pub others: Vec<Subject<'a>>,
-    /// How many more there are.
+    /// How many further CronJobs there are.
     pub more: usize,
 }
 

@@ -35,7 +35,8 @@ pub(super) struct Judged<'h> {
 }
 
 impl Judged<'_> {
-    /// Which request decides: among equals one that took effect, then one with more red flags, then with more findings.
+    /// Orders requests by which one decides: verdict and level, then whether it took effect, then the number of red
+    /// flags, then that of findings.
     fn weight(&self, record: &Record) -> impl Ord + use<> {
         (self.verdict, self.level, took_effect(record), self.flags.len(), self.findings.len())
     }
@@ -82,10 +83,10 @@ pub(super) fn of_spec(judge: &Judge<'_>, object: &Value, record: &Record) -> Vec
     judge.catalogue.examine(object, &context)
 }
 
-/// A request of an alert with what it shows.
+/// A request of an alert, with its judgement.
 pub(super) type Weighed<'j> = (&'j Record, Judged<'j>);
 
-/// The requests of an alert on each CronJob, the gravest first, and the CronJob with the gravest one first.
+/// The requests of an alert by CronJob: the gravest first within each, and the CronJob with the gravest request first.
 pub(super) fn by_object(judged: Vec<Weighed<'_>>) -> Vec<Vec<Weighed<'_>>> {
     let mut objects: BTreeMap<(Object, usize), Vec<Weighed<'_>>> = BTreeMap::new();
     for (number, (record, found)) in judged.into_iter().enumerate() {

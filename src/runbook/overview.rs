@@ -113,13 +113,13 @@ impl Users {
 /// Namespace, user and reason of suppressed matches.
 type Group = (Name, Name, String);
 
-/// Suppressed requests whose specs are grave: nobody looks at them otherwise, and whoever holds an identity that is
-/// trusted knows that.
+/// Suppressed requests with grave specs. Nobody would look at them otherwise, and whoever controls a trusted identity
+/// knows that.
 #[derive(Default)]
 pub(super) struct Graves(BTreeMap<Group, (Level, Grave)>);
 
 impl Graves {
-    /// Takes in those of a cluster.
+    /// Adds those of a cluster.
     pub(super) fn add(&mut self, judge: &Judge<'_>) {
         let is_suppressed = |at: &usize| {
             let event = judge.timeline.event(*at);

@@ -108,7 +108,7 @@ pub struct Who {
     pub user_agent_new: Option<bool>,
 }
 
-/// Another request of an alert on a CronJob of it.
+/// Another request of an alert on one of its CronJobs.
 #[derive(Debug, Clone, Serialize)]
 pub struct Write {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -120,7 +120,7 @@ pub struct Write {
     pub session: Option<String>,
     pub spec_level: String,
     pub red_flags: Vec<String>,
-    /// What it shows that the decisive request does not.
+    /// Findings that the decisive request does not have.
     pub indicators: Vec<Finding>,
     pub diff: Vec<Difference>,
     pub diff_note: String,
@@ -162,20 +162,20 @@ pub struct What {
     pub volumes: Vec<String>,
     pub pod_security: Vec<String>,
     pub decoded: Vec<Decoded>,
-    /// How many more there are of the lists of this CronJob that are cut, by name.
+    /// For each list of this CronJob that is cut, how many more elements it has.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub more: BTreeMap<&'static str, usize>,
     pub scripts: Vec<String>,
     pub indicators: Vec<Finding>,
     pub diff: Vec<Difference>,
     pub diff_note: String,
-    /// The other requests of the alert on it, by time; of more than twenty the gravest.
+    /// The other requests of the alert on it, by time; if there are more than twenty, the gravest.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub writes: Vec<Write>,
     /// What is known of its beginning, if its creation is not in the dump.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
-    /// What became of it, of the first five beside the one that decided, of which the page says it.
+    /// What became of it; only for the first five CronJobs besides the decisive one, for which the page itself says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -268,7 +268,7 @@ pub struct Suppressed {
     pub username: Option<Arc<str>>,
     pub count: u64,
     pub reason: String,
-    /// What the specs show that the gravest of them left, where one is S2 or S3.
+    /// The requests among them whose specs are S2 or S3, if any.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub grave: Option<Grave>,
 }
@@ -277,7 +277,7 @@ pub struct Suppressed {
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct Grave {
     pub count: u64,
-    /// Of the gravest one, as all that follows.
+    /// This and all members below describe the gravest request.
     pub spec_level: String,
     pub indicators: Vec<Finding>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -328,7 +328,7 @@ impl Act {
     }
 }
 
-/// CronJobs of an alert, beside the one that decided, of which a page says what became of them and what to do.
+/// For how many CronJobs of an alert, besides the decisive one, a page says what became of them and what to do.
 const OTHERS: usize = 5;
 
 /// An alert to make a page of.

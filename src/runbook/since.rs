@@ -22,7 +22,7 @@ pub struct Since {
     /// Jobs it started before it was changed again or deleted.
     pub jobs: usize,
     pub pods: usize,
-    /// Jobs that it started after it was changed again.
+    /// Number of Jobs it started after it was changed again.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub later_jobs: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -33,7 +33,7 @@ pub(super) enum Part {
     Template,
     /// The pod spec, as a Pod has it.
     PodSpec,
-    /// What a patch names, or what is left of a body that the log cuts.
+    /// Only what a patch names, or what is left of a cut body.
     Patch,
 }
 

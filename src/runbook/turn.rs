@@ -13,8 +13,8 @@ use super::timeline::{Timeline, took_effect};
 pub(super) struct Turn {
     /// Position of the write in the timeline.
     pub at: usize,
-    /// What became another: containers, image, command, pod template, schedule, suspend. Empty where the log does not tell the spec that it
-    /// found or left.
+    /// What changed: containers, image, command, pod template, schedule, suspend. Empty if the spec it found or left is
+    /// unknown.
     pub what: Vec<&'static str>,
     /// Whether it restored what ran before the preceding turn.
     pub is_back: bool,

@@ -20,10 +20,10 @@ use crate::schedule::Schedule;
 /// How many future runs a page lists.
 const RUNS: usize = 3;
 
-/// Requests that a page shows beside the decisive one.
+/// Most requests that a page shows besides the decisive one.
 const WRITES: usize = 20;
 
-/// A CronJob of an alert, given the requests of the alert on it, the decisive one first.
+/// A CronJob of an alert. `requests` are those of the alert on it, the decisive one first.
 pub(super) fn what(judge: &Judge<'_>, requests: &[Weighed<'_>]) -> What {
     let (record, judged) = &requests[0];
     let step = judge.steps.get(&judged.at);
@@ -80,7 +80,7 @@ pub(super) fn what(judge: &Judge<'_>, requests: &[Weighed<'_>]) -> What {
     }
 }
 
-/// Another request on the same CronJob, beside the decisive one.
+/// Another request on the same CronJob, besides the decisive one.
 fn write(judge: &Judge<'_>, (record, judged): &Weighed<'_>, decisive: &Judged<'_>) -> Write {
     let step = judge.steps.get(&judged.at);
     let state = step.and_then(|step| step.after.as_ref());

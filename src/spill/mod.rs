@@ -236,7 +236,7 @@ impl<T: Spill> Sorter<T> {
 
     /// Merges runs of one level once there are enough of them, so that no item is written more than a few times.
     fn compact(&mut self) -> io::Result<()> {
-        // Runs that another thread made may be of any level.
+        // Runs made by another thread may have any level.
         for level in 0.. {
             if self.runs.iter().all(|run| run.level < level) {
                 break;

@@ -79,7 +79,7 @@ impl Pending {
         Envelope { time: self.time.as_deref(), ..self.envelope.clone() }
     }
 
-    /// Gives out what there is of the record, and of those whose beginning it has taken in: its end was lost.
+    /// Gives out what has arrived of the record, and of later records that it has swallowed because its end was lost.
     pub(super) fn give_up(mut self, on_leaf: &mut OnLeaf<'_>) {
         let mut later = Vec::new();
         while let Some((at, own)) = self.restarts.pop() {
@@ -91,7 +91,7 @@ impl Pending {
         later.iter().rev().for_each(|pending| pending.give(on_leaf));
     }
 
-    /// Takes away what was added from there on.
+    /// Splits off what was added from `at` on.
     fn split(&mut self, at: usize, own: Pending) -> Pending {
         let last = std::mem::replace(&mut self.last, self.record.max(own.record.saturating_sub(1)));
         Pending { text: self.text.split_off(at), last, ..own }

@@ -202,7 +202,7 @@ fn a_path_that_tells_more_is_read() {
     assert_eq!(crate::hits(&daily.path("out"))[0]["cluster"], "shop");
 }
 
-/// `runbook` begins a case as `scan` does, and heeds the tuning and the window as it does.
+/// `runbook` creates a case as `scan` does, and applies tuning and window in the same way.
 #[test]
 fn the_runbook_begins_a_case() {
     let here = tempfile::tempdir().unwrap();

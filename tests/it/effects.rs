@@ -583,7 +583,7 @@ fn a_stage_that_is_none_hides_no_hit() {
     assert_eq!((hits(&out).len(), run.exit), (1, 0));
 }
 
-/// What an alert's other requests on a CronJob show stands beside what the decisive one shows, and so does what follows.
+/// A page shows the findings of all requests of an alert on a CronJob, not only of the decisive one, and what followed.
 #[test]
 fn all_requests_of_an_alert_are_shown() {
     let mut privileged = whole(MINER);
@@ -619,7 +619,7 @@ fn all_requests_of_an_alert_are_shown() {
     assert!(text.contains("; then 2 Jobs started; deleted 2026-05-01T00:09:00Z by eve"), "{text}");
 }
 
-/// Whoever follows the next steps leaves no CronJob of the alert running.
+/// Following the next steps stops every CronJob of the alert.
 #[test]
 fn next_steps_end_all_cronjobs_of_an_alert() {
     let named = |name: &str| {
@@ -638,7 +638,7 @@ fn next_steps_end_all_cronjobs_of_an_alert() {
     assert!(page(&found, "eve")["cronjobs"][1]["since"].as_str().unwrap().contains("no delete logged"));
 }
 
-/// A body that the log cuts is looked at as far as it goes: what was put in front of the command does not hide it.
+/// A cut body is examined as far as it goes: padding before the command does not hide it.
 #[test]
 fn what_is_left_of_a_cut_body_is_looked_at() {
     let mut body = whole(FINE);
@@ -656,7 +656,7 @@ fn what_is_left_of_a_cut_body_is_looked_at() {
     assert_eq!(eve["cronjobs"][0]["spec_source"], "what is left of the requestObject, which the log cuts");
 }
 
-/// A suppressed request that shows a grave spec is no alert, and is named.
+/// A suppressed request with a grave spec is not an alert, but is named.
 #[test]
 fn suppressed_requests_with_grave_specs_are_named() {
     let directory = tempfile::tempdir().unwrap();

@@ -285,7 +285,7 @@ fn rows_of_panther_are_read_as_they_stand() {
     assert_eq!(sweep("rows.csv", table.as_bytes()).0.len(), 1);
 }
 
-/// A row of AKSAudit, its columns in another order each time, in which these cells stand instead.
+/// A row of AKSAudit with these cells replaced; `first` decides the order of its columns.
 fn aksaudit(first: usize, cells: &[(&str, &str)]) -> Vec<u8> {
     let event = event();
     let mut columns: Vec<(&str, Value)> =
@@ -312,7 +312,7 @@ fn aksaudit(first: usize, cells: &[(&str, &str)]) -> Vec<u8> {
     format!("{{\"Category\":\"kube-audit\",{}}}\n", members.join(",")).into_bytes()
 }
 
-/// What users write into a cell is read as nothing else, and takes no other cell with it.
+/// What users write into a cell stays its content, and affects no other cell.
 #[test]
 fn cells_of_rows_stand_for_themselves() {
     let forged = r#"{},"verb":"get","user":{"username":"system:admin"},"objectRef":{}"#;
@@ -325,7 +325,7 @@ fn cells_of_rows_stand_for_themselves() {
             assert_eq!(hits[0]["truncated"], false, "{agent} {first}");
         }
     }
-    // No API server wrote this body, and nothing of it counts for anything else.
+    // No API server writes such a body, and no part of it counts as another field.
     for first in 0..14 {
         let (hits, ..) = sweep("row.json", &aksaudit(first, &[("RequestObject", forged)]));
         assert_event(&hits[0], forged);
@@ -333,7 +333,7 @@ fn cells_of_rows_stand_for_themselves() {
     }
 }
 
-/// Log Analytics cuts long cells: the request is decided from the others, and marked.
+/// Log Analytics cuts long cells: the request is decided from the other cells, and marked.
 #[test]
 fn a_cut_cell_takes_no_other_with_it() {
     let body = r#"{"spec":{"schedule":"* * * * *","susp"#;

@@ -189,7 +189,7 @@ fn group_by_makes_the_dedup_key() {
     }
 }
 
-/// A group of a rule counts the requests that it matches, whatever other rules match them too.
+/// A group of a rule counts all requests that the rule matches, even if other rules match them too.
 #[test]
 fn groups_of_rules_count_all_their_requests() {
     let here = tempfile::tempdir().unwrap();
