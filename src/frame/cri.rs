@@ -126,7 +126,6 @@ impl Part {
         let content = self.content.trim_ascii();
         match content.first() {
             Some(b'{') if is_sound(content) => Body::Json(content),
-            Some(b'{') => Body::Broken(content),
             _ => Body::Text(content),
         }
     }

@@ -31,14 +31,15 @@ impl<'a> Fields<'a> {
             return None;
         }
         let mut fields = Fields { entries: Vec::with_capacity(capacity(text)), cut: None, whole: false };
-        let mut at = 1;
+        let (mut at, mut legible) = (1, true);
         loop {
             at = skip_blank(text, at, b',');
             if text.get(at) == Some(&b'}') {
-                fields.whole = true;
+                fields.whole = legible;
                 return Some(fields);
             }
             let Some((key, key_end)) = key::<false>(text, at) else { return Some(fields) };
+            legible &= is_legible(&key);
             at = skip_blank(text, key_end, b':');
             let Skip::End(end) = skip_lenient(text, at) else {
                 match text.get(at) {
@@ -72,16 +73,17 @@ impl<'a> Fields<'a> {
         let mut fields = Fields { entries: Vec::with_capacity(capacity(text)), cut: None, whole: true };
         let mut at = next(0, b'{')?;
         while text.get(at) != Some(&b'}') {
-            let (key, key_end) = key::<true>(text, at)?;
+            let (key, key_end) = key::<true>(text, at).filter(|(key, _)| is_legible(key))?;
             at = next(blanks(key_end), b':')?;
             let Skip::End(end) = skip_strict(text, at) else { return None };
             fields.entries.push((key, &text[at..end]));
             at = blanks(end);
-            if let Some(behind) = next(at, b',') {
-                at = behind;
-                // A comma must be followed by another member.
-                text.get(at).filter(|byte| **byte == b'"')?;
-            }
+            // A comma must be followed by another member, and another member must follow a comma.
+            at = match (next(at, b','), text.get(at)) {
+                (Some(behind), _) if text.get(behind) == Some(&b'"') => behind,
+                (None, Some(b'}')) => at,
+                _ => return None,
+            };
         }
         (at + 1 == text.len()).then_some(fields)
     }
@@ -93,10 +95,16 @@ impl<'a> Fields<'a> {
         Fields { entries, cut: None, whole: true }
     }
 
-    /// Whether the closing brace was reached.
+    /// Whether the closing brace was reached, and no key lost bytes that UTF-8 needs: nobody knows what it named.
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.whole
+    }
+
+    /// The same members of a text that is known to be broken, wherever its braces close.
+    #[must_use]
+    pub fn of_broken(self) -> Self {
+        Fields { whole: false, ..self }
     }
 
     /// The members in document order.
@@ -187,6 +195,10 @@ fn into_key(key: Cow<'_, str>) -> Key<'_> {
         Cow::Borrowed(key) if key.is_ascii() => Cow::Borrowed(key.as_bytes()),
         key => Cow::Owned(key.into_owned().into_bytes()),
     }
+}
+
+fn is_legible(key: &Key<'_>) -> bool {
+    matches!(key, Cow::Borrowed(_)) || !text_of(key).contains(char::REPLACEMENT_CHARACTER)
 }
 
 fn text_of<'k>(key: &'k Key<'_>) -> &'k str {

@@ -48,6 +48,9 @@ fn starts_number(text: &[u8]) -> bool {
 pub fn integer(raw: Raw<'_>) -> Option<i64> {
     let text = if is_string(raw) { string(raw)? } else { String::from_utf8_lossy(raw) };
     let text = text.trim();
+    // A digit was lost in front of it, or put there.
+    let is_padded = matches!(raw, [b'0', digit, ..] | [b'-', b'0', digit, ..] if digit.is_ascii_digit());
+    (!is_padded).then_some(())?;
     text.parse().ok().or_else(|| {
         starts_number(text.as_bytes()).then_some(())?;
         text.parse().ok().filter(|value: &f64| value.fract() == 0.0 || value.is_infinite()).map(|value| value as i64)
@@ -64,6 +67,8 @@ mod tests {
             ("403", Some(403)),
             ("403.0", Some(403)),
             ("\"403\"", Some(403)),
+            ("01", None),
+            ("0.0", Some(0)),
             ("\"-inf\"", None),
             ("\"-infinity\"", None),
             ("403.5", None),

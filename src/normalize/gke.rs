@@ -13,10 +13,12 @@ use crate::unwrap::gcp_label;
 
 /// Reads an entry of service k8s.io, whole or cut; `payload` is the audit log in it.
 pub(super) fn event<'a>(fields: &Fields<'a>, payload: &Fields<'a>) -> Normalized<'a> {
-    let mut read = Reader::default();
+    // A payload that is broken inside an entry that closes has lost members as a cut one has.
+    let whole = fields.is_whole() && payload.is_whole();
+    let mut read = Reader::of(whole);
     let method = read.text(payload.get_folded("methodName"), "verb");
     let target = read.text(payload.get_folded("resourceName"), "objectRef");
-    if !fields.is_whole() && (method.is_none() || target.is_none()) {
+    if !whole && (method.is_none() || target.is_none()) {
         return Normalized::Malformed("a GKE entry that is cut before its method and resource");
     }
     let labels = fields.get_folded("labels");
@@ -46,8 +48,8 @@ pub(super) fn event<'a>(fields: &Fields<'a>, payload: &Fields<'a>) -> Normalized
         request_received: read.time(fields.get_folded("timestamp"), "requestReceivedTimestamp"),
         stage_timestamp: read.time(fields.get_folded("receiveTimestamp"), "stageTimestamp"),
         dry_run: label("command.gke.io/dryRun").is_some_and(is_dry_run),
-        truncated: !fields.is_whole() || label("audit.k8s.io/truncated").is_some_and(is_true),
-        salvaged: !fields.is_whole(),
+        truncated: !whole || label("audit.k8s.io/truncated").is_some_and(is_true),
+        salvaged: !whole,
         identity: Identity {
             id: split_uid.or(audit_id),
             action: method,

@@ -7,7 +7,7 @@ use crate::json::{self, Fields, Raw};
 
 /// Reads an event. `whole` says whether its record was whole: fields made from a cut record may be whole themselves.
 pub(super) fn event<'a>(fields: &Fields<'a>, whole: bool) -> Normalized<'a> {
-    let mut read = Reader::default();
+    let mut read = Reader::of(whole);
     let annotations = read.object(fields.get("annotations"), "annotations");
     let (request_object, request_skipped) = read.body(fields.get("requestObject"), "requestObject");
     let (response_object, response_skipped) = read.body(fields.get("responseObject"), "responseObject");
@@ -52,7 +52,8 @@ fn undecidable(event: &AuditEvent<'_>, fields: &Fields<'_>) -> Option<&'static s
     if event.verb.is_none() {
         return Some("an audit event that is cut before its verb");
     }
-    let object_known = fields.object("objectRef").is_some_and(|object| object.is_whole());
+    // Damage may have closed it early, or hidden a member.
+    let object_known = fields.get("objectRef").is_some_and(|object| Fields::read_sound(object).is_some());
     let on_cronjobs = event.request_uri.as_deref().is_none_or(|uri| uri.contains("/cronjobs"));
     (!object_known && on_cronjobs).then_some("an audit event that is cut before its objectRef ends")
 }

@@ -12,13 +12,19 @@ use crate::time;
 /// Collects the names of malformed fields while members are read.
 ///
 /// A value that is null, `""`, 0, false, `[]` or `{}` counts as missing, whatever its expected type. A value of another
-/// type counts as missing too, and its field is named.
-#[derive(Debug, Default)]
+/// type counts as missing too, and its field is named. So is an object that is broken where its record is not.
+#[derive(Debug)]
 pub(super) struct Reader {
     pub malformed: Vec<&'static str>,
+    whole: bool,
 }
 
 impl Reader {
+    /// Reads members of a record that is whole, or not.
+    pub(super) fn of(whole: bool) -> Self {
+        Reader { malformed: Vec::new(), whole }
+    }
+
     pub(super) fn malformed(&mut self, name: &'static str) {
         if !self.malformed.contains(&name) {
             self.malformed.push(name);
@@ -52,7 +58,7 @@ impl Reader {
     /// An object.
     pub(super) fn object<'a>(&mut self, raw: Option<Raw<'a>>, name: &'static str) -> Option<Fields<'a>> {
         let fields = Fields::read(present(raw)?);
-        if fields.is_none() {
+        if fields.as_ref().is_none_or(|fields| self.whole && !fields.is_whole()) {
             self.malformed(name);
         }
         fields

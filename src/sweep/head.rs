@@ -122,6 +122,8 @@ impl Heads {
         let (head, rest) = event.split_at(end);
         let decoded;
         let head = match start {
+            // A key that is no text could be any.
+            Start::Plain | Start::Entry if std::str::from_utf8(head).is_err() => return false,
             Start::Plain | Start::Entry => head,
             Start::InString(_) => {
                 decoded = json::cut_string(head);
@@ -135,7 +137,7 @@ impl Heads {
         // decides.
         is_refuted(pack, head, start)
             && !keys.come_again(rest)
-            && if matches!(start, Start::Entry) { is_whole(record) } else { json::is_between_members(head) }
+            && is_sound(head, start)
             && self.odd.as_ref().is_some_and(|odd| !odd.may_match(record))
     }
 }
@@ -172,9 +174,12 @@ impl Keys {
     }
 }
 
-/// Whether nothing follows the value at the start of a text.
-fn is_whole(text: &[u8]) -> bool {
-    json::skip_lenient(text, 0) == Skip::End(text.len())
+/// Whether a head is sound JSON as far as it goes: an entry as a whole, any other up to the end of a member.
+fn is_sound(head: &[u8], start: Start) -> bool {
+    match (start, json::skip_strict(head, 0)) {
+        (Start::Entry, skip) => skip == Skip::End(head.len()),
+        (_, skip) => skip == Skip::Incomplete && json::is_between_members(head),
+    }
 }
 
 /// Whether no rule matches an event and no interest wants it. `head` has its first members, or all but the bodies.

@@ -193,7 +193,10 @@ impl Recorder<'_> {
             originals.give(place);
         }
         normalize(leaf, |normalized| match normalized {
-            Normalized::Event(event) => self.event(&event, leaf, envelope, place),
+            Normalized::Event(event) => {
+                let truncated = event.truncated || envelope.cut;
+                self.event(&AuditEvent { truncated, ..event }, leaf, envelope, place);
+            }
             Normalized::NotAudit => self.told.input.not_audit += 1,
             Normalized::Malformed(reason) => {
                 self.told.input.malformed += 1;

@@ -233,6 +233,7 @@ fn owned(envelope: &Envelope<'_>) -> Envelope<'static> {
         line_time: None,
         control_plane: envelope.control_plane,
         closed: envelope.closed,
+        cut: envelope.cut,
         category: own(&envelope.category),
         source_label: own(&envelope.source_label),
     }

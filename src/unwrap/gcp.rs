@@ -64,6 +64,11 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
         }
         return true;
     }
+    // Of which service it is was lost.
+    if payload(fields).is_some_and(|payload| !payload.is_whole() && payload.get_folded("serviceName").is_none()) {
+        walk.leaf(Leaf::Broken(b""), &envelope.named("gcp-logentry", None));
+        return true;
+    }
     let is_entry = ["insertId", "resource", "jsonPayload", "textPayload"].iter().any(|key| fields.get(key).is_some());
     if payload(fields).is_some() || fields.get("logName").is_some() && is_entry {
         walk.leaf(Leaf::Other, &envelope.named("gcp-logentry", None));

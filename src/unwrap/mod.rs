@@ -18,7 +18,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use crate::decode::{self, Limits};
-use crate::event::{Origin, Platform, Text};
+use crate::event::{EVENT_START, Origin, Platform, Text};
 use crate::frame::{self, Body, Document, Framing};
 use crate::json::{self, Fields, Raw, Skip};
 use fragments::Fragments;
@@ -47,6 +47,8 @@ pub struct Envelope<'a> {
     pub control_plane: bool,
     /// The content must itself be an event. It is never opened as an envelope, so it cannot smuggle in a forged event.
     pub closed: bool,
+    /// Whether some of the text around the record was lost.
+    pub cut: bool,
     /// Panther's `p_source_label`: a cluster name, used if nothing better is known.
     pub source_label: Option<Text<'a>>,
 }
@@ -289,6 +291,9 @@ impl<'w, 's> Walk<'w, 's> {
         let leaf = if self.broken && matches!(leaf, Leaf::Other) { Leaf::Broken(b"") } else { leaf };
         self.others += u64::from(matches!(leaf, Leaf::Other));
         let place = Place { record: self.record, last: self.last, offset: self.offset, pointer: &self.pointer };
+        if self.broken {
+            return (self.on_leaf)(leaf, &Envelope { cut: true, ..envelope.clone() }, place);
+        }
         (self.on_leaf)(leaf, envelope, place);
     }
 
@@ -446,6 +451,8 @@ impl<'w, 's> Walk<'w, 's> {
                 Skip::End(end) if end == bytes.len() => self.broken(bytes, envelope),
                 Skip::End(_) => self.payload(bytes, envelope),
                 _ if bytes[0] == b'[' && !is_tail(trimmed) => self.leaf(Leaf::Other, envelope),
+                // Framing finds the event behind one that lost its end.
+                _ if memchr::memmem::find(&bytes[1..], EVENT_START).is_some() => self.payload(bytes, envelope),
                 _ => self.broken(bytes, envelope),
             },
             Some(b'"') if json::skip_strict(bytes, 0) == Skip::End(bytes.len()) => self.value(bytes, envelope),
@@ -475,7 +482,7 @@ impl<'w, 's> Walk<'w, 's> {
         // After a lost block comes the end of this record or of a later one, so it must not complete this one.
         let lost = memchr::memchr(0, text);
         let left = &text[..lost.unwrap_or(text.len())];
-        match Fields::read(left) {
+        match Fields::read(left).map(Fields::of_broken) {
             Some(fields) => {
                 self.read(left, &fields, envelope);
                 if let Some(lost) = lost {

@@ -612,9 +612,9 @@ fn all_requests_of_an_alert_are_shown() {
 
     let later =
         [&[request(0, "create", "eve", &image)], &events[2..], &[request(9, "delete", "eve", &json!({}))]].concat();
-    let changed =
+    let with_patch =
         [&later[..], &[request(6, "patch", "eve", &asked(&json!({"spec": {"schedule": "* * * * *"}})))]].concat();
-    let text = since(&judged(&changed, &[]), "eve").to_owned();
+    let text = since(&judged(&with_patch, &[]), "eve").to_owned();
     assert!(text.starts_with("0 Jobs started, 0 Pods; changed again 2026-05-01T00:06:00Z by eve (schedule)"), "{text}");
     assert!(text.contains("; then 2 Jobs started; deleted 2026-05-01T00:09:00Z by eve"), "{text}");
 }
