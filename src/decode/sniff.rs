@@ -180,6 +180,9 @@ fn kind_of(head: &[u8]) -> Kind {
     if YAML.iter().any(|first| text.starts_with(first)) || is_yaml(text) {
         return Kind::Unsupported("yaml");
     }
+    if is_utf16(head) {
+        return Kind::Utf16;
+    }
     // A log truncated in place starts with zeros, a crash leaves blocks of zeros, and many logs contain single control
     // bytes.
     let text = &text[text.iter().position(|&byte| byte != 0).unwrap_or(text.len())..];
@@ -194,6 +197,14 @@ fn kind_of(head: &[u8]) -> Kind {
         true => Kind::Binary,
         false => Kind::Text,
     }
+}
+
+/// Whether this is UTF-16 without its byte order mark: nearly all characters of a log are ASCII, and have one zero byte.
+fn is_utf16(head: &[u8]) -> bool {
+    let zeros = |start: usize| head.iter().skip(start).step_by(2).filter(|byte| **byte == 0).count();
+    let (even, odd) = (zeros(0), zeros(1));
+    let (fewer, more) = (even.min(odd), even.max(odd));
+    head.len() >= ZEROS && more * 2 * 10 >= head.len() * 9 && fewer * 2 * 10 <= head.len()
 }
 
 /// Whether this is YAML whose first line is not in `YAML`: lists, and keys in another order. A log line may be followed
@@ -270,6 +281,8 @@ mod tests {
             (&overwritten(b"2026-11-24T03:16:43.101Z {}\n"), Kind::Text),
             (&overwritten(b"\x7fELF"), Kind::Binary),
             (b"PAR1\x15", Kind::Parquet),
+            (b"{\0\"\0k\0i\0n\0d\0\"\0:\0", Kind::Utf16),
+            (b"\0{\0\"\0k\0i\0n\0d\0\"\0:", Kind::Utf16),
             (b"---\ninsertId: a\n", Kind::Unsupported("yaml")),
             (b"", Kind::Empty),
             (&[b"SQLite format 3\0".as_slice(), &[0; 52], b"KSWP"].concat(), Kind::Case),

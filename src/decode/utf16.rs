@@ -1,4 +1,4 @@
-//! UTF-16 with a byte order mark, as PowerShell's `>` writes it, read as UTF-8.
+//! UTF-16, as PowerShell's `>` writes it, read as UTF-8. Its byte order mark may be lost.
 //!
 //! After a lost byte, all that follows decodes to other characters, none of them invalid. Logs are nearly all ASCII,
 //! and a run of ASCII code units with swapped bytes reveals the loss: one byte is then skipped.
@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Read};
 
-use encoding_rs::{CoderResult, Decoder, UTF_8};
+use encoding_rs::{CoderResult, Decoder, UTF_16BE, UTF_16LE};
 
 use super::{Damage, Window};
 
@@ -19,7 +19,7 @@ const VARIED: usize = 4;
 /// text.
 pub(super) struct Utf8<R> {
     input: Window<R>,
-    /// Reads the two bytes of a code unit in the order the byte order mark gives; `None` until that is read.
+    /// Reads the two bytes of a code unit in the order of the stream; `None` until its beginning is read.
     unit: Option<fn([u8; 2]) -> u16>,
     decoder: Decoder,
     output: Vec<u8>,
@@ -30,17 +30,21 @@ pub(super) struct Utf8<R> {
 }
 
 impl<R: Read> Utf8<R> {
-    /// Starts at the byte order mark, which gives the byte order.
+    /// Starts at the byte order mark, which gives the byte order, or at a character of ASCII, whose zero gives it.
     pub(super) fn new(input: Window<R>) -> Self {
-        let decoder = UTF_8.new_decoder();
+        let decoder = UTF_16LE.new_decoder();
         Utf8 { input, unit: None, decoder, output: Vec::new(), given: 0, text: 0, ended: false }
     }
 
     fn refill(&mut self) -> io::Result<()> {
         let bytes = self.input.peek(2 * SWAPPED)?;
         let count = bytes.len();
-        let is_little = bytes.first() == Some(&0xff);
-        let unit = *self.unit.get_or_insert(if is_little { u16::from_le_bytes } else { u16::from_be_bytes });
+        let is_little = bytes.first() == Some(&0xff) || bytes.get(1) == Some(&0);
+        let unit = *self.unit.get_or_insert_with(|| {
+            let order = if is_little { UTF_16LE } else { UTF_16BE };
+            self.decoder = order.new_decoder_with_bom_removal();
+            if is_little { u16::from_le_bytes } else { u16::from_be_bytes }
+        });
         let (sound, is_swapped) = sound(bytes, unit);
         match sound {
             0 if is_swapped => return Err(self.pass("a byte of UTF-16 text is lost, or one too many")),

@@ -40,37 +40,77 @@ const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 /// Longest header, with anything before it.
 const MAX_HEADER: usize = 64 * 1024;
 
+/// Lines of something else that may stand before the header: comments, titles, another small table.
+const LEADING: usize = 4;
+
 /// The columns of an export.
 pub(super) struct Header {
     columns: Vec<String>,
     delimiter: u8,
+    /// Number of lines before it.
+    leading: u64,
 }
 
-/// Reads the header row; `None` (and nothing consumed) where the stream is not such an export.
+/// Reads the header row, after lines that are given out as text; `None` (and nothing consumed) where the stream is not
+/// such an export.
 pub(super) fn header(input: &mut Input<'_>, sink: &mut dyn Sink) -> Option<Header> {
-    let (bytes, _) = input.head(MAX_HEADER, |text| header_line(text).is_some());
-    let line = header_line(bytes)?;
-    let end = line.end;
-    let line =
-        std::str::from_utf8(&bytes[line]).ok().filter(|line| !line.starts_with(['{', '[']) && !line.contains("{\""))?;
-    let header = DELIMITERS.iter().find_map(|&delimiter| {
+    let is_json = |text: &[u8]| text.get(start(text)).is_some_and(|byte| b"{[".contains(byte));
+    let begin = input.offset();
+    let (bytes, _) = input.head(MAX_HEADER, |text| is_json(text) || lines(text).nth(LEADING).is_some());
+    if is_json(bytes) {
+        return None;
+    }
+    let named = |(number, line): (usize, Range<usize>)| Some((columns(&bytes[line.clone()], number)?, line));
+    let (header, line) = lines(bytes).take(LEADING + 1).enumerate().find_map(named)?;
+    let leading = lines(bytes).take_while(|other| other.start < line.start);
+    let leading: Vec<_> = leading.map(|line| (begin + line.start as u64, bytes[line].to_vec())).collect();
+    for (record, (offset, text)) in (1..).zip(&leading) {
+        sink.document(Document {
+            record,
+            offset: Some(*offset),
+            element: None,
+            framing: Framing::Csv,
+            time: None,
+            body: Body::Text(text.trim_ascii_end()),
+            original: text,
+        });
+    }
+    input.consume(line.end + 1, sink);
+    Some(Header { leading: leading.len() as u64, ..header })
+}
+
+/// The columns that a line names. A line that is not the first must name two that are known.
+fn columns(line: &[u8], number: usize) -> Option<Header> {
+    let line = String::from_utf8_lossy(line);
+    if line.starts_with(['{', '[']) || line.contains("{\"") {
+        return None;
+    }
+    DELIMITERS.iter().find_map(|&delimiter| {
         let columns: Vec<String> =
             cells(line.as_bytes(), delimiter)?.iter().map(|column| column.trim().to_owned()).collect();
-        let known = columns.iter().any(|column| KNOWN.iter().any(|known| equal_folded(known, column)));
-        (known && (columns.len() > 1 || delimiter == b',')).then_some(Header { columns, delimiter })
-    })?;
-    input.consume(end + 1, sink);
-    Some(header)
+        let is_known = |column: &&String| KNOWN.iter().any(|known| equal_folded(known, column));
+        let known = columns.iter().filter(is_known).count();
+        let enough = known > usize::from(number > 0) && (columns.len() > 1 || delimiter == b',');
+        enough.then_some(Header { columns, delimiter, leading: 0 })
+    })
 }
 
-/// The first line that is not blank, after a byte order mark and a `sep=` line.
-fn header_line(bytes: &[u8]) -> Option<Range<usize>> {
+/// Where the first line begins that is not blank, after a byte order mark and a `sep=` line.
+fn start(bytes: &[u8]) -> usize {
     let mark = if bytes.starts_with(b"\xef\xbb\xbf") { 3 } else { 0 };
-    let mut at = mark + bytes[mark..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
-    if bytes[at..].starts_with(b"sep=") {
-        at += memchr::memchr(b'\n', &bytes[at..])? + 1;
-    }
-    Some(at..at + row_end(&bytes[at..], false)?)
+    let at = mark + bytes[mark..].iter().take_while(|byte| byte.is_ascii_whitespace()).count();
+    let passed = bytes[at..].starts_with(b"sep=").then(|| memchr::memchr(b'\n', &bytes[at..])).flatten();
+    passed.map_or(at, |end| at + end + 1)
+}
+
+/// The whole lines from there on.
+fn lines(bytes: &[u8]) -> impl Iterator<Item = Range<usize>> {
+    let mut at = start(bytes);
+    std::iter::from_fn(move || {
+        let line = at..at + row_end(&bytes[at..], false)?;
+        at = line.end + 1;
+        Some(line)
+    })
 }
 
 /// The rows after a header.
@@ -83,7 +123,8 @@ pub(super) struct Rows<'r, 's> {
 
 impl<'r, 's> Rows<'r, 's> {
     pub(super) fn new(input: Input<'r>, header: Header, sink: &'s mut dyn Sink) -> Self {
-        Rows { input, header, sink, record: 0 }
+        let record = header.leading;
+        Rows { input, header, sink, record }
     }
 
     pub(super) fn run(mut self) {

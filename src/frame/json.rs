@@ -529,7 +529,8 @@ impl<'r, 's> Documents<'r, 's> {
     fn text(&mut self) {
         let (line, _) = self.input.head(MAX_PREFIX, |text| text.contains(&b'\n'));
         let line = &line[..memchr::memchr(b'\n', line).unwrap_or(line.len())];
-        let found = prefix::find(line).filter(|_| self.line_start);
+        // Where a newline was lost a line begins behind a document.
+        let found = prefix::find(line).filter(|found| self.line_start || found.begins_a_line());
         if let Some(found) = found {
             let (framing, content) = (found.framing, found.content);
             let time = found.time.map(str::to_owned);

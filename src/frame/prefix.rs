@@ -17,6 +17,13 @@ pub(super) struct Prefix<'a> {
     pub time: Option<&'a str>,
 }
 
+impl Prefix<'_> {
+    /// Whether it shows by itself that a line begins here.
+    pub(super) fn begins_a_line(&self) -> bool {
+        matches!(self.framing, Framing::CloudWatchExport | Framing::CloudWatchTail | Framing::CloudWatchText)
+    }
+}
+
 /// Recognises the prefix of a line that does not start with JSON.
 pub(super) fn find(line: &[u8]) -> Option<Prefix<'_>> {
     let head = &line[..line.len().min(MAX_PREFIX)];
@@ -27,7 +34,9 @@ pub(super) fn find(line: &[u8]) -> Option<Prefix<'_>> {
     let start = head.find('{')?;
     let (prefix, labels) = (&head[..start], labels(&head[start..]));
     let content = start + labels.unwrap_or(0);
-    if !prefix.ends_with([' ', '\t']) {
+    // `grep -H` writes the name of the file in front of what it finds.
+    let is_grepped = prefix.len() > 1 && prefix.ends_with(':');
+    if !prefix.ends_with([' ', '\t']) && !is_grepped {
         return None;
     }
     let tokens: Vec<&str> = prefix.split_ascii_whitespace().collect();
@@ -37,6 +46,7 @@ pub(super) fn find(line: &[u8]) -> Option<Prefix<'_>> {
         _ if !plain => return None,
         [time] if is_time(time) && labels.is_some() => (Framing::Loki, Some(*time)),
         _ if labels.is_some() => return None,
+        _ if is_grepped && tokens.len() > 1 => return None,
         [time] if is_time(time) => (Framing::CloudWatchExport, Some(*time)),
         ["EVENTS", _] | ["EVENTS", _, _] | ["EVENTS", _, _, _] => (Framing::CloudWatchText, None),
         [time, _] if is_time(time) && prefix.contains('\t') => (Framing::Fluentd, Some(*time)),
@@ -84,6 +94,9 @@ mod tests {
             ("2026-11-24T03:16:43Z\tkube.audit\t{}", Some(Framing::Fluentd)),
             ("I0710 20:27:25.673734 1 tlsconfig.go:240] {}", None),
             ("msg=\"bad\" {}", None),
+            ("logs/audit.log:{\"a\":1}", Some(Framing::Node)),
+            ("msg received:{}", None),
+            (":{}", None),
         ] {
             assert_eq!(find(line.as_bytes()).map(|prefix| prefix.framing), framing, "{line}");
         }

@@ -37,7 +37,10 @@ pub fn normalize<T>(leaf: &Leaf<'_>, then: impl FnOnce(Normalized<'_>) -> T) -> 
             rewrite::then(&event, is_whole && fields.is_whole(), then)
         }
         Leaf::Ocsf(fields) => rewrite::then(&rewrite::ocsf(fields).to_string(), fields.is_whole(), then),
-        Leaf::Legacy(line) => rewrite::then(&rewrite::legacy(line).to_string(), true, then),
+        Leaf::Legacy(line) => {
+            let (event, is_whole) = rewrite::legacy(line);
+            rewrite::then(&event.to_string(), is_whole, then)
+        }
         Leaf::Other => then(Normalized::NotAudit),
         Leaf::Unopened => then(Normalized::Malformed("it holds an audit event in an envelope that is not known")),
         Leaf::Broken(_) => then(Normalized::Malformed("no whole JSON, and too little of it left to decide")),

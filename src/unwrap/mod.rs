@@ -23,7 +23,7 @@ use crate::frame::{self, Body, Document, Framing};
 use crate::json::{self, Fields, Raw, Skip};
 use fragments::Fragments;
 pub(crate) use gcp::{audit_log as gcp_audit_log, label as gcp_label};
-use shape::{is_legacy, is_tail, leaf_tells, native, panther};
+use shape::{LEGACY, is_legacy, is_row, is_tail, leaf_tells, native, panther};
 
 /// Most payloads inside payloads (base64 and gzip inside JSON).
 const MAX_PAYLOADS: usize = 4;
@@ -459,13 +459,26 @@ impl<'w, 's> Walk<'w, 's> {
             _ if frame::cri_content(trimmed).is_some() => {
                 self.text(frame::cri_content(trimmed).unwrap_or_default(), envelope);
             }
-            _ if is_legacy(trimmed) && !trimmed.contains('\0') => {
-                self.leaf(Leaf::Legacy(trimmed), &envelope.named("legacy", None));
-            }
-            _ if is_tail(trimmed) || is_legacy(trimmed) || holds_event(bytes) => {
+            _ if is_legacy(trimmed) && !trimmed.contains('\0') => self.legacy(trimmed, envelope),
+            _ if is_tail(trimmed) || is_row(trimmed) || trimmed.contains(LEGACY) || holds_event(bytes) => {
                 self.leaf(Leaf::Broken(bytes), envelope);
             }
             _ => self.leaf(Leaf::Other, envelope),
+        }
+    }
+
+    /// Opens a line of the legacy format, and those that follow it where newlines were lost.
+    fn legacy(&mut self, line: &str, envelope: &Envelope<'_>) {
+        let told = envelope.named("legacy", None);
+        let starts: Vec<usize> = shape::legacy_starts(line).collect();
+        for (number, start) in starts.iter().enumerate() {
+            let end = starts.get(number + 1).copied().unwrap_or(line.len());
+            let open = |walk: &mut Self| walk.leaf(Leaf::Legacy(line[*start..end].trim_end()), &told);
+            if number == 0 {
+                open(self);
+            } else {
+                self.inside(Step::Index(number), open);
+            }
         }
     }
 

@@ -69,16 +69,48 @@ pub(super) fn panther<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Optio
     Some(told)
 }
 
+/// What a line of `--audit-log-format=legacy` has after its time.
+pub(super) const LEGACY: &str = " AUDIT: id=\"";
+
 /// Whether this is `AUDIT: id="…"` after a time, as `--audit-log-format=legacy` writes.
 pub(super) fn is_legacy(text: &str) -> bool {
-    text.split_once(" AUDIT: id=\"").is_some_and(|(time, _)| crate::time::parse(time).is_some())
+    text.split_once(LEGACY).is_some_and(|(time, _)| crate::time::parse(time).is_some())
+}
+
+/// Where lines of that format begin in text that begins with one: at the time before each.
+pub(super) fn legacy_starts(text: &str) -> impl Iterator<Item = usize> {
+    let later = text.match_indices(LEGACY).skip(1).map(|(end, _)| {
+        let mut starts = (end.saturating_sub(TIME)..end).filter(|start| text.is_char_boundary(*start));
+        starts.find(|start| crate::time::parse(&text[*start..end]).is_some()).unwrap_or(end)
+    });
+    std::iter::once(0).chain(later)
+}
+
+/// Longer than any time with its zone.
+const TIME: usize = 40;
+
+/// Whether text is the row of a table of events whose header is lost: a stage, or the log of GKE, is a cell of it.
+pub(super) fn is_row(text: &str) -> bool {
+    const CELLS: [(&str, &str); 4] = [
+        ("ResponseComplete", "/api"),
+        ("ResponseStarted", "/api"),
+        ("RequestReceived", "/api"),
+        ("cloudaudit.googleapis.com%2Factivity", "io.k8s."),
+    ];
+    CELLS.iter().any(|(cell, beside)| {
+        let is_cell = |at: usize| text[at + cell.len()..].starts_with(['"', ',', ';', '\t']);
+        text.match_indices(cell).any(|(at, _)| is_cell(at)) && text.contains(beside)
+    })
 }
 
 /// Whether text that starts neither as JSON nor as a log line is the end of a record whose beginning is elsewhere.
 pub(super) fn is_tail(text: &str) -> bool {
     let bytes = text.as_bytes();
     let klog = matches!(bytes, [b'I' | b'W' | b'E' | b'F', digit, ..] if digit.is_ascii_digit());
-    let log_line = klog || text.starts_with("time=") || bytes.first().is_some_and(u8::is_ascii_digit);
+    // The time that begins a line of a log holds no quote.
+    let first_word = text.split_ascii_whitespace().next().unwrap_or_default();
+    let timed = bytes.first().is_some_and(u8::is_ascii_digit) && !first_word.contains('"');
+    let log_line = klog || timed || text.starts_with("time=");
     let ends = text.trim_end_matches([',', ' ']).ends_with(['}', ']']);
     // The end of a string and of what surrounds it, without white space: nothing that a person would write.
     let ends_string = text.trim_end_matches([',', '}', ']']).ends_with('"') && text.ends_with(['}', ',']);
