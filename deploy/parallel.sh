@@ -9,6 +9,10 @@
 # With GNU parallel the same runs on many hosts that see the dump and the partials under one path:
 #   seq 0 15 | parallel --sshlogin host1,host2 kubesweep scan /logs --shard {}/16 --partial /sweep/partials/{}
 set -eu
+if [ $# -lt 3 ]; then
+    echo "usage: parallel.sh SHARES DUMP REPORT [OPTION...]" >&2
+    exit 2
+fi
 shares=$1 dump=$2 report=$3
 shift 3
 KUBESWEEP=${KUBESWEEP:-kubesweep}

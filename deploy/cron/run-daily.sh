@@ -14,6 +14,10 @@
 # program, if it is not on the PATH.
 set -u
 umask 077
+if [ $# -lt 2 ]; then
+    echo "usage: run-daily.sh DUMP STATE [--as-of TIME] [OPTION...]" >&2
+    exit 2
+fi
 dump=$1 state=$2
 shift 2
 as_of=$(date -u +%Y-%m-%dT%H:%M:%SZ)
@@ -43,15 +47,20 @@ log=$state/log
 "${KUBESWEEP:-kubesweep}" scan "$dump" --no-progress --case "$state/case.db" --as-of "$as_of" -o "$reports/.running" "$@" \
     2>"$log" 9>&-
 status=$?
+say=:
 if [ "$status" -ne 0 ] || grep -q '^warning: ' "$log"; then
     cat "$log" >&2
-    echo "run-daily.sh: scan ended with $status; reports are in $reports/$name" >&2
+    say=echo
 fi
 case $status in
 0 | 1 | 3)
+    $say "run-daily.sh: scan ended with $status; reports are in $reports/$name" >&2
     mv "$reports/.running" "$reports/$name" || exit 2
     ln -sfn "$name" "$reports/.latest" && mv -T "$reports/.latest" "$reports/latest" || exit 2
     ;;
-*) rm -rf "$reports"/.running ;;
+*)
+    $say "run-daily.sh: scan ended with $status; there is no report" >&2
+    rm -rf "$reports"/.running
+    ;;
 esac
 exit $status

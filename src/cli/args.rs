@@ -517,10 +517,11 @@ pub(super) enum RulesAction {
         #[arg(value_name = "R", default_value = "builtin:all")]
         rules: Vec<String>,
     },
-    /// Show one rule: what it says, when it matches, what the prefilter uses
+    /// Show one rule: what it says, when it matches, what the prefilter uses;
+    /// or one indicator of the runbook: why it matters, what is harmless
     #[command(after_help = help::below(help::RULES_SHOW, help::TESTED))]
     Show {
-        /// The rule's id
+        /// Id of a rule, or of an indicator such as CJ-BEH-13
         id: String,
         /// Files, directories, builtin:cronjob or builtin:all
         #[arg(value_name = "R", default_value = "builtin:all")]

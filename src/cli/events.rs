@@ -1,6 +1,7 @@
 //! `kubesweep events`.
 
 use std::io::{self, Write};
+use std::net::IpAddr;
 
 use super::args::{EventFormat, Events, Sort};
 use super::{ExitStatus, options, print_stats, progress, redactor, stats, status, warn_if_nothing};
@@ -15,9 +16,10 @@ use crate::sweep::{self, Job};
 /// Reads everything and prints the requested events; writes no file.
 pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
     let filter = filter(events);
-    if let Some(block) = filter.source_ips.iter().find(|text| text.contains('/') && !is_cidr(text)) {
+    let is_address = |text: &str| text.contains('*') || is_cidr(text) || text.parse::<IpAddr>().is_ok();
+    if let Some(text) = filter.source_ips.iter().find(|text| !is_address(text)) {
         return Err(Error::Usage(format!(
-            "--source-ip {block} is not a block of addresses; write 10.0.0.0/8, for instance"
+            "--source-ip {text} is neither an address nor a block of them; write 10.20.4.17 or 10.0.0.0/8, for instance"
         )));
     }
     if events.raw && filter.is_empty() {

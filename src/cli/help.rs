@@ -35,7 +35,7 @@ pub(super) const INSPECT: &str = "  \
 pub(super) const EVENTS: &str = "  \
   kubesweep events /logs --user eve --resource pods/exec --sort time
   kubesweep events /logs --source-ip 203.0.113.0/24 --since 2026-11-20
-  kubesweep events /logs --audit-id 5a1c --raw
+  kubesweep events /logs --audit-id '5a1c*' --raw
   kubesweep events /logs --user eve --format timesketch > eve.jsonl";
 
 pub(super) const VERIFY: &str = "  \

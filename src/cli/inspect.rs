@@ -1,7 +1,7 @@
 //! `kubesweep inspect`.
 
 use super::args::{Inspect, OutputFormat};
-use super::{ExitStatus, options, print, print_stats, progress, stats, status, warn_if_nothing};
+use super::{ExitStatus, options, print, print_stats, progress, stats, status};
 use crate::aggregate::{Plan, finish};
 use crate::error::Error;
 use crate::report::{inspection, inspection_json};
@@ -29,9 +29,6 @@ pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
         OutputFormat::Json => inspection_json(&report),
     });
     print(|out| out.write_all(text.as_bytes()))?;
-    if !inspect.input.quiet {
-        warn_if_nothing(&report);
-    }
     print_stats(stats.as_ref(), &report.totals);
     Ok(status(report.extent, &report.totals))
 }

@@ -14,7 +14,10 @@ use crate::testing::{self, Verdict};
 pub(super) fn run(action: &RulesAction) -> Result<ExitStatus, Error> {
     let (text, status) = match action {
         RulesAction::List { rules } => (list(&rule::load(rules)?), ExitStatus::Swept),
-        RulesAction::Show { id, rules } => (show(id, &rule::load(rules)?)?, ExitStatus::Swept),
+        RulesAction::Show { id, rules } => match Catalogue::builtin().describe(id) {
+            Some(indicator) => (indicator, ExitStatus::Swept),
+            None => (show(id, &rule::load(rules)?)?, ExitStatus::Swept),
+        },
         RulesAction::Test { rules, indicators, format } => {
             let tried = indicators.as_deref().map(Catalogue::load).transpose()?.map(|own| own.try_examples());
             test(&rule::load(rules)?, tried.as_ref(), *format)
@@ -36,7 +39,7 @@ fn list(rules: &[Rule]) -> String {
 
 fn show(id: &str, rules: &[Rule]) -> Result<String, Error> {
     let Some(rule) = rules.iter().find(|rule| rule.id == id) else {
-        return Err(Error::Usage(format!("no rule {id}; `kubesweep rules list` names them")));
+        return Err(Error::Usage(format!("no rule or indicator {id}; `kubesweep rules list` names the rules")));
     };
     let mut out = String::new();
     let _ =

@@ -606,3 +606,15 @@ fn mistakes_in_sigma_rules_are_named() {
     assert_eq!(run.exit, 0, "{}", run.stderr);
     assert!(run.stderr.contains("warning: a.yml:4: G names bar, foo, which no audit event has\n"), "{}", run.stderr);
 }
+
+/// Pages name indicators by their ids, which the same command explains.
+#[test]
+fn indicators_are_explained() {
+    let here = tempfile::tempdir().unwrap();
+    let shown = |id: &str| kubesweep(here.path(), &["rules", "show", id]);
+    let text = shown("CJ-BEH-13").stdout;
+    assert!(text.starts_with("CJ-BEH-13\nworkload service account writes CronJobs (high, behaviour)\n"), "{text}");
+    assert!(text.contains("\nWhy\n  ") && text.contains("\nHarmless\n  "), "{text}");
+    assert!(shown("CJ-X-05").stdout.contains("\nAll of\n  CJ-CMD-03\n"));
+    assert!(shown("CJ-NO-01").stderr.contains("no rule or indicator CJ-NO-01"));
+}

@@ -227,6 +227,13 @@ impl Catalogue {
         self.entries().indicators.iter()
     }
 
+    /// An indicator or composite in words, for those who meet its id on a page; `None` where there is none of this id.
+    #[must_use]
+    pub fn describe(&self, id: &str) -> Option<String> {
+        let composite = || self.composites().find(|composite| composite.id == id).map(Composite::describe);
+        self.get(id).map(Indicator::describe).or_else(composite)
+    }
+
     /// All composites.
     pub fn composites(&self) -> impl Iterator<Item = &Composite> {
         self.entries().composites.iter()
@@ -328,7 +335,27 @@ impl Texts {
     }
 }
 
+/// What is told of an entry under labels, without those that say nothing.
+fn paragraphs<const N: usize>(told: [(&str, String); N]) -> String {
+    let told = told.into_iter().filter(|(_, told)| !told.is_empty());
+    told.fold(String::new(), |text, (label, told)| text + "\n" + label + "\n  " + &told + "\n")
+}
+
+impl Indicator {
+    fn describe(&self) -> String {
+        let category = CATEGORIES.iter().find(|(_, category)| *category == self.category).map_or("", |(name, _)| name);
+        let told = [("Why", &self.why), ("Harmless", &self.false_positives), ("Source", &self.source)];
+        let told = told.map(|(label, told)| (label, told.clone()));
+        format!("{}\n{} ({}, {category})\n{}", self.id, self.name, self.severity, paragraphs(told))
+    }
+}
+
 impl Composite {
+    fn describe(&self) -> String {
+        let told = [("All of", &self.all), ("Any of", &self.any)].map(|(label, ids)| (label, ids.join(", ")));
+        format!("{}\n{} (critical, several findings together)\n{}", self.id, self.name, paragraphs(told))
+    }
+
     fn finding(&self, findings: &[Finding]) -> Option<Finding> {
         let found = |id: &&String| findings.iter().any(|finding| finding.id == **id);
         let any: Vec<&String> = self.any.iter().filter(found).collect();
