@@ -8,6 +8,7 @@ mod aws;
 mod azure;
 mod fragments;
 mod gcp;
+mod leaf;
 mod payload;
 mod rescue;
 mod shape;
@@ -15,151 +16,21 @@ mod siem;
 mod table;
 
 use std::borrow::Cow;
-use std::fmt;
 
-use crate::decode::{self, Limits};
-use crate::event::{EVENT_START, Origin, Platform, Text};
+use crate::decode::Limits;
+use crate::event::{EVENT_START, Platform, Text};
 use crate::frame::{self, Body, Document, Framing};
 use crate::json::{self, Fields, Raw, Skip};
 use fragments::Fragments;
 pub(crate) use gcp::{audit_log as gcp_audit_log, label as gcp_label};
-use shape::{LEGACY, is_legacy, is_row, is_tail, leaf_tells, native, panther};
+use leaf::Step;
+pub use leaf::{Envelope, Leaf, OnLeaf, Place, Pointer};
+use shape::{LEGACY, holds_event, is_legacy, is_row, is_tail, leaf_tells, native, panther};
 
 /// Most payloads inside payloads (base64 and gzip inside JSON).
 const MAX_PAYLOADS: usize = 4;
 /// Most envelopes inside envelopes.
 const MAX_DEPTH: usize = 16;
-
-/// What the envelopes around a record say of it.
-#[derive(Debug, Clone, Default)]
-pub struct Envelope<'a> {
-    /// Platform, account, cluster, region.
-    pub origin: Origin<'a>,
-    /// The name of the outermost recognised format, for `inputs.csv`.
-    pub format: Option<&'static str>,
-    /// The time that the envelope gives the record, as raw JSON.
-    pub time: Option<Raw<'a>>,
-    /// The time in the prefix of the line, as written.
-    pub line_time: Option<&'a str>,
-    /// Azure's log category.
-    pub category: Option<Text<'a>>,
-    /// Whether the records come from the log group of an EKS control plane.
-    pub control_plane: bool,
-    /// The content must itself be an event. It is never opened as an envelope, so it cannot smuggle in a forged event.
-    pub closed: bool,
-    /// Whether some of the text around the record was lost.
-    pub cut: bool,
-    /// Panther's `p_source_label`: a cluster name, used if nothing better is known.
-    pub source_label: Option<Text<'a>>,
-}
-
-impl Envelope<'_> {
-    /// This envelope with a format, unless an outer envelope has set one, and a platform, unless one is known.
-    fn named(&self, format: &'static str, platform: Option<Platform>) -> Self {
-        let mut named = self.clone();
-        named.format = named.format.or(Some(format));
-        named.origin.platform = named.origin.platform.or(platform);
-        named
-    }
-}
-
-/// One record, classified by its shape.
-#[derive(Debug)]
-pub enum Leaf<'a> {
-    /// An event of audit.k8s.io.
-    Event(&'a Fields<'a>),
-    /// A GCP LogEntry of service k8s.io, and the audit log in it.
-    LogEntry(&'a Fields<'a>, &'a Fields<'a>),
-    /// A row of Azure's AKSAudit tables, or of Sentinel's AWSEKSLogs.
-    Row(&'a Fields<'a>),
-    /// An OCSF API Activity of EKS.
-    Ocsf(&'a Fields<'a>),
-    /// A line of the API server's `legacy` log format.
-    Legacy(&'a str),
-    /// A record of something else.
-    Other,
-    /// A record of unknown form that contains the keys of an audit event.
-    Unopened,
-    /// Text that should be a record but is not whole JSON.
-    Broken(&'a [u8]),
-    /// A record larger than `--max-record`.
-    TooLong,
-}
-
-impl Leaf<'_> {
-    /// The format of a record that no envelope has named.
-    #[must_use]
-    pub fn format(&self) -> Option<&'static str> {
-        match self {
-            Leaf::Event(_) => Some("audit-log"),
-            Leaf::LogEntry(..) => Some("gke-logentry"),
-            Leaf::Row(_) => Some("aks-audit"),
-            Leaf::Ocsf(_) => Some("ocsf"),
-            Leaf::Legacy(_) => Some("legacy"),
-            Leaf::Other | Leaf::Unopened | Leaf::Broken(_) | Leaf::TooLong => None,
-        }
-    }
-
-    /// The members of an event of audit.k8s.io in its original form.
-    #[must_use]
-    pub fn native_members(&self) -> Option<&Fields<'_>> {
-        match self {
-            Leaf::Event(fields) => Some(fields),
-            _ => None,
-        }
-    }
-
-    /// A digest in hexadecimal that is equal for records with equal members.
-    #[must_use]
-    pub fn digest(&self) -> String {
-        match self {
-            Leaf::Event(fields) | Leaf::LogEntry(fields, _) | Leaf::Row(fields) | Leaf::Ocsf(fields) => {
-                let members = fields.iter().flat_map(|(key, raw)| [key.as_bytes(), b"\0", raw, b"\0"]);
-                decode::sha256_of_parts(members)
-            }
-            Leaf::Legacy(line) => decode::sha256(line.as_bytes()),
-            Leaf::Other | Leaf::Unopened | Leaf::Broken(_) | Leaf::TooLong => String::new(),
-        }
-    }
-}
-
-/// The path from a framed document to a record inside it: a JSON Pointer (RFC 6901) that also steps into strings that
-/// hold JSON.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Pointer(Vec<Step>);
-
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Step {
-    Key(&'static str),
-    Name(String),
-    Index(usize),
-}
-
-impl fmt::Display for Pointer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|step| match step {
-            Step::Key(key) => write!(f, "/{key}"),
-            Step::Name(name) => write!(f, "/{}", name.replace('~', "~0").replace('/', "~1")),
-            Step::Index(index) => write!(f, "/{index}"),
-        })
-    }
-}
-
-/// Where a record is in its stream.
-#[derive(Debug, Clone, Copy)]
-pub struct Place<'p> {
-    /// Number of the line or document, from 1.
-    pub record: u64,
-    /// Number of its last line; differs from `record` if it was joined from several lines.
-    pub last: u64,
-    /// Offset of the line or document in the decoded text.
-    pub offset: Option<u64>,
-    /// The path from there to the record; empty if the document is the record.
-    pub pointer: &'p Pointer,
-}
-
-/// Takes the records that [`Unwrapper`] finds.
-pub type OnLeaf<'s> = dyn FnMut(Leaf<'_>, &Envelope<'_>, Place<'_>) + 's;
 
 /// Opens the documents of one stream, in order, and joins records that a log pipeline has split.
 #[derive(Debug)]
@@ -506,34 +377,6 @@ impl<'w, 's> Walk<'w, 's> {
         }
         self.broken = around;
     }
-}
-
-/// Whether text that is not a record of a known form contains the keys of audit.k8s.io events, AKSAudit rows or GKE
-/// entries, as they write them or as databases rename them. If so, bytes around the event were damaged, or its envelope
-/// is unknown.
-fn holds_event(text: &[u8]) -> bool {
-    const EVENTS: [[&str; 2]; 3] = [["auditID", "objectRef"], ["auditid", "objectref"], ["AuditId", "ObjectRef"]];
-    const ENTRIES: [&str; 3] = ["protoPayload", "protopayload_auditlog", "proto_payload"];
-    let is_event = |[id, object]: &[&str; 2]| {
-        is_quoted(text, id, b":\"[") && (is_quoted(text, object, b":") || is_quoted(text, "audit.k8s.io/v1", b""))
-    };
-    EVENTS.iter().any(is_event)
-        || ENTRIES.iter().any(|key| is_quoted(text, key, b":")) && is_quoted(text, "k8s.io", b"")
-}
-
-/// Whether a name occurs in quotes, followed by the first of these bytes and then any of the others. Backslashes are
-/// ignored, because the text may be JSON inside a string.
-fn is_quoted(text: &[u8], name: &str, after: &[u8]) -> bool {
-    memchr::memmem::find_iter(text, name).any(|at| {
-        let is_open = at > 0 && matches!(text[at - 1], b'"' | b'.');
-        let mut rest = text[at + name.len()..].iter().filter(|byte| **byte != b'\\' && !byte.is_ascii_whitespace());
-        let is_closed = rest.next() == Some(&b'"');
-        let (first, others) = (after.first(), after.get(1..).unwrap_or_default());
-        is_open
-            && is_closed
-            && (first.is_none() || rest.next() == first)
-            && (others.is_empty() || rest.next().is_some_and(|byte| others.contains(byte)))
-    })
 }
 
 /// Opens an object around an array of records that framing does not walk: inside another envelope, or small.

@@ -134,3 +134,31 @@ pub(super) fn is_tail(text: &str) -> bool {
     let named = of_event.iter().filter(is_named).count();
     named > 1 || ends && (named > 0 || !log_line && text.contains("\":")) || is_solid
 }
+
+/// Whether text that is not a record of a known form contains the keys of audit.k8s.io events, AKSAudit rows or GKE
+/// entries, as they write them or as databases rename them. If so, bytes around the event were damaged, or its envelope
+/// is unknown.
+pub(super) fn holds_event(text: &[u8]) -> bool {
+    const EVENTS: [[&str; 2]; 3] = [["auditID", "objectRef"], ["auditid", "objectref"], ["AuditId", "ObjectRef"]];
+    const ENTRIES: [&str; 3] = ["protoPayload", "protopayload_auditlog", "proto_payload"];
+    let is_event = |[id, object]: &[&str; 2]| {
+        is_quoted(text, id, b":\"[") && (is_quoted(text, object, b":") || is_quoted(text, "audit.k8s.io/v1", b""))
+    };
+    EVENTS.iter().any(is_event)
+        || ENTRIES.iter().any(|key| is_quoted(text, key, b":")) && is_quoted(text, "k8s.io", b"")
+}
+
+/// Whether a name occurs in quotes, followed by the first of these bytes and then any of the others. Backslashes are
+/// ignored, because the text may be JSON inside a string.
+fn is_quoted(text: &[u8], name: &str, after: &[u8]) -> bool {
+    memchr::memmem::find_iter(text, name).any(|at| {
+        let is_open = at > 0 && matches!(text[at - 1], b'"' | b'.');
+        let mut rest = text[at + name.len()..].iter().filter(|byte| **byte != b'\\' && !byte.is_ascii_whitespace());
+        let is_closed = rest.next() == Some(&b'"');
+        let (first, others) = (after.first(), after.get(1..).unwrap_or_default());
+        is_open
+            && is_closed
+            && (first.is_none() || rest.next() == first)
+            && (others.is_empty() || rest.next().is_some_and(|byte| others.contains(byte)))
+    })
+}
