@@ -199,6 +199,9 @@ impl Redactor {
                     || matches!(text("kind"), Some("Secret" | "SecretList"))
                     || members.get("objectRef").is_some_and(|object| object["resource"] == "secrets");
                 let quotes = text("where").or(text("path")).is_some_and(|place| self.is_secret(place));
+                // A change that a page shows.
+                let changes = !members.contains_key("op") && text("path").is_some_and(|path| self.is_set_secret(path));
+                let quotes = quotes || changes;
                 // An operation of a JSON Patch (RFC 6902).
                 let set = text("path").filter(|_| members.contains_key("op"));
                 let (sets_data, sets) =
@@ -440,7 +443,8 @@ mod tests {
             "env": [{"name": "A", "value": "b"}, {"name": "C", "valueFrom": {"secretKeyRef": {"name": "s"}}}],
             "indicators": [{"where": "spec.containers[0].env[1].value (base64-decoded)", "match": "b"},
                            {"where": "spec.containers[0].env[1].name", "match": "LD_PRELOAD"}],
-            "diff": [{"path": "spec.env[0]", "before": "{\"name\":\"A\",\"value\":\"b\"}"}],
+            "diff": [{"path": "spec.env[0]", "before": "{\"name\":\"A\",\"value\":\"b\"}"},
+                {"path": "spec.metadata.annotations.db-password", "before": "x1", "after": "x2"}],
             "annotations": {LAST_APPLIED: "{}"},
             "actor": {"access_key_id": "x"},
             "responseObject": {"kind": "Secret", "data": {"k": "v"}},
@@ -455,7 +459,8 @@ mod tests {
             "env": [{"name": "A", "value": MASK}, {"name": "C", "valueFrom": {"secretKeyRef": {"name": "s"}}}],
             "indicators": [{"where": "spec.containers[0].env[1].value (base64-decoded)", "match": MASK},
                            {"where": "spec.containers[0].env[1].name", "match": "LD_PRELOAD"}],
-            "diff": [{"path": "spec.env[0]", "before": MASK}],
+            "diff": [{"path": "spec.env[0]", "before": MASK},
+                {"path": "spec.metadata.annotations.db-password", "before": MASK, "after": MASK}],
             "annotations": {LAST_APPLIED: MASK},
             "actor": {"access_key_id": MASK},
             "responseObject": {"kind": "Secret", "data": {"k": MASK}},

@@ -8,7 +8,8 @@ pub(crate) fn minute(time: Timestamp) -> String {
 }
 
 /// A count with its noun: `1 file`, `2 files`.
-pub(crate) fn plural(count: u64, noun: &str) -> String {
+pub(crate) fn plural(count: impl TryInto<u64>, noun: &str) -> String {
+    let count = count.try_into().unwrap_or(u64::MAX);
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 

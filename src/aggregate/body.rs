@@ -148,16 +148,53 @@ fn cronjob(body: &mut Body, event: &AuditEvent<'_>, texts: &mut Interner) {
     }
 }
 
-/// What is left of metadata and spec in a cut body.
+/// Bytes that are looked at of a body that is cut. CloudWatch cuts at 256 KiB, AKS at 16 KiB.
+const REMAINS: usize = 256 << 10;
+
+/// The metadata and spec of a body that is cut, as far as they go: of what `kubectl apply` writes in front of the spec, the
+/// spec in its annotation.
 fn remains(raw: Raw<'_>) -> Option<String> {
     Fields::read(raw).filter(|object| !object.is_whole())?;
-    let object: Value = serde_json::from_str(&json::closed(raw)?).ok()?;
+    let raw = raw.strip_suffix(b"[Truncated...]").unwrap_or(raw);
+    let object = closed(&raw[..raw.len().min(REMAINS)])?;
+    let applied = || closed(object["metadata"]["annotations"][LAST_APPLIED].as_str()?.as_bytes());
+    let spec = |object: &Value| object.get("spec").filter(|spec| spec.is_object()).cloned();
+    let spec = spec(&object).or_else(|| spec(&applied()?))?;
     let metadata: Map<String, Value> = ["name", "namespace", "labels"]
         .iter()
         .filter_map(|key| Some(((*key).to_owned(), object["metadata"].get(*key)?.clone())))
         .collect();
-    let spec = object.get("spec").filter(|spec| spec.is_object())?;
     Some(json!({"metadata": metadata, "spec": spec}).to_string())
+}
+
+/// A value that is cut, without its last text unless its beginning says something by itself.
+fn closed(text: &[u8]) -> Option<Value> {
+    let (closed, in_string) = json::closed(text)?;
+    let mut value = serde_json::from_str(&closed).ok()?;
+    if in_string {
+        drop_last_text(&mut value);
+    }
+    Some(value)
+}
+
+/// Takes out the last text of a value: half a path or image is another one. Half a command is not.
+fn drop_last_text(value: &mut Value) {
+    const PROSE: [&str; 4] = ["command", "args", "value", LAST_APPLIED];
+    match value {
+        Value::Object(members) => {
+            let last = members.iter_mut().next_back().filter(|(key, _)| !PROSE.contains(&key.as_str()));
+            if let Some((_, member)) = last {
+                drop_last_text(member);
+            }
+        }
+        Value::Array(items) => {
+            if let Some(item) = items.last_mut() {
+                drop_last_text(item);
+            }
+        }
+        Value::String(_) => *value = Value::Null,
+        _ => {}
+    }
 }
 
 /// How many changed places of a patch are named.

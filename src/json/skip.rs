@@ -60,9 +60,10 @@ pub fn is_between_members(text: &[u8]) -> bool {
 }
 
 /// A cut object or array, closed where it was cut; `None` if that does not make valid JSON. A cut string keeps its
-/// beginning. A number or word that may be cut, and the missing value of a key, become null.
+/// beginning, and the second value says that there is one. A number or word that may be cut, and the missing value of a
+/// key, become null.
 #[must_use]
-pub fn closed(text: &[u8]) -> Option<String> {
+pub fn closed(text: &[u8]) -> Option<(String, bool)> {
     let (brackets, in_string) = left_open(text)?;
     let mut begun = String::from_utf8_lossy(text).into_owned();
     if in_string {
@@ -80,7 +81,8 @@ pub fn closed(text: &[u8]) -> Option<String> {
     }
     let brackets: String = brackets.iter().rev().map(|bracket| char::from(*bracket)).collect();
     let tails = ["", ":null", "null"].iter().map(|tail| [&begun, *tail, &brackets].concat());
-    tails.into_iter().find(|text| serde_json::from_str::<IgnoredAny>(text).is_ok())
+    let closed = tails.into_iter().find(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
+    closed.map(|closed| (closed, in_string))
 }
 
 /// Bytes of the longest escape, `\u0041`.
@@ -428,7 +430,7 @@ pub(super) mod tests {
             (r#"{"a":"x\u00"#, r#"{"a":"x"}"#),
             (r#"{"a":"x\u0041"#, r#"{"a":"x\u0041"}"#),
         ] {
-            assert_eq!(closed(text.as_bytes()).as_deref(), Some(expected), "{text}");
+            assert_eq!(closed(text.as_bytes()).map(|(closed, _)| closed).as_deref(), Some(expected), "{text}");
         }
         assert_eq!(closed(b"{\"a\":1]"), None);
     }
@@ -533,7 +535,7 @@ pub(super) mod tests {
             let is_sound = serde_json::from_str::<IgnoredAny>(&text).is_ok();
             for cut in (1..text.len()).filter(|_| is_sound && text.starts_with(['{', '['])) {
                 let closed = closed(&text.as_bytes()[..cut]);
-                let is_json = closed.as_ref().is_some_and(|text| serde_json::from_str::<IgnoredAny>(text).is_ok());
+                let is_json = closed.as_ref().is_some_and(|(text, _)| serde_json::from_str::<IgnoredAny>(text).is_ok());
                 prop_assert!(is_json, "{} {:?}", &text[..text.floor_char_boundary(cut)], closed);
             }
         }

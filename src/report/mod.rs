@@ -66,6 +66,7 @@ fn page(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
     let runbook = report.runbook.map(|runbook| html::Runbook {
         settings: &settings,
         controller_only: runbook.about.controller_only.as_slice(),
+        grave: runbook.about.graves().map(|grave| grave.count).sum(),
         standings: &runbook.standings,
     });
     let pages = |wanted: &BTreeSet<&str>| pages_of(report, wanted);

@@ -193,10 +193,11 @@ fn fit_path(path: &str, width: usize) -> String {
 
 /// Prints the number of suppressed requests with grave specs: no alert shows them.
 fn hidden(out: &mut String, runbook: &Runbook, more: &str) {
-    let graves = || runbook.about.suppressed.iter().filter_map(|row| row.grave.as_ref());
+    let graves = || runbook.about.graves();
     let count: u64 = graves().map(|grave| grave.count).sum();
     if let Some(worst) = graves().map(|grave| &grave.spec_level).max() {
-        line(out, "suppressed", &format!("{} grave in its spec, up to {worst}{more}", plural(count, "match")));
+        let matches = if count == 1 { "match" } else { "matches" };
+        line(out, "suppressed", &format!("{count} {matches} with a grave spec, up to {worst}{more}"));
     }
 }
 

@@ -6,9 +6,7 @@ use super::history::repository;
 use super::judged::place;
 use super::page::What;
 use super::since::Since;
-use super::timeline::took_effect;
 use crate::aggregate::{Record, Verdict};
-use crate::event::Change;
 use crate::rule::Class;
 
 /// What the next steps depend on.
@@ -18,11 +16,12 @@ pub(super) struct Case<'a> {
     pub resolved: &'a Record,
     /// The CronJob that decided the verdict.
     pub decided: Subject<'a>,
-    /// The gravest of the other CronJobs.
+    /// The other CronJobs, the gravest first.
     pub others: Vec<Subject<'a>>,
-    /// How many further CronJobs there are.
-    pub more: usize,
 }
+
+/// Other CronJobs for which steps are given.
+const OTHERS: usize = 5;
 
 /// A CronJob of an alert.
 pub(super) struct Subject<'a> {
@@ -60,15 +59,16 @@ pub(super) fn next(case: &Case<'_>) -> Vec<String> {
     if verdict > Verdict::Expected {
         next.extend(containment(case));
     }
-    for other in case.others.iter().filter(|other| other.verdict > Verdict::Expected) {
-        let steps = ending(other);
-        if !steps.is_empty() {
-            next.push(format!("and of the other CronJobs of this alert: {}", place(other.record)));
-            next.extend(steps);
-        }
+    let graver = case.others.iter().filter(|other| other.verdict > Verdict::Expected);
+    let others: Vec<_> = graver.map(|other| (place(other.record), ending(other))).collect();
+    let others: Vec<_> = others.into_iter().filter(|(_, steps)| !steps.is_empty()).collect();
+    for (place, steps) in others.iter().take(OTHERS) {
+        next.push(format!("and of the other CronJobs of this alert: {place}"));
+        next.extend(steps.iter().cloned());
     }
-    if case.more > 0 {
-        next.push(format!("look at the other CronJobs of this alert too: {} more", case.more));
+    let more = others.len().saturating_sub(OTHERS);
+    if more > 0 {
+        next.push(format!("end the other CronJobs of this alert too: {more} more"));
     }
     next
 }
@@ -81,8 +81,8 @@ fn containment(case: &Case<'_>) -> Vec<String> {
     }
     let decided = &case.decided;
     steps.push(credential(decided.record));
-    // A request without effect left nothing that could run.
-    if !took_effect(decided.record) {
+    // Requests without effect left nothing that could run.
+    if !decided.since.took_effect {
         return steps;
     }
     if let Some(account) = case.resolved.cronjob.as_ref().and_then(|cronjob| cronjob.service_account.as_deref()) {
@@ -95,15 +95,18 @@ fn containment(case: &Case<'_>) -> Vec<String> {
 /// How to end the runs of an existing CronJob. One that others rely on is suspended and restored, never deleted.
 fn ending(subject: &Subject<'_>) -> Vec<String> {
     let (record, since) = (subject.record, subject.since);
-    if since.is_gone || !took_effect(record) {
+    if since.is_gone || !since.took_effect {
         return Vec::new();
     }
     let (namespace, name) = (namespace(record), record.name.as_deref().filter(is_name).unwrap_or("NAME"));
     let suspend = format!("kubectl -n {namespace} patch cronjob {name} -p '{{\"spec\":{{\"suspend\":true}}}}'");
-    let is_own = record.change == Some(Change::Created);
+    let look = format!("kubectl -n {namespace} get cronjob {name} -o yaml");
+    if let Some(by) = &since.remade {
+        return vec![format!("it was deleted and made again, so look at what is there: made {by}"), look];
+    }
+    let is_own = since.is_own;
     if since.changed.is_some() && !(is_own && since.changed_by == record.username) {
         let by = since.changed_by.as_deref().unwrap_or("-");
-        let look = format!("kubectl -n {namespace} get cronjob {name} -o yaml");
         return vec![format!("it was changed again since, so look at it before you stop it; changed by: {by}"), look];
     }
     if is_own {

@@ -8,10 +8,11 @@ use serde::Serialize;
 use super::Judge;
 use super::actor::Actor;
 use super::advice::filter;
-use super::page::{Act, plural};
+use super::page::Act;
 use super::recent::Recent;
 use crate::aggregate::Record;
 use crate::event::Outcome;
+use crate::words::plural;
 
 /// What came before an alert.
 #[derive(Debug, Clone, Serialize)]

@@ -8,12 +8,12 @@ use serde::Serialize;
 use super::Judge;
 use super::actor::{Actor, network, tool};
 use super::counts::{Counts, Facet, one};
-use super::page::plural;
 use super::timeline::{Name, object};
 use super::window::{Counted, Window, Windows};
 use super::writers::Writers;
 use crate::aggregate::Record;
 use crate::schedule::Schedule;
+use crate::words::plural;
 
 /// How well the history of an actor explains an alert.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

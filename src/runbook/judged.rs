@@ -51,12 +51,19 @@ pub(super) fn judged_request<'h>(judge: &Judge<'_>, at: usize, history: &'h Hist
     let mut findings = Vec::new();
     let mut level = None;
     if let Some((state, object)) = step.after.as_ref().zip(after.as_ref()) {
-        findings = of_spec(judge, object, record);
+        findings = of_spec(judge, object, record, state.is_object());
         findings.extend(script::findings(judge, record, object));
-        level = Some(judge.catalogue.level(&findings)).filter(|level| state.is_object() || *level > Level::S0);
+        // What is missing is not known: only what is there can say how grave it is.
+        let least = match state.part {
+            Part::Remains => Level::S2,
+            Part::Patch => Level::S1,
+            _ => Level::S0,
+        };
+        level = Some(judge.catalogue.level(&findings)).filter(|level| *level >= least);
     }
     let whole = [&step.before, &step.after].into_iter().flatten().all(|state| state.part == Part::Spec);
-    let (before, after) = (before.as_ref(), after.as_ref());
+    let is_told = step.after.as_ref().is_some_and(State::is_object);
+    let (before, after) = (before.as_ref().filter(|_| is_told), after.as_ref());
     let mut proofs = BTreeMap::new();
     for (finding, proof) in behaviour::findings(&Facts { judge, at, record, before, after, whole, history }) {
         proofs.extend(proof.map(|proof| (finding.id.clone(), proof)));
@@ -68,11 +75,13 @@ pub(super) fn judged_request<'h>(judge: &Judge<'_>, at: usize, history: &'h Hist
     Judged { at, findings, proofs, level, verdict, rule, flags, history }
 }
 
-pub(super) fn of_spec(judge: &Judge<'_>, object: &Value, record: &Record) -> Vec<Finding> {
+/// What a spec shows. `whole` says whether a member that it lacks is missing, or may only be unknown.
+pub(super) fn of_spec(judge: &Judge<'_>, object: &Value, record: &Record, whole: bool) -> Vec<Finding> {
     let schedule = object.pointer("/spec/schedule").and_then(Value::as_str).and_then(|text| Schedule::parse(text).ok());
     let is_system =
         matches!(record.principal_class, Class::Controller | Class::ControlPlane | Class::CloudAddon | Class::Gitops);
     let context = Context {
+        whole,
         registries: &judge.settings.registries,
         actor_is_system: is_system,
         runs_per_day: schedule.as_ref().map(Schedule::runs_per_day),

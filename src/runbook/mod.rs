@@ -46,7 +46,7 @@ use self::history::rounded;
 pub use self::indicators::{Catalogue, Tried};
 use self::memory::Memory;
 use self::overview::Graves;
-pub use self::page::{Page, Seen, Suppressed, User};
+pub use self::page::{Grave, Page, Seen, Suppressed, User};
 use self::pages::Pages;
 pub use self::pages::Printed;
 pub use self::rank::{Alike, Standing};
@@ -267,6 +267,13 @@ pub fn compute(mut report: Finished, catalogue: &Catalogue, settings: &Settings)
         controller_only,
     };
     Ok((report, Runbook { about, alerts: pages.printed.finish()?, standings: pages.by_alert }))
+}
+
+impl About {
+    /// What suppressed requests with a grave spec show, by group.
+    pub(crate) fn graves(&self) -> impl Iterator<Item = &Grave> {
+        self.suppressed.iter().filter_map(|row| row.grave.as_ref())
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::Judge;
 use super::indicators::Level;
 use super::judged::{REASONS, of_spec};
-use super::page::{Grave, Page, Seen, Suppressed, User, plural};
+use super::page::{Grave, Page, Seen, Suppressed, User};
 use super::rank::Standing;
 use super::spec::of_children;
 use super::timeline::{Name, Object, shown, writes};
@@ -18,6 +18,7 @@ use super::verdict::level_name;
 use crate::aggregate::{Extent, Finding, Finished, Record};
 use crate::event::Change;
 use crate::threads::each;
+use crate::words::plural;
 
 /// Writes verdicts into alerts and summary. Returns the number of alerts by severity that the runbook does not judge.
 pub(super) fn annotate(
@@ -64,7 +65,7 @@ fn seen(judge: &Judge<'_>, object: &Object) -> Option<Seen> {
     let told = timeline.requests(object).iter().find_map(|&at| shown(timeline.event(at)));
     let spec = told.and_then(|text| serde_json::from_str(text).ok());
     let spec: Option<Value> = spec.or_else(|| Some(of_children(timeline, jobs, pods)?.object()));
-    let findings = spec.as_ref().map(|spec| of_spec(judge, spec, timeline.record(first)));
+    let findings = spec.as_ref().map(|spec| of_spec(judge, spec, timeline.record(first), true));
     Some(Seen {
         cluster: object.0.clone(),
         namespace: object.1.clone(),
@@ -128,7 +129,8 @@ impl Graves {
         let suppressed: Vec<usize> = judge.steps.keys().copied().filter(is_suppressed).collect();
         let judged = each(&suppressed, |&at| {
             let record = judge.timeline.record(at);
-            let mut findings = of_spec(judge, &judge.steps.get(&at)?.after.as_ref()?.object(), record);
+            let state = judge.steps.get(&at)?.after.as_ref()?;
+            let mut findings = of_spec(judge, &state.object(), record, state.is_object());
             findings.sort_by_key(|finding| Reverse(finding.severity));
             let level = judge.catalogue.level(&findings);
             (level >= Level::S2).then_some((level, findings))

@@ -19,12 +19,14 @@ use super::rank::Standing;
 use super::recent::{Recent, Recents};
 use super::since::{Since, since};
 use super::spec::Difference;
+use super::timeline::took_effect;
 use super::verdict::{level_name, meaning, would_change};
 use super::what::what;
 use super::{Judge, actor};
 use crate::aggregate::{Alert, Evidence, Finding, Observation, Record, Verdict};
 use crate::event::{Change, Outcome, Platform};
 use crate::rule::{Class, Severity};
+use crate::words::plural;
 
 /// One alert: its members in runbook.json.
 #[derive(Debug, Clone, Serialize)]
@@ -175,7 +177,7 @@ pub struct What {
     /// What is known of its beginning, if its creation is not in the dump.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
-    /// What became of it; only for the first five CronJobs besides the decisive one, for which the page itself says so.
+    /// What became of it; for the CronJob that decided, the page itself says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub since: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -300,11 +302,6 @@ pub(super) fn brief(name: &str) -> Cow<'_, str> {
     }
 }
 
-/// `3 writes`, `1 write`.
-pub(super) fn plural(count: usize, what: &str) -> String {
-    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
 impl Act {
     pub(super) fn of(record: &Record) -> Self {
         let place = [record.namespace.as_deref(), record.name.as_deref()];
@@ -328,8 +325,12 @@ impl Act {
     }
 }
 
-/// For how many CronJobs of an alert, besides the decisive one, a page says what became of them and what to do.
-const OTHERS: usize = 5;
+/// Where the first and the last request stand that took effect, of those of an alert on a CronJob; twice the gravest if
+/// none did.
+fn effective(requests: &[Weighed<'_>]) -> [usize; 2] {
+    let effective = || requests.iter().filter(|(record, _)| took_effect(record)).map(|(_, judged)| judged.at);
+    effective().min().zip(effective().max()).map_or([requests[0].1.at; 2], |(first, last)| [first, last])
+}
 
 /// An alert to make a page of.
 pub(super) struct Asked {
@@ -372,30 +373,15 @@ pub(super) fn page(judge: &Judge<'_>, asked: &Asked) -> (Page, Vec<Vec<Finding>>
     let findings = judged.iter().map(|(_, judged)| judged.findings.clone()).collect();
     let objects = by_object(judged);
     let (record, decisive) = &objects[0][0];
-    let since_request = |requests: &[Weighed<'_>]| since(judge, requests[0].1.at, time);
-    let since = since_request(&objects[0]);
+    let mut became: Vec<Since> = objects.iter().map(|requests| since(judge, effective(requests), time)).collect();
     let recent = recents.get(&Actor::of(record)).cloned().unwrap_or_default();
     let before = before(judge, record, &records, recent, time);
     let history = decisive.history.clone();
     let mut cronjobs: Vec<What> = objects.iter().map(|requests| what(judge, requests)).collect();
-    let others = objects.iter().enumerate().skip(1).take(OTHERS);
-    let others: Vec<(usize, Since)> = others.map(|(at, requests)| (at, since_request(requests))).collect();
-    for (at, since) in &others {
-        cronjobs[*at].since = Some(since.text.clone());
+    for (cronjob, since) in cronjobs.iter_mut().zip(&became).skip(1) {
+        cronjob.since = Some(since.text.clone());
     }
-    let next = advice::next(&advice::Case {
-        alert_id: &alert.alert_id,
-        resolved: &judge.resolved(record),
-        decided: advice::Subject::new(record, decisive.verdict, &since, &cronjobs[0]),
-        others: others
-            .iter()
-            .map(|(at, since)| {
-                let (record, judged) = &objects[*at][0];
-                advice::Subject::new(record, judged.verdict, since, &cronjobs[*at])
-            })
-            .collect(),
-        more: objects.len() - 1 - others.len(),
-    });
+    let next = next_steps(judge, alert, &objects, &became, &cronjobs);
     let page = Page {
         alert_id: alert.alert_id.clone(),
         rule_id: alert.rule_id.clone(),
@@ -424,9 +410,28 @@ pub(super) fn page(judge: &Judge<'_>, asked: &Asked) -> (Page, Vec<Vec<Finding>>
         next,
         before,
         history,
-        since,
+        since: became.swap_remove(0),
     };
     (page, findings)
+}
+
+fn next_steps(
+    judge: &Judge<'_>,
+    alert: &Alert,
+    objects: &[Vec<Weighed<'_>>],
+    became: &[Since],
+    cronjobs: &[What],
+) -> Vec<String> {
+    let subject = |at: usize| {
+        let (record, judged) = &objects[at][0];
+        advice::Subject::new(record, judged.verdict, &became[at], &cronjobs[at])
+    };
+    advice::next(&advice::Case {
+        alert_id: &alert.alert_id,
+        resolved: &judge.resolved(objects[0][0].0),
+        decided: subject(0),
+        others: (1..objects.len()).map(subject).collect(),
+    })
 }
 
 fn who(judge: &Judge<'_>, record: &Record, time: Timestamp, history: &History) -> Who {
@@ -459,7 +464,7 @@ fn who(judge: &Judge<'_>, record: &Record, time: Timestamp, history: &History) -
 
 fn upstream(alert: &Alert) -> String {
     let dedup = alert.dedup_key.clone();
-    let events = plural(usize::try_from(alert.hits).unwrap_or(usize::MAX), "event");
+    let events = plural(alert.hits, "event");
     match &*alert.rule_id {
         "Kubernetes.CronJob.CreatedOrModified" => {
             format!("match; dedup {dedup} ({events}); suppressed by upstream exclusion: no")

@@ -6,20 +6,29 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::Judge;
-use super::page::plural;
 use super::timeline::{Object, Timeline, after, ahead, object, took_effect};
 use super::turn::Turn;
 use crate::aggregate::Record;
-use crate::event::Outcome;
+use crate::event::{Change, Outcome};
+use crate::words::plural;
 
 /// What became of a CronJob after a request.
 #[derive(Debug, Clone, Serialize)]
 pub struct Since {
     pub text: String,
-    /// Whether it ended, even if no request shows how.
+    /// Whether a request of the alert took effect.
+    #[serde(skip)]
+    pub took_effect: bool,
+    /// Whether the first of them created it.
+    #[serde(skip)]
+    pub is_own: bool,
+    /// Whether it ended, even if no request shows how, and is not there again.
     #[serde(skip)]
     pub is_gone: bool,
-    /// Jobs it started before it was changed again or deleted.
+    /// When and by whom it was made again.
+    #[serde(skip)]
+    pub remade: Option<String>,
+    /// Jobs it started from the first request of the alert on it until it was changed again or deleted.
     pub jobs: usize,
     pub pods: usize,
     /// Number of Jobs it started after it was changed again.
@@ -40,10 +49,12 @@ pub struct Since {
     pub deleted_by: Option<Arc<str>>,
 }
 
-/// Looks at what follows the request at a position; `time` is that of its alert.
-pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
+/// Looks at what follows the requests of an alert on a CronJob. The first and the last that took effect stand at these
+/// positions; `time` is that of the alert.
+pub(super) fn since(judge: &Judge<'_>, [first, at]: [usize; 2], time: Timestamp) -> Since {
     let (timeline, record) = (&judge.timeline, judge.timeline.record(at));
     let (object, begin) = (object(record), record.time.unwrap_or(time));
+    let opened = timeline.time(first).unwrap_or(time);
     // Without a name, later requests cannot be matched to this one.
     let end = End::of(timeline, &object, at);
     let turn = next_turn(judge, at, end.at);
@@ -56,14 +67,16 @@ pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
     };
     let started = timeline.started(&object).map(|times| {
         let timed = &times[..times.partition_point(Option::is_some)];
-        &timed[timed.partition_point(|started| *started < Some(begin))..]
+        &timed[timed.partition_point(|started| *started < Some(opened))..]
     });
     let [jobs, pods] = started.map(|times| &times[..until(times, over)]);
     let later_jobs = changed.map(|_| until(started[0], ended) - jobs.len());
     let (first_job, last_job) = (jobs.first().copied().flatten(), jobs.last().copied().flatten());
     let turned = turn.map_or_else(String::new, |turn| format!("{}; ", turned(&turn, timeline.record(turn.at), begin)));
     let later = later_jobs.filter(|later| *later > 0).map(|later| format!("then {} started; ", plural(later, "Job")));
-    let is_gone = end.at.is_some();
+    let is_gone = end.at.is_some() && end.again.is_none();
+    let remade = end.again.map(|at| at_by(timeline.record(at)));
+    let is_own = timeline.record(first).change == Some(Change::Created) && took_effect(timeline.record(first));
     let end = end
         .text(timeline)
         .unwrap_or_else(|| alive_or_swept(judge, record, last_sign(judge, record, begin, last_job), changed.is_some()));
@@ -83,7 +96,23 @@ pub(super) fn since(judge: &Judge<'_>, at: usize, time: Timestamp) -> Since {
     };
     let (deleted, deleted_by) = (gone.and_then(|gone| gone.time), gone.and_then(|gone| gone.username.clone()));
     let (changed, changed_by) = (changed.and_then(|by| by.time), changed.and_then(|by| by.username.clone()));
-    Since { text, is_gone, jobs, pods, later_jobs, first_job, last_job, changed, changed_by, deleted, deleted_by }
+    let took_effect = took_effect(record);
+    Since {
+        text,
+        took_effect,
+        is_own,
+        is_gone,
+        remade,
+        jobs,
+        pods,
+        later_jobs,
+        first_job,
+        last_job,
+        changed,
+        changed_by,
+        deleted,
+        deleted_by,
+    }
 }
 
 /// How a CronJob ended after a request, as far as the log shows: one that is created anew must have been gone.

@@ -33,18 +33,20 @@ pub(super) enum Part {
     Template,
     /// The pod spec, as a Pod has it.
     PodSpec,
-    /// Only what a patch names, or what is left of a cut body.
+    /// Only what a patch names.
     Patch,
+    /// Only what is left of a body that the log cuts.
+    Remains,
 }
 
 impl Part {
-    /// Its JSON Pointer, and its name in words; `None` for a patch.
+    /// Its JSON Pointer, and its name in words; `None` for a patch, and for what is left.
     pub(super) fn place(self) -> Option<(&'static str, &'static str)> {
         match self {
             Part::Spec => Some(("/spec", "spec")),
             Part::Template => Some(("/spec/jobTemplate/spec/template", "pod template")),
             Part::PodSpec => Some(("/spec/jobTemplate/spec/template/spec", "pod spec")),
-            Part::Patch => None,
+            Part::Patch | Part::Remains => None,
         }
     }
 }
@@ -104,7 +106,7 @@ fn logged(event: &Observation, known: Option<&State>) -> Option<State> {
     }
     if let Some(text) = &body.remains {
         let source = format!("what is left of the {}, which the log cuts", body.source.as_deref().unwrap_or("body"));
-        return Some(State::new(text, &source, Part::Patch));
+        return Some(State::new(text, &source, Part::Remains));
     }
     let patch = patch?;
     if let Some(applied) = last_applied(&patch) {
@@ -128,7 +130,7 @@ impl State {
 
     /// Whether it shows an object, not just a patch.
     pub(super) fn is_object(&self) -> bool {
-        self.part != Part::Patch
+        self.part < Part::Patch
     }
 
     /// The CronJob; null if the text is not valid JSON.
@@ -228,12 +230,13 @@ pub struct Difference {
 const SHOWN: usize = 40;
 
 /// What changed below a JSON Pointer, leaf by leaf.
-pub(super) fn difference(pointer: &str, before: &Value, after: &Value) -> Vec<Difference> {
+pub(super) fn difference(pointer: &str, before: &Value, after: &Value) -> (Vec<Difference>, usize) {
     let mut found = Vec::new();
     let path = pointer.trim_start_matches('/').replace('/', ".");
     compare(&path, before.pointer(pointer), after.pointer(pointer), &mut found);
+    let more = found.len().saturating_sub(SHOWN);
     found.truncate(SHOWN);
-    found
+    (found, more)
 }
 
 /// Defaults that the API server fills in (kubernetes.io, API reference): omitting such a value means the same.

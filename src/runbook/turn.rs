@@ -28,7 +28,8 @@ struct Runs {
     containers: BTreeMap<String, [String; 2]>,
     /// What else decides what the containers may do: privileges, host paths, environment.
     rest: Vec<String>,
-    schedule: Option<String>,
+    /// With its time zone.
+    schedule: [Option<String>; 2],
     suspend: bool,
 }
 
@@ -84,7 +85,7 @@ impl Runs {
             part: state.part,
             containers: containers.collect(),
             rest: rest(pod(&object), &lists),
-            schedule: object.pointer("/spec/schedule").and_then(Value::as_str).map(str::to_owned),
+            schedule: ["/spec/schedule", "/spec/timeZone"].map(|place| object.pointer(place).map(print)),
             suspend: object.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false),
         }
     }

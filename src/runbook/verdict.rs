@@ -4,9 +4,10 @@ use super::Judge;
 use super::history::Known;
 use super::indicators::Level;
 use super::judged::Judged;
-use super::page::plural;
+use super::spec::Part;
 use crate::aggregate::{Category, Finding, Record, Verdict};
 use crate::rule::Class;
+use crate::words::plural;
 
 use Verdict::{Expected as E, MaliciousLikely as M, Review as R, Suspicious as S};
 
@@ -86,12 +87,18 @@ pub(super) fn level_name(level: Option<Level>) -> String {
     level.map_or("S?".to_owned(), |level| level.to_string())
 }
 
+/// Whether the log cut the spec of a request, so that nobody knows all of it.
+fn is_cut(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> bool {
+    let state = judge.steps.get(&judged.at).and_then(|step| step.after.as_ref());
+    state.map_or(record.truncated, |state| state.part == Part::Remains)
+}
+
 /// What would change a verdict, given what it rests on.
 pub(super) fn would_change(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> Vec<String> {
     let (level, flags) = (judged.level, &judged.flags);
     let mut changes = Vec::new();
     match level {
-        None if record.truncated => {
+        _ if is_cut(judge, record, judged) => {
             changes
                 .push("the whole record, which was cut on its way into this log; or the Jobs and Pods of this CronJob");
         }

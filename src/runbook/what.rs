@@ -16,6 +16,7 @@ use super::verdict::level_name;
 use crate::aggregate::{Finding, Record};
 use crate::event::Change;
 use crate::schedule::Schedule;
+use crate::words::plural;
 
 /// How many future runs a page lists.
 const RUNS: usize = 3;
@@ -117,8 +118,9 @@ fn diff(judge: &Judge<'_>, at: usize, step: Option<&Step>, after: &Value) -> (Ve
     let Some((pointer, words)) = part.place() else {
         return (Vec::new(), "nothing more of it is known".to_owned());
     };
-    let found = difference(pointer, &before.object(), after);
+    let (found, more) = difference(pointer, &before.object(), after);
     let note = match (part, found.is_empty()) {
+        _ if more > 0 => format!("{} not shown", plural(more, "more change")),
         (Part::Spec, true) => "no change of the spec".to_owned(),
         (Part::Spec, false) => String::new(),
         (_, true) => format!("no change of the {words}; nothing is known beyond it"),

@@ -613,9 +613,9 @@ fn all_requests_of_an_alert_are_shown() {
     let later =
         [&[request(0, "create", "eve", &image)], &events[2..], &[request(9, "delete", "eve", &json!({}))]].concat();
     let with_patch =
-        [&later[..], &[request(6, "patch", "eve", &asked(&json!({"spec": {"schedule": "* * * * *"}})))]].concat();
+        [&later[..], &[request(6, "patch", "bob", &asked(&json!({"spec": {"schedule": "* * * * *"}})))]].concat();
     let text = since(&judged(&with_patch, &[]), "eve").to_owned();
-    assert!(text.starts_with("0 Jobs started, 0 Pods; changed again 2026-05-01T00:06:00Z by eve (schedule)"), "{text}");
+    assert!(text.starts_with("0 Jobs started, 0 Pods; changed again 2026-05-01T00:06:00Z by bob (schedule)"), "{text}");
     assert!(text.contains("; then 2 Jobs started; deleted 2026-05-01T00:09:00Z by eve"), "{text}");
 }
 
@@ -634,7 +634,7 @@ fn next_steps_end_all_cronjobs_of_an_alert() {
     for number in 0..6 {
         assert!(next.contains(&format!("kubectl -n p delete cronjob b{number}")), "{next}");
     }
-    assert!(next.contains("look at the other CronJobs of this alert too: 3 more"), "{next}");
+    assert!(next.contains("end the other CronJobs of this alert too: 3 more"), "{next}");
     assert!(page(&found, "eve")["cronjobs"][1]["since"].as_str().unwrap().contains("no delete logged"));
 }
 
@@ -666,7 +666,7 @@ fn suppressed_requests_with_grave_specs_are_named() {
     let run = kubesweep(directory.path(), &["scan", "audit.log", "--tune", "tune.yml", "-o", "out"]);
     assert_eq!(run.exit, 0);
     assert!(
-        run.stderr.contains("\nsuppressed 1 match grave in its spec, up to S3; see runbook.md\n"),
+        run.stderr.contains("\nsuppressed 1 match with a grave spec, up to S3; see runbook.md\n"),
         "{}",
         run.stderr
     );
@@ -676,4 +676,60 @@ fn suppressed_requests_with_grave_specs_are_named() {
     let grave: Vec<_> = rows.iter().filter(|row| row["grave"]["count"] == 1).collect();
     assert_eq!((rows.len(), grave.len(), &grave[0]["username"]), (2, 1, &json!(MINER)), "{found}");
     assert!(grave[0]["grave"]["indicators"].to_string().contains("CJ-IMG-05"));
+}
+
+/// What an attacker writes first and last in an alert counts, not the request that shows most.
+#[test]
+fn what_became_of_a_cronjob_is_told_of_all_its_requests() {
+    let jobs =
+        |minutes: &[i64]| minutes.iter().map(|minute| job(*minute, CONTROLLER, MINER, &json!({}))).collect::<Vec<_>>();
+    let dry = json!({"requestURI": "/b?dryRun=All", "requestObject": whole(MINER)});
+    let made = request(1, "create", "eve", &asked(&whole(MINER)));
+    let again = [
+        request(0, "create", "eve", &asked(&whole(MINER))),
+        request(2, "delete", "eve", &json!({})),
+        request(4, "create", "eve", &asked(&whole(MINER))),
+    ];
+    let patched = [made.clone(), request(5, "patch", "eve", &asked(&json!({"spec": {"schedule": "* * * * *"}})))];
+    for (events, begin) in [
+        ([&[request(0, "create", "eve", &dry), made.clone()], &jobs(&[2, 3])[..]].concat(), "2 Jobs started"),
+        ([&again[..], &jobs(&[1, 5, 6])].concat(), "3 Jobs started"),
+        ([&patched[..], &jobs(&[2, 6])].concat(), "2 Jobs started"),
+    ] {
+        let found = judged(&events, &[]);
+        let text = since(&found, "eve");
+        assert!(text.starts_with(begin) && text.contains("no delete logged"), "{text}");
+        let next = page(&found, "eve")["next"].to_string();
+        assert!(next.contains("kubectl -n p delete cronjob b"), "{next}");
+        assert!(!next.contains("it was there before this change"), "{next}");
+    }
+    let other = [&again[..2], &[request(4, "create", "argo", &asked(&whole(FINE)))]].concat();
+    let next = page(&judged(&other, &[]), "eve")["next"].to_string();
+    assert!(
+        next.contains("it was deleted and made again, so look at what is there: made 2026-05-01T00:04:00Z by argo"),
+        "{next}"
+    );
+}
+
+/// A body that is cut is never harmless, and half a path or image is no finding.
+#[test]
+fn a_cut_body_lowers_no_verdict() {
+    let mut body = whole(FINE);
+    body["spec"]["schedule"] = json!("*/5 * * * *");
+    let pod = body.pointer_mut("/spec/jobTemplate/spec/template/spec").unwrap();
+    pod["volumes"] = json!([{"name": "h", "hostPath": {"path": "/data/app/cache"}}]);
+    pod["containers"][0]["resources"] = json!({"limits": {"cpu": "1"}});
+    let line = request(0, "create", "eve", &asked(&body)).to_string();
+    let begin = line.rfind("\"requestObject\"").unwrap() + 40;
+    let whole_level = page(&judged(&[request(0, "create", "eve", &asked(&body))], &[]), "eve")["spec_level"].clone();
+    assert_eq!(whole_level, "S1");
+    for (cut, marker) in (begin..line.len() - 3).flat_map(|cut| [(cut, ""), (cut, "[Truncated...]")]) {
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("audit.log"), format!("{}{marker}", &line[..cut])).unwrap();
+        let run = kubesweep(directory.path(), &["runbook", "audit.log", "--format", "json", "-q"]);
+        let found: Value = serde_json::from_str(&run.stdout).unwrap();
+        let eve = page(&found, "eve");
+        assert_eq!((&eve["spec_level"], &eve["verdict"]), (&json!("S?"), &json!("REVIEW")), "{}", &line[cut - 30..cut]);
+        assert!(eve["would_change"].to_string().contains("the whole record"), "{eve}");
+    }
 }

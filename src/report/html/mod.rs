@@ -49,6 +49,8 @@ pub(super) type AlertValues<'a> = Box<dyn Iterator<Item = io::Result<Value>> + '
 pub(super) struct Runbook<'r, C> {
     pub(super) settings: &'r Value,
     pub(super) controller_only: &'r [C],
+    /// Suppressed matches with a grave spec.
+    pub(super) grave: u64,
     /// Standings of alerts, by number.
     pub(super) standings: &'r BTreeMap<usize, Standing>,
 }
@@ -208,6 +210,7 @@ fn content<C: Serialize>(
         "ghosts": ghosts.iter().take(ROWS).map(|ghost| bounded(json!(ghost))).collect::<Vec<_>>(),
         "ghost_count": ghosts.len(),
         "ghost_level": ghost_level,
+        "grave": runbook.map_or(0, |runbook| runbook.grave),
         "ghost_css": GHOSTS.iter().find(|(level, _)| *level == ghost_level).map_or("k3", |(_, css)| *css),
         "damaged": damaged.iter().take(ROWS).map(|input| bounded((*input).clone())).collect::<Vec<_>>(),
         "damaged_count": damaged.len(),
@@ -285,6 +288,7 @@ mod tests {
         let runbook = runbook.map(|runbook| Runbook {
             settings: &runbook["settings"],
             controller_only: list(runbook, "controller_only"),
+            grave: 0,
             standings: &standings,
         });
         let alerts = || -> io::Result<AlertValues<'_>> { Ok(Box::new(list(report, "alerts").iter().cloned().map(Ok))) };

@@ -52,11 +52,13 @@ pub(super) fn items(of: &Value, key: &str, item: impl Fn(&Value) -> String) -> V
 
 /// How many items of a list are not shown, including those left out of runbook.json too.
 pub(super) fn more(of: &Value, key: &str) -> Option<String> {
-    let there = list(of, key).len().checked_sub(LISTED).filter(|count| *count > 0)?;
-    Some(match of["more"][key].as_u64() {
-        None => format!("and {there} more in runbook.json"),
-        Some(cut) => format!("and {} more, {there} of them in runbook.json", there as u64 + cut),
-    })
+    let there = list(of, key).len().saturating_sub(LISTED);
+    match (there, of["more"][key].as_u64()) {
+        (0, None) => None,
+        (0, Some(cut)) => Some(format!("and {cut} more")),
+        (there, None) => Some(format!("and {there} more in runbook.json")),
+        (there, Some(cut)) => Some(format!("and {} more, {there} of them in runbook.json", there as u64 + cut)),
+    }
 }
 
 pub(super) fn list<'v>(of: &'v Value, key: &str) -> &'v [Value] {

@@ -181,8 +181,7 @@ fn cronjob(cronjob: &Value) -> Part {
     below.extend(items(cronjob, "scripts", |script| format!("script: {}", prose(&raw(script)))));
     below.extend(told(cronjob, &[("diff: ", "diff_note", prose, "", &[])]));
     below.extend(items(cronjob, "diff", difference));
-    below.extend(list(cronjob, "writes").iter().take(LISTED).flat_map(write));
-    below.extend(more(cronjob, "writes").map(|more| format!("requests of this alert on it: {more}")));
+    below.extend(items(cronjob, "writes", write));
     below.extend(told(cronjob, &[("", "origin", prose, "", &[])]));
     below.extend(shown(cronjob, "since", sentences).map(|since| format!("since: {since}")));
     let ids: Vec<String> = list(cronjob, "indicators").iter().map(|finding| name(&raw(&finding["id"]))).collect();
@@ -192,14 +191,14 @@ fn cronjob(cronjob: &Value) -> Part {
     (text, below)
 }
 
-/// Another request of the alert on the same CronJob: what only it shows, compared with the decisive one, and what it
-/// changed.
-fn write(write: &Value) -> Vec<String> {
+/// Another request of the alert on the same CronJob. Below it stands what it shows that the decisive one does not, and what
+/// it changed.
+fn write(write: &Value) -> String {
     let said = told(write, &WRITE).into_iter().chain(told(write, &[("", "diff_note", prose, "", &[])]));
-    let line = format!("also {}", said.collect::<Vec<_>>().join("; "));
-    let findings = items(write, "indicators", |finding| format!("also {}", reason(finding)));
-    let changes = items(write, "diff", |change| format!("also {}", difference(change)));
-    [with_evidence(&line, write)].into_iter().chain(findings).chain(changes).collect()
+    let line = format!("other request: {}", said.collect::<Vec<_>>().join("; "));
+    let findings = items(write, "indicators", |finding| format!("only there: {}", reason(finding)));
+    let changes = items(write, "diff", difference);
+    [with_evidence(&line, write)].into_iter().chain(findings).chain(changes).collect::<Vec<_>>().join("\n    - ")
 }
 
 fn schedule(cronjob: &Value) -> String {

@@ -1,3 +1,5 @@
+//! Tests of the Markdown of the runbook.
+
 use super::fields::{LISTED, list};
 use super::page::WHO;
 use super::text::LIMIT;

@@ -75,6 +75,7 @@ impl Catalogue {
         let registries: Vec<String> = registries.iter().filter_map(|name| name.as_str().map(str::to_owned)).collect();
         let is = |key: &str, otherwise: bool| spec.get(key).and_then(Value::as_bool).unwrap_or(otherwise);
         let context = Context {
+            whole: true,
             registries: &registries,
             actor_is_system: is("actor_is_system", false),
             runs_per_day: spec.get("runs_per_day").and_then(Value::as_f64),

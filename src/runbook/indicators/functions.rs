@@ -272,7 +272,8 @@ fn big_compute(indicator: &Indicator, subject: &Subject<'_>) -> Vec<Finding> {
             }
         }
         let is_limited = of("limits").is_some_and(|limits| limits.contains_key("cpu"));
-        (every_minute && !is_limited).then(|| indicator.finding(place, "no CPU limit", "no CPU limit"))
+        (every_minute && subject.context.whole && !is_limited)
+            .then(|| indicator.finding(place, "no CPU limit", "no CPU limit"))
     };
     subject.containers.iter().filter_map(in_container).collect()
 }

@@ -177,6 +177,8 @@ pub enum Example {
 #[derive(Debug, Clone, Copy)]
 #[expect(clippy::struct_excessive_bools, reason = "independent facts, named where they are given")]
 pub struct Context<'a> {
+    /// Whether a member that the object lacks is missing, or may only be unknown.
+    pub whole: bool,
     /// Allowed registries, optionally with a path; `*` stands for any text. If empty, their indicator is disabled.
     pub registries: &'a [String],
     /// Whether a component of the cluster made the request.
@@ -196,6 +198,7 @@ impl Default for Context<'_> {
     /// Nothing is known.
     fn default() -> Self {
         Context {
+            whole: true,
             registries: &[],
             actor_is_system: false,
             runs_per_day: None,
