@@ -189,11 +189,13 @@ impl AuditEvent<'_> {
     /// count: the outcome is then unknown, and rules can decide on that.
     #[must_use]
     pub fn undecided_by(&self) -> Option<&'static str> {
+        let is_lost =
+            |text: &Option<Text<'_>>| text.as_deref().is_none_or(|text| text.contains(char::REPLACEMENT_CHARACTER));
         let decide = [
-            ("verb", self.verb.is_none()),
-            ("objectRef.resource", self.object_ref.resource.is_none()),
-            ("user.username", self.user.username.is_none()),
-            ("stage", self.stage.is_none()),
+            ("verb", is_lost(&self.verb)),
+            ("objectRef.resource", is_lost(&self.object_ref.resource)),
+            ("user.username", is_lost(&self.user.username)),
+            ("stage", is_lost(&self.stage)),
         ];
         let is_one = |field: &&&str| decide.iter().any(|(name, is_lost)| *is_lost && name.starts_with(**field));
         self.malformed_fields.iter().find(is_one).copied()

@@ -5,6 +5,7 @@ use memchr::memmem;
 
 use super::json::Head;
 use super::{Body, resync};
+use crate::event::EVENT_START;
 use crate::json::{self, Skip};
 use crate::time;
 
@@ -126,6 +127,8 @@ impl Part {
         let content = self.content.trim_ascii();
         match content.first() {
             Some(b'{') if is_sound(content) => Body::Json(content),
+            Some(b'{') if !content.starts_with(EVENT_START) => Body::Broken(content),
+            // Another event may follow.
             _ => Body::Text(content),
         }
     }

@@ -90,9 +90,21 @@ fn columns(line: &[u8], number: usize) -> Option<Header> {
             cells(line.as_bytes(), delimiter)?.iter().map(|column| column.trim().to_owned()).collect();
         let is_known = |column: &&String| KNOWN.iter().any(|known| equal_folded(known, column));
         let known = columns.iter().filter(is_known).count();
-        let enough = known > usize::from(number > 0) && (columns.len() > 1 || delimiter == b',');
+        // A line of a log may quote such names, as its users wrote them, but is not made of names.
+        let enough = known > usize::from(number > 0)
+            && columns.iter().all(|column| is_name(column))
+            && (columns.len() > 1 || delimiter == b',');
         enough.then_some(Header { columns, delimiter, leading: 0 })
     })
+}
+
+/// Whether this may name a column: `objectRef.resource`, `TimeGenerated [UTC]`, or nothing. Bytes that were lost are no
+/// objection.
+fn is_name(column: &str) -> bool {
+    let is_lost = |c: char| c == char::REPLACEMENT_CHARACTER;
+    let is_inner = |c: char| c.is_alphanumeric() || "_@.-[](){}/#% ".contains(c) || is_lost(c);
+    let begins = |c: char| c.is_alphabetic() || "_@#%".contains(c) || is_lost(c);
+    column.is_empty() || column.starts_with(begins) && column.chars().all(is_inner)
 }
 
 /// Where the first line begins that is not blank, after a byte order mark and a `sep=` line.
@@ -248,8 +260,12 @@ fn row_end(bytes: &[u8], is_all: bool) -> Option<usize> {
 }
 
 fn cells(row: &[u8], delimiter: u8) -> Option<Vec<String>> {
-    let mut reader =
-        ::csv::ReaderBuilder::new().has_headers(false).flexible(true).delimiter(delimiter).from_reader(row);
+    let mut reader = ::csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .delimiter(delimiter)
+        .buffer_capacity(row.len().clamp(64, 8192))
+        .from_reader(row);
     let mut record = ::csv::ByteRecord::new();
     reader.read_byte_record(&mut record).ok().filter(|read| *read)?;
     Some(record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect())

@@ -35,7 +35,7 @@ pub(super) fn find(line: &[u8]) -> Option<Prefix<'_>> {
     let (prefix, labels) = (&head[..start], labels(&head[start..]));
     let content = start + labels.unwrap_or(0);
     // `grep -H` writes the name of the file in front of what it finds.
-    let is_grepped = prefix.len() > 1 && prefix.ends_with(':');
+    let is_grepped = prefix.ends_with(':') && prefix.contains(['/', '.']);
     if !prefix.ends_with([' ', '\t']) && !is_grepped {
         return None;
     }
@@ -96,6 +96,7 @@ mod tests {
             ("msg=\"bad\" {}", None),
             ("logs/audit.log:{\"a\":1}", Some(Framing::Node)),
             ("msg received:{}", None),
+            ("user-agent:{}", None),
             (":{}", None),
         ] {
             assert_eq!(find(line.as_bytes()).map(|prefix| prefix.framing), framing, "{line}");

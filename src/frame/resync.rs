@@ -147,7 +147,7 @@ pub(super) fn is_compact(text: &[u8]) -> bool {
 pub(super) fn event_in_text(line: &[u8]) -> Option<usize> {
     memmem::find_iter(line, EVENT_START).find(|&at| {
         let before = at.checked_sub(1).map(|at| line[at]);
-        let is_glued = before.is_some_and(|byte| byte.is_ascii_alphanumeric() || b".)]}\"'\t".contains(&byte));
+        let is_glued = before.is_some_and(|byte| byte.is_ascii_alphanumeric() || b".)]}\"\t".contains(&byte));
         let ends = || match json::skip_strict(line, at) {
             Skip::End(end) => next_byte(line, end).is_none_or(|byte| byte == b'{' || byte.is_ascii_alphabetic()),
             _ => true,

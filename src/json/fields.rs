@@ -41,6 +41,7 @@ impl<'a> Fields<'a> {
             let Some((key, key_end)) = key::<false>(text, at) else { return Some(fields) };
             legible &= is_legible(&key);
             at = skip_blank(text, key_end, b':');
+            legible &= text[key_end..at].contains(&b':');
             let Skip::End(end) = skip_lenient(text, at) else {
                 match text.get(at) {
                     Some(b'{' | b'[') => fields.entries.push((key, &text[at..])),

@@ -56,7 +56,8 @@ pub(super) fn row(fields: &Fields<'_>) -> (String, bool) {
     }
     // A request on CronJobs has an object, whose column is damaged.
     let uri = ["RequestUri", "RequestURI"].iter().find_map(|column| fields.text(column));
-    let lost = uri.is_some_and(|uri| uri.contains("/cronjobs")) && fields.get("ObjectRef").is_none();
+    let target = uri.as_deref().and_then(uri::target).and_then(|target| target.resource);
+    let lost = target == Some("cronjobs") && fields.get("ObjectRef").is_none();
     let is_whole = cut.is_none() && !lost;
     members.extend(cut);
     (format!("{{{}}}", members.join(",")), is_whole)
@@ -76,7 +77,7 @@ fn cell(raw: Raw<'_>, structured: bool) -> Cell {
     let value = unquoted.unwrap_or_else(quoted);
     match json::skip_lenient(value.as_bytes(), 0) {
         Skip::End(end) if value[end..].trim_ascii().is_empty() => Cell::Whole(value.into_owned()),
-        Skip::Incomplete => Cell::Cut(value.into_owned()),
+        Skip::Incomplete if value.starts_with(['{', '[', '"']) => Cell::Cut(value.into_owned()),
         _ => Cell::Whole(quoted().into_owned()),
     }
 }
@@ -166,7 +167,10 @@ pub(super) fn legacy(line: &str) -> (Value, bool) {
     if let Some(code) = code {
         event["responseStatus"] = json!({"code": code});
     }
-    let is_whole = rest.trim().is_empty() && (uri.is_some() || get("method").is_none());
+    let repeats =
+        |(number, (key, _)): (usize, &(String, String))| pairs[..number].iter().any(|(other, _)| other == key);
+    let is_whole =
+        rest.trim().is_empty() && (uri.is_some() || get("method").is_none()) && !pairs.iter().enumerate().any(repeats);
     (event, is_whole)
 }
 

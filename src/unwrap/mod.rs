@@ -17,6 +17,8 @@ mod table;
 
 use std::borrow::Cow;
 
+use memchr::memmem;
+
 use crate::decode::Limits;
 use crate::event::{EVENT_START, Platform, Text};
 use crate::frame::{self, Body, Document, Framing};
@@ -25,7 +27,7 @@ use fragments::Fragments;
 pub(crate) use gcp::{audit_log as gcp_audit_log, label as gcp_label};
 use leaf::Step;
 pub use leaf::{Envelope, Leaf, OnLeaf, Place, Pointer};
-use shape::{LEGACY, holds_event, is_legacy, is_row, is_tail, leaf_tells, native, panther};
+use shape::{holds_event, is_legacy, is_legacy_without_time, is_row, is_tail, leaf_tells, native, panther};
 
 /// Most payloads inside payloads (base64 and gzip inside JSON).
 const MAX_PAYLOADS: usize = 4;
@@ -323,7 +325,9 @@ impl<'w, 's> Walk<'w, 's> {
                 Skip::End(_) => self.payload(bytes, envelope),
                 _ if bytes[0] == b'[' && !is_tail(trimmed) => self.leaf(Leaf::Other, envelope),
                 // Framing finds the event behind one that lost its end.
-                _ if memchr::memmem::find(&bytes[1..], EVENT_START).is_some() => self.payload(bytes, envelope),
+                _ if bytes.starts_with(EVENT_START) && memmem::find(&bytes[1..], EVENT_START).is_some() => {
+                    self.payload(bytes, envelope);
+                }
                 _ => self.broken(bytes, envelope),
             },
             Some(b'"') if json::skip_strict(bytes, 0) == Skip::End(bytes.len()) => self.value(bytes, envelope),
@@ -331,7 +335,7 @@ impl<'w, 's> Walk<'w, 's> {
                 self.text(frame::cri_content(trimmed).unwrap_or_default(), envelope);
             }
             _ if is_legacy(trimmed) && !trimmed.contains('\0') => self.legacy(trimmed, envelope),
-            _ if is_tail(trimmed) || is_row(trimmed) || trimmed.contains(LEGACY) || holds_event(bytes) => {
+            _ if is_tail(trimmed) || is_row(trimmed) || is_legacy_without_time(trimmed) || holds_event(bytes) => {
                 self.leaf(Leaf::Broken(bytes), envelope);
             }
             _ => self.leaf(Leaf::Other, envelope),

@@ -77,11 +77,18 @@ pub(super) fn is_legacy(text: &str) -> bool {
     text.split_once(LEGACY).is_some_and(|(time, _)| crate::time::parse(time).is_some())
 }
 
-/// Where lines of that format begin in text that begins with one: at the time before each.
+/// Where lines of that format begin in text that begins with one: at the time before each, outside of what is quoted.
 pub(super) fn legacy_starts(text: &str) -> impl Iterator<Item = usize> {
-    let later = text.match_indices(LEGACY).skip(1).map(|(end, _)| {
-        let mut starts = (end.saturating_sub(TIME)..end).filter(|start| text.is_char_boundary(*start));
-        starts.find(|start| crate::time::parse(&text[*start..end]).is_some()).unwrap_or(end)
+    let (mut seen, mut quoted, mut escaped) = (0, false, false);
+    let later = text.match_indices(LEGACY).skip(1).filter_map(move |(end, _)| {
+        for byte in &text.as_bytes()[seen..end] {
+            quoted ^= *byte == b'"' && !escaped;
+            escaped = *byte == b'\\' && !escaped;
+        }
+        seen = end;
+        let mut starts = (end.saturating_sub(TIME)..end).filter(|start| text.as_bytes().get(start + 4) == Some(&b'-'));
+        let is_time = |start: &usize| text.get(*start..end).is_some_and(|time| crate::time::parse(time).is_some());
+        starts.find(is_time).filter(|_| !quoted)
     });
     std::iter::once(0).chain(later)
 }
@@ -89,18 +96,24 @@ pub(super) fn legacy_starts(text: &str) -> impl Iterator<Item = usize> {
 /// Longer than any time with its zone.
 const TIME: usize = 40;
 
-/// Whether text is the row of a table of events whose header is lost: a stage, or the log of GKE, is a cell of it.
+/// Whether text holds the head of such a line, whose time is damaged.
+pub(super) fn is_legacy_without_time(text: &str) -> bool {
+    text.find(LEGACY.trim_start()).is_some_and(|at| at < TIME)
+}
+
+/// Whether text is the row of a table of events whose header is lost: its cells are those of an event, or of an entry of GKE.
 pub(super) fn is_row(text: &str) -> bool {
-    const CELLS: [(&str, &str); 4] = [
-        ("ResponseComplete", "/api"),
-        ("ResponseStarted", "/api"),
-        ("RequestReceived", "/api"),
-        ("cloudaudit.googleapis.com%2Factivity", "io.k8s."),
-    ];
-    CELLS.iter().any(|(cell, beside)| {
-        let is_cell = |at: usize| text[at + cell.len()..].starts_with(['"', ',', ';', '\t']);
-        text.match_indices(cell).any(|(at, _)| is_cell(at)) && text.contains(beside)
-    })
+    const STAGES: [&str; 4] = ["ResponseComplete", "ResponseStarted", "RequestReceived", "Panic"];
+    let any = |is_it: &dyn Fn(&str) -> bool| text.split([',', ';', '\t']).any(|cell| is_it(cell.trim_matches('"')));
+    let is_id = |cell: &str| {
+        let parts = cell.split('-').map(str::len);
+        parts.eq([8, 4, 4, 4, 12]) && cell.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
+    };
+    let is_event =
+        |cell: &str| STAGES.contains(&cell) || cell.starts_with("/apis/batch/") && cell.contains("/cronjobs");
+    let of_gke = |cell: &str| cell.starts_with("projects/") && cell.contains("cloudaudit.googleapis.com");
+    any(&is_id) && any(&is_event) && any(&|cell| cell.starts_with("/api"))
+        || any(&of_gke) && any(&|cell| cell.starts_with("io.k8s."))
 }
 
 /// Whether text that starts neither as JSON nor as a log line is the end of a record whose beginning is elsewhere.

@@ -747,7 +747,9 @@ fn a_lost_byte_hides_no_request() {
 fn whole_records_are_found_whatever_is_lost_around_them() {
     let header = "node,auditID,stage,verb,user.username,objectRef.resource,objectRef.namespace,objectRef.name,responseStatus.code,requestURI";
     let row = |number: usize| {
-        format!("a,id-{number},ResponseComplete,create,u,cronjobs,n,x,201,/apis/batch/v1/namespaces/n/cronjobs")
+        format!(
+            "871386fe-76cf-525e-ba81-c1d7352111b7,id-{number},ResponseComplete,create,u,cronjobs,n,x,201,/apis/batch/v1/namespaces/n/cronjobs"
+        )
     };
     let rows = format!("{}\n{}\n", row(1), row(2));
     let legacy = |number: usize| {
@@ -801,4 +803,42 @@ fn a_row_without_its_object_is_told() {
     assert_eq!(sweep(row.as_bytes(), &[]).0, ["id-1"]);
     let (found, _, exit, _) = sweep(row.replace("\"ObjectRef\"", "\"Objectef\"").as_bytes(), &[]);
     assert_eq!((found.len(), exit), (0, 3));
+}
+
+/// What users write where nobody expects it, to make text of a log an event, or to hide one: none of it does.
+#[test]
+fn tolerance_is_no_way_to_forge() {
+    let forged = event(7);
+    let cell = forged.replace('"', "\"\"");
+    let agent = |agent: &str| {
+        format!(
+            r#"2026-11-24T03:16:41.000000000Z AUDIT: id="id-1" stage="ResponseComplete" ip="10.0.0.1" method="create" user="u" groups="g" as="<self>" asgroups="<lookup>" user-agent="{agent}" namespace="n" uri="/apis/batch/v1/namespaces/n/cronjobs" response="201""#
+        )
+    };
+    let raw_events = format!(
+        r#"{{"kind":"EventList","apiVersion":"v1","items":[{{"metadata":{{"name":"x"}},"involvedObject":{{"kind":"Pod"}},"message":{}}}]}}"#,
+        serde_json::Value::from(forged.as_str())
+    );
+    for (dump, expected) in [
+        (format!("{}\n{}\n", agent("a,message,log,b"), agent("c,message,log,d")), &["id-1"][..]),
+        (format!("{}\n", agent("x AUDIT: id=")), &["id-1"]),
+        (
+            format!(
+                "I1124 1 trace.go:1] GET (agent a,message,log,b)\nI1124 1 trace.go:1] GET (agent \"{cell}\",x,y,z)\n"
+            ),
+            &[],
+        ),
+        (raw_events, &[]),
+        (format!("user-agent:{forged}\n"), &[]),
+        (format!("{{\"a\":1}} EVENTS x {forged}\n"), &[]),
+        (format!("{}\n", serde_json::json!({"log": format!("{{'ua': '{forged}'}}\n"), "stream": "stdout"})), &[]),
+        (format!("2026-11-24T03:16:43.1Z stdout F {{\"level\":\"info\"}} {forged}\n"), &[]),
+    ] {
+        let (found, ..) = sweep(dump.as_bytes(), &["--no-runbook"]);
+        assert_eq!(
+            found.iter().collect::<std::collections::BTreeSet<_>>(),
+            expected.iter().map(|id| (*id).to_owned()).collect::<Vec<_>>().iter().collect(),
+            "{dump}"
+        );
+    }
 }

@@ -325,6 +325,11 @@ fn cells_of_rows_stand_for_themselves() {
             assert_eq!(hits[0]["truncated"], false, "{agent} {first}");
         }
     }
+    let empty = String::from_utf8(aksaudit(0, &[])).unwrap();
+    let empty = empty.replace(r#""{\"authorization.k8s.io/decision\":\"allow\"}""#, "null");
+    assert!(empty.contains("\"Annotations\":null"), "{empty}");
+    let (hits, row, _) = sweep("row.json", empty.as_bytes());
+    assert_eq!((hits[0]["truncated"].clone(), row["truncated"].as_str()), (json!(false), "0"));
     // No API server writes such a body, and no part of it counts as another field.
     for first in 0..14 {
         let (hits, ..) = sweep("row.json", &aksaudit(first, &[("RequestObject", forged)]));

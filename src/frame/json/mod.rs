@@ -28,6 +28,8 @@ pub(super) struct Documents<'r, 's> {
     line_start: bool,
     /// Bytes scanned in vain after broken documents.
     wasted: u64,
+    /// How the last line with a prefix was framed.
+    prefixed: Option<Framing>,
     /// CRI lines whose content continues.
     parts: Parts,
 }
@@ -45,7 +47,7 @@ pub(super) struct Head {
 
 impl<'r, 's> Documents<'r, 's> {
     pub(super) fn new(input: Input<'r>, sink: &'s mut dyn Sink) -> Self {
-        Documents { input, sink, record: 0, line_start: true, wasted: 0, parts: Parts::default() }
+        Documents { input, sink, record: 0, line_start: true, wasted: 0, prefixed: None, parts: Parts::default() }
     }
 
     pub(super) fn run(mut self) {
@@ -189,8 +191,13 @@ impl<'r, 's> Documents<'r, 's> {
 
     /// Gives out the document or element at hand, which ends at `end`; true if that reached damage.
     fn give(&mut self, head: &Head, around: Option<&Around>, end: usize) -> bool {
-        let fits = end <= self.input.max_record;
-        let body = if fits { Body::Json(&self.input.available()[..end]) } else { Body::TooLong };
+        let text = &self.input.available()[..end];
+        let body = match text {
+            _ if end > self.input.max_record => Body::TooLong,
+            // It is given out whatever its brackets are.
+            _ if text.starts_with(EVENT_START) && !json::is_matched(text) => Body::Broken(text),
+            _ => Body::Json(text),
+        };
         emit(self.sink, head, around, body);
         self.line_start = false;
         self.consume(end)
@@ -200,11 +207,15 @@ impl<'r, 's> Documents<'r, 's> {
     fn text(&mut self) {
         let (line, _) = self.input.head(MAX_PREFIX, |text| text.contains(&b'\n'));
         let line = &line[..memchr::memchr(b'\n', line).unwrap_or(line.len())];
-        // Where a newline was lost a line begins behind a document.
-        let found = prefix::find(line).filter(|found| self.line_start || found.begins_a_line());
+        // Where a newline was lost, a line of the same log begins behind a document.
+        let begins = |found: &prefix::Prefix<'_>| {
+            self.line_start || found.begins_a_line() && self.prefixed == Some(found.framing)
+        };
+        let found = prefix::find(line).filter(begins);
         if let Some(found) = found {
             let (framing, content) = (found.framing, found.content);
             let time = found.time.map(str::to_owned);
+            self.prefixed = Some(framing);
             if framing == Framing::Cri {
                 return self.cri_line();
             }
