@@ -55,22 +55,8 @@ pub fn closing(report: &Report<'_>, directory: Option<&str>) -> io::Result<Strin
         unwritten(&mut out, runbook, more);
         hidden(&mut out, runbook, if directory.is_some() { "; see runbook.md" } else { "" });
     }
-    for (at, group) in report.summary.iter().filter(|group| group.hits > 0).take(SHOWN).enumerate() {
-        let keys: Vec<_> = group.keys.iter().map(|key| escape(key.as_deref().unwrap_or("-"))).collect();
-        let label = if at == 0 { "top groups" } else { "" };
-        line(&mut out, label, &format!("{:>6}  {}", group.hits, keys.join("  ")));
-    }
-    let groups = report.summary.iter().filter(|group| group.hits > 0).count();
-    if groups > SHOWN {
-        line(&mut out, "", &format!("        and {} more by {}", groups - SHOWN, group_by.join(", ")));
-    }
-    let refused = report.summary.iter().filter(|group| group.hits == 0 && group.denied > 0);
-    let denied: u64 = refused.clone().map(|group| group.denied).sum();
-    if denied > 0 {
-        let groups = plural(refused.count() as u64, "group");
-        let where_more = if directory.is_some() { "; see summary.csv" } else { "" };
-        line(&mut out, "refused", &format!("{} of {groups} without a hit{where_more}", plural(denied, "request")));
-    }
+    top_groups(&mut out, report, group_by);
+    refused(&mut out, report, directory.is_some());
     let totals = &report.totals;
     ledger(&mut out, totals);
     line(
@@ -97,6 +83,30 @@ pub fn closing(report: &Report<'_>, directory: Option<&str>) -> io::Result<Strin
     damage_in_case(&mut out, &report.inputs);
     line(&mut out, "reports", directory.unwrap_or("standard output"));
     Ok(out)
+}
+
+/// The groups with most hits, and how many more there are.
+fn top_groups(out: &mut String, report: &Finished, group_by: &[String]) {
+    for (at, group) in report.summary.iter().filter(|group| group.hits > 0).take(SHOWN).enumerate() {
+        let keys: Vec<_> = group.keys.iter().map(|key| escape(key.as_deref().unwrap_or("-"))).collect();
+        let label = if at == 0 { "top groups" } else { "" };
+        line(out, label, &format!("{:>6}  {}", group.hits, keys.join("  ")));
+    }
+    let groups = report.summary.iter().filter(|group| group.hits > 0).count();
+    if groups > SHOWN {
+        line(out, "", &format!("        and {} more by {}", groups - SHOWN, group_by.join(", ")));
+    }
+}
+
+/// Requests that were refused, of users without a hit.
+fn refused(out: &mut String, report: &Finished, has_files: bool) {
+    let refused = report.summary.iter().filter(|group| group.hits == 0 && group.denied > 0);
+    let denied: u64 = refused.clone().map(|group| group.denied).sum();
+    if denied > 0 {
+        let groups = plural(refused.count() as u64, "group");
+        let where_more = if has_files { "; see summary.csv" } else { "" };
+        line(out, "refused", &format!("{} of {groups} without a hit{where_more}", plural(denied, "request")));
+    }
 }
 
 fn ledger(out: &mut String, totals: &Totals) {

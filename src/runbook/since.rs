@@ -53,66 +53,73 @@ pub struct Since {
 /// positions; `time` is that of the alert.
 pub(super) fn since(judge: &Judge<'_>, [first, at]: [usize; 2], time: Timestamp) -> Since {
     let (timeline, record) = (&judge.timeline, judge.timeline.record(at));
-    let (object, begin) = (object(record), record.time.unwrap_or(time));
-    let opened = timeline.time(first).unwrap_or(time);
-    // Without a name, later requests cannot be matched to this one.
+    let (object, opened) = (object(record), timeline.time(first).unwrap_or(time));
     let end = End::of(timeline, &object, at);
     let turn = next_turn(judge, at, end.at);
     let changed = turn.as_ref().filter(|turn| !turn.what.is_empty()).map(|turn| timeline.record(turn.at));
     let gone = end.deleted.map(|at| timeline.record(at));
     let ended = gone.or(end.again.map(|at| timeline.record(at))).and_then(|record| record.time);
-    let over = changed.map_or(ended, |changed| changed.time);
-    let until = |times: &[Option<Timestamp>], over: Option<Timestamp>| {
-        times.partition_point(|started| over.is_none() || *started <= over)
-    };
-    let started = timeline.started(&object).map(|times| {
-        let timed = &times[..times.partition_point(Option::is_some)];
-        &timed[timed.partition_point(|started| *started < Some(opened))..]
-    });
-    let [jobs, pods] = started.map(|times| &times[..until(times, over)]);
-    let later_jobs = changed.map(|_| until(started[0], ended) - jobs.len());
-    let (first_job, last_job) = (jobs.first().copied().flatten(), jobs.last().copied().flatten());
-    let turned = turn.map_or_else(String::new, |turn| format!("{}; ", turned(&turn, timeline.record(turn.at), begin)));
-    let later = later_jobs.filter(|later| *later > 0).map(|later| format!("then {} started; ", plural(later, "Job")));
-    let is_gone = end.at.is_some() && end.again.is_none();
-    let remade = end.again.map(|at| at_by(timeline.record(at)));
-    let is_own = timeline.record(first).change == Some(Change::Created) && took_effect(timeline.record(first));
-    let end = end
-        .text(timeline)
-        .unwrap_or_else(|| alive_or_swept(judge, record, last_sign(judge, record, begin, last_job), changed.is_some()));
-    let span = first_job.zip(last_job).map(|(first, last)| format!(" (first {first}, last {last})"));
-    let (jobs, pods) = (jobs.len(), pods.len());
-    let runs = if timeline.shows_runs() {
-        format!("{} started{}, {}", plural(jobs, "Job"), span.unwrap_or_default(), plural(pods, "Pod"))
-    } else {
-        let until =
-            judge.until.map_or_else(String::new, |until| format!(" before {until}, the end of the time asked for"));
-        format!("no Job of it is logged{until}, and none of any CronJob of this cluster, so that runs cannot be seen")
-    };
+    let all = timeline.started(&object).map(|times| from(times, opened));
+    let [jobs, pods] = all.map(|times| up_to(times, changed.map_or(ended, |changed| changed.time)));
+    let later_jobs = changed.map(|_| up_to(all[0], ended).len() - jobs.len());
+    let last_job = jobs.last().copied().flatten();
+    let begin = record.time.unwrap_or(time);
+    let parts = [
+        Some(runs(judge, jobs, pods.len())),
+        turn.map(|turn| turned(&turn, timeline.record(turn.at), begin)),
+        later_jobs.filter(|later| *later > 0).map(|later| format!("then {} started", plural(later, "Job"))),
+        end.text(timeline).or_else(|| {
+            Some(alive_or_swept(judge, record, last_sign(judge, record, begin, last_job), changed.is_some()))
+        }),
+    ];
     let text = match record.outcome {
         Outcome::DryRun => "a dry run: it wrote nothing".to_owned(),
         Outcome::Failed => "the request failed: it wrote nothing".to_owned(),
-        _ => format!("{runs}; {turned}{}{end}", later.unwrap_or_default()),
+        _ => parts.into_iter().flatten().collect::<Vec<_>>().join("; "),
     };
-    let (deleted, deleted_by) = (gone.and_then(|gone| gone.time), gone.and_then(|gone| gone.username.clone()));
-    let (changed, changed_by) = (changed.and_then(|by| by.time), changed.and_then(|by| by.username.clone()));
-    let took_effect = took_effect(record);
+    let opening = timeline.record(first);
+    let who = |record: Option<&Record>| record.and_then(|record| record.username.clone());
     Since {
         text,
-        took_effect,
-        is_own,
-        is_gone,
-        remade,
-        jobs,
-        pods,
+        took_effect: took_effect(record),
+        is_own: opening.change == Some(Change::Created) && took_effect(opening),
+        is_gone: end.at.is_some() && end.again.is_none(),
+        remade: end.again.map(|at| at_by(timeline.record(at))),
+        jobs: jobs.len(),
+        pods: pods.len(),
         later_jobs,
-        first_job,
+        first_job: jobs.first().copied().flatten(),
         last_job,
-        changed,
-        changed_by,
-        deleted,
-        deleted_by,
+        changed: changed.and_then(|by| by.time),
+        changed_by: who(changed),
+        deleted: gone.and_then(|gone| gone.time),
+        deleted_by: who(gone),
     }
+}
+
+/// The times from one on, without those that are not known.
+fn from(times: &[Option<Timestamp>], begin: Timestamp) -> &[Option<Timestamp>] {
+    let known = &times[..times.partition_point(Option::is_some)];
+    &known[known.partition_point(|time| *time < Some(begin))..]
+}
+
+/// The times up to one, if there is one.
+fn up_to(times: &[Option<Timestamp>], end: Option<Timestamp>) -> &[Option<Timestamp>] {
+    &times[..times.partition_point(|time| end.is_none() || *time <= end)]
+}
+
+/// `2 Jobs started (first …, last …), 2 Pods`.
+fn runs(judge: &Judge<'_>, jobs: &[Option<Timestamp>], pods: usize) -> String {
+    if !judge.timeline.shows_runs() {
+        let until = judge.until.map(|until| format!(" before {until}, the end of the time asked for"));
+        let until = until.unwrap_or_default();
+        return format!(
+            "no Job of it is logged{until}, and none of any CronJob of this cluster, so that runs cannot be seen"
+        );
+    }
+    let ends = jobs.first().copied().flatten().zip(jobs.last().copied().flatten());
+    let span = ends.map_or_else(String::new, |(first, last)| format!(" (first {first}, last {last})"));
+    format!("{} started{span}, {}", plural(jobs.len(), "Job"), plural(pods, "Pod"))
 }
 
 /// How a CronJob ended after a request, as far as the log shows: one that is created anew must have been gone.
