@@ -134,5 +134,5 @@ pub struct Place<'p> {
     pub pointer: &'p Pointer,
 }
 
-/// Takes the records that [`Unwrapper`] finds.
+/// Takes the records that [`Unwrapper`](super::Unwrapper) finds.
 pub type OnLeaf<'s> = dyn FnMut(Leaf<'_>, &Envelope<'_>, Place<'_>) + 's;
