@@ -1,8 +1,11 @@
 //! CSV exports of consoles and query tools. Each row becomes an object of its columns (RFC 4180).
 //!
-//! Row ends are found here, so that one stray quote cannot swallow the rest of the file. The csv crate parses each row.
+//! Row ends are found here, so that one stray quote cannot swallow the rest of the file. The parser of the csv crate reads
+//! each row.
 
 use std::ops::Range;
+
+use csv_core::ReadRecordResult;
 
 use super::{Body, Document, Framing, Input, More, Sink};
 use crate::json::equal_folded;
@@ -47,8 +50,40 @@ const LEADING: usize = 4;
 pub(super) struct Header {
     columns: Vec<String>,
     delimiter: u8,
+    reader: csv_core::Reader,
     /// Number of lines before it.
     leading: u64,
+}
+
+impl Header {
+    /// The columns, if this row is a header again: another file was appended to this one, perhaps with its columns in
+    /// another order.
+    fn columns_again(&mut self, row: &[u8]) -> Option<Vec<String>> {
+        let separators = memchr::memchr_iter(self.delimiter, row).count();
+        if separators + 1 < self.columns.len() {
+            return None;
+        }
+        let start = row.strip_prefix(b"\"").unwrap_or(row);
+        let begins = |column: &String| !column.is_empty() && start.starts_with(column.as_bytes());
+        self.columns.iter().find(|column| begins(column))?;
+        let mut columns = cells(row, &mut self.reader)?;
+        for column in &mut columns {
+            *column = column.trim().to_owned();
+        }
+        let sorted = |columns: &[String]| {
+            let mut columns = columns.to_vec();
+            columns.sort();
+            columns
+        };
+        (columns.len() > 1 && sorted(&columns) == sorted(&self.columns)).then_some(columns)
+    }
+
+    /// A row as a JSON object of strings.
+    fn object(&self, cells: &[String]) -> String {
+        let columns = self.columns.iter().zip(cells);
+        let members = columns.map(|(column, cell)| format!("{}:{}", quoted(column), quoted(cell)));
+        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
+    }
 }
 
 /// Reads the header row, after lines that are given out as text; `None` (and nothing consumed) where the stream is not
@@ -86,15 +121,16 @@ fn columns(line: &[u8], number: usize) -> Option<Header> {
         return None;
     }
     DELIMITERS.iter().find_map(|&delimiter| {
+        let mut reader = csv_core::ReaderBuilder::new().delimiter(delimiter).build();
         let columns: Vec<String> =
-            cells(line.as_bytes(), delimiter)?.iter().map(|column| column.trim().to_owned()).collect();
+            cells(line.as_bytes(), &mut reader)?.iter().map(|column| column.trim().to_owned()).collect();
         let is_known = |column: &&String| KNOWN.iter().any(|known| equal_folded(known, column));
         let known = columns.iter().filter(is_known).count();
         // A line of a log may quote such names, as its users wrote them, but is not made of names.
         let enough = known > usize::from(number > 0)
             && columns.iter().all(|column| is_name(column))
             && (columns.len() > 1 || delimiter == b',');
-        enough.then_some(Header { columns, delimiter, leading: 0 })
+        enough.then_some(Header { columns, delimiter, reader, leading: 0 })
     })
 }
 
@@ -179,7 +215,7 @@ impl<'r, 's> Rows<'r, 's> {
     /// newline.
     fn emit(&mut self, end: usize) {
         let row = &self.input.available()[..end];
-        if let Some(columns) = self.columns_again(row) {
+        if let Some(columns) = self.header.columns_again(row) {
             self.header.columns = columns;
             self.input.consume(end, self.sink);
             return;
@@ -187,7 +223,7 @@ impl<'r, 's> Rows<'r, 's> {
         // If a block was lost, the row may join the beginning of one record to the end of another.
         let closed = memchr::memchr_iter(b'"', row).count().is_multiple_of(2) && memchr::memchr(0, row).is_none();
         let fits = |cells: &Vec<String>| closed && cells.len() == self.header.columns.len();
-        let object = cells(row, self.header.delimiter).filter(fits).map(|cells| self.object(&cells));
+        let object = cells(row, &mut self.header.reader).filter(fits).map(|cells| self.header.object(&cells));
         let end = if object.is_some() { end } else { memchr::memchr(b'\n', row).unwrap_or(end) };
         let row = row[..end].to_vec();
         let original = row.strip_suffix(b"\r").unwrap_or(&row);
@@ -197,35 +233,6 @@ impl<'r, 's> Rows<'r, 's> {
             None => self.document(Body::Broken(&row), original),
         }
         self.input.consume(end, self.sink);
-    }
-
-    /// The columns, if this row is a header again: another file was appended to this one, perhaps with its columns in
-    /// another order.
-    fn columns_again(&self, row: &[u8]) -> Option<Vec<String>> {
-        let separators = memchr::memchr_iter(self.header.delimiter, row).count();
-        if separators + 1 < self.header.columns.len() {
-            return None;
-        }
-        let start = row.strip_prefix(b"\"").unwrap_or(row);
-        let begins = |column: &String| !column.is_empty() && start.starts_with(column.as_bytes());
-        self.header.columns.iter().find(|column| begins(column))?;
-        let mut columns = cells(row, self.header.delimiter)?;
-        for column in &mut columns {
-            *column = column.trim().to_owned();
-        }
-        let sorted = |columns: &[String]| {
-            let mut columns = columns.to_vec();
-            columns.sort();
-            columns
-        };
-        (columns.len() > 1 && sorted(&columns) == sorted(&self.header.columns)).then_some(columns)
-    }
-
-    /// A row as a JSON object of strings.
-    fn object(&self, cells: &[String]) -> String {
-        let columns = self.header.columns.iter().zip(cells);
-        let members = columns.map(|(column, cell)| format!("{}:{}", quoted(column), quoted(cell)));
-        format!("{{{}}}", members.collect::<Vec<_>>().join(","))
     }
 
     fn document(&mut self, body: Body<'_>, original: &[u8]) {
@@ -259,14 +266,27 @@ fn row_end(bytes: &[u8], is_all: bool) -> Option<usize> {
     })
 }
 
-fn cells(row: &[u8], delimiter: u8) -> Option<Vec<String>> {
-    let mut reader = ::csv::ReaderBuilder::new()
-        .has_headers(false)
-        .flexible(true)
-        .delimiter(delimiter)
-        .buffer_capacity(row.len().clamp(64, 8192))
-        .from_reader(row);
-    let mut record = ::csv::ByteRecord::new();
-    reader.read_byte_record(&mut record).ok().filter(|read| *read)?;
-    Some(record.iter().map(|cell| String::from_utf8_lossy(cell).into_owned()).collect())
+/// The cells of a row. One reader serves all rows, since to build one takes longer than to read a row. (Its copies read
+/// nothing, csv-core 0.1.13.)
+fn cells(row: &[u8], reader: &mut csv_core::Reader) -> Option<Vec<String>> {
+    reader.reset();
+    let (mut rest, mut text, mut ends) = (row, vec![0; row.len()], vec![0; 32]);
+    let (mut written, mut count) = (0, 0);
+    loop {
+        let (result, read, wrote, ended) = reader.read_record(rest, &mut text[written..], &mut ends[count..]);
+        rest = &rest[read..];
+        written += wrote;
+        count += ended;
+        match result {
+            ReadRecordResult::InputEmpty => {}
+            ReadRecordResult::OutputFull => text.resize(text.len() * 2 + 1, 0),
+            ReadRecordResult::OutputEndsFull => ends.resize(ends.len() * 2, 0),
+            ReadRecordResult::Record => break,
+            ReadRecordResult::End => return None,
+        }
+    }
+    let starts = std::iter::once(&0).chain(&ends);
+    let cells =
+        starts.zip(&ends[..count]).map(|(&start, &end)| String::from_utf8_lossy(&text[start..end]).into_owned());
+    Some(cells.collect())
 }
