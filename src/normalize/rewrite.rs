@@ -1,5 +1,7 @@
 //! Records that hold the fields of an event under other names: they are rewritten as an event, then read as one.
 
+use std::borrow::Cow;
+
 use serde_json::{Map, Value, json};
 
 use super::{Normalized, native, uri};
@@ -55,7 +57,7 @@ pub(super) fn row(fields: &Fields<'_>) -> (String, bool) {
         }
     }
     // A request on CronJobs has an object, whose column is damaged.
-    let uri = ["RequestUri", "RequestURI"].iter().find_map(|column| fields.text(column));
+    let uri = request_uri(fields);
     let target = uri.as_deref().and_then(uri::target).and_then(|target| target.resource);
     let lost = target == Some("cronjobs") && fields.get("ObjectRef").is_none();
     let is_whole = cut.is_none() && !lost;
@@ -82,10 +84,14 @@ fn cell(raw: Raw<'_>, structured: bool) -> Cell {
     }
 }
 
+fn request_uri<'a>(fields: &Fields<'a>) -> Option<Cow<'a, str>> {
+    fields.text("RequestUri").or_else(|| fields.text("RequestURI"))
+}
+
 /// The object of a request: AWSEKSLogs writes `namespace/resource/name`; the rest is in the path of the request.
 fn object_path(raw: Raw<'_>, fields: &Fields<'_>) -> Option<String> {
     let path = json::string(raw).filter(|text| text.contains('/') && !text.starts_with('{'))?;
-    let uri = fields.text("RequestUri").or_else(|| fields.text("RequestURI"));
+    let uri = request_uri(fields);
     let target = uri.as_deref().and_then(uri::target).unwrap_or_default();
     let mut parts = path.split('/');
     let object = json!({
