@@ -153,6 +153,8 @@ struct Input<'r> {
     max_record: usize,
     /// Damage ahead, and the offset up to which the text is sound.
     ahead: Option<(u64, Damage)>,
+    /// Number of damages passed: what begins in one text does not continue in the next.
+    text: u64,
     ended: bool,
     /// No line ends before this offset: a search from further back has shown it.
     no_newline: u64,
@@ -170,7 +172,7 @@ enum More {
 
 impl<'r> Input<'r> {
     fn new(reader: &'r mut dyn Read, max_record: usize) -> Self {
-        Input { window: Window::new(reader), max_record, ahead: None, ended: false, no_newline: 0 }
+        Input { window: Window::new(reader), max_record, ahead: None, text: 0, ended: false, no_newline: 0 }
     }
 
     /// The text at hand, up to one byte more than a record may have. How much arrived beyond that is chance.
@@ -195,6 +197,10 @@ impl<'r> Input<'r> {
     /// Drops the first bytes; true if that reached damage, which is then reported: what follows is a separate text.
     fn consume(&mut self, count: usize, sink: &mut dyn Sink) -> bool {
         io::BufRead::consume(&mut self.window, count);
+        // Only reading on shows whether the last byte at hand precedes damage.
+        while self.available().is_empty() && self.ahead.is_none() && !self.ended {
+            self.read();
+        }
         let reached = self.ahead.as_ref().is_some_and(|(barrier, _)| *barrier <= self.offset());
         reached && self.tell(sink)
     }
@@ -203,6 +209,7 @@ impl<'r> Input<'r> {
         let ahead = self.ahead.take();
         let is_there = ahead.is_some();
         if let Some((_, damage)) = ahead {
+            self.text += 1;
             sink.damage(damage);
         }
         is_there

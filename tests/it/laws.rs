@@ -11,7 +11,7 @@ use std::sync::LazyLock;
 
 use base64::Engine;
 use kubesweep::aggregate::{Plan, Tally, finish};
-use kubesweep::decode::{self, Content, Damage, Limits, Stream, Visitor};
+use kubesweep::decode::{self, Content, Damage, Kind, Limits, Stream, Visitor};
 use kubesweep::discover::{Window, discover};
 use kubesweep::evaluate::evaluate;
 use kubesweep::event::{AuditEvent, Origin};
@@ -47,15 +47,20 @@ struct Reading {
     damages: Vec<String>,
 }
 
+impl Reading {
+    fn new(sizes: Vec<usize>, limits: Limits) -> Self {
+        let (found, documents, damages) = (Found::default(), Vec::new(), Vec::new());
+        Reading { unwrapper: Unwrapper::new(limits), limits, sizes, found, documents, damages }
+    }
+}
+
 fn read(reader: &mut dyn Read) -> Reading {
     read_in(&[usize::MAX], LIMITS, reader)
 }
 
 /// Reads it in pieces of these sizes: the bytes of the source, and again all text decoded from them.
 fn read_in(sizes: &[usize], limits: Limits, reader: &mut dyn Read) -> Reading {
-    let sizes = sizes.to_vec();
-    let (found, documents, damages) = (Found::default(), Vec::new(), Vec::new());
-    let mut reading = Reading { unwrapper: Unwrapper::new(limits), limits, sizes, found, documents, damages };
+    let mut reading = Reading::new(sizes.to_vec(), limits);
     let mut reader = Chunks { inner: reader, sizes: reading.sizes.clone(), turn: 0 };
     decode::walk(&mut reader, None, limits, &mut reading);
     let Reading { unwrapper, found, .. } = &mut reading;
@@ -498,6 +503,47 @@ fn what_stands_between_documents_does_not_depend_on_chunks() {
         for size in 1..8 {
             check_chunks(dump.as_bytes(), LIMITS, &[size]).unwrap();
         }
+    }
+}
+
+/// Damage may begin behind any byte. What follows it is a text of its own, whether or not the damage is known when the
+/// last byte before it is read.
+#[test]
+fn where_damage_begins_does_not_depend_on_chunks() {
+    let event = |id: &str| json!({"kind": "Event", "auditID": id, "user": {"groups": ["a", "b"]}});
+    let events = ["0", "1", "2", "3"].map(event);
+    for form in FORMS {
+        let dump = form(&events);
+        // Compressed forms are damaged elsewhere.
+        let Ok(text) = std::str::from_utf8(&dump) else { continue };
+        for cut in 0..=text.len() {
+            let [whole, bytes] = [usize::MAX, 1].map(|size| read_around_damage(text, cut, size));
+            let context = &text[..cut];
+            assert_eq!(whole.damages, bytes.damages, "damage after {context}");
+            assert_eq!(whole.documents, bytes.documents, "damage after {context}");
+            assert_eq!(whole.found, bytes.found, "damage after {context}");
+        }
+    }
+}
+
+/// Reads a text whose decoding fails at `cut` and then continues, in pieces of this size.
+fn read_around_damage(text: &str, cut: usize, size: usize) -> Reading {
+    let (before, after) = text.as_bytes().split_at(cut);
+    let at = cut as u64;
+    let damage = Damage { what: "lost".to_owned(), at, text_start: at };
+    let mut inner = before.chain(Once(Some(damage))).chain(after);
+    let mut reading = Reading::new(vec![size], LIMITS);
+    let mut reader = Chunks { inner: &mut inner, sizes: vec![size], turn: 0 };
+    frame::frame(Kind::Text, &mut reader, LIMITS, &mut reading);
+    reading
+}
+
+/// A reader that fails once and holds nothing.
+struct Once(Option<Damage>);
+
+impl Read for Once {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        self.0.take().map_or(Ok(0), |damage| Err(damage.into()))
     }
 }
 

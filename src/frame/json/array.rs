@@ -118,7 +118,7 @@ impl Documents<'_, '_> {
                 self.unclosed(head);
                 return false;
             }
-            match self.next_in_structure(around) {
+            match self.next_in_structure(head, around) {
                 Some(b']') => {
                     self.consume(1);
                     return true;
@@ -158,11 +158,8 @@ impl Documents<'_, '_> {
                 }
                 Skip::End(end) => {
                     around.begin(&self.input.available()[..end]);
-                    let reached = self.give(head, Some(around), end);
-                    if reached {
-                        self.unclosed(head);
-                    }
-                    return !reached;
+                    self.give(head, Some(around), end);
+                    return true;
                 }
                 Skip::Broken(at) => return self.broken_element(head, around, at),
                 Skip::Incomplete if text.len() >= reach => return self.broken_element(head, around, reach),
@@ -180,7 +177,7 @@ impl Documents<'_, '_> {
 
     /// Reads the members after the array of an object, which may hold another array.
     fn rest_of_object(&mut self, head: &Head, mut around: Around) {
-        while let Some(byte) = self.next_in_structure(&mut around) {
+        while let Some(byte) = self.next_in_structure(head, &mut around) {
             if byte == b'}' {
                 self.consume(1);
                 return;
@@ -207,8 +204,8 @@ impl Documents<'_, '_> {
     }
 
     /// The next byte of a structure that is neither blank nor a comma; `None` if the text ends or damage comes first.
-    fn next_in_structure(&mut self, around: &mut Around) -> Option<u8> {
-        loop {
+    fn next_in_structure(&mut self, head: &Head, around: &mut Around) -> Option<u8> {
+        while self.input.text == head.text {
             let bytes = self.input.available();
             let blank = |byte: &u8| byte.is_ascii_whitespace() || matches!(byte, b',' | 0);
             let found = bytes.iter().position(|byte| !blank(byte));
@@ -217,16 +214,12 @@ impl Documents<'_, '_> {
                 around.own_lines = bytes[count - 1] == b'\n';
             }
             let byte = found.map(|at| bytes[at]);
-            if count > 0 && self.consume(count) {
-                return None;
-            }
-            if byte.is_some() {
+            self.consume(count);
+            if byte.is_some() || self.input.available().is_empty() {
                 return byte;
             }
-            if self.input.grow() != More::Text {
-                return None;
-            }
         }
+        None
     }
 
     pub(super) fn unclosed(&mut self, head: &Head) {

@@ -73,12 +73,12 @@ impl Documents<'_, '_> {
         };
         let (Next::Element(end) | Next::Document(end)) = next;
         self.wasted += looked.max(size).saturating_sub(end) as u64;
-        let reached = self.give_broken(head, Some(around), end);
+        self.give_broken(head, Some(around), end);
         if matches!(next, Next::Document(_)) {
             self.unclosed(head);
             return false;
         }
-        !reached
+        true
     }
 
     /// Gives out a broken document, and reports damage if it may have swallowed others. True if its end reached damage.

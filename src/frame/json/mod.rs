@@ -39,6 +39,8 @@ pub(super) struct Documents<'r, 's> {
 pub(super) struct Head {
     pub record: u64,
     pub offset: u64,
+    /// The number of damages before it.
+    pub text: u64,
     pub framing: Framing,
     pub time: Option<String>,
     /// If the sink keeps originals: the text before the document in its line, or all lines of a CRI content.
@@ -153,6 +155,7 @@ impl<'r, 's> Documents<'r, 's> {
         Head {
             record: self.record,
             offset: self.input.offset(),
+            text: self.input.text,
             framing,
             time: time.map(str::to_owned),
             prefix: Vec::new(),
