@@ -350,7 +350,7 @@ mod tests {
         let mut file = Vec::new();
         given.write(&mut file, &mut Told::default()).unwrap();
         let mut rest = &file[..];
-        let read = T::read(&mut rest, &mut Heard::default()).unwrap().unwrap();
+        let read = T::read(&mut rest, &mut Heard::default()).unwrap();
         assert_eq!((json!(read), rest.len()), (json!(given), 0));
         file
     }

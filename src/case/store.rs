@@ -1,7 +1,7 @@
 //! The SQL statements of a case file.
 
 use std::borrow::Cow;
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -254,8 +254,11 @@ impl Kept {
     }
 
     fn read(self) -> io::Result<Vec<Observation>> {
-        let (mut packed, mut heard, mut observations) = (unpack(&*self.packed)?, Heard::default(), Vec::new());
-        while let Some(mut observation) = Observation::read(&mut packed, &mut heard)? {
+        let mut items = Vec::new();
+        unpack(&*self.packed)?.read_to_end(&mut items)?;
+        let (mut items, mut heard, mut observations) = (&items[..], Heard::default(), Vec::new());
+        while !items.is_empty() {
+            let mut observation = Observation::read(&mut items, &mut heard)?;
             if !self.known {
                 observation.forget_matches();
             }

@@ -1,6 +1,6 @@
 //! Lines by time, then place.
 
-use std::io::{self, BufRead, Write};
+use std::io::{self, Write};
 
 use jiff::Timestamp;
 
@@ -38,14 +38,14 @@ impl Spill for Entry {
         out.write_all(&self.line)
     }
 
-    fn read(input: &mut dyn BufRead, _: &mut Heard) -> io::Result<Option<Self>> {
+    fn read(input: &mut &[u8], _: &mut Heard) -> io::Result<Self> {
         type Head = (Option<Timestamp>, String, Option<String>, u64, Option<u64>, String, usize);
-        let Some(head) = crate::spill::read_json::<Head>(input)? else { return Ok(None) };
+        let head = crate::spill::read_json::<Head>(input)?.ok_or(io::ErrorKind::UnexpectedEof)?;
         let (time, path, member, record, offset, pointer, length) = head;
-        let mut line = vec![0; length];
-        input.read_exact(&mut line)?;
+        let (line, rest) = input.split_at_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
+        *input = rest;
         let evidence = Evidence { path: path.into(), member: member.map(Into::into), record, offset, pointer };
-        Ok(Some(Entry::new(time, evidence, line)))
+        Ok(Entry::new(time, evidence, line.to_vec()))
     }
 }
 

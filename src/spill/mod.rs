@@ -1,7 +1,9 @@
 //! Sorting more items than memory holds: sorted runs in temporary files, merged when they are read.
 //!
-//! The files have no names, so they disappear however the program ends. `packed` defines how most items are written.
+//! The files have no names, so they disappear however the program ends. `packed` defines how most items are written,
+//! `chunks` how they are compressed.
 
+mod chunks;
 mod packed;
 
 use std::borrow::Cow;
@@ -16,17 +18,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use zstd::stream::{read::Decoder, write::Encoder};
 
+use self::chunks::{Chunks, Unpacker};
 pub(crate) use self::packed::shared;
 pub use self::packed::{Heard, Packed, Shared, Told, time};
 
 /// How many runs of one size are merged into a larger one.
 const FAN: usize = 32;
-/// Base-2 logarithm of the compressor's window in bytes. Each run being read holds one.
+/// Compression level of zstd.
+const LEVEL: i32 = 1;
+/// Base-2 logarithm of the window of a compressed stream in bytes.
 const WINDOW: u32 = 17;
-/// Bytes of a run read at once.
+/// Bytes of a compressed stream read at once.
 const CHUNK: usize = 64 << 10;
-/// Sections of a run, each a separate zstd frame, so that threads can read different ones. Each thread opens every run,
-/// so more sections would cost memory and file handles.
+/// Sections of a run, so that threads can read different ones. Each thread opens every run, so more sections would cost
+/// memory.
 pub(crate) const SECTIONS: usize = 4;
 
 /// An item of a [`Sorter`].
@@ -35,8 +40,8 @@ pub trait Spill: Clone {
     fn weight(&self) -> usize;
     /// Writes it in such a way that [`Spill::read`] finds its end.
     fn write(&self, out: &mut dyn Write, told: &mut Told) -> io::Result<()>;
-    /// Reads the next item; `None` at the end.
-    fn read(input: &mut dyn BufRead, heard: &mut Heard) -> io::Result<Option<Self>>;
+    /// Takes the first item from what was written.
+    fn read(input: &mut &[u8], heard: &mut Heard) -> io::Result<Self>;
 }
 
 /// Writes a line of JSON.
@@ -62,7 +67,7 @@ pub type Unpacking<R> = BufReader<Decoder<'static, BufReader<R>>>;
 
 /// Begins a compressed stream.
 pub fn pack<W: Write>(out: W) -> io::Result<Packing<W>> {
-    let mut packed = Encoder::new(out, 1)?;
+    let mut packed = Encoder::new(out, LEVEL)?;
     packed.window_log(WINDOW)?;
     Ok(BufWriter::with_capacity(CHUNK, packed))
 }
@@ -270,11 +275,11 @@ impl Run {
             let is_last = number + 1 == SECTIONS;
             let is_of_it = |item: &io::Result<T>| item.as_ref().map_or(true, |item| is_last || section(item) <= number);
             if items.peek().is_some_and(is_of_it) {
-                let (mut out, mut told) = (pack(file)?, Told::default());
-                while let Some(item) = items.next_if(is_of_it) {
-                    item?.write(&mut out, &mut told)?;
+                let (mut out, mut told) = (Chunks::new(file)?, Told::default());
+                while let Some(item) = items.next_if(is_of_it).transpose()? {
+                    out.add(|out| item.write(out, &mut told))?;
                 }
-                file = out.into_inner().map_err(io::IntoInnerError::into_error)?.finish()?;
+                file = out.finish()?;
                 written = Some(file.stream_position()?);
             }
             *end = written.unwrap_or(*end);
@@ -287,19 +292,38 @@ impl Run {
         Run { sections, ..self.clone() }
     }
 
-    /// Opens the run; `None` if there is nothing to read, because a stream without a frame is not valid.
-    fn open(&self) -> Option<io::Result<Opened>> {
+    fn open(&self) -> Opened {
         let end = |sections: usize| sections.checked_sub(1).map_or(0, |last| self.ends[last]);
         let (at, end) = (end(self.sections.start), end(self.sections.end));
-        let input = || unpack(Reader { file: Arc::clone(&self.file), at, end });
-        (at < end).then(|| Ok(Opened { input: input()?, heard: Heard::default() }))
+        let input = Reader { file: Arc::clone(&self.file), at, end };
+        Opened { input, items: Vec::new(), given: 0, heard: Heard::default() }
     }
 }
 
 /// A run being read.
 struct Opened {
-    input: Unpacking<Reader>,
+    input: Reader,
+    /// The chunk at hand.
+    items: Vec<u8>,
+    /// How much of it was given out.
+    given: usize,
     heard: Heard,
+}
+
+impl Opened {
+    /// The next item; `None` at the end.
+    fn next<T: Spill>(&mut self, unpacker: &mut Unpacker) -> io::Result<Option<T>> {
+        if self.given == self.items.len() {
+            if self.input.at == self.input.end {
+                return Ok(None);
+            }
+            (self.items, self.given) = (unpacker.chunk(&mut self.input)?, 0);
+        }
+        let mut rest = &self.items[self.given..];
+        let item = T::read(&mut rest, &mut self.heard)?;
+        self.given = self.items.len() - rest.len();
+        Ok(Some(item))
+    }
 }
 
 /// Reads part of a file, independently of other readers.
@@ -332,6 +356,7 @@ fn read_at(file: &File, out: &mut [u8], at: u64) -> io::Result<usize> {
 /// The items of several runs, in order.
 struct Merge<T> {
     runs: Vec<Opened>,
+    unpacker: Unpacker,
     heads: BinaryHeap<Head<T>>,
     order: Order<T>,
 }
@@ -365,8 +390,8 @@ impl<T> Eq for Head<T> {}
 
 impl<T: Spill> Merge<T> {
     fn new(runs: &[Run], order: Order<T>) -> io::Result<Self> {
-        let runs = runs.iter().filter_map(Run::open).collect::<io::Result<Vec<_>>>()?;
-        let mut merge = Merge { runs, heads: BinaryHeap::new(), order };
+        let runs = runs.iter().map(Run::open).collect();
+        let mut merge = Merge { runs, unpacker: Unpacker::new()?, heads: BinaryHeap::new(), order };
         for run in 0..merge.runs.len() {
             merge.advance(run)?;
         }
@@ -374,8 +399,7 @@ impl<T: Spill> Merge<T> {
     }
 
     fn advance(&mut self, run: usize) -> io::Result<()> {
-        let Opened { input, heard } = &mut self.runs[run];
-        let next = T::read(input, heard)?;
+        let next = self.runs[run].next(&mut self.unpacker)?;
         self.heads.extend(next.map(|item| Head { item, run, order: self.order }));
         Ok(())
     }

@@ -3,7 +3,7 @@
 //! An item consists of its length, whether earlier texts are forgotten, its fields, and a code for each of its texts.
 
 use std::collections::HashMap;
-use std::io::{self, BufRead, Read, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 
 use borsh::{BorshDeserialize, BorshSerialize};
@@ -79,32 +79,19 @@ impl<T: Packed> Spill for T {
         out.write_all(&told.item)
     }
 
-    fn read(input: &mut dyn BufRead, heard: &mut Heard) -> io::Result<Option<Self>> {
-        let Some(bytes) = next_item(input, std::mem::take(&mut heard.item))? else { return Ok(None) };
-        let mut rest = &bytes[..];
-        heard.begin(&mut rest)?;
-        let mut item = T::deserialize(&mut rest)?;
-        for text in item.texts_mut() {
-            if let Some(heard) = heard.hear(&mut rest)? {
+    fn read(input: &mut &[u8], heard: &mut Heard) -> io::Result<Self> {
+        let length = usize::try_from(u64::deserialize(input)?).map_err(io::Error::other)?;
+        let (mut item, rest) = input.split_at_checked(length).ok_or(io::ErrorKind::UnexpectedEof)?;
+        *input = rest;
+        heard.begin(&mut item)?;
+        let mut read = T::deserialize(&mut item)?;
+        for text in read.texts_mut() {
+            if let Some(heard) = heard.hear(&mut item)? {
                 text.set(heard);
             }
         }
-        heard.item = bytes;
-        Ok(Some(item))
+        Ok(read)
     }
-}
-
-/// The bytes of the next item, whose length comes first; `None` at the end.
-fn next_item(input: &mut dyn BufRead, mut room: Vec<u8>) -> io::Result<Option<Vec<u8>>> {
-    if input.fill_buf()?.is_empty() {
-        return Ok(None);
-    }
-    let mut length = [0; 8];
-    input.read_exact(&mut length)?;
-    let length = u64::from_le_bytes(length);
-    room.clear();
-    let found = input.take(length).read_to_end(&mut room)?;
-    if found as u64 == length { Ok(Some(room)) } else { Err(io::ErrorKind::UnexpectedEof.into()) }
 }
 
 /// Bytes of written texts after which all are forgotten.
@@ -152,8 +139,6 @@ impl Told {
 #[derive(Default)]
 pub struct Heard {
     texts: Vec<Arc<str>>,
-    /// Buffer for the next item.
-    item: Vec<u8>,
 }
 
 impl Heard {
