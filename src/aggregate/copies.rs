@@ -84,8 +84,8 @@ fn survivor(mut copies: Vec<Observation>, duplicates: &mut dyn FnMut(&Evidence))
     for copy in copies {
         let other = Arc::unwrap_or_clone(copy.record);
         let is_counted = !copy.matches.is_empty() || other.is_on_cronjobs();
-        // A cut copy may have lost the time the request was received.
-        if other.time_source < record.time_source || record.time.is_none() {
+        // A cut copy may have lost the time the request was received, or any time.
+        if other.time.is_some() && (other.time_source < record.time_source || record.time.is_none()) {
             (record.time, record.time_source) = (other.time, other.time_source);
         }
         if !kept.platform_known && copy.platform_known {

@@ -146,7 +146,7 @@ impl Skimmer {
         }
         let name = value_at(text, near_end(text, &self.cluster_name)? + CLUSTER_NAME.len())?;
         let at = near_end(text, &self.timestamp)? + TIMESTAMP.len();
-        let length = memchr::memchr(b'"', &text[at..])?;
+        let time = &text[at..at + memchr::memchr(b'"', &text[at..])?];
         // An entry that a container logged has the same ends, and may contain the rest: its own payload then comes
         // first.
         let payload = self.proto_payload.find(text)?;
@@ -154,7 +154,7 @@ impl Skimmer {
         let behind = &text[payload..];
         // It is near the end, after request and response.
         let of_service = near_end(behind, &self.service).or_else(|| self.service.find(behind));
-        if is_logged || of_service.is_none() || self.split.find(tail(text, TAIL)).is_some() {
+        if !is_within_hour(time) || is_logged || of_service.is_none() || self.split.find(tail(text, TAIL)).is_some() {
             return None;
         }
         // Two entries on one line have the start of the first and the end of the last.
@@ -162,7 +162,7 @@ impl Skimmer {
             return None;
         }
         let cluster = self.of_label.tell(name, |name| json::string(name).map(Into::into))?;
-        Some(Look { format: "gke-logentry", cluster: Some(cluster), time: &text[at..at + length] })
+        Some(Look { format: "gke-logentry", cluster: Some(cluster), time })
     }
 }
 
@@ -209,7 +209,19 @@ fn near_end(text: &[u8], finder: &Finder<'_>) -> Option<usize> {
 fn time<'a>(text: &'a [u8], key: &Finder<'_>) -> Option<(&'a [u8], usize)> {
     let at = near_end(text, key)? + key.needle().len();
     let time = text.get(at..at + TIME_LENGTH)?;
-    (time[TIME_LENGTH - 1] == b'Z' && time[19] == b'.').then_some((time, at))
+    is_within_hour(time).then_some((time, at))
+}
+
+/// Whether this is a time if its hour is one: of the times of an [`Hour`], only the first and the last are parsed.
+fn is_within_hour(time: &[u8]) -> bool {
+    let [b':', b'0'..=b'5', b'0'..=b'9', b':', b'0'..=b'5', b'0'..=b'9', fraction @ .., b'Z'] =
+        time.get(13..).unwrap_or_default()
+    else {
+        return false;
+    };
+    fraction.strip_prefix(b".").map_or(fraction.is_empty(), |digits| {
+        (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)
+    })
 }
 
 fn value_at(text: &[u8], at: usize) -> Option<&[u8]> {

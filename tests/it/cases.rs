@@ -113,6 +113,31 @@ fn a_head_refutes_no_more_than_its_record() {
     }
 }
 
+/// A time that is none covers nothing, and takes no other with it.
+#[test]
+fn a_time_that_is_none_hides_no_other_of_its_hour() {
+    let entry = |time: &str| {
+        let labels = r#""labels":{"cluster_name":"c","project_id":"p"},"type":"k8s_cluster""#;
+        format!(r#"{{"insertId":"i","logName":"projects/p/logs/cloudaudit.googleapis.com%2Factivity","protoPayload":{{"methodName":"io.k8s.core.v1.nodes.get","serviceName":"k8s.io"}},"resource":{{{labels}}},"timestamp":"{time}"}}"#)
+    };
+    let event = |time: &str| {
+        format!(r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a","stage":"ResponseComplete","requestURI":"/api/v1/nodes","verb":"get","user":{{"username":"n"}},"requestReceivedTimestamp":"{time}","stageTimestamp":"{time}"}}"#)
+    };
+    let forms: [&dyn Fn(&str) -> String; 2] = [&entry, &event];
+    for form in forms {
+        for odd in ["60:00.000000", "10:60.000000", "1x:00.000000", "10-00.000000", "10:00.00000x"] {
+            let lines = ["10:00.000000", odd].map(|minute| form(&format!("2026-11-24T03:{minute}Z"))).join("\n");
+            let here = tempfile::tempdir().unwrap();
+            let dump = here.path().join("dump.log");
+            fs::write(&dump, lines).unwrap();
+            let (_fast, fast, _) = crate::scan(std::slice::from_ref(&dump), &[]);
+            let (_slow, slow, _) = crate::scan(&[dump], &["--validate"]);
+            equal(&fast, &slow, odd);
+            assert!(rows(&fast.join("coverage.csv"))[0]["first_seen"].starts_with("2026-11-24T03:10"), "{odd}");
+        }
+    }
+}
+
 fn equal(one: &Path, other: &Path, what: &str) {
     let names = reports(one);
     assert!(names.len() >= 9, "{what} left {names:?}");

@@ -88,6 +88,16 @@ fn a_cut_record_outranks_the_beginning_of_its_request_and_keeps_its_time() {
     assert_eq!(hit["time"], AT.unwrap());
 }
 
+/// As where a log is rotated while it is copied: one file ends inside a record that another has whole.
+#[test]
+fn a_copy_without_its_time_takes_none_from_the_others() {
+    let [whole, other] = [AT, None].map(|received| event("a", "ResponseComplete", Some(201), received).to_string());
+    for records in [[whole.clone(), other.clone()], [other, whole]] {
+        let (_kept, out, _) = sweep(&records);
+        assert_eq!(hits(&out).iter().map(|hit| hit["time"].as_str()).collect::<Vec<_>>(), [AT], "{records:?}");
+    }
+}
+
 #[test]
 fn records_without_an_audit_id_are_copies_only_if_equal() {
     let mut plain = event("a", "ResponseComplete", Some(201), AT);
