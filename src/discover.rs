@@ -18,6 +18,25 @@ use crate::words::minute;
 /// hour they were received, GCS adds late ones, Firehose buffers.
 const PRUNE_MARGIN: SignedDuration = SignedDuration::from_hours(24);
 
+/// The files of a report. Where they stand, other files may be logs.
+pub(crate) const REPORTS: [&str; 13] = [
+    "activity.csv",
+    "alerts.csv",
+    "coverage.csv",
+    "hits.csv",
+    "hits.jsonl",
+    "inputs.csv",
+    "report.html",
+    "report.json",
+    "run.json",
+    "runbook.json",
+    "runbook.md",
+    "summary.csv",
+    "suppressed.csv",
+];
+/// What marks a directory as a report.
+const MARKS: [&str; 3] = ["hits.jsonl", "inputs.csv", "summary.csv"];
+
 /// A file, or standard input, to read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Source {
@@ -103,8 +122,8 @@ impl Window {
     }
 }
 
-/// Walks the arguments. `-` is standard input. Excluded paths are skipped: the report directory and the case file may
-/// be inside a dump.
+/// Walks the arguments. `-` is standard input. Excluded files are skipped, and of excluded directories what a report
+/// consists of: the report directory and the case file may be inside a dump.
 ///
 /// # Errors
 /// An argument does not exist, or two have the same last component, so that their files could not be distinguished.
@@ -154,15 +173,12 @@ impl Found {
             return Ok(());
         }
         std::fs::read_dir(root).map_err(|source| Error::Input { path: root.to_owned(), source })?;
-        let mut entries = WalkDir::new(root).into_iter();
-        while let Some(entry) = entries.next() {
+        for entry in WalkDir::new(root) {
             match entry {
-                Ok(entry) if entry.depth() > 0 && (is_excluded(&entry, exclude) || is_report(&entry)) => {
+                // The argument itself, which may be a link.
+                Ok(entry) if entry.depth() == 0 => {}
+                Ok(entry) if entry.file_type().is_file() && is_own(entry.path(), exclude) => {
                     self.skip(name(root, label, entry.path()), 0, "written by kubesweep, not a dump");
-                    // Directories only: on a file, skip_current_dir would skip its siblings.
-                    if entry.file_type().is_dir() {
-                        entries.skip_current_dir();
-                    }
                 }
                 Ok(entry) => self.entry(root, label, &entry),
                 Err(error) => {
@@ -206,16 +222,17 @@ impl Found {
     }
 }
 
-fn is_excluded(entry: &DirEntry, exclude: &[PathBuf]) -> bool {
-    let is_named = |excluded: &&PathBuf| excluded.file_name() == Some(entry.file_name());
-    let is_same = |excluded: &PathBuf| entry.path().canonicalize().is_ok_and(|path| path == *excluded);
-    !entry.path_is_symlink() && exclude.iter().filter(is_named).any(is_same)
+/// Whether a file is excluded, or part of a report.
+fn is_own(file: &Path, exclude: &[PathBuf]) -> bool {
+    let is_report = |directory: &Path| MARKS.iter().all(|mark| directory.join(mark).exists());
+    let is_named_so = REPORTS.iter().any(|name| file.ends_with(name));
+    let is_part = |directory: &Path| is_named_so && (is_excluded(directory, exclude) || is_report(directory));
+    is_excluded(file, exclude) || file.parent().is_some_and(is_part)
 }
 
-/// Whether a directory contains the files that a scan writes.
-fn is_report(entry: &DirEntry) -> bool {
-    let files = ["hits.jsonl", "inputs.csv", "summary.csv"];
-    entry.file_type().is_dir() && files.iter().all(|file| entry.path().join(file).exists())
+fn is_excluded(path: &Path, exclude: &[PathBuf]) -> bool {
+    let is_same = |excluded: &PathBuf| path.canonicalize().is_ok_and(|path| path == *excluded);
+    exclude.iter().filter(|excluded| excluded.file_name() == path.file_name()).any(is_same)
 }
 
 /// The path below the argument, joined by `/`. Bytes that are not UTF-8 are written `\xNN`.

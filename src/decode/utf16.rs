@@ -1,7 +1,8 @@
 //! UTF-16, as PowerShell's `>` writes it, read as UTF-8. Its byte order mark may be lost.
 //!
 //! After a lost byte, all that follows decodes to other characters, none of them invalid. Logs are nearly all ASCII,
-//! and a run of ASCII code units with swapped bytes reveals the loss: one byte is then skipped.
+//! and a run of ASCII code units with swapped bytes reveals the loss: one byte is then skipped. What a later PowerShell
+//! appended with `>>` is UTF-8, which a run of pairs of ASCII bytes reveals.
 
 use std::collections::BTreeSet;
 use std::io::{self, BufRead, Read};
@@ -12,7 +13,9 @@ use super::{Damage, Window};
 
 /// This many code units in a row that are ASCII with swapped bytes are not text in any language.
 const SWAPPED: usize = 16;
-/// At least this many of them must differ: U+2500 draws lines, and U+3000 is a space.
+/// This many code units in a row whose bytes are both ASCII are UTF-8: in Chinese text, a third of all are.
+const NARROW: usize = 24;
+/// At least this many of the swapped ones must differ: U+2500 draws lines, and U+3000 is a space.
 const VARIED: usize = 4;
 
 /// Transcodes as it reads, and continues after an error that is a [`Damage`]. Text offsets in errors count the UTF-8
@@ -21,6 +24,8 @@ pub(super) struct Utf8<R> {
     input: Window<R>,
     /// Reads the two bytes of a code unit in the order of the stream; `None` until its beginning is read.
     unit: Option<fn([u8; 2]) -> u16>,
+    /// Whether all that follows is UTF-8.
+    is_utf8: bool,
     decoder: Decoder,
     output: Vec<u8>,
     given: usize,
@@ -33,11 +38,15 @@ impl<R: Read> Utf8<R> {
     /// Starts at the byte order mark, which gives the byte order, or at a character of ASCII, whose zero gives it.
     pub(super) fn new(input: Window<R>) -> Self {
         let decoder = UTF_16LE.new_decoder();
-        Utf8 { input, unit: None, decoder, output: Vec::new(), given: 0, text: 0, ended: false }
+        Utf8 { input, unit: None, is_utf8: false, decoder, output: Vec::new(), given: 0, text: 0, ended: false }
     }
 
     fn refill(&mut self) -> io::Result<()> {
-        let bytes = self.input.peek(2 * SWAPPED)?;
+        let bytes = self.input.peek(2 * NARROW)?;
+        if self.is_utf8 {
+            self.pass_on();
+            return Ok(());
+        }
         let count = bytes.len();
         let is_little = bytes.first() == Some(&0xff) || bytes.get(1) == Some(&0);
         let unit = *self.unit.get_or_insert_with(|| {
@@ -45,13 +54,13 @@ impl<R: Read> Utf8<R> {
             self.decoder = order.new_decoder_with_bom_removal();
             if is_little { u16::from_le_bytes } else { u16::from_be_bytes }
         });
-        let (sound, is_swapped) = sound(bytes, unit);
-        match sound {
-            0 if is_swapped => return Err(self.pass("a byte of UTF-16 text is lost, or one too many")),
-            0 if count == 1 => return Err(self.pass("UTF-16 text ends inside a character")),
+        match sound(bytes, unit) {
+            (0, Some(Run::Swapped)) => return Err(self.pass("a byte of UTF-16 text is lost, or one too many")),
+            (0, Some(Run::Narrow)) => self.is_utf8 = true,
+            (0, None) if count == 1 => return Err(self.pass("UTF-16 text ends inside a character")),
             // Nothing follows that could show more.
-            _ if count < 2 * SWAPPED => self.decode(count / 2 * 2),
-            _ => self.decode(sound),
+            (_, None) if count < 2 * NARROW => self.decode(count / 2 * 2),
+            (sound, _) => self.decode(sound),
         }
         Ok(())
     }
@@ -70,6 +79,15 @@ impl<R: Read> Utf8<R> {
         self.given = 0;
     }
 
+    /// Gives out what is at hand as it is.
+    fn pass_on(&mut self) {
+        self.output.clear();
+        self.output.extend_from_slice(self.input.available());
+        self.input.consume(self.output.len());
+        (self.ended, self.given) = (self.output.is_empty(), 0);
+        self.text += self.output.len() as u64;
+    }
+
     /// Skips one byte, so that the following bytes are code units again.
     fn pass(&mut self, what: &str) -> io::Error {
         let at = self.input.offset();
@@ -78,19 +96,31 @@ impl<R: Read> Utf8<R> {
     }
 }
 
-/// How many bytes are sound: up to the first run of swapped code units (true), or up to what may be the start of one
-/// (false).
-fn sound(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> (usize, bool) {
-    let (mut units, mut run) = (0, 0);
+/// A run of code units that are not what they seem.
+enum Run {
+    /// Of ASCII characters with swapped bytes.
+    Swapped,
+    /// Of two ASCII characters each.
+    Narrow,
+}
+
+/// How many bytes are sound: up to the first run, or up to what may be the start of one.
+fn sound(bytes: &[u8], unit: fn([u8; 2]) -> u16) -> (usize, Option<Run>) {
+    let is_text = |byte: u8| matches!(byte, b' '..=b'~' | b'\t' | b'\n' | b'\r');
+    let (mut units, mut swapped, mut narrow) = (0, 0, 0);
     for pair in bytes.chunks_exact(2) {
         let [high, low] = unit([pair[0], pair[1]]).to_be_bytes();
-        let is_swapped = low == 0 && matches!(high, b' '..=b'~' | b'\t' | b'\n' | b'\r');
-        (units, run) = (units + 1, if is_swapped { run + 1 } else { 0 });
-        if run >= SWAPPED && is_varied(&bytes[2 * (units - SWAPPED)..2 * units]) {
-            return (2 * (units - SWAPPED), true);
+        units += 1;
+        swapped = if low == 0 && is_text(high) { swapped + 1 } else { 0 };
+        narrow = if is_text(low) && is_text(high) { narrow + 1 } else { 0 };
+        if swapped >= SWAPPED && is_varied(&bytes[2 * (units - SWAPPED)..2 * units]) {
+            return (2 * (units - SWAPPED), Some(Run::Swapped));
+        }
+        if narrow == NARROW {
+            return (2 * (units - NARROW), Some(Run::Narrow));
         }
     }
-    (2 * (units - run.min(SWAPPED - 1)), false)
+    (2 * (units - swapped.min(SWAPPED - 1).max(narrow)), None)
 }
 
 /// Whether these are more than a ruled line or a row of wide spaces.
@@ -145,6 +175,17 @@ mod tests {
                 assert!(read.ends_with(&behind), "{at}: {read}");
                 assert!(errors.len() == 1 && errors[0].1.contains("lost") && errors[0].0 < 140, "{at}: {errors:?}");
             }
+        }
+    }
+
+    /// Windows PowerShell writes UTF-16, PowerShell 7 appends UTF-8 to it.
+    #[test]
+    fn what_is_appended_in_utf8_is_read() {
+        let line = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","user":"ünïcødé 日本語 🦀"}"#;
+        for (lines, to_bytes) in [(1, u16::to_le_bytes as fn(u16) -> [u8; 2]), (300, u16::to_le_bytes), (2, u16::to_be_bytes)] {
+            let [before, behind] = ["\r\n", "\n"].map(|end| format!("{line}{end}").repeat(lines));
+            let file = [encoded(&before, to_bytes), behind.clone().into_bytes()].concat();
+            assert_eq!(read_all(&file), (before + &behind, vec![]));
         }
     }
 

@@ -141,3 +141,14 @@ impl Format {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_walk_knows_every_file_of_a_report() {
+        let written = FILES.iter().chain(&RUNBOOK_FILES).map(|(name, _)| *name).chain([directory::MARK]);
+        assert_eq!(written.collect::<BTreeSet<_>>(), crate::discover::REPORTS.into_iter().collect());
+    }
+}

@@ -8,7 +8,7 @@ use std::process::{Command, Output, Stdio};
 
 use serde_json::json;
 
-use crate::{kubesweep, root, scan};
+use crate::{kubesweep, root, rows, scan};
 
 /// Runs the binary over a fixture into `out`, preceded by some shell commands.
 fn behind(words: &str, directory: &Path, options: &str) -> Output {
@@ -102,6 +102,34 @@ fn a_report_is_not_read_as_a_dump() {
     assert_eq!(kubesweep(here.path(), &["inspect", "dump"]).exit, 0);
     let bucket = kubesweep(here.path(), &["scan", "s3://bucket/logs"]);
     assert!(bucket.exit == 2 && bucket.stderr.contains("deploy/stream_prefix.py"), "{}", bucket.stderr);
+}
+
+/// Names are no proof: whoever can write into a dump could hide logs behind them, and a user may write a report beside
+/// the logs.
+#[test]
+fn logs_beside_a_report_are_read() {
+    let here = tempfile::tempdir().unwrap();
+    let logs = here.path().join("dump/logs");
+    fs::create_dir_all(&logs).unwrap();
+    fs::write(logs.join("a.log"), r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","verb":"get"}"#).unwrap();
+    for name in ["hits.jsonl", "inputs.csv", "summary.csv"] {
+        fs::write(logs.join(name), "").unwrap();
+    }
+    let read = |out: &str| {
+        let run = kubesweep(here.path(), &["scan", "dump", "-o", out, "--force"]);
+        assert_eq!(run.exit, 0, "{}", run.stderr);
+        let rows = rows(&here.path().join(out).join("inputs.csv"));
+        rows.iter().map(|row| (row["path"].clone(), row["status"].clone())).collect::<Vec<_>>()
+    };
+    let skipped = |name: &str| (format!("logs/{name}"), "skipped".to_owned());
+    let log = ("logs/a.log".to_owned(), "ok".to_owned());
+    assert_eq!(read("out"), [log.clone(), skipped("hits.jsonl"), skipped("inputs.csv"), skipped("summary.csv")]);
+    assert_eq!(read("dump/logs")[0], log);
+    assert_eq!(read("dump/logs").iter().filter(|row| **row == log).count(), 1);
+    symlink("dump", here.path().join("link")).unwrap();
+    let run = kubesweep(here.path(), &["scan", "link", "-o", "linked"]);
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    assert_eq!(rows(&here.path().join("linked/inputs.csv"))[1]["path"], "logs/activity.csv");
 }
 
 #[test]
