@@ -77,6 +77,17 @@ pub(super) fn is_partial(path: &Path) -> io::Result<bool> {
     Ok(start == MAGIC)
 }
 
+/// Whether a file may be a partial, or what is left of one: it begins as one does, or is cut before that shows, or ends as
+/// one does.
+pub(super) fn may_be_partial(path: &Path) -> io::Result<bool> {
+    let (mut file, mut start, mut end) = (File::open(path)?, Vec::new(), Vec::new());
+    (&file).take(MAGIC.len() as u64).read_to_end(&mut start)?;
+    file.seek(SeekFrom::Start(file.metadata()?.len().saturating_sub(TRAILER)))?;
+    file.read_to_end(&mut end)?;
+    let is_hash = |text: &[u8]| text.len() + 1 == end.len() && text.iter().all(u8::is_ascii_hexdigit);
+    Ok(MAGIC.starts_with(&start) || end.len() as u64 == TRAILER && end.strip_suffix(b"\n").is_some_and(is_hash))
+}
+
 fn fill(mut file: &File, header: &Header, mut tally: Tally) -> io::Result<()> {
     file.write_all(MAGIC)?;
     file.write_all(VERSION)?;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::file::is_partial;
+use super::file::may_be_partial;
 use super::{About, Partial, Shard};
 use crate::aggregate::Tally;
 use crate::error::Error;
@@ -24,8 +24,8 @@ pub fn open(paths: &[PathBuf]) -> Result<Vec<Partial>, Error> {
 }
 
 /// The partials at a path. In a directory, skips names that begin with a dot, which are partials still being written,
-/// and files that are not partials; a partial that lost its beginning is noticed because its share is missing. A file
-/// that cannot be read may be a partial, so it is kept.
+/// and files that are not partials. What may be one is kept, even if it cannot be read: a damaged one must not be missing
+/// in silence.
 fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
@@ -37,7 +37,7 @@ fn files(path: &Path) -> Result<Vec<PathBuf>, Error> {
         let file = entry.path();
         if !entry.file_name().as_encoded_bytes().starts_with(b".")
             && file.is_file()
-            && is_partial(&file).unwrap_or(true)
+            && may_be_partial(&file).unwrap_or(true)
         {
             files.push(file);
         }

@@ -143,6 +143,20 @@ fn a_directory_stands_for_its_partials() {
     }
 }
 
+/// Partials of streams have no shares that could be missing.
+#[test]
+fn a_damaged_partial_in_a_directory_is_refused() {
+    let fleet = Fleet::new("fixtures/dumps/self-managed", &[]);
+    fs::create_dir(fleet.path("parts")).unwrap();
+    let whole = fs::read(fleet.path(&fleet.shard(0, 1))).unwrap();
+    let flipped = |at: usize| [&whole[..at], &[whole[at] ^ 1], &whole[at + 1..]].concat();
+    for damaged in [vec![], whole[..5].to_vec(), whole[..100].to_vec(), flipped(0), flipped(10), flipped(100)] {
+        fs::write(fleet.path("parts/damaged"), damaged).unwrap();
+        let told = fleet.refuse(&["parts".to_owned()]);
+        assert!(told.starts_with("error: partial parts/damaged: "), "{told}");
+    }
+}
+
 #[test]
 fn foreign_partials_are_refused_by_name() {
     let fleet = Fleet::new("fixtures/dumps/self-managed", &[]);
