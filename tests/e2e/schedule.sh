@@ -47,7 +47,8 @@ if [ "$days" -lt 30 ] || [ "$alerted" -lt 1 ] || [ "$alerted" -ge "$days" ]; the
 fi
 
 # Coverage speaks of all that the case has; the window of one run reaches back 31 days.
-"$KUBESWEEP" scan -q "$work/dump" -o "$work/once" --since 24h --lookback 30d --as-of "$midnight" || true
+"$KUBESWEEP" scan -q "$work/dump" -o "$work/once" --since 24h --lookback 30d --as-of "$midnight" --until "$midnight" ||
+    true
 for report in summary.csv alerts.csv hits.csv hits.jsonl suppressed.csv activity.csv runbook.json runbook.md; do
     cmp "$work/once/$report" "$latest/$report"
 done
@@ -59,6 +60,19 @@ daily "$midnight" || true
 points_to "${midnight%%T*}-2" "a second run"
 [ -e "$work/state/reports/${midnight%%T*}/run.json" ]
 
+# What a night that was missed should have found, the next one finds; and an earlier end is an end.
+"$KUBESWEEP" scan -q "$work/dump" -o "$work/two" --since "$(date -u -d "$midnight - 2 days" +%FT%TZ)" --until "$midnight" \
+    --lookback 30d || true
+date -u -d "$midnight - 2 days" +%FT%TZ >"$work/state/swept"
+daily "$midnight" || true
+cmp "$work/two/hits.csv" "$latest/hits.csv"
+[ "$(cat "$work/state/swept")" = "$midnight" ] || fail "the next run does not begin where this one ended"
+daily "$(date -u -d "$midnight - 5 days" +%FT%TZ)" || true
+[ "$(jq -r '[.alerts[].last_seen] | max' "$latest/report.json")" \< "$(date -u -d "$midnight - 5 days" +%FT%TZ)" ] ||
+    fail "an earlier end is none"
+[ "$(cat "$work/state/swept")" = "$midnight" ] || fail "an earlier run moved the end back"
+daily "$midnight" || true
+
 # No two at once.
 exec 8>"$work/state/lock"
 flock 8
@@ -67,7 +81,7 @@ daily "$midnight" 2>"$work/locked" || status=$?
 exec 8>&-
 [ "$status" = 75 ] || fail "two runs at once: status $status"
 grep -q "another run has not ended" "$work/locked"
-points_to "${midnight%%T*}-2" "a run that found the lock"
+points_to "${midnight%%T*}-4" "a run that found the lock"
 
 # A run that is killed, and one that cannot begin, leave `latest` as it was.
 "$KUBESWEEP" scan -q "$work/made/logs" -o "$work/state/reports/.running"
@@ -75,9 +89,9 @@ rm "$work/state/reports/.running/run.json"
 status=0
 deploy/cron/run-daily.sh "$work/nothing" "$work/state" --as-of "$midnight" 2>/dev/null || status=$?
 [ "$status" = 2 ] || fail "no dump: status $status"
-points_to "${midnight%%T*}-2" "a run without a dump"
+points_to "${midnight%%T*}-4" "a run without a dump"
 daily "$midnight" --fail-on critical --since 24h || fail "options of one's own"
-points_to "${midnight%%T*}-3" "a run with other options"
+points_to "${midnight%%T*}-5" "a run with other options"
 [ -e "$latest/run.json" ]
 
 # The units say what systemd understands, as far as it is here to be asked.
