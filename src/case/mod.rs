@@ -50,6 +50,9 @@ pub struct Asked {
     pub rules: Vec<String>,
     /// As given to `--tune`.
     pub tune: Option<PathBuf>,
+    /// Hash of what the rules and their suppressions were then.
+    #[serde(default)]
+    pub texts: Option<String>,
 }
 
 impl Asked {
@@ -61,7 +64,7 @@ impl Asked {
             path.and_then(|path| path.to_str().map(str::to_owned)).unwrap_or_else(|| rule.clone())
         };
         let tune = tune.map(|tune| tune.canonicalize().unwrap_or_else(|_| tune.to_owned()));
-        Asked { rules: rules.iter().map(absolute).collect(), tune }
+        Asked { rules: rules.iter().map(absolute).collect(), tune, texts: None }
     }
 }
 

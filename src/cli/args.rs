@@ -95,7 +95,7 @@ pub(super) struct Input {
 #[derive(Debug, Default, Args)]
 pub(super) struct Origin {
     /// Name of the cluster, whatever the dump says
-    #[arg(long, value_name = "NAME", help_heading = "Input")]
+    #[arg(long, value_name = "NAME", value_parser = named, help_heading = "Input")]
     pub cluster: Option<String>,
 
     /// Platform of the cluster, whatever the dump says: eks, aks, gke or
@@ -213,9 +213,9 @@ pub(super) struct Output {
     #[arg(short, long, value_name = "DIR", default_value = "kubesweep-report", help_heading = "Output")]
     pub out: PathBuf,
 
-    /// Format of hits on standard output: jsonl, csv or timesketch
-    #[arg(long, value_name = "F", default_value = "jsonl", help_heading = "Output")]
-    pub format: Format,
+    /// Format of hits on standard output: jsonl (the default), csv or timesketch
+    #[arg(long, value_name = "F", help_heading = "Output")]
+    pub format: Option<Format>,
 
     /// When to print colours on standard error
     #[arg(long, value_name = "WHEN", default_value = "auto", help_heading = "Terminal")]
@@ -246,6 +246,15 @@ pub(super) struct Output {
     /// suspicious, malicious-likely)
     #[arg(long, value_name = "S", help_heading = "Output")]
     pub fail_on: Option<FailOn>,
+}
+
+/// A name, which an unset variable of a shell is not.
+fn named(text: &str) -> Result<String, String> {
+    if text.trim().is_empty() {
+        Err("a name is empty; leave the option out for all".to_owned())
+    } else {
+        Ok(text.to_owned())
+    }
 }
 
 /// The text between two commas, without surrounding spaces.
@@ -326,19 +335,19 @@ pub(super) struct Runbook {
 
     /// Only alerts of this user; `*` stands for any text. Repeatable, as all
     /// that follow
-    #[arg(long, value_name = "U", help_heading = "Alerts")]
+    #[arg(long, value_name = "U", value_parser = named, help_heading = "Alerts")]
     pub user: Vec<String>,
 
     /// Only alerts in this namespace
-    #[arg(long, value_name = "N", help_heading = "Alerts")]
+    #[arg(long, value_name = "N", value_parser = named, help_heading = "Alerts")]
     pub namespace: Vec<String>,
 
     /// Only alerts of this cluster
-    #[arg(long, value_name = "NAME", help_heading = "Alerts")]
+    #[arg(long, value_name = "NAME", value_parser = named, help_heading = "Alerts")]
     pub cluster: Vec<String>,
 
     /// Only the alert of this id, or whose id begins so
-    #[arg(long, value_name = "ID", help_heading = "Alerts")]
+    #[arg(long, value_name = "ID", value_parser = named, help_heading = "Alerts")]
     pub alert: Vec<String>,
 
     #[command(flatten)]
@@ -350,7 +359,7 @@ pub(super) struct Runbook {
 
     /// Directory for runbook.md and runbook.json; without one the runbook is
     /// printed
-    #[arg(short, long, value_name = "DIR", help_heading = "Output")]
+    #[arg(short, long, value_name = "DIR", conflicts_with = "format", help_heading = "Output")]
     pub out: Option<PathBuf>,
 
     /// What is printed
@@ -409,11 +418,11 @@ pub(super) struct Events {
 
     /// User who asked, or in whose name; `*` stands for any text. Filters are
     /// repeatable: any of the values, all of the filters
-    #[arg(long, value_name = "U", help_heading = "Filters")]
+    #[arg(long, value_name = "U", value_parser = named, help_heading = "Filters")]
     pub user: Vec<String>,
 
     /// Namespace
-    #[arg(long, value_name = "N", help_heading = "Filters")]
+    #[arg(long, value_name = "N", value_parser = named, help_heading = "Filters")]
     pub namespace: Vec<String>,
 
     /// Verb: get, list, create, …

@@ -1,10 +1,8 @@
 //! `kubesweep merge`.
 
-use std::io::{self, Write};
-
 use super::args::{Merge, RunbookOptions};
 use super::reports::{self, Begun, Reports};
-use super::{ExitStatus, options, stats, warn_of_tuning};
+use super::{ExitStatus, options, stats, warn, warn_of_tuning};
 use crate::aggregate::Extent;
 use crate::error::Error;
 use crate::partial::{self, Shard};
@@ -48,8 +46,6 @@ fn tell_missing(missing: &[Shard], merge: &Merge) -> Result<(), Error> {
     if !merge.allow_missing {
         return Err(Error::Usage(format!("{told}; name them too, or --allow-missing for reports marked incomplete")));
     }
-    if !merge.quiet {
-        let _ = writeln!(io::stderr(), "warning: {told}; the reports are incomplete");
-    }
+    warn(merge.quiet, format_args!("{told}; the reports are incomplete"));
     Ok(())
 }

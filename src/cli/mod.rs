@@ -178,11 +178,9 @@ fn tell_interrupted(tally: &Tally, quiet: bool) {
 
 /// Warns that part of a case is not counted.
 fn warn_of_others(inputs: u64, quiet: bool) {
-    if inputs > 0 && !quiet {
-        let _ = writeln!(
-            io::stderr(),
-            "warning: {inputs} inputs of the case were read with other rules, limits or suppressions: they count as history, not for hits; name them to read them again"
-        );
+    if inputs > 0 {
+        let problem = "were read with other rules, limits or suppressions: they count as history, not for hits; name them to read them again";
+        warn(quiet, format_args!("{inputs} inputs of the case {problem}"));
     }
 }
 
@@ -213,9 +211,14 @@ fn print_stats(stats: Option<&Stats>, totals: &Totals) {
 /// Warns of fields of Sigma rules and entries of the tuning that have no effect.
 fn warn_of_tuning(pack: &Pack, now: Timestamp, quiet: bool) {
     for warning in pack.warnings(now) {
-        if !quiet {
-            let _ = writeln!(io::stderr(), "warning: {}", warning.0);
-        }
+        warn(quiet, warning.0);
+    }
+}
+
+/// Prints a warning, unless `--quiet` is given.
+fn warn(quiet: bool, warning: impl std::fmt::Display) {
+    if !quiet {
+        let _ = writeln!(io::stderr(), "warning: {warning}");
     }
 }
 
@@ -232,5 +235,5 @@ fn warn_if_nothing(report: &Finished) {
         }
         _ => return,
     };
-    let _ = writeln!(io::stderr(), "warning: {warning}");
+    warn(false, warning);
 }

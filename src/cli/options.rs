@@ -3,11 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
-use jiff::{
-    SignedDuration, Span, SpanRelativeTo, Timestamp,
-    civil::{self, Date},
-    tz::TimeZone,
-};
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, civil, tz::TimeZone};
 
 use super::args::{self, Input, Origin};
 use super::interrupt;
@@ -138,8 +134,13 @@ pub(super) fn case(path: Option<&Path>, job: &Job, asked: &Asked) -> Result<Opti
     parts.extend([format!("{:?}", job.limits), CASE_FORMAT.to_owned()]);
     let origin = format!("{:?} {:?}", job.cluster, job.platform);
     let case = Case::open(path, sha256_of_parts(parts.iter().map(String::as_bytes)), origin)?;
-    case.remember(asked)?;
+    case.remember(&Asked { texts: Some(rules_sha256(&job.pack)), ..asked.clone() })?;
     Ok(Some(case))
+}
+
+/// Hash of the text of the rules and of their suppressions.
+pub(super) fn rules_sha256(pack: &Pack) -> String {
+    sha256_of_parts(rule_texts(pack).iter().map(String::as_bytes))
 }
 
 /// What rules, their suppressions and the runbook read of a record.
@@ -159,7 +160,7 @@ pub(super) fn about(job: &Job, no_prune: bool) -> About {
 pub(super) fn about_rules(pack: &Pack, window: Window) -> About {
     About {
         kubesweep: env!("CARGO_PKG_VERSION").to_owned(),
-        rules: sha256_of_parts(rule_texts(pack).iter().map(String::as_bytes)),
+        rules: rules_sha256(pack),
         window: (window.start, window.end),
         reading: String::new(),
     }
@@ -295,10 +296,11 @@ pub(super) fn plan(group_by: &[String], times: &Times) -> Result<Plan, Error> {
 
 /// A time, a date (its midnight, UTC), or a span back from `now`.
 fn moment(text: &str, option: &str, now: Option<Timestamp>) -> Result<Timestamp, Error> {
-    // Without a zone it is UTC, as everywhere here.
-    let civil =
-        || text.parse::<civil::DateTime>().ok().filter(|_| text.contains(':'))?.to_zoned_datetime(TimeZone::UTC).ok();
-    let date = || text.parse::<Date>().ok()?.to_zoned_datetime(TimeZone::UTC).ok().map(|zoned| zoned.timestamp());
+    // Without a zone it is UTC, as everywhere here. A zone by name must not be passed by.
+    let civil = || {
+        let civil = text.parse::<civil::DateTime>().ok().filter(|_| !text.contains('['))?;
+        civil.to_zoned_datetime(TimeZone::UTC).ok()
+    };
     let back = || now?.checked_sub(span(text, option).ok()?).ok();
     let forms = if now.is_some() {
         "a time (2026-11-24T03:00:00Z), a date (2026-11-24) or a span (30d, 24h)"
@@ -309,7 +311,6 @@ fn moment(text: &str, option: &str, now: Option<Timestamp>) -> Result<Timestamp,
     text.parse()
         .ok()
         .or_else(civil)
-        .or_else(date)
         .or_else(back)
         .ok_or_else(|| Error::Usage(format!("{option} {text}: write {forms}")))
 }

@@ -42,8 +42,13 @@ pub(super) fn directory(output: &Output) -> Option<&Path> {
     Some(output.out.as_path()).filter(|out| out.as_os_str() != "-")
 }
 
-/// Refuses a `--fail-on` that could never be decided.
+/// Refuses a `--fail-on` that could never be decided, and a format of what is not printed.
 pub(super) fn check(output: &Output, no_runbook: bool) -> Result<(), Error> {
+    if output.format.is_some() && directory(output).is_some() {
+        let problem =
+            "--format is for hits on standard output; add -o -, or leave it out: a report directory has each format";
+        return Err(Error::Usage(problem.to_owned()));
+    }
     if no_runbook && matches!(output.fail_on, Some(FailOn::Verdict(_))) {
         return Err(Error::Usage("--fail-on a verdict needs the runbook; leave --no-runbook out".to_owned()));
     }
@@ -75,7 +80,7 @@ impl<'a> Reports<'a> {
         let report = Report { finished: &finished, runbook: runbook.as_ref(), group_by: &output.group_by };
         timed(clock, Stage::Reports, || match directory {
             Some(directory) => write(&directory, &report, &pack.rules, &facts(begun, status, pack, steps.as_ref())),
-            None => print(|out| output.format.write(&finished, out)),
+            None => print(|out| output.format.unwrap_or_default().write(&finished, out)),
         })?;
         if !quiet {
             let reports = self::directory(output).map(|out| out.display().to_string());

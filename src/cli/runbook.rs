@@ -3,7 +3,9 @@
 use std::io::{self, Write};
 
 use super::args::{Origin, Runbook, RunbookFormat};
-use super::{ExitStatus, options, print, print_stats, redacted, stats, status, sweep, warn_if_nothing, warn_of_tuning};
+use super::{
+    ExitStatus, options, print, print_stats, redacted, stats, status, sweep, warn, warn_if_nothing, warn_of_tuning,
+};
 use crate::aggregate::{Plan, finish};
 use crate::case::{Asked, Case};
 use crate::error::Error;
@@ -38,6 +40,10 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
     let typed = Asked::from_here(&runbook.rules, runbook.tune.as_deref());
     let asked = reopened.as_ref().map_or(&typed, |(_, asked)| asked);
     let pack = options::pack(&asked.rules, asked.tune.as_deref(), Scope::Runbook)?;
+    if asked.texts.as_ref().is_some_and(|texts| *texts != options::rules_sha256(&pack)) {
+        let problem = "the rules or the tuning have changed since the case was read; name the dump to apply them";
+        warn(runbook.input.quiet, problem);
+    }
     let (settings, catalogue) = options::runbook(&runbook.looks, &runbook.times, &pack.tuning, only)?;
     let job = options::job(&runbook.input, &Origin::default(), pack)?;
     let job = Job { window: times.kept, ..job };

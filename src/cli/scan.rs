@@ -2,7 +2,7 @@
 
 use super::args::Scan;
 use super::reports::{self, Begun, Reports};
-use super::{ExitStatus, options, partial, stats, sweep, warn_of_tuning};
+use super::{ExitStatus, options, partial, stats, sweep, warn, warn_of_tuning};
 use crate::case::Asked;
 use crate::error::Error;
 use crate::runbook::{Only, Scope};
@@ -36,6 +36,10 @@ pub(super) fn run(scan: &Scan, begun: Begun<'_>) -> Result<ExitStatus, Error> {
     warn_of_tuning(&job.pack, times.now, scan.input.quiet);
     let own = options::own_files(reports::directory(&scan.output), scan.case.as_deref());
     let mut found = options::found(&scan.paths, &own)?;
+    if scan.case.is_some() && found.sources.is_empty() {
+        // What the case has would hide that a disk is not mounted.
+        warn(scan.input.quiet, "no file was found; the reports tell what the case has");
+    }
     if !scan.no_prune {
         found.prune(job.window);
     }

@@ -24,8 +24,8 @@ pub(super) struct Utf8<R> {
     input: Window<R>,
     /// Reads the two bytes of a code unit in the order of the stream; `None` until its beginning is read.
     unit: Option<fn([u8; 2]) -> u16>,
-    /// Whether all that follows is UTF-8.
-    is_utf8: bool,
+    /// Whether what was appended as UTF-8 has begun.
+    appended: bool,
     decoder: Decoder,
     output: Vec<u8>,
     given: usize,
@@ -38,12 +38,12 @@ impl<R: Read> Utf8<R> {
     /// Starts at the byte order mark, which gives the byte order, or at a character of ASCII, whose zero gives it.
     pub(super) fn new(input: Window<R>) -> Self {
         let decoder = UTF_16LE.new_decoder();
-        Utf8 { input, unit: None, is_utf8: false, decoder, output: Vec::new(), given: 0, text: 0, ended: false }
+        Utf8 { input, unit: None, appended: false, decoder, output: Vec::new(), given: 0, text: 0, ended: false }
     }
 
     fn refill(&mut self) -> io::Result<()> {
         let bytes = self.input.peek(2 * NARROW)?;
-        if self.is_utf8 {
+        if self.appended {
             self.pass_on();
             return Ok(());
         }
@@ -56,7 +56,7 @@ impl<R: Read> Utf8<R> {
         });
         match sound(bytes, unit) {
             (0, Some(Run::Swapped)) => return Err(self.pass("a byte of UTF-16 text is lost, or one too many")),
-            (0, Some(Run::Narrow)) => self.is_utf8 = true,
+            (0, Some(Run::Narrow)) => self.appended = true,
             (0, None) if count == 1 => return Err(self.pass("UTF-16 text ends inside a character")),
             // Nothing follows that could show more.
             (_, None) if count < 2 * NARROW => self.decode(count / 2 * 2),
@@ -182,7 +182,9 @@ mod tests {
     #[test]
     fn what_is_appended_in_utf8_is_read() {
         let line = r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","user":"ünïcødé 日本語 🦀"}"#;
-        for (lines, to_bytes) in [(1, u16::to_le_bytes as fn(u16) -> [u8; 2]), (300, u16::to_le_bytes), (2, u16::to_be_bytes)] {
+        for (lines, to_bytes) in
+            [(1, u16::to_le_bytes as fn(u16) -> [u8; 2]), (300, u16::to_le_bytes), (2, u16::to_be_bytes)]
+        {
             let [before, behind] = ["\r\n", "\n"].map(|end| format!("{line}{end}").repeat(lines));
             let file = [encoded(&before, to_bytes), behind.clone().into_bytes()].concat();
             assert_eq!(read_all(&file), (before + &behind, vec![]));

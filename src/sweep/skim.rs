@@ -219,9 +219,9 @@ fn is_within_hour(time: &[u8]) -> bool {
     else {
         return false;
     };
-    fraction.strip_prefix(b".").map_or(fraction.is_empty(), |digits| {
-        (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit)
-    })
+    fraction
+        .strip_prefix(b".")
+        .map_or(fraction.is_empty(), |digits| (1..=9).contains(&digits.len()) && digits.iter().all(u8::is_ascii_digit))
 }
 
 fn value_at(text: &[u8], at: usize) -> Option<&[u8]> {

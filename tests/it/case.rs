@@ -222,6 +222,24 @@ fn the_runbook_begins_a_case() {
     assert_eq!([pruned(&[]), pruned(&["--no-prune"])], [true, false]);
 }
 
+/// Without the dump, changed rules cannot be applied to what was read; and what a case has must not hide that the dump is
+/// gone.
+#[test]
+fn changed_rules_and_an_empty_dump_are_told() {
+    let daily = Daily::new();
+    let tune = |text: &str| fs::write(daily.path("tune.yml"), text).unwrap();
+    let ask = || kubesweep(daily.directory.path(), &["runbook", "--case", "case.db"]).stderr;
+    copy(&root().join("fixtures/cases/container-gzip/input/audit.log.gz"), &daily.path("dump/audit.log.gz"));
+    tune("suppress: []\n");
+    assert_eq!(daily.scan("out", &["--case", "case.db", "--tune", "tune.yml", "-q"]).exit, 0);
+    assert_eq!(ask(), "");
+    tune("suppress: [{rule: '*', username: nobody, reason: none}]\n");
+    assert!(ask().contains("the rules or the tuning have changed"), "{}", ask());
+    fs::remove_file(daily.path("dump/audit.log.gz")).unwrap();
+    let run = daily.scan("out", &["--case", "case.db", "--tune", "tune.yml"]);
+    assert!(run.stderr.contains("warning: no file was found"), "{}", run.stderr);
+}
+
 #[test]
 fn a_case_that_is_not_there_is_not_begun_by_asking() {
     let daily = Daily::new();

@@ -118,10 +118,14 @@ fn a_head_refutes_no_more_than_its_record() {
 fn a_time_that_is_none_hides_no_other_of_its_hour() {
     let entry = |time: &str| {
         let labels = r#""labels":{"cluster_name":"c","project_id":"p"},"type":"k8s_cluster""#;
-        format!(r#"{{"insertId":"i","logName":"projects/p/logs/cloudaudit.googleapis.com%2Factivity","protoPayload":{{"methodName":"io.k8s.core.v1.nodes.get","serviceName":"k8s.io"}},"resource":{{{labels}}},"timestamp":"{time}"}}"#)
+        format!(
+            r#"{{"insertId":"i","logName":"projects/p/logs/cloudaudit.googleapis.com%2Factivity","protoPayload":{{"methodName":"io.k8s.core.v1.nodes.get","serviceName":"k8s.io"}},"resource":{{{labels}}},"timestamp":"{time}"}}"#
+        )
     };
     let event = |time: &str| {
-        format!(r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a","stage":"ResponseComplete","requestURI":"/api/v1/nodes","verb":"get","user":{{"username":"n"}},"requestReceivedTimestamp":"{time}","stageTimestamp":"{time}"}}"#)
+        format!(
+            r#"{{"kind":"Event","apiVersion":"audit.k8s.io/v1","level":"Metadata","auditID":"a","stage":"ResponseComplete","requestURI":"/api/v1/nodes","verb":"get","user":{{"username":"n"}},"requestReceivedTimestamp":"{time}","stageTimestamp":"{time}"}}"#
+        )
     };
     let forms: [&dyn Fn(&str) -> String; 2] = [&entry, &event];
     for form in forms {

@@ -17,6 +17,10 @@ fn usage_errors_write_nothing() {
         (vec!["scan", "a.log", "-o", "out", "--fail-on", "expected"], "a verdict is review, suspicious or"),
         (vec!["scan", "a.log", "-o", "out", "--since", "soon"], "--since soon"),
         (vec!["scan", "a.log", "-o", "out", "--since", "2026-01-02", "--until", "2026-01-01"], "is not before --until"),
+        (vec!["scan", "a.log", "-o", "out", "--since", "2026-01-02T06:00[Europe/Berlin]"], "write a time"),
+        (vec!["scan", "a.log", "-o", "out", "--until", "2026-01-02[Europe/Berlin]"], "write a time"),
+        (vec!["scan", "a.log", "-o", "out", "--cluster", " "], "a name is empty"),
+        (vec!["scan", "a.log", "-o", "out", "--format", "csv"], "add -o -"),
         (vec!["scan", "a.log", "-o", "out", "--max-record", "big"], "big"),
         (vec!["scan", "a.log", "-o", "a.log/out"], "cannot write"),
         (vec!["scan", "a.log", "./a.log", "-o", "out"], "two PATH arguments are named a.log"),
@@ -27,6 +31,17 @@ fn usage_errors_write_nothing() {
         assert!(run.stderr.contains(sentence), "{arguments:?}: {}", run.stderr);
         assert_eq!(run.stdout, "", "{arguments:?}");
         assert!(!here.path().join("out").exists(), "{arguments:?} wrote something");
+    }
+}
+
+/// The event is of 03:00.
+#[test]
+fn an_hour_without_minutes_is_an_hour() {
+    let here = tempfile::tempdir().unwrap();
+    fs::write(here.path().join("a.log"), HIT).unwrap();
+    for (until, found) in [("2026-11-24T02", 0), ("2026-11-24T03", 0), ("2026-11-24 04", 1), ("2026-11-24", 0)] {
+        let run = kubesweep(here.path(), &["scan", "a.log", "-o", "-", "-q", "--until", until]);
+        assert_eq!((run.exit, run.stdout.lines().count()), (0, found), "{until}: {}", run.stderr);
     }
 }
 

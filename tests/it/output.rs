@@ -111,7 +111,8 @@ fn logs_beside_a_report_are_read() {
     let here = tempfile::tempdir().unwrap();
     let logs = here.path().join("dump/logs");
     fs::create_dir_all(&logs).unwrap();
-    fs::write(logs.join("a.log"), r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","verb":"get"}"#).unwrap();
+    fs::write(logs.join("a.log"), r#"{"kind":"Event","apiVersion":"audit.k8s.io/v1","auditID":"a","verb":"get"}"#)
+        .unwrap();
     for name in ["hits.jsonl", "inputs.csv", "summary.csv"] {
         fs::write(logs.join(name), "").unwrap();
     }

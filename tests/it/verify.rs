@@ -72,7 +72,8 @@ unreadable report  alerts.csv: not a regular file
 changed    input   =b.log
 missing    input   c/d.log
 new        input   \\u{1b}[32m
-verified   12 reports, 3 inputs (0 more have no hash): 2 changed, 2 missing, 2 new, 1 unreadable
+new        input   out/notes.txt
+verified   12 reports, 3 inputs (0 more have no hash): 2 changed, 2 missing, 3 new, 1 unreadable
 ";
     assert_eq!((run.exit, &run.stdout[..]), (1, expected));
 }
