@@ -1,25 +1,27 @@
 //! What tar and zip have in common: every regular member becomes an input of its own.
 
-use std::fmt::Write;
 use std::io::{self, Read};
 
 use super::{Budgeted, Damage, Hashing, Place, Walker, Window};
 
 impl Walker<'_> {
-    /// The place of a member. A second member of the same name gets a number.
+    /// The place of a member.
     pub(super) fn inner(&mut self, place: &Place, name: &str) -> Place {
         let mut inner = place.member(name);
-        inner.member = inner.member.map(|member| self.told_apart(member));
+        inner.member = inner.member.map(|member| self.told_apart(&member));
         inner
     }
 
-    pub(super) fn told_apart(&mut self, mut name: String) -> String {
-        let seen = self.seen.entry(name.clone()).or_insert(0_u32);
-        *seen += 1;
-        if *seen > 1 {
-            let _ = write!(name, "#{seen}");
+    /// The name itself, or with the first number that makes it a name which no member has.
+    pub(super) fn told_apart(&mut self, name: &str) -> String {
+        let mut told = name.to_owned();
+        while self.seen.contains_key(&told) {
+            let count = self.seen.entry(name.to_owned()).or_insert(1);
+            *count += 1;
+            told = format!("{name}#{count}");
         }
-        name
+        self.seen.insert(told.clone(), 1);
+        told
     }
 
     /// Visits one member. Always reads it to its end, and reports its hash if all of it could be read.

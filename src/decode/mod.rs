@@ -235,7 +235,7 @@ struct Walker<'w> {
     budget: &'w Cell<u64>,
     visitor: &'w mut dyn Visitor,
     file: Option<File>,
-    /// How many members were visited so far, by name.
+    /// The names given to members so far, each with the last number that was added to it.
     seen: BTreeMap<String, u32>,
 }
 

@@ -24,7 +24,7 @@ impl Walker<'_> {
 
     /// Visits a member of `size` bytes as a source, reads it to its end, and returns its name.
     pub(super) fn source(&mut self, name: &str, kind: EntryType, size: u64, part: &mut Part<'_>) -> String {
-        let name = self.told_apart(as_walked(name));
+        let name = self.told_apart(&as_walked(name));
         let unread = match kind {
             EntryType::Regular | EntryType::Continuous | EntryType::GNUSparse => None,
             EntryType::Symlink => Some("a symbolic link, not followed"),

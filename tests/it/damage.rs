@@ -182,6 +182,11 @@ fn rename(zip: &mut [u8], from: &[u8], to: &[u8]) {
 #[test]
 fn members_of_one_name_are_told_apart() {
     assert_eq!(members(&tar_of(&["a.log", "a.log"])), (vec!["a.log ok 1".into(), "a.log#2 ok 1".into()], 0));
+    // Also if a member has the name that another one would get.
+    let three = (vec!["a.log ok 1".into(), "a.log#2 ok 1".into(), "a.log#2#2 ok 1".into()], 0);
+    assert_eq!(members(&tar_of(&["a.log", "a.log", "a.log#2"])), three);
+    let three = (vec!["a.log ok 1".into(), "a.log#2 ok 1".into(), "a.log#3 ok 1".into()], 0);
+    assert_eq!(members(&tar_of(&["a.log#2", "a.log", "a.log"])), three);
     // A flipped bit makes names equal, or makes one that of a directory.
     for method in [zip::CompressionMethod::Stored, zip::CompressionMethod::Deflated] {
         for (other, told) in [(b"a.log", ["a.log ok 1", "a.log#2 ok 1"]), (b"blog/", ["a.log ok 1", "blog/ ok 1"])] {
