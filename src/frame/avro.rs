@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::io::Read;
 
 use apache_avro::Schema;
+use apache_avro::error::Details;
 use apache_avro::schema::Name;
 use apache_avro::types::Value;
 use serde_json::{Map, Value as Json};
@@ -21,6 +22,8 @@ const NO_BYTES: &str = "its schema has a type that takes no bytes, which no expo
 /// Gives out every record of the file. A file with only a header is whole, and common. After damage, continues with the
 /// next block.
 pub(super) fn frame(reader: &mut dyn Read, max_block: usize, sink: &mut dyn Sink) {
+    // The library inflates blocks, up to a limit that it has once for the whole process; so is `--max-record`.
+    apache_avro::util::max_allocation_bytes(max_block);
     let mut blocks = match Blocks::open(reader, max_block) {
         Ok(blocks) => blocks,
         Err(problem) => return tell(sink, problem, 0),
@@ -56,11 +59,18 @@ fn records(blocks: &mut Blocks<'_>, record: &mut u64, sink: &mut dyn Sink) -> Re
     let records = apache_avro::Reader::new(blocks).map_err(|error| Stopped::ForGood(error.to_string()))?;
     depth(records.writer_schema(), &mut HashMap::new()).map_err(|problem| Stopped::ForGood(problem.to_owned()))?;
     for value in records {
-        let value = to_json(value.map_err(|error| Stopped::InBlock(error.to_string()))?);
+        let value = to_json(value.map_err(|error| Stopped::InBlock(explain(&error)))?);
         *record += 1;
         row::give(*record, &value, usize::MAX, sink);
     }
     Ok(())
+}
+
+fn explain(error: &apache_avro::Error) -> String {
+    match error.details() {
+        Details::MemoryAllocation { .. } => "a block inflates to more than --max-record; raise it".to_owned(),
+        _ => error.to_string(),
+    }
 }
 
 fn tell(sink: &mut dyn Sink, problem: &str, at: u64) {

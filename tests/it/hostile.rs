@@ -193,8 +193,8 @@ fn bombs_cost_no_memory_and_end_with_max_bytes() {
     assert!(exit == 3 && told[0].contains("more text than --max-bytes"), "{told:?}");
 }
 
-/// An Avro file with one block.
-fn avro(schema: &Value, records: u64, block: &[u8]) -> Vec<u8> {
+/// An Avro file with these blocks, each with its number of records.
+fn avro(schema: &Value, codec: &str, blocks: &[(u64, &[u8])]) -> Vec<u8> {
     let long = |number: u64| {
         let (mut rest, mut bytes) = (number << 1, Vec::new());
         loop {
@@ -208,10 +208,39 @@ fn avro(schema: &Value, records: u64, block: &[u8]) -> Vec<u8> {
         }
     };
     let text = |text: &[u8]| [&long(text.len() as u64), text].concat();
-    let schema = schema.to_string();
-    let header = [&b"Obj\x01"[..], &long(1), &text(b"avro.schema"), &text(schema.as_bytes()), &long(0)].concat();
-    let marker = [7; 16];
-    [&header[..], &marker, &long(records), &text(block), &marker].concat()
+    let (schema, marker) = (schema.to_string(), [7; 16]);
+    let entries = [("avro.schema", &*schema), ("avro.codec", codec)];
+    let entries = entries.map(|(key, value)| [text(key.as_bytes()), text(value.as_bytes())].concat()).concat();
+    let header = [&b"Obj\x01"[..], &long(2), &entries, &long(0), &marker].concat();
+    let blocks = blocks.iter().map(|(records, block)| [&long(*records)[..], &text(block), &marker].concat());
+    header.into_iter().chain(blocks.flatten()).collect()
+}
+
+/// A mebibyte of zeros in deflate, as a piece that may follow itself; and the end of such a stream.
+fn deflated_zeros() -> (Vec<u8>, [u8; 2]) {
+    let mut piece = Vec::with_capacity(1 << 16);
+    let mut deflate = flate2::Compress::new(flate2::Compression::default(), false);
+    deflate.compress_vec(&vec![0; 1 << 20], &mut piece, flate2::FlushCompress::Full).unwrap();
+    (piece, [3, 0])
+}
+
+/// Other blocks of the file are read.
+#[test]
+fn a_block_of_avro_inflates_up_to_a_limit() {
+    let schema = json!({"type": "record", "name": "R", "fields": [{"name": "a", "type": "bytes"}]});
+    let (zeros, end) = deflated_zeros();
+    let bomb = [&zeros.repeat(256)[..], &end].concat();
+    let mut sound = flate2::write::DeflateEncoder::new(Vec::new(), flate2::Compression::default());
+    sound.write_all(&[2, b'x']).unwrap();
+    let sound = sound.finish().unwrap();
+    let here = tempfile::tempdir().unwrap();
+    let file = here.path().join("bomb.avro");
+    fs::write(&file, avro(&schema, "deflate", &[(1, &sound), (1, &bomb), (1, &sound)])).unwrap();
+    let (exit, told) = in_memory(&file, 250_000, "");
+    let expected = " partial avro: a block inflates to more than --max-record; raise it";
+    assert!(exit == 3 && told[0].starts_with(expected), "{exit} {told:?}");
+    let (_kept, out, _) = scan(&[file], &[]);
+    assert_eq!(rows(&out.join("inputs.csv"))[0]["records"], "2");
 }
 
 /// A few bytes that would be more values than memory holds.
@@ -238,7 +267,7 @@ fn avro_types_without_bytes_or_too_deep_are_refused() {
         (json!(types), 1, &[118, 1], "deeper in each other"),
         (record("R", &[("a", json!(["null", "R"]))]), 1, &[2, 2, 2, 0], "inside itself"),
     ] {
-        fs::write(&file, avro(&schema, records, block)).unwrap();
+        fs::write(&file, avro(&schema, "null", &[(records, block)])).unwrap();
         let (exit, told) = in_memory(&file, 200_000, "");
         assert!(exit == 3 && told[0].contains("partial") && told[0].contains(word), "{exit} {told:?}");
     }
