@@ -49,10 +49,8 @@ fn copied(reader: &mut dyn Read) -> io::Result<File> {
 }
 
 fn open(mut file: File) -> Result<SerializedFileReader<File>, String> {
-    match footer::depth(&mut file) {
-        Ok(Some(depth)) if depth > MAX_DEPTH => return Err(format!("its columns nest deeper than {MAX_DEPTH}")),
-        Ok(Some(_)) => {}
-        Ok(None) | Err(_) => return Err("its end is damaged or cut off, which says where its columns are".to_owned()),
+    if footer::depth(&mut file)? > MAX_DEPTH {
+        return Err(format!("its columns nest deeper than {MAX_DEPTH}"));
     }
     SerializedFileReader::new(file).map_err(|error| error.to_string())
 }

@@ -13,20 +13,38 @@ const MAX_INSIDE: usize = 16;
 const SCHEMA: u64 = 2;
 const NUM_CHILDREN: u64 = 5;
 
-/// The depth of the deepest column; `None` if the footer cannot be read.
-pub(super) fn depth(file: &mut File) -> io::Result<Option<usize>> {
+/// Largest footer in bytes: it is held in memory, and so is what the library makes of it.
+const MAX_FOOTER: u32 = 64 << 20;
+const BROKEN: &str = "its end is damaged or cut off, which says where its columns are";
+
+/// The depth of the deepest column, or why the footer cannot be read.
+pub(super) fn depth(file: &mut File) -> Result<usize, &'static str> {
+    match length(file) {
+        Ok(Some(length)) if length > MAX_FOOTER => {
+            Err("its end says that its list of columns is larger than 64 MiB, which no export has")
+        }
+        Ok(Some(length)) => {
+            footer(file, length).ok().and_then(|footer| Thrift(&footer).depth_of_schema()).ok_or(BROKEN)
+        }
+        Ok(None) | Err(_) => Err(BROKEN),
+    }
+}
+
+/// The length of the footer; `None` if the file is shorter.
+fn length(file: &mut File) -> io::Result<Option<u32>> {
     let mut end = [0; 8];
     file.seek(SeekFrom::End(-8))?;
     file.read_exact(&mut end)?;
     let length = u32::from_le_bytes([end[0], end[1], end[2], end[3]]);
-    let from_end = i64::from(length) + 8;
-    if file.seek(SeekFrom::End(0))?.cast_signed() < from_end {
-        return Ok(None);
-    }
-    file.seek(SeekFrom::End(-from_end))?;
+    let held = file.metadata()?.len();
+    Ok(Some(length).filter(|length| u64::from(*length) + 8 <= held))
+}
+
+fn footer(file: &mut File, length: u32) -> io::Result<Vec<u8>> {
+    file.seek(SeekFrom::End(-i64::from(length) - 8))?;
     let mut footer = Vec::new();
-    file.take(u64::from(length)).read_to_end(&mut footer)?;
-    Ok(Thrift(&footer).depth_of_schema())
+    file.take(length.into()).read_to_end(&mut footer)?;
+    Ok(footer)
 }
 
 /// The bytes not yet read.

@@ -243,6 +243,17 @@ fn a_block_of_avro_inflates_up_to_a_limit() {
     assert_eq!(rows(&out.join("inputs.csv"))[0]["records"], "2");
 }
 
+/// The last bytes of the file say how many before them to read at once.
+#[test]
+fn a_footer_of_parquet_is_read_up_to_a_limit() {
+    let here = tempfile::tempdir().unwrap();
+    let file = here.path().join("foot.parquet.gz");
+    let end = [&(256_u32 << 20).to_le_bytes()[..], b"PAR1"].concat();
+    fs::write(&file, [gzip(b"PAR1"), gzip(&vec![0; 1 << 20]).repeat(256), gzip(&end)].concat()).unwrap();
+    let (exit, told) = in_memory(&file, 200_000, "");
+    assert!(exit == 3 && told[0].contains("partial parquet: its end says"), "{exit} {told:?}");
+}
+
 /// A few bytes that would be more values than memory holds.
 #[test]
 fn avro_types_without_bytes_or_too_deep_are_refused() {
