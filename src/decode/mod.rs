@@ -142,14 +142,17 @@ pub trait Visitor {
     }
 }
 
-/// Finds all streams of a source and hands them to `visitor`, members in archive order.
+/// Finds all streams of a source and hands them to `visitor`, members in archive order. Returns how many bytes count
+/// towards `--max-bytes`.
 ///
 /// `file` is the same source, seekable, where there is one: a zip at the top is read through it.
-pub fn walk(input: &mut dyn Read, file: Option<File>, limits: Limits, visitor: &mut dyn Visitor) {
-    let budget = Cell::new(limits.max_bytes.unwrap_or(u64::MAX));
+pub fn walk(input: &mut dyn Read, file: Option<File>, limits: Limits, visitor: &mut dyn Visitor) -> u64 {
+    let most = limits.max_bytes.unwrap_or(u64::MAX);
+    let budget = Cell::new(most);
     let place = Place::named(visitor.name());
     let mut walker = Walker { limits, budget: &budget, visitor, file, seen: BTreeMap::new() };
     walker.descend(Window::new(Box::new(input)), &place);
+    most - budget.get()
 }
 
 /// Like [`walk`], but another thread decodes the outermost compression, through [`ahead()`].

@@ -84,6 +84,7 @@ impl Reading<'_> {
         }
         piped.watch.observer.opened(&name);
         piped.stream = Some(std::mem::replace(&mut self.name, name));
+        self.means.limits = self.means.job.limits;
         true
     }
 

@@ -23,7 +23,8 @@ use crate::threads;
 pub(super) fn sweep(source: &Source, job: &Job, watch: Watch<'_>, listening: Listening<'_>) -> Tally {
     let observer = watch.observer;
     observer.opened(&source.name);
-    let means = Means { job, heads: watch.heads, listener: listening.map(|(listener, _)| listener) };
+    let listener = listening.map(|(listener, _)| listener);
+    let means = Means { job, limits: job.limits, heads: watch.heads, listener };
     let tap = listening.map(|(listener, number)| listener.listen(number));
     let stats = observer.stats();
     let (tally, damaged, cut) = (Tally::one_of(threads::count()), Vec::new(), &Cut::by(&job.stop));
@@ -57,7 +58,7 @@ fn open<'c>(source: &Source, cut: &'c Cut<'_>) -> io::Result<(Box<dyn Read + Sen
 /// A source being read.
 pub(super) struct Reading<'j> {
     pub name: Arc<str>,
-    means: Means<'j>,
+    pub means: Means<'j>,
     pub tally: Tally,
     /// Parts of the text whose checksum is wrong.
     damaged: Vec<Stretch>,
@@ -162,6 +163,7 @@ impl Reading<'_> {
                 frame::frame(kind, &mut reader, self.means.job.limits, &mut text);
                 let told = text.finish();
                 self.matches += told.matches;
+                self.means.limits = told.limits;
                 if let Some(stats) = self.stats {
                     stats.parsed(told.parsed);
                 }
@@ -324,7 +326,7 @@ mod tests {
         let (members, heads, keep) = (&Members::default(), &Heads::new(), &|_: &Source, tally| tally);
         let piped = Some(Piped::new(Watch { observer: &Blind, ahead: false, heads, members, keep }));
         let (name, tally, damaged, cut) = ("-".into(), Tally::default(), Vec::new(), &Cut::by(&job.stop));
-        let means = Means { job, heads, listener: None };
+        let means = Means { job, limits, heads, listener: None };
         let (tap, stats) = (Some(Box::new(Fails) as Box<dyn Tap>), None);
         let (matches, records) = (0, 0);
         let mut reading = Reading { name, means, tally, damaged, matches, tap, stats, piped, records, cut };

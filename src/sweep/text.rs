@@ -10,7 +10,7 @@ use super::listen::{Listener, Originals, Passing, Tap};
 use super::skim::{Hour, Look, Skimmer};
 use super::source::Stretch;
 use crate::aggregate::{Evidence, Input, Interner, Observation, Seen, Status, Tally};
-use crate::decode::{self, Damage};
+use crate::decode::{self, Damage, Limits};
 use crate::discover::{Window, origin_of_path};
 use crate::evaluate::{evaluate, interests};
 use crate::event::{AuditEvent, Origin};
@@ -24,6 +24,8 @@ use crate::unwrap::{Envelope, Leaf, Place, Unwrapper};
 #[derive(Clone, Copy)]
 pub(super) struct Means<'j> {
     pub job: &'j Job,
+    /// For payloads inside records: those of all streams of a source share what `--max-bytes` allows.
+    pub limits: Limits,
     pub heads: &'j Heads,
     pub listener: Option<&'j dyn Listener>,
 }
@@ -42,7 +44,7 @@ pub(super) struct TextStream<'j> {
 
 impl<'j> TextStream<'j> {
     pub(super) fn new(
-        Means { job, heads, listener }: Means<'j>,
+        Means { job, limits, heads, listener }: Means<'j>,
         tally: &'j mut Tally,
         input: Input,
         tap: Option<&'j mut dyn Tap>,
@@ -54,9 +56,9 @@ impl<'j> TextStream<'j> {
         let (hour, texts) = (Hour::default(), Interner::default());
         let place = input.member.as_ref().map(|member| format!("{}/{member}", input.path));
         let of_path = origin_of_path(place.as_deref().unwrap_or(&input.path)).into_owned();
-        let told = Told { input, matches: 0, parsed: 0, damaged: Vec::new(), trouble: None };
+        let told = Told { input, matches: 0, parsed: 0, limits, damaged: Vec::new(), trouble: None };
         TextStream {
-            unwrapper: Unwrapper::new(job.limits),
+            unwrapper: Unwrapper::new(limits),
             skimmer: Skimmer::new(),
             heads,
             listener,
@@ -73,7 +75,7 @@ impl<'j> TextStream<'j> {
         }
         let span = self.recorder.hour.take();
         self.recorder.span(span);
-        let mut told = self.recorder.told;
+        let mut told = Told { limits: self.unwrapper.limits(), ..self.recorder.told };
         if let Some(trouble) = told.trouble.take() {
             told.input.problem(Status::Partial, trouble);
         }
@@ -142,6 +144,8 @@ pub(super) struct Told {
     pub input: Input,
     pub matches: u64,
     pub parsed: u64,
+    /// The limits for payloads of the next stream.
+    pub limits: Limits,
     pub damaged: Vec<Stretch>,
     /// What is wrong with the first bad record. If the stream is damaged, which may be the cause, that is reported
     /// instead.

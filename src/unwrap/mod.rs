@@ -37,6 +37,7 @@ const MAX_DEPTH: usize = 16;
 /// Opens the documents of one stream, in order, and joins records that a log pipeline has split.
 #[derive(Debug)]
 pub struct Unwrapper {
+    /// With the bytes that payloads may still give.
     limits: Limits,
     fragments: Fragments,
 }
@@ -62,6 +63,12 @@ impl Unwrapper {
     #[must_use]
     pub fn is_waiting(&self) -> bool {
         !self.fragments.is_empty()
+    }
+
+    /// The limits, less what payloads gave.
+    #[must_use]
+    pub fn limits(&self) -> Limits {
+        self.limits
     }
 
     /// Gives out the records still waiting for their continuation.

@@ -16,7 +16,10 @@ impl Walk<'_, '_> {
         }
         let limits = self.unwrapper.limits;
         let mut inner = Payload { walk: self, envelope, limits };
-        decode::walk(&mut &*bytes, None, limits, &mut inner);
+        let spent = decode::walk(&mut &*bytes, None, limits, &mut inner);
+        // Payloads inside this one have spent their part already.
+        let left = &mut self.unwrapper.limits.max_bytes;
+        *left = left.map(|left| left.saturating_sub(spent));
     }
 
     /// Opens a string that holds base64, or the JSON into which some tools decode it.

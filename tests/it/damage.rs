@@ -3,6 +3,10 @@
 use std::fs;
 use std::io::Write;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::json;
+
 use crate::{gzip, hits, rows, scan};
 
 fn event(number: usize) -> String {
@@ -80,6 +84,26 @@ fn what_archives_hold_counts_for_max_bytes() {
     let (found, _, exit, error) = sweep(&tar, &["--max-bytes", "256KiB"]);
     assert_eq!((found.len(), exit), (0, 3));
     assert!(error.contains("further members were not read"), "{error}");
+}
+
+/// A payload inside a record is text too; all of them count, in whatever member of an archive.
+#[test]
+fn what_payloads_hold_counts_for_max_bytes() {
+    let padded = |number| event(number).replacen('{', &format!("{{{}", " ".repeat(100 << 10)), 1) + "\n";
+    let record = |number| json!({"awslogs": {"data": STANDARD.encode(gzip(padded(number).as_bytes()))}}).to_string();
+    let text = [record(0), record(1)].join("\n");
+    let mut tar = tar::Builder::new(Vec::new());
+    for number in 0..2 {
+        let mut header = tar::Header::new_ustar();
+        header.set_size(record(number).len() as u64);
+        tar.append_data(&mut header, format!("{number}.log"), record(number).as_bytes()).unwrap();
+    }
+    for dump in [text.into_bytes(), tar.into_inner().unwrap()] {
+        let (found, _, exit, _) = sweep(&dump, &["--max-bytes", "220KiB"]);
+        assert_eq!((found, exit), (vec!["id-0".to_owned(), "id-1".to_owned()], 0));
+        let (found, _, exit, _) = sweep(&dump, &["--max-bytes", "150KiB"]);
+        assert_eq!((found, exit), (vec!["id-0".to_owned()], 3));
+    }
 }
 
 #[test]
