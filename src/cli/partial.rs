@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::args::Scan;
 use super::{ExitStatus, options, print_stats, stats, status, sweep, warn_of_tuning};
-use crate::aggregate::{Extent, Totals};
+use crate::aggregate::{Extent, Input, Totals};
 use crate::discover::Found;
 use crate::error::Error;
 use crate::partial::{Header, Share, Writer};
@@ -32,7 +32,7 @@ pub(super) fn run(scan: &Scan, path: &Path) -> Result<ExitStatus, Error> {
         found.prune(job.window);
     }
     let writer = Writer::create(path)?;
-    let tally = sweep(&mut found, &job, None, &scan.input, false, clock)?;
+    let mut tally = sweep(&mut found, &job, None, &scan.input, false, clock)?;
     if tally.extent == Extent::Interrupted {
         // Half a share would be taken for a whole one.
         if !scan.input.quiet {
@@ -40,6 +40,8 @@ pub(super) fn run(scan: &Scan, path: &Path) -> Result<ExitStatus, Error> {
         }
         return Ok(ExitStatus::Interrupted);
     }
+    // Of all that a merge joins, at most one may hold an input of this name.
+    tally.inputs.retain(|input| !is_empty_stream(input));
     let (totals, inputs, kept) = (Totals::of(&tally.inputs), tally.inputs.clone(), tally.observations.len());
     let header = Header { about: options::about(&job, scan.no_prune), share };
     timed(clock, Stage::Reports, || writer.write(&header, tally))?;
@@ -51,6 +53,11 @@ pub(super) fn run(scan: &Scan, path: &Path) -> Result<ExitStatus, Error> {
     }
     print_stats(clock, &totals);
     Ok(status(Extent::Whole, &totals))
+}
+
+/// Whether this is standard input, and nothing came from it, or a tar without members.
+fn is_empty_stream(input: &Input) -> bool {
+    &*input.path == "-" && input.records == 0 && input.error.as_deref().is_none_or(|error| error == "empty")
 }
 
 /// Refuses a partial inside the dump: other machines would list it as input.
@@ -71,7 +78,7 @@ fn outside(partial: &Path, paths: &[PathBuf]) -> Result<(), Error> {
 fn share(scan: &Scan, found: &mut Found) -> Result<Option<Share>, Error> {
     let Some(asked) = scan.shard else { return Ok(None) };
     if scan.paths.iter().any(|path| path.as_os_str() == "-") {
-        let problem = "--shard takes a share of a listing, and standard input has none; leave --shard out and give every machine another stream";
+        let problem = "--shard takes a share of a listing, and standard input has none; leave --shard out and give every machine a tar of other files";
         return Err(Error::Usage(problem.to_owned()));
     }
     let shard = asked.resolve(|name| std::env::var(name).ok())?;

@@ -90,8 +90,9 @@ pub fn load(partials: &[Partial]) -> Result<Tally, Error> {
         for input in &tally.inputs[before..] {
             let home = *homes.entry(Arc::clone(&input.path)).or_insert(number);
             if home != number {
-                let (input, other) = (&input.path, partials[home].path.display());
-                return Err(partial.error(&format!("holds {input}, and so does {other}; name one of them")));
+                let (input, other) = (&*input.path, partials[home].path.display());
+                let cure = if input == "-" { "give every machine a tar of other files" } else { "name one of them" };
+                return Err(partial.error(&format!("holds {input}, and so does {other}; {cure}")));
             }
         }
     }

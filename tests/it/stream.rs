@@ -5,7 +5,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::{dumps, kubesweep, reports, root, rows};
+use crate::{dumps, gzip, kubesweep, reports, root, rows};
 
 /// Files below a directory, by their path relative to it.
 fn files(directory: &Path) -> Vec<String> {
@@ -266,6 +266,30 @@ fn partials_of_streams_merge() {
     assert_eq!(refused.exit, 2);
     let named = format!("error: partial again: holds {}, and so does one; name one of them\n", all[59]);
     assert_eq!(refused.stderr, named);
+}
+
+/// As many shares as there may be: some have no file.
+#[test]
+fn shares_without_members_merge() {
+    let here = tempfile::tempdir().unwrap();
+    let dump = dumps();
+    let all = tar(&dump, &files(&dump));
+    let (none, packed) = (vec![0; 10_240], gzip(&vec![0; 10_240]));
+    for (number, stream) in [&none[..], &all, b"", &packed, &none].into_iter().enumerate() {
+        let run = piped(here.path(), stream, &["scan", "-", "-q", "--partial", &number.to_string()]);
+        assert_eq!((run.exit, run.stderr.as_str()), (0, ""), "{number}");
+    }
+    let run = kubesweep(here.path(), &["merge", "0", "1", "2", "3", "4", "-q", "-o", "merged"]);
+    assert_eq!((run.exit, run.stderr.as_str()), (0, ""));
+    piped(here.path(), &all, &["scan", "-", "-q", "-o", "one"]);
+    assert_eq!(reports(&here.path().join("merged")), reports(&here.path().join("one")));
+    for (number, name) in ["x", "y"].into_iter().enumerate() {
+        let text = format!("{{\"number\":{number}}}\n");
+        piped(here.path(), text.as_bytes(), &["scan", "-", "-q", "--partial", name]);
+    }
+    let refused = kubesweep(here.path(), &["merge", "x", "y", "-o", "refused"]);
+    let sentence = "partial y: holds -, and so does x; give every machine a tar of other files";
+    assert!(refused.exit == 2 && refused.stderr.contains(sentence), "{}", refused.stderr);
 }
 
 #[test]
