@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::io::{self, Read};
-use std::path::Path;
 use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
@@ -10,6 +9,7 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 use super::{DAMAGED, Stamp, conversion};
 use crate::aggregate::{Coverage, Interner, Observation, Tally};
 use crate::discover::Source;
+use crate::paths::is_there;
 use crate::spill::{Heard, Spill, Told, pack, unpack};
 use crate::threads::in_batches;
 
@@ -90,7 +90,7 @@ pub(super) fn forget_gone(connection: &Connection, source: &str, input: i64) -> 
         .prepare_cached("SELECT source FROM files WHERE input = ?1 AND source <> ?2 AND source NOT LIKE '-:%'")?;
     let others = statement.query_map(params![input, source], |row| row.get(0))?;
     for other in others.collect::<rusqlite::Result<Vec<String>>>()? {
-        if !Path::new(&other).exists() {
+        if !is_there(&other) {
             connection.prepare_cached("DELETE FROM files WHERE source = ?1")?.execute([other])?;
         }
     }

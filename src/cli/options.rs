@@ -197,7 +197,11 @@ fn refuse(path: &Path) -> Result<(), Error> {
 
 /// Paths to exclude from a walk: the report directory, and the case file with the files that SQLite writes next to it.
 pub(super) fn own_files(out: Option<&Path>, case: Option<&Path>) -> Vec<PathBuf> {
-    let beside = |suffix: &str| case.map(|case| PathBuf::from(format!("{}{suffix}", case.display())));
+    let beside = |suffix: &str| {
+        let mut path = case?.as_os_str().to_owned();
+        path.push(suffix);
+        Some(PathBuf::from(path))
+    };
     out.map(Path::to_owned)
         .into_iter()
         .chain(["", "-wal", "-shm", "-journal"].iter().filter_map(|end| beside(end)))

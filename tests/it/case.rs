@@ -445,6 +445,46 @@ fn moved_files_that_other_rules_read_count_once() {
     daily.assert_same("out", "plain");
 }
 
+/// A file whose name is not UTF-8 keeps what it held, though a copy of it was read and then changed.
+#[cfg(unix)]
+#[test]
+fn a_file_with_a_name_of_any_bytes_is_not_gone() {
+    use std::os::unix::ffi::OsStrExt;
+    let daily = Daily::new();
+    let files = files_below(&root().join("fixtures/dumps/self-managed"));
+    let latin = daily.path("dump").join(std::ffi::OsStr::from_bytes(b"caf\xe9.log"));
+    copy(&files[0], &latin);
+    copy(&files[0], &daily.path("copy/b.log"));
+    let scan =
+        |dump| kubesweep(daily.directory.path(), &["scan", dump, "--force", "-q", "-o", "out", "--case", "case.db"]);
+    for (dump, exit) in [("dump", 0), ("copy", 0)] {
+        assert_eq!(scan(dump).exit, exit);
+    }
+    fs::write(daily.path("copy/b.log"), "").unwrap();
+    assert_eq!(scan("copy").exit, 0);
+    daily.scan("plain", &["-q"]);
+    daily.assert_same("out", "plain");
+}
+
+/// A case in the dump is not one of its logs, and neither are the files that SQLite writes next to it.
+#[cfg(unix)]
+#[test]
+fn a_case_with_a_name_of_any_bytes_is_no_input() {
+    use std::os::unix::ffi::OsStrExt;
+    let daily = Daily::new();
+    let case = daily.path("dump").join(std::ffi::OsStr::from_bytes(b"caf\xe9.db"));
+    for beside in [&b"caf\xe9.db"[..], b"caf\xe9.db-wal"] {
+        let dump = daily.path("dump").join(std::ffi::OsStr::from_bytes(beside));
+        fs::write(dump, "").unwrap();
+    }
+    let arguments = ["scan", "dump", "-q", "-o", "out", "--case"].map(std::ffi::OsString::from);
+    let run = kubesweep(daily.directory.path(), &[&arguments[..], &[case.into_os_string()]].concat());
+    assert_eq!(run.exit, 0, "{}", run.stderr);
+    let rows = daily.statuses("out");
+    let own = rows.iter().filter(|(_, _, error)| error == "written by kubesweep, not a dump").count();
+    assert_eq!((own, rows.len()), (2, 2), "{rows:?}");
+}
+
 /// What was lost when a file was read is still missing in later runs, which do not read it again.
 #[test]
 fn damage_stays_told_when_the_case_has_the_input() {
