@@ -157,7 +157,7 @@ impl Case {
     /// Links all files to the bytes that they have now. Returns the rows of those that need not be read.
     ///
     /// # Errors
-    /// The case cannot be written.
+    /// The case cannot be written, or holds a row that cannot be read.
     pub fn settle(&self, sources: &[Source], looks: &[Look]) -> Result<Vec<Option<Input>>, Error> {
         self.ask(|connection| {
             let transaction = connection.transaction()?;
@@ -172,8 +172,9 @@ impl Case {
             store::drop_unheld(&transaction)?;
             transaction.commit()
         })?;
-        let rows = sources.iter().zip(looks).map(|(source, look)| Some(in_case(source, look.known.as_ref()?)));
-        Ok(rows.collect())
+        let row =
+            |(source, look): (&Source, &Look)| look.known.as_ref().map(|known| in_case(source, known)).transpose();
+        sources.iter().zip(looks).map(row).collect::<rusqlite::Result<_>>().map_err(|error| self.error(&error))
     }
 
     /// Stores what was read and returns only its ledger rows; observations come back through [`Case::load`]. If the
@@ -345,21 +346,21 @@ fn explain(error: &rusqlite::Error) -> String {
 }
 
 /// The row of an input that need not be read.
-fn in_case(source: &Source, known: &Known) -> Input {
+fn in_case(source: &Source, known: &Known) -> rusqlite::Result<Input> {
     let mut input = Input::new(Arc::clone(&source.name), None);
     input.bytes = source.bytes;
     input.sha256 = Some(known.sha256.clone());
-    let damaged = damaged(&known.ledger);
+    let damaged = damaged(&known.ledger)?;
     input.in_case = damaged.as_ref().map(|row| row.status);
     input.problem(Status::Skipped, damaged.map_or_else(|| "in case".to_owned(), |row| was_damaged(&row)));
-    input
+    Ok(input)
 }
 
 /// The gravest row of an input that was damaged when it was read: what was lost then is still missing.
-fn damaged(ledger: &str) -> Option<Input> {
-    let rows: Vec<Input> = serde_json::from_str(ledger).unwrap_or_default();
+fn damaged(ledger: &str) -> rusqlite::Result<Option<Input>> {
+    let rows: Vec<Input> = serde_json::from_str(ledger).map_err(|_| conversion(DAMAGED))?;
     // Of equal rows the first; `max_by_key` takes the last.
-    rows.into_iter().rev().filter(|row| row.status >= Status::Partial).max_by_key(|row| row.status)
+    Ok(rows.into_iter().rev().filter(|row| row.status >= Status::Partial).max_by_key(|row| row.status))
 }
 
 fn was_damaged(row: &Input) -> String {

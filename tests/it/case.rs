@@ -485,6 +485,19 @@ fn a_case_with_a_name_of_any_bytes_is_no_input() {
     assert_eq!((own, rows.len()), (2, 2), "{rows:?}");
 }
 
+/// What a case knows of an input is not guessed.
+#[test]
+fn a_row_that_cannot_be_read_is_damage() {
+    let daily = Daily::new();
+    copy(&files_below(&root().join("fixtures/dumps/self-managed"))[0], &daily.path("dump/a.log"));
+    daily.scan("out", &["--case", "case.db", "-q"]);
+    let case = rusqlite::Connection::open(daily.path("case.db")).unwrap();
+    case.execute("UPDATE inputs SET ledger = '[{'", []).unwrap();
+    drop(case);
+    let run = daily.scan("out", &["--case", "case.db", "-q"]);
+    assert!(run.exit == 2 && run.stderr.contains("case.db: is damaged; move it away"), "{} {}", run.exit, run.stderr);
+}
+
 /// What was lost when a file was read is still missing in later runs, which do not read it again.
 #[test]
 fn damage_stays_told_when_the_case_has_the_input() {
