@@ -22,7 +22,7 @@ pub(super) const SHORT_TEXTS: usize = 1024;
 const OUTLINE_TEXTS: usize = 384;
 
 /// What all copies of one request share.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, BorshSerialize, BorshDeserialize)]
 pub(super) struct CopyKey {
     /// SHA-256 of audit id, action and target; without an audit id, of the digest of the record.
     #[serde(with = "in_base64")]
@@ -220,9 +220,13 @@ impl Observation {
         Arc::make_mut(&mut self.record).damaged = true;
     }
 
-    /// An order in which copies are adjacent.
+    /// An order in which copies are adjacent. Those without a time come last: which ones they belong to depends on all
+    /// the others.
     pub(super) fn copy_order(&self, other: &Self) -> Ordering {
-        (&self.key, self.evidence()).cmp(&(&other.key, other.evidence()))
+        let place = |of: &Self| (of.key.request, of.key.received.is_none(), of.key.received);
+        place(self)
+            .cmp(&place(other))
+            .then_with(|| (&self.key.digest, self.evidence()).cmp(&(&other.key.digest, other.evidence())))
     }
 
     /// Its section in copy order.
