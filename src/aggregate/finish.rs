@@ -354,26 +354,25 @@ fn tuned(found: &RuleMatch, record: &Record) -> Option<Suppression> {
         .map(|entry| entry.suppression.clone())
 }
 
+/// The number of the last of three lists.
+const BELOW: usize = 2;
+
 /// Gives out CronJob requests whose only matches stayed below a threshold: they count as activity, as if nothing had
 /// matched.
 fn unlisted(below: &Sorted<Hit>, listed: [&Sorted<Hit>; 2], give: &mut dyn FnMut(Hit)) -> io::Result<()> {
-    let mut records: BTreeMap<Evidence, Arc<Record>> = BTreeMap::new();
-    for hit in below.read()? {
-        let record = Arc::clone(&hit?.record);
-        if is_activity(&record) {
-            records.insert(record.evidence.clone(), record);
-        }
-    }
-    if records.is_empty() {
+    if below.is_empty() {
         return Ok(());
     }
-    for list in listed {
-        for hit in list.read()? {
-            records.remove(&hit?.record.evidence);
+    let [hits, suppressed] = listed;
+    let mut last: Option<Arc<Record>> = None;
+    // Of one request, those that are listed come first.
+    summary::each_by_time([hits, suppressed, below], &mut |list, hit| {
+        let is_new = last.as_ref().is_none_or(|last| last.evidence != hit.record.evidence);
+        if is_new && list == BELOW && is_activity(&hit.record) {
+            give(Hit::activity(Arc::clone(&hit.record)));
         }
-    }
-    records.into_values().map(Hit::activity).for_each(give);
-    Ok(())
+        last = Some(Arc::clone(&hit.record));
+    })
 }
 
 /// Whether this is a request on CronJobs, but not a status update by a controller.
@@ -414,5 +413,42 @@ impl Counts {
             }
         }
         inputs
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn requests_below_a_threshold_are_given_out_one_by_one() {
+        let hits: Vec<Hit> = (0..100)
+            .map(|number| {
+                serde_json::from_value(
+                    json!({"time": "2026-11-24T03:00:00Z", "platform": "eks", "resource": "cronjobs",
+                    "outcome": "success", "principal_class": "human", "truncated": false, "damaged": false, "copies": 1,
+                    "evidence": {"path": "p", "record": number}}),
+                )
+                .unwrap()
+            })
+            .collect();
+        let sorted = |hits: &mut dyn Iterator<Item = &Hit>| {
+            let mut sorter = Sorter::new(Hit::report_order, HELD);
+            hits.for_each(|hit| sorter.push(hit.clone()));
+            sorter.finish().unwrap()
+        };
+        // Two rules have every request; another one lists every third, and every fifth is suppressed.
+        let below = sorted(&mut hits.iter().chain(&hits));
+        let listed = [sorted(&mut hits.iter().step_by(3)), sorted(&mut hits.iter().step_by(5))];
+        let held = || hits.iter().map(|hit| Arc::strong_count(&hit.record)).sum::<usize>();
+        let (before, mut given) = (held(), Vec::new());
+        unlisted(&below, [&listed[0], &listed[1]], &mut |hit| {
+            assert!(held() <= before + 2);
+            given.push(hit.record.evidence.record);
+        })
+        .unwrap();
+        assert_eq!(given, (0..100).filter(|number| number % 3 > 0 && number % 5 > 0).collect::<Vec<u64>>());
     }
 }

@@ -122,8 +122,8 @@ const SUPPRESSED: usize = 1;
 const ACTIVITY: usize = 2;
 
 /// Passes on the items of all lists by time and evidence, with the number of their list, so that those of one request
-/// are adjacent.
-fn each_by_time(lists: [&Sorted<Hit>; 3], take: &mut dyn FnMut(usize, &Hit)) -> io::Result<()> {
+/// are adjacent, and those of the first lists come first.
+pub(super) fn each_by_time(lists: [&Sorted<Hit>; 3], take: &mut dyn FnMut(usize, &Hit)) -> io::Result<()> {
     let mut rest = Vec::new();
     for list in lists {
         rest.push(list.read()?.peekable());
