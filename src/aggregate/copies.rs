@@ -244,8 +244,8 @@ mod tests {
     /// A record from a few numbers, each of which decides one thing.
     fn observation(number: usize, of: &[u8]) -> Observation {
         let text = |value: u8| (value > 1).then(|| value.to_string());
-        let source = ["requestReceived", "stage", "envelope"][usize::from(of[0] % 3)];
-        let time = format!("2026-11-24T03:{:02}:{:02}Z", number / 60, number % 60);
+        let source = ["requestReceived", "stage", "envelope"].get(usize::from(of[0]));
+        let time = source.map(|_| format!("2026-11-24T03:{:02}:{:02}Z", number / 60, number % 60));
         serde_json::from_value(json!({
             "key": {"request": "A".repeat(43), "received": text(of[1]).map(|time| format!("2026-11-24T03:00:0{time}Z")),
                 "digest": if of[1] > 1 { String::new() } else { of[2].to_string() }},
