@@ -3,7 +3,9 @@
 //! Three names that rules use are in no audit event and are defined here: `apiGroup` is objectRef.apiGroup; `hostPath`
 //! and `capabilities` are those of the pod template of any workload.
 
+mod encoded;
 mod faults;
+mod reference;
 mod told;
 
 use std::borrow::Cow;
@@ -13,7 +15,6 @@ use std::sync::Arc;
 use jiff::SignedDuration;
 use rsigma_eval::event::{Event, EventValue, JsonEvent};
 use rsigma_eval::{CompiledRule, compile_rule, evaluate_rule};
-use rsigma_parser::value::SigmaValue;
 use rsigma_parser::{Detection, DetectionItem, SigmaCollection, SigmaRule, parse_sigma_yaml};
 use serde_json::{Value as Json, json};
 
@@ -33,8 +34,6 @@ pub struct Sigma {
     pub aliases: Vec<&'static str>,
     /// Fields it names that are not in audit.k8s.io and have no meaning here.
     pub unknown: Vec<String>,
-    /// Whether it compares a response code with a word, which means the authorizer's decision, an annotation.
-    code_is_decision: bool,
 }
 
 /// Names that no audit event has at its top level, with our field that each means.
@@ -48,7 +47,7 @@ impl Sigma {
     #[must_use]
     pub fn holds(&self, view: &View<'_>) -> bool {
         let json = view.native();
-        let event = Audit { rule: self, plain: JsonEvent::borrow(json), json, view };
+        let event = Audit { plain: JsonEvent::borrow(json), json, view };
         evaluate_rule(&self.compiled, &event).is_some()
     }
 }
@@ -56,7 +55,6 @@ impl Sigma {
 /// An event as the Sigma engine sees it. In addition to what the crate finds, keys that contain dots are found below
 /// the root (`annotations.authorization.k8s.io/decision`).
 struct Audit<'v> {
-    rule: &'v Sigma,
     plain: JsonEvent<'v>,
     json: &'v Json,
     view: &'v View<'v>,
@@ -64,13 +62,6 @@ struct Audit<'v> {
 
 impl Audit<'_> {
     fn alias(&self, path: &str) -> Option<EventValue<'_>> {
-        if path == CODE && self.rule.code_is_decision {
-            let members = [
-                self.json.pointer("/responseStatus/code"),
-                self.json.get("annotations").and_then(|all| all.get(DECISION)),
-            ];
-            return Some(EventValue::Array(members.into_iter().flatten().map(EventValue::from).collect()));
-        }
         let (_, field) = ALIASES.iter().find(|(name, _)| *name == path && self.json.get(name).is_none())?;
         let field = FIELDS.iter().find(|known| known.name == *field)?;
         event_value((field.read)(self.view))
@@ -79,7 +70,8 @@ impl Audit<'_> {
 
 impl Event for Audit<'_> {
     fn get_field(&self, path: &str) -> Option<EventValue<'_>> {
-        self.alias(path).or_else(|| self.plain.get_field(path)).or_else(|| {
+        let compared = reference::holds(path, self).map(EventValue::Bool);
+        compared.or_else(|| self.alias(path)).or_else(|| self.plain.get_field(path)).or_else(|| {
             let mut found = Vec::new();
             collect(self.json, path, &mut found);
             if found.len() > 1 { Some(EventValue::Array(found)) } else { found.pop() }
@@ -160,6 +152,9 @@ pub(super) fn is_one(document: &Node) -> bool {
 
 /// Compiles the rules of a file.
 pub(super) fn compile(documents: &[Node], text: &str) -> Parsed<Vec<Rule>> {
+    if let Some(problem) = documents.iter().find_map(faults::of_document) {
+        return Err(problem);
+    }
     for (key, sentence) in NOT_RUN {
         if let Some(document) = documents.iter().find(|document| document.get(key).is_some()) {
             return Err(Problem::new(document.line, sentence));
@@ -212,7 +207,7 @@ fn compile_one(line: usize, rule: &SigmaRule) -> Parsed<Rule> {
     if let Some(what) = faults::first(rule) {
         return Err(problem(what));
     }
-    let compiled = compile_rule(&told(rule)).map_err(|error| problem(sentence(&error)))?;
+    let compiled = compile_rule(&told(rule).map_err(problem)?).map_err(|error| problem(sentence(&error)))?;
     let fits =
         |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(is));
     let source = &rule.logsource;
@@ -225,9 +220,6 @@ fn compile_one(line: usize, rule: &SigmaRule) -> Parsed<Rule> {
         compiled: Arc::new(compiled),
         aliases: ALIASES.iter().map(|(alias, _)| *alias).filter(|alias| names(alias)).collect(),
         unknown: unknown(&items),
-        code_is_decision: items
-            .iter()
-            .any(|item| item.field.name.as_deref() == Some(CODE) && item.values.iter().any(is_word)),
     };
     let id = rule.id.clone().unwrap_or_else(|| rule.title.clone());
     Ok(Rule {
@@ -302,11 +294,6 @@ fn items(rule: &SigmaRule) -> Vec<&DetectionItem> {
 fn unknown(items: &[&DetectionItem]) -> Vec<String> {
     let names: BTreeSet<&String> = items.iter().filter_map(|item| item.field.name.as_ref()).collect();
     names.into_iter().filter(|name| !is_known(name)).cloned().collect()
-}
-
-/// Whether a value is text that is not a number.
-fn is_word(value: &SigmaValue) -> bool {
-    matches!(value, SigmaValue::String(text) if text.as_plain().is_some_and(|text| text.parse::<f64>().is_err()))
 }
 
 /// Members of an audit event (audit.k8s.io/v1), and for those with a fixed set of members, these.
