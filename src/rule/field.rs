@@ -64,7 +64,7 @@ fields! {
     "is_system_principal", false, true, "username is one that Panther's rules exclude in system namespaces", |view| Value::Bool(view.event.user.username.as_deref().is_some_and(principal::is_system));
     "request.dry_run", false, true, "the request asked for dryRun; GKE: label command.gke.io/dryRun", |view| Value::Bool(view.event.dry_run);
     "exec_command", false, false, "command of an exec, from the request's parameters", |view| exec_command(view).map_or(Value::Missing, |command| Value::Text(command.into()));
-    "pod_spec", true, false, "pod template of any workload, from responseObject, else requestObject", |view| view.pod_spec().map_or(Value::Missing, Value::from);
+    "pod_spec", true, false, "pod template of any workload, from responseObject, else requestObject; of a patch, what it sets", |view| view.pod_spec().map_or(Value::Missing, Value::from);
     "containers", true, false, "all its containers, init and ephemeral ones too", |view| list(view.containers());
     "images", true, false, "images of these", |view| owned(container_texts(&view.containers(), "image"));
     "commands", false, false, "command and arguments of each, joined by spaces", |view| owned(commands(&view.containers()));

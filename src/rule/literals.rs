@@ -247,6 +247,22 @@ mod tests {
     }
 
     #[test]
+    fn keys_stand_in_the_paths_of_json_patches() {
+        let label = "e: {KeyPath: pod_spec.nodeSelector.x/long-name, Condition: Exists}";
+        let host = "e: {KeyPath: pod_spec.hostPID, Condition: Equals, Value: true}";
+        for (text, raw, passes) in [
+            (label, r#"[{"op":"add","path":"/spec/nodeSelector/x~1long-name","value":""}]"#, true),
+            (label, r#"{"spec":{"nodeSelector":{"x/long-name":""}}}"#, true),
+            (label, r#"{"spec":{"nodeName":"x"}}"#, false),
+            (host, r#"[{"op":"add","path":"/spec/template/spec/hostPID","value":true}]"#, true),
+            (host, r#"{"spec":{"template":{"spec":{"hostPID":true}}}}"#, true),
+            (host, r#"{"hostPID":true}"#, false),
+        ] {
+            assert_eq!(prefilter(text).may_match(raw.as_bytes()), passes, "{text} {raw}");
+        }
+    }
+
+    #[test]
     fn codes_are_told_however_they_are_written() {
         let prefilter = prefilter("denied: {Key: response_code, Condition: IsIn, Values: [401, 403]}");
         for (raw, passes) in [

@@ -8,6 +8,7 @@ mod mark;
 mod need;
 mod pack;
 mod panther;
+mod patch;
 mod principal;
 mod sigma;
 mod template;

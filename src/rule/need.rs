@@ -157,7 +157,7 @@ fn of_condition(condition: &Condition, inside: bool) -> Need {
 
 /// Keys that a derived field is read from on every platform: of each group, one is present.
 const KEYS: [(&str, &[&[&str]]); 6] = [
-    ("pod_spec", &[&["containers", "ephemeralContainers"]]),
+    ("pod_spec", &[&["spec"]]),
     ("containers", &[&["containers", "initContainers", "ephemeralContainers"]]),
     ("images", &[&["image"]]),
     ("host_paths", &[&["hostPath"]]),
@@ -172,7 +172,9 @@ fn of_path(path: &Path) -> Vec<Need> {
     let keys = path.steps.iter().filter_map(|step| if let Step::Key(key) = step { Some(key) } else { None });
     // Below a derived field, keys are not those of the record.
     let is_raw = path.field.is_none_or(|field| field.raw);
-    of_field.chain(keys.filter(|_| is_raw).map(|key| Need::word(key))).collect()
+    // In the path of a JSON Patch, a slash in a key is written ~1, and ~ as ~0.
+    let unescaped = |key: &str| Need::word(key.split(['/', '~']).next().unwrap_or_default());
+    of_field.chain(keys.filter(|_| is_raw).map(|key| unescaped(key))).collect()
 }
 
 /// Most values of a condition that are searched for: searching for more costs more than parsing a record.

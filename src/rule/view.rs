@@ -5,6 +5,7 @@ use std::cell::OnceCell;
 
 use serde_json::{Value as Json, json};
 
+use super::patch;
 use super::principal::{self, Class};
 use super::tune::Tuning;
 use super::value::Value;
@@ -84,7 +85,19 @@ impl<'e> View<'e> {
     /// The pod spec of any workload: from the response, which is the state after the change, or else from the request.
     pub(super) fn pod_spec(&self) -> Option<&Json> {
         let bodies = || [&self.event.response_object, &self.event.request_object].into_iter().flatten();
-        self.pod_spec.get_or_init(|| bodies().find_map(|body| pod_spec(body))).as_ref()
+        let whole = || bodies().find_map(|body| pod_spec(body));
+        self.pod_spec.get_or_init(|| whole().or_else(|| self.patched_pod_spec())).as_ref()
+    }
+
+    /// The parts of a pod spec that a patch sets. What the path to it is, only the resource tells.
+    fn patched_pod_spec(&self) -> Option<Json> {
+        let resource = self.event.object_ref.resource.as_deref()?;
+        let (_, path) = POD_SPECS.iter().find(|(resources, _)| resources.contains(&resource))?;
+        let body = match self.request() {
+            Json::Array(operations) => Cow::Owned(patch::parts(operations)),
+            merged => Cow::Borrowed(merged),
+        };
+        path.iter().try_fold(body.as_ref(), |at, key| at.get(key)).filter(|spec| spec.is_object()).cloned()
     }
 
     /// All containers of that pod spec, including init and ephemeral ones.
@@ -109,12 +122,15 @@ fn parse(text: Option<&[u8]>) -> Json {
     text.and_then(|text| serde_json::from_slice(text).ok()).unwrap_or(Json::Null)
 }
 
-/// Paths to the pod spec: of a CronJob, a workload with `spec.template`, a PodTemplate, a Pod.
-const POD_SPECS: [&[&str]; 4] = [
-    &["spec", "jobTemplate", "spec", "template", "spec"],
-    &["spec", "template", "spec"],
-    &["template", "spec"],
-    &["spec"],
+/// Resources, and the path to their pod spec. All paths contain `spec`.
+const POD_SPECS: [(&[&str], &[&str]); 4] = [
+    (&["cronjobs"], &["spec", "jobTemplate", "spec", "template", "spec"]),
+    (
+        &["deployments", "daemonsets", "statefulsets", "replicasets", "replicationcontrollers", "jobs"],
+        &["spec", "template", "spec"],
+    ),
+    (&["podtemplates"], &["template", "spec"]),
+    (&["pods"], &["spec"]),
 ];
 
 /// The pod spec in a body that is whole. Only it is parsed: most of a body is managed fields and status.
@@ -123,7 +139,7 @@ fn pod_spec(body: Raw<'_>) -> Option<Json> {
     let is_pod = |spec: &Raw<'_>| {
         Fields::read(spec).is_some_and(|spec| spec.get("containers").or(spec.get("ephemeralContainers")).is_some())
     };
-    let spec = POD_SPECS.iter().find_map(|path| object.inside(path).filter(is_pod))?;
+    let spec = POD_SPECS.iter().find_map(|(_, path)| object.inside(path).filter(is_pod))?;
     serde_json::from_slice(spec).ok()
 }
 
