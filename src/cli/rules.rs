@@ -139,7 +139,7 @@ fn test_text(rules: &[Rule], verdicts: &[Verdict]) -> String {
     out
 }
 
-/// Warns of rules whose tests cannot show that they work, and of Sigma rules that name fields no audit event has.
+/// Warns of rules whose tests cannot show that they work or ask for more than is done, and of Sigma rules that name fields no audit event has.
 fn warnings(rules: &[Rule]) -> Vec<String> {
     let mut warnings = Vec::new();
     for rule in rules {
@@ -148,6 +148,8 @@ fn warnings(rules: &[Rule]) -> Vec<String> {
                 warnings.push(format!("{} has no {what} test", rule.id));
             }
         }
+        let mocked = rule.tests.iter().filter(|test| test.has_mocks);
+        warnings.extend(mocked.map(|test| format!("the Mocks of {}, test {}, are not used", rule.id, test.name)));
         if let Logic::Sigma(sigma) = &rule.logic {
             warnings
                 .extend(sigma.unknown.iter().map(|name| format!("{} names {name}, which no audit event has", rule.id)));

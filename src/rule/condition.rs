@@ -321,7 +321,7 @@ fn operand(node: &Node, word: &str, test: Test) -> Parsed<Operand> {
     }
     let numeric = matches!(test, Test::Greater | Test::GreaterOrEquals | Test::Less | Test::LessOrEquals);
     let is_number = |value: &serde_json::Value| {
-        value.is_number() || value.as_str().is_some_and(|text| text.trim().parse::<f64>().is_ok())
+        value.is_number() || value.as_str().is_some_and(|text| text.trim().parse::<f64>().is_ok_and(f64::is_finite))
     };
     if numeric && !operand.all().iter().all(is_number) {
         return Err(Problem::new(node.line, format!("{word} needs a number")));

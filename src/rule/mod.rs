@@ -176,6 +176,8 @@ pub struct Test {
     pub dedup_key: Option<String>,
     /// The exclusion that must suppress it.
     pub suppressed_by: Option<String>,
+    /// Whether it has Mocks, replies of functions that only Panther's Python rules call.
+    pub has_mocks: bool,
 }
 
 /// What a rule says of an event it matches.

@@ -195,5 +195,6 @@ fn test(node: &Node) -> Parsed<Test> {
         title: text("ExpectedTitle")?,
         dedup_key: text("ExpectedDedupKey")?,
         suppressed_by: text("ExpectedSuppressedBy")?,
+        has_mocks: node.get("Mocks").is_some(),
     })
 }
