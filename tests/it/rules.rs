@@ -21,11 +21,18 @@ fn the_built_in_pack_passes_its_tests() {
 #[test]
 fn a_failing_test_is_exit_1() {
     let here = tempfile::tempdir().unwrap();
-    let rule = rule("verb", "Equals", "get").replace("Tests: []", TESTS);
+    let rule =
+        rule("verb", "Equals", "get").replace("Tests: []", TESTS) + "\n    Mocks: [{objectName: f, returnValue: x}]\n";
     fs::write(here.path().join("a.yml"), rule).unwrap();
     let run = kubesweep(here.path(), &["rules", "test", "a.yml"]);
     assert_eq!(run.exit, 1);
-    for line in ["  [PASS] a read", "  [FAIL] a write", "         the rule does not match", "1 passed, 1 failed"] {
+    for line in [
+        "  [PASS] a read",
+        "  [FAIL] a write",
+        "         the rule does not match",
+        "1 passed, 1 failed",
+        "warning: the Mocks of X, test a write, are not used\n",
+    ] {
         assert!(run.stdout.contains(line), "{line} is missing in\n{}", run.stdout);
     }
     let json: serde_json::Value =
@@ -94,6 +101,8 @@ fn mistakes_name_file_line_and_the_nearest_word() {
         (rule("verb", "Exists", "x"), "a.yml:6: Exists takes no Value\n"),
         (rule("verb", "Exists", "x").replace("Value: x", "Values: [x]"), "a.yml:6: Exists takes no Values\n"),
         (rule("verb", "IsIPAddress", "x").replace("Value: x", "Values: [x]"), "a.yml:6: IsIPAddress takes no Values\n"),
+        (rule("verb", "IsGreaterThan", "nan"), "a.yml:4: IsGreaterThan needs a number"),
+        (rule("verb", "IsLessThan", "-inf"), "a.yml:4: IsLessThan needs a number"),
         (rule("verb", "IsIn", "x").replace("Value: x", "Values: []"), "a.yml:4: IsIn needs at least one of Values"),
         (rule("verb", "Contains", "x").replace("Value: x", "Values: []"), "a.yml:4: Contains needs at least one of"),
         (good.clone() + "Threshold: 0\n", "a.yml:8: Threshold is at least 1"),
@@ -482,9 +491,11 @@ fn found_by_detection(detection: &str, events: &[serde_json::Value]) -> String {
 #[test]
 fn sigma_differs_where_the_docs_say() {
     let event = json!({"kind": "Event", "apiVersion": "audit.k8s.io/v1", "verb": "create", "auditID": "A",
-        "requestObject": {"none": null, "list": [{"x": null, "y": 2}, {"x": 1}]}});
+        "requestObject": {"none": null, "hundred": 100, "answer": "yes", "list": [{"x": null, "y": 2}, {"x": 1}]}});
     for (selection, found) in [
         ("requestObject.none|exists: true", ""),
+        ("requestObject.hundred: 1e2", "A"),
+        ("requestObject.answer: yes", "A"),
         ("requestObject.none: null", "A"),
         ("requestObject.list.x: null", ""),
         ("requestObject.list.x: 1", "A"),
