@@ -24,13 +24,17 @@ const MERGE_KEYS: [(&str, &str); 10] = [
 /// Most bytes that the operations of one patch may copy or move, because each could double the state, or nest it
 /// deeper. The API server refuses copies beyond 3 MiB (k8s.io/apiserver, `JSONPatchMaxCopyBytes`).
 const MOVED: usize = 16 << 10;
+/// Most operations of a JSON Patch that is applied; the API server refuses longer ones (k8s.io/apiserver,
+/// `maxJSONPatchOperations`), and each may shift a long list.
+const OPERATIONS: usize = 10_000;
 /// Most steps of a JSON Pointer that is followed: values are read no deeper than 128 levels, and freed by recursion.
 const DEEPEST: usize = 100;
 
-/// The state after a patch; `None` if the patch does not fit the state.
+/// The state after a patch; `None` if the patch does not fit the state, or is longer than the API server takes.
 pub(super) fn apply(state: &Value, patch: &Value) -> Option<Value> {
     let mut after = state.clone();
     match patch {
+        Value::Array(operations) if operations.len() > OPERATIONS => return None,
         Value::Array(operations) => {
             let mut room = MOVED;
             operations.iter().try_for_each(|operation| operate(&mut after, operation, &mut room))?;
@@ -243,5 +247,17 @@ mod tests {
         assert_eq!(apply(&state, &json!([{"op": "remove", "path": "/spec/nowhere"}])), None);
         let of_metadata = json!([{"op": "test", "path": "/metadata/resourceVersion", "value": "1"}]);
         assert_eq!(apply(&state, &of_metadata), Some(state));
+    }
+
+    #[test]
+    fn a_patch_longer_than_the_api_server_takes_does_not_fit() {
+        let state = json!({"spec": {"args": []}});
+        let add = json!({"op": "add", "path": "/spec/args/0", "value": "x"});
+        let added = |count| apply(&state, &vec![add.clone(); count].into());
+        assert_eq!(
+            added(OPERATIONS).map(|after| after["spec"]["args"].as_array().map(Vec::len)),
+            Some(Some(OPERATIONS))
+        );
+        assert_eq!(added(OPERATIONS + 1), None);
     }
 }
