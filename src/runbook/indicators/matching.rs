@@ -84,9 +84,11 @@ impl Indicator {
             let json = value.to_string();
             findings.push(self.finding(trail.place(), &json, &json));
         }
-        let text = places::text(value);
-        if let Some((text, range)) = text.as_deref().and_then(|text| Some((text, self.find(text)?))) {
-            findings.push(self.finding(trail.place(), &text[range], text));
+        let searched = places::searched(trail, value);
+        if let Some((text, range)) = searched.as_deref().and_then(|text| Some((text, self.find(text)?))) {
+            // What is quoted must be in the log.
+            let written = value.as_str().filter(|written| !written.starts_with(text));
+            findings.push(self.finding(trail.place(), written.unwrap_or(&text[range]), text));
         }
         findings
     }

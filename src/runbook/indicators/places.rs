@@ -182,9 +182,29 @@ pub(super) fn texts<'s>(subject: &'s Subject<'_>) -> Vec<Cow<'s, str>> {
     let mut texts: Vec<Cow<'_, str>> = run.map(|text| text.whole.as_str().into()).collect();
     texts.extend(subject.env_names().map(|(_, name, _)| name.into()));
     for (root, steps) in SEARCHED.iter().filter_map(|path| split(path)) {
-        visit_below(root, steps, subject, &mut |_, value| texts.extend(text(value)));
+        visit_below(root, steps, subject, &mut |trail, value| texts.extend(searched(trail, value)));
     }
     texts
+}
+
+/// The text of a value as it is searched: a path on the host without what its spelling may add.
+pub(super) fn searched<'v>(trail: &Trail<'_>, value: &'v Value) -> Option<Cow<'v, str>> {
+    let text = text(value)?;
+    let is_host_path = matches!(trail, Trail::Key(Trail::Key(_, "hostPath"), "path"));
+    if is_host_path && text.starts_with('/') { Some(plain_path(&text).into()) } else { Some(text) }
+}
+
+/// A path without empty names, `.` and `..`.
+fn plain_path(path: &str) -> String {
+    let mut names = Vec::new();
+    for name in path.split('/') {
+        match name {
+            "" | "." => {}
+            ".." => drop(names.pop()),
+            name => names.push(name),
+        }
+    }
+    format!("/{}", names.join("/"))
 }
 
 /// The values of members that name a secret, with their places.
