@@ -201,7 +201,8 @@ impl Redactor {
                 let quotes = text("where").or(text("path")).is_some_and(|place| self.is_secret(place));
                 // A change that a page shows.
                 let changes = !members.contains_key("op") && text("path").is_some_and(|path| self.is_set_secret(path));
-                let quotes = quotes || changes;
+                // A composite quotes one of its findings, but not its place.
+                let quotes = quotes || changes || text("category") == Some("composite");
                 // An operation of a JSON Patch (RFC 6902).
                 let set = text("path").filter(|_| members.contains_key("op"));
                 let (sets_data, sets) =
@@ -442,6 +443,8 @@ mod tests {
             "command": ["sshpass", "-p", "abc", "mysql", "-pabc", "-P3306"],
             "env": [{"name": "A", "value": "b"}, {"name": "C", "valueFrom": {"secretKeyRef": {"name": "s"}}}],
             "indicators": [{"where": "spec.containers[0].env[1].value (base64-decoded)", "match": "b"},
+                           {"where": "spec.containers[0].args[0] with spec.containers[0].env[1].value", "match": "b"},
+                           {"where": "CJ-CMD-01 + CJ-CMD-09", "category": "composite", "match": "b"},
                            {"where": "spec.containers[0].env[1].name", "match": "LD_PRELOAD"}],
             "diff": [{"path": "spec.env[0]", "before": "{\"name\":\"A\",\"value\":\"b\"}"},
                 {"path": "spec.metadata.annotations.db-password", "before": "x1", "after": "x2"}],
@@ -458,6 +461,8 @@ mod tests {
             "command": ["sshpass", "-p", MASK, "mysql", "-p[redacted]", "-P3306"],
             "env": [{"name": "A", "value": MASK}, {"name": "C", "valueFrom": {"secretKeyRef": {"name": "s"}}}],
             "indicators": [{"where": "spec.containers[0].env[1].value (base64-decoded)", "match": MASK},
+                           {"where": "spec.containers[0].args[0] with spec.containers[0].env[1].value", "match": MASK},
+                           {"where": "CJ-CMD-01 + CJ-CMD-09", "category": "composite", "match": MASK},
                            {"where": "spec.containers[0].env[1].name", "match": "LD_PRELOAD"}],
             "diff": [{"path": "spec.env[0]", "before": MASK},
                 {"path": "spec.metadata.annotations.db-password", "before": MASK, "after": MASK}],

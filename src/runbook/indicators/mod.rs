@@ -7,6 +7,7 @@ mod load;
 mod matching;
 mod pattern;
 mod places;
+mod shell;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -215,7 +216,7 @@ pub fn decoded(object: &Value) -> Vec<(String, String)> {
     let context = Context::default();
     let containers = Subject::new(object, &context).containers;
     let texts = containers.into_iter().flat_map(|container| container.texts);
-    texts.filter(|text| text.decoded).map(|text| (text.place_at(0).to_owned(), text.whole)).collect()
+    texts.filter(|text| text.decoded && !text.rewritten).map(|text| (text.place_at(0).to_owned(), text.whole)).collect()
 }
 
 impl Catalogue {

@@ -1,13 +1,13 @@
 //! A CronJob as indicators see it: its pod, its containers, and what these run.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 
 use serde_json::Value;
 
-use super::blobs;
 use super::pattern::cut;
-use super::places::Trail;
-use super::{Context, places};
+use super::shell::Variables;
+use super::{Context, blobs, places, shell};
 
 pub(super) const JOB: &str = "spec.jobTemplate.spec";
 pub(super) const POD: &str = "spec.jobTemplate.spec.template.spec";
@@ -34,7 +34,7 @@ pub(super) struct Subject<'a> {
 pub(super) struct Container<'a> {
     pub(super) place: String,
     pub(super) value: &'a Value,
-    /// What it runs: as written, then decoded.
+    /// What it runs: as written, then decoded, then as a shell reads these.
     pub(super) texts: Vec<Text>,
 }
 
@@ -43,6 +43,8 @@ pub(super) struct Container<'a> {
 pub(super) struct Text {
     pub(super) whole: String,
     pub(super) decoded: bool,
+    /// Whether it is another one as a shell reads it.
+    pub(super) rewritten: bool,
     /// Where each string starts, and its place in the object.
     pieces: Vec<(usize, String)>,
 }
@@ -88,14 +90,15 @@ impl<'a> Container<'a> {
             Some(Text::join(strings(&hook, exec, "command")))
         }));
         texts.retain(|text| !text.whole.is_empty());
-        let mut decoded = Vec::new();
-        for (place, text) in texts.iter().flat_map(Text::strings) {
-            decoded.extend(Text::decoded(text, || place.to_owned()));
-        }
-        places::down(&Trail::Root(&place), value, ".env[*].value", &mut |trail, value| {
-            let text = places::text(value).unwrap_or_default();
-            decoded.extend(Text::decoded(&text, || trail.place()));
-        });
+        let env = env(&place, value);
+        let mut decoded: Vec<Text> = texts.iter().flat_map(Text::strings).flat_map(Text::decoded).collect();
+        decoded.extend(env.iter().flat_map(|(place, _, value)| Text::decoded((place, value))));
+        texts.extend(decoded);
+        let rewritten: Vec<Text> = texts.iter().flat_map(|text| text.rewritten(&env)).collect();
+        let known: BTreeSet<&str> = texts.iter().map(|text| &*text.whole).collect();
+        let mut decoded: Vec<Text> = rewritten.iter().flat_map(Text::strings).flat_map(Text::decoded).collect();
+        decoded.retain(|text| !known.contains(&*text.whole));
+        texts.extend(rewritten);
         texts.extend(decoded);
         Container { place, value, texts }
     }
@@ -129,12 +132,38 @@ impl Text {
         })
     }
 
-    fn decoded(text: &str, place: impl Fn() -> String) -> impl Iterator<Item = Text> {
+    fn decoded((place, text): (&str, &str)) -> impl Iterator<Item = Text> {
         let decoded = blobs::decode_twice(text).into_iter();
         decoded.map(move |text| {
-            let place = format!("{} (base64-decoded)", place());
-            Text { whole: text, decoded: true, pieces: vec![(0, place)] }
+            let place = format!("{place} (base64-decoded)");
+            Text { whole: text, decoded: true, pieces: vec![(0, place)], ..Text::default() }
         })
+    }
+
+    /// The same with the values of its variables, and without quotes.
+    fn rewritten(&self, env: &[(String, &str, Cow<'_, str>)]) -> Vec<Text> {
+        let given = env.iter().map(|(place, name, value)| (*name, &**value, Some(&**place)));
+        let variables = self.whole.contains('$').then(|| Variables::new(given.chain(shell::assigned(&self.whole))));
+        let expanded = variables.and_then(|variables| {
+            self.through(|place, text| {
+                let (expanded, used) = variables.expand(text);
+                let used: Vec<&str> = [place].into_iter().chain(used).collect();
+                (used.join(" with "), expanded)
+            })
+        });
+        let unquoted = expanded.as_ref().unwrap_or(self).through(|place, text| {
+            let unquoted = shell::unquoted(text);
+            let mark = if unquoted == text { "" } else { " (without quotes)" };
+            (format!("{place}{mark}"), unquoted)
+        });
+        expanded.into_iter().chain(unquoted).collect()
+    }
+
+    /// Each string and its place changed; `None` if no string changes.
+    fn through(&self, change: impl Fn(&str, &str) -> (String, String)) -> Option<Text> {
+        let strings = self.strings().map(|(place, text)| change(place, text));
+        let text = Text::join(strings.map(|(place, text)| (place, text.into())).collect());
+        (text.whole != self.whole).then_some(Text { decoded: self.decoded, rewritten: true, ..text })
     }
 
     /// The place of the string that an offset is in.
@@ -142,6 +171,16 @@ impl Text {
         let after = self.pieces.partition_point(|(start, _)| *start <= offset);
         after.checked_sub(1).and_then(|at| self.pieces.get(at)).map_or("", |(_, place)| place)
     }
+}
+
+/// Place, name and value of each environment variable that has a value.
+fn env<'a>(place: &str, container: &'a Value) -> Vec<(String, &'a str, Cow<'a, str>)> {
+    let variables = container.get("env").and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default();
+    let told = variables.iter().enumerate().filter_map(|(index, variable)| {
+        let name = variable.get("name").and_then(Value::as_str).unwrap_or_default();
+        Some((format!("{place}.env[{index}].value"), cut(name), places::text(variable.get("value")?)?))
+    });
+    told.collect()
 }
 
 /// The strings of a list; a lone string is a list of one.
