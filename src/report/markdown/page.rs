@@ -1,9 +1,12 @@
 //! The page of an alert.
 
+use std::cmp::Reverse;
+
 use serde_json::Value;
 
 use super::fields::{Field, LISTED, NO_MARKS, Show, items, list, more, shown, told, with_evidence};
 use super::text::{code, name, prose, raw, when};
+use crate::rule::Severity;
 
 /// Names of platforms as people write them.
 const PLATFORMS: [(&str, &str); 4] = [("eks", "EKS"), ("aks", "AKS"), ("gke", "GKE"), ("kubernetes", "Kubernetes")];
@@ -157,14 +160,24 @@ pub(super) fn reason(reason: &Value) -> String {
 
 fn cronjobs(alert: &Value) -> Vec<Part> {
     let all = list(alert, "cronjobs");
-    let mut parts: Vec<Part> = all.iter().take(LISTED).map(cronjob).collect();
+    let mut parts: Vec<Part> = all.iter().take(LISTED).enumerate().map(|(nth, of)| cronjob(of, nth == 0)).collect();
     if let Some(more) = more(alert, "cronjobs") {
         parts.push((more, Vec::new()));
     }
     parts
 }
 
-fn cronjob(cronjob: &Value) -> Part {
+/// What is found in a CronJob: the gravest in full, unless the reasons of the alert are about this one.
+fn matched(cronjob: &Value, decides: bool) -> Vec<String> {
+    let findings = list(cronjob, "indicators");
+    let severity = |of: &&Value| of["severity"].as_str().and_then(|severity| severity.parse::<Severity>().ok());
+    let gravest = findings.iter().min_by_key(|of| Reverse(severity(of))).filter(|_| !decides);
+    let ids: Vec<String> = findings.iter().map(|finding| name(&raw(&finding["id"]))).collect();
+    let ids = (!ids.is_empty()).then(|| format!("matched {}", ids.join(", ")));
+    ids.into_iter().chain(gravest.map(|finding| format!("gravest: {}", reason(finding)))).collect()
+}
+
+fn cronjob(cronjob: &Value, decides: bool) -> Part {
     let place = told(cronjob, &PLACE).join("/");
     let text = std::iter::once(place).chain(told(cronjob, &WHAT)).filter(|part| !part.is_empty());
     let text = text.collect::<Vec<_>>().join("; ");
@@ -184,8 +197,7 @@ fn cronjob(cronjob: &Value) -> Part {
     below.extend(items(cronjob, "writes", write));
     below.extend(told(cronjob, &[("", "origin", prose, "", &[])]));
     below.extend(shown(cronjob, "since", sentences).map(|since| format!("since: {since}")));
-    let ids: Vec<String> = list(cronjob, "indicators").iter().map(|finding| name(&raw(&finding["id"]))).collect();
-    below.push(if ids.is_empty() { String::new() } else { format!("matched {}", ids.join(", ")) });
+    below.extend(matched(cronjob, decides));
     below.push(with_evidence("request", cronjob));
     below.retain(|item| !item.is_empty() && item != "request");
     (text, below)

@@ -1,5 +1,7 @@
 //! Tests of the Markdown of the runbook.
 
+use serde_json::json;
+
 use super::fields::{LISTED, list};
 use super::page::WHO;
 use super::text::LIMIT;
@@ -118,6 +120,24 @@ fn written(value: &Value) -> String {
     let lists = ["users", "controller_only", "suppressed"].map(rows);
     runbook(value, lists, &mut rows("alerts").map(|alert| Ok(alert.to_string())), &mut out).unwrap();
     String::from_utf8(out).unwrap()
+}
+
+/// The reasons of an alert are about the CronJob that decides, so the others quote what they show.
+#[test]
+fn other_cronjobs_quote_the_gravest_finding() {
+    let mut runbook: Value = serde_json::from_str(EXAMPLE).unwrap();
+    let mut other = runbook["alerts"][0]["cronjobs"][0].clone();
+    other["name"] = "`b`".into();
+    other["indicators"] = json!([
+        {"id": "CJ-IMG-03", "name": "latest or missing tag", "severity": "low", "where": "containers[0].image", "match": "alpine"},
+        {"id": "CJ-CMD-04", "name": "bash network pseudo-device", "severity": "critical", "where": "args[1]", "match": "`/dev/tcp/`"},
+        {"id": "CJ-CMD-06", "name": "interactive shell", "severity": "critical", "where": "args[1]", "match": "bash -i"}]);
+    runbook["alerts"][0]["cronjobs"].as_array_mut().unwrap().push(other);
+    let text = written(&runbook);
+    let expected = "  - matched CJ-IMG-03, CJ-CMD-04, CJ-CMD-06\n  - gravest: CJ-CMD-04  critical  bash network pseudo-device  \
+                    in `args[1]`  `` `/dev/tcp/` ``\n";
+    assert!(text.contains(expected), "{text}");
+    assert_eq!(text.matches("gravest: ").count(), 1, "{text}");
 }
 
 /// The example with every string replaced.
