@@ -136,6 +136,7 @@ impl Observation {
                 request_uri: None,
                 uid: None,
                 groups: Vec::new(),
+                impersonated_groups: Vec::new(),
                 actor: None,
                 source_ips: Vec::new(),
                 trusted_ip: None,
@@ -340,7 +341,8 @@ mod tests {
         "response_reason": "why", "response_message": "so", "change": "created", "verb": "create", "api_group": "batch",
         "api_version": "v1", "resource": "cronjobs", "subresource": "status", "namespace": "n", "name": "x",
         "request_uri": "/", "username": "\u202e\u00e9", "uid": "u", "groups": ["a", ""],
-        "actor": {"arn": "arn:aws:iam::1:user/x"}, "impersonated_user": "i", "principal_class": "human",
+        "actor": {"arn": "arn:aws:iam::1:user/x"}, "impersonated_user": "i",
+        "impersonated_groups": ["b"], "principal_class": "human",
         "source_ips": ["::2", "::1"], "trusted_ip": "::1", "user_agent": "kubectl",
         "cronjob": {"schedule": "* * * * *", "suspend": false, "images": ["i"], "spec_source": "requestObject"},
         "truncated": false, "damaged": true, "malformed_fields": ["user"], "copies": 3,
@@ -382,7 +384,7 @@ mod tests {
         little["record"].as_object_mut().unwrap().retain(|key, _| !optional.contains(&key.as_str()));
         let files = [&told, &little].map(written::<Observation>).concat();
         // Later builds read what a case keeps: whoever changes this must also raise `VERSION` in `case::schema`.
-        assert_eq!(decode::sha256(&files)[..16], *"099098a1d1978783");
+        assert_eq!(decode::sha256(&files)[..16], *"a472671c62401c37");
 
         let mut hit = json!({"rule_id": "r", "rule_name": "R", "severity": "high", "alert_id": "a", "title": "t", "dedup_key": "k",
             "mitre": ["TA0003:T1053.007"]});

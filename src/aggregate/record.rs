@@ -122,6 +122,8 @@ pub struct Record {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[borsh(skip)]
     pub impersonated_user: Option<Arc<str>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub impersonated_groups: Vec<String>,
     pub principal_class: Class,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub source_ips: Vec<String>,
@@ -183,7 +185,8 @@ impl Record {
         let kept = [&self.username, &self.name, &self.namespace, &self.user_agent].map(|text| own(text.as_ref()));
         let texts = [&self.request_uri, &self.response_message].map(|text| text.as_ref().map_or(0, String::len));
         let commands = self.cronjob.as_ref().map_or(&[][..], |cronjob| &cronjob.commands);
-        let lists = [&self.groups, &self.source_ips, commands].map(|list| list.iter().map(String::len).sum::<usize>());
+        let lists = [&self.groups, &self.impersonated_groups, &self.source_ips, commands]
+            .map(|list| list.iter().map(String::len).sum::<usize>());
         short_texts + size_of::<Self>() + kept.iter().chain(&texts).chain(&lists).sum::<usize>()
     }
 }
@@ -225,6 +228,7 @@ pub(super) fn outline(event: &AuditEvent<'_>, seen: &Seen<'_>, texts: &mut Inter
         groups: Vec::new(),
         actor: None,
         impersonated_user: None,
+        impersonated_groups: Vec::new(),
         principal_class: classify(&event.user),
         source_ips: Vec::new(),
         trusted_ip: None,
@@ -260,6 +264,7 @@ pub(super) fn record(event: &AuditEvent<'_>, seen: &Seen<'_>, texts: &mut Intern
         groups: list(&event.user.groups),
         actor: event.user.extra.and_then(Fields::read).and_then(|extra| actor(&extra)),
         impersonated_user: event.impersonated_user.as_ref().and_then(|user| kept(&user.username)),
+        impersonated_groups: event.impersonated_user.as_ref().map_or_else(Vec::new, |user| list(&user.groups)),
         source_ips: list(&event.source_ips),
         trusted_ip,
         user_agent: kept(&event.user_agent),

@@ -4,7 +4,7 @@
 pub(super) const APPLICATION_ID: i32 = 0x4B53_5750;
 
 /// `PRAGMA user_version`: increased with every change of these tables, or of how an observation is written.
-pub(super) const VERSION: i64 = 4;
+pub(super) const VERSION: i64 = 5;
 
 pub(super) const TABLES: &str = "
 CREATE TABLE inputs (             -- what was read: the same bytes once, whatever files have them

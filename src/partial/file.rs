@@ -18,7 +18,7 @@ use crate::spill::{pack, read_json, unpack, write_json};
 /// The first bytes of every partial.
 const MAGIC: &[u8] = b"kubesweep partial ";
 /// The format version, increased when the lines change or a record gives another observation.
-const VERSION: &[u8] = b"6\n";
+const VERSION: &[u8] = b"7\n";
 /// Size of the trailer: hexadecimal digits and a newline.
 const TRAILER: u64 = 65;
 const DAMAGED: &str = "is damaged; make it again, or copy it again from where it was made";

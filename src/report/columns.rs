@@ -11,7 +11,7 @@ use crate::normalize::TimeSource;
 /// A column: its name, and its text before escaping.
 pub(super) type Column = (&'static str, for<'h> fn(&'h Hit) -> Cow<'h, str>);
 
-pub(super) const HIT: [Column; 59] = [
+pub(super) const HIT: [Column; 60] = [
     ("rule_id", |hit| text(hit.rule_id.as_deref())),
     ("rule_name", |hit| text(hit.rule_name.as_deref())),
     ("severity", |hit| shown(hit.severity)),
@@ -50,6 +50,7 @@ pub(super) const HIT: [Column; 59] = [
     ("actor.access_key_id", |hit| of_actor(hit, |actor| actor.access_key_id.as_deref())),
     ("actor.principal_id", |hit| of_actor(hit, |actor| actor.principal_id.as_deref())),
     ("impersonated_user", |hit| text(hit.record.impersonated_user.as_deref())),
+    ("impersonated_groups", |hit| joined(&hit.record.impersonated_groups)),
     ("principal_class", |hit| shown(Some(hit.record.principal_class))),
     ("source_ips", |hit| joined(&hit.record.source_ips)),
     ("trusted_ip", |hit| text(hit.record.trusted_ip.as_deref())),

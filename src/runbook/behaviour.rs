@@ -97,7 +97,7 @@ pub(super) fn findings(facts: &Facts<'_, '_>) -> Vec<(Finding, Option<usize>)> {
         let finding = Finding {
             id: id.to_owned(),
             name: indicator.name.clone(),
-            severity: found.severity.unwrap_or(indicator.severity),
+            severity: found.severity.unwrap_or_else(|| indicator.graded(&found.text)),
             category: Category::Behaviour,
             place: found.field.to_owned(),
             text: found.text.chars().take(200).collect(),
@@ -112,7 +112,10 @@ pub(super) fn findings(facts: &Facts<'_, '_>) -> Vec<(Finding, Option<usize>)> {
 }
 
 fn impersonates(facts: &Facts<'_, '_>) -> Option<Found> {
-    Some(Found::at("impersonatedUser.username", facts.record.impersonated_user.as_deref()?))
+    let groups = facts.record.impersonated_groups.join(", ");
+    let groups = (!groups.is_empty()).then(|| format!("groups {groups}"));
+    let target: Vec<&str> = facts.record.impersonated_user.as_deref().into_iter().chain(groups.as_deref()).collect();
+    (!target.is_empty()).then(|| Found::at("impersonatedUser", target.join("; ")))
 }
 
 /// A person, or a holder of a shared credential.

@@ -96,6 +96,8 @@ pub struct Who {
     /// The impersonated user: if present, the effective actor.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub impersonated_user: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub impersonated_groups: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub source_ip: Option<Arc<str>>,
     pub source_public: bool,
@@ -453,6 +455,7 @@ fn who(judge: &Judge<'_>, record: &Record, time: Timestamp, history: &History) -
         session: session.and_then(|actor| actor.session.clone()),
         arn: session.and_then(|actor| actor.arn.clone()),
         impersonated_user: record.impersonated_user.clone(),
+        impersonated_groups: record.impersonated_groups.clone(),
         source_ip: record.trusted_ip.clone(),
         source_public: record.trusted_ip.as_deref().is_some_and(actor::is_public_address),
         source_new: is_new(record.trusted_ip.as_deref()),

@@ -619,6 +619,33 @@ fn all_requests_of_an_alert_are_shown() {
     assert!(text.contains("; then 2 Jobs started; deleted 2026-05-01T00:09:00Z by eve"), "{text}");
 }
 
+/// A request in the name of system:masters may do anything, whatever user it names.
+#[test]
+fn impersonated_groups_are_shown() {
+    let alice = |groups: &Value| json!({"requestObject": whole(MINER), "impersonatedUser": {"username": "alice", "groups": groups}});
+    let impersonation = |groups: Value| {
+        let found = judged(&[request(0, "create", "eve", &alice(&groups))], &[]);
+        let what = &page(&found, "eve")["cronjobs"][0]["indicators"];
+        assert_eq!(page(&found, "eve")["who"]["impersonated_groups"], groups);
+        let finding = what.as_array().unwrap().iter().find(|finding| finding["id"] == "CJ-BEH-03").unwrap();
+        format!("{} {}", finding["severity"], finding["match"]).replace('"', "")
+    };
+    assert_eq!(impersonation(json!(["system:masters", "ops"])), "critical alice; groups system:masters, ops");
+    assert_eq!(impersonation(json!(["ops"])), "high alice; groups ops");
+
+    let directory = tempfile::tempdir().unwrap();
+    let event = request(0, "create", "eve", &alice(&json!(["system:masters"])));
+    std::fs::write(directory.path().join("audit.log"), format!("{event}\n")).unwrap();
+    let (_temporary, out, _run) = scan(&[directory.path().to_owned()], &[]);
+    assert_eq!(hits(&out)[0]["impersonated_groups"], json!(["system:masters"]));
+    for (file, shown) in [
+        ("runbook.md", "impersonating groups `system:masters`"),
+        ("report.html", "impersonating groups <bdi>system:masters"),
+    ] {
+        assert!(std::fs::read_to_string(out.join(file)).unwrap().contains(shown), "{file}");
+    }
+}
+
 /// Following the next steps stops every CronJob of the alert.
 #[test]
 fn next_steps_end_all_cronjobs_of_an_alert() {

@@ -34,7 +34,8 @@ fn event(words: &Value, id: &str) -> Value {
         "requestReceivedTimestamp": time, "stageTimestamp": time,
     });
     if let Some(user) = text("impersonates") {
-        event["impersonatedUser"] = json!({"username": user});
+        event["impersonatedUser"] =
+            json!({"username": user, "groups": words.get("impersonated_groups").cloned().unwrap_or(json!([]))});
     }
     if resource == "cronjobs" && words["verb"] != "delete" && words["code"].as_i64().unwrap_or(200) < 400 {
         event["responseObject"] = cronjob(words);

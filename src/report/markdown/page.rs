@@ -29,11 +29,12 @@ const VERDICT: [Field; 6] = [
     ("red flags ", "red_flags", name, "", &[]),
 ];
 const FINDING: [Field; 2] = [("in ", "where", code, "", &[]), ("", "match", code, "", &[])];
-pub(super) const WHO: [Field; 9] = [
+pub(super) const WHO: [Field; 10] = [
     ("", "username", code, "", &[("shared", true, "shared by several")]),
     ("class ", "principal_class", name, "", &[]),
     ("groups ", "groups", code, "", &[]),
     ("impersonating ", "impersonated_user", code, "", &[]),
+    ("impersonating groups ", "impersonated_groups", code, "", &[]),
     ("session ", "session", code, "", &[]),
     ("arn ", "arn", code, "", &[]),
     ("from ", "source_ip", code, "", &[("source_public", true, "public"), ("source_new", true, "new")]),

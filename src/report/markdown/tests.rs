@@ -21,7 +21,7 @@ const EXAMPLE: &str = r#"{
    "spec_level": "S3", "history_level": "E0", "red_flags": ["CJ-BEH-04", "CJ-BEH-16"],
    "reasons": [{"id": "CJ-CMD-11", "severity": "critical", "name": "mining command or pool", "where": "containers[0].args[0]", "match": "stratum+tcp://", "audit_id": "7f3e", "evidence": {"path": "s3/a/b.gz", "record": 12, "offset": 88123, "pointer": "/logEvents/3/message"}}],
    "would_change": ["an owner who confirms that eve was to create this CronJob, by name"],
-   "who": {"username": "eve", "principal_class": "human", "shared": false, "groups": ["engineers", "system:authenticated"], "session": "eve", "arn": "arn:aws:sts::111122223333:assumed-role/Engineer/eve", "source_ip": "198.51.100.9", "source_public": true, "source_new": true, "chain": ["10.0.0.2"], "user_agent": "curl/8.5.0", "user_agent_new": true, "impersonated_user": "system:masters-bot"},
+   "who": {"username": "eve", "principal_class": "human", "shared": false, "groups": ["engineers", "system:authenticated"], "session": "eve", "arn": "arn:aws:sts::111122223333:assumed-role/Engineer/eve", "source_ip": "198.51.100.9", "source_public": true, "source_new": true, "chain": ["10.0.0.2"], "user_agent": "curl/8.5.0", "user_agent_new": true, "impersonated_user": "system:masters-bot", "impersonated_groups": ["system:masters", "devs"]},
    "cronjobs": [{
  "namespace": "kube-system", "name": "kube-proxy-health", "change": "created", "time": "2026-11-24T03:12:44.120331Z", "outcome": "success", "spec_level": "S3",
  "spec_source": "responseObject", "schedule": "*/1 * * * *", "schedule_text": "every minute", "runs_per_day": 1440.0, "time_zone": "UTC", "next_runs": ["2026-11-24T03:13:00Z"], "suspend": false,
@@ -53,7 +53,7 @@ Coverage: what the dump covers is not known.
 
 - **why** verdict rule: S3 x any history; decided by `kube-system/kube-proxy-health`; spec S3; history E0; red flags CJ-BEH-04, CJ-BEH-16
   - CJ-CMD-11  critical  mining command or pool  in `containers[0].args[0]`  `stratum+tcp://` -> `s3/a/b.gz:12#88123 /logEvents/3/message auditID 7f3e`
-- **who** `eve`; class human; groups `engineers`, `system:authenticated`; impersonating `system:masters-bot`; session `eve`; arn `arn:aws:sts::111122223333:assumed-role/Engineer/eve`; from `198.51.100.9` (public, new); chain `10.0.0.2`; agent `curl/8.5.0` (new)
+- **who** `eve`; class human; groups `engineers`, `system:authenticated`; impersonating `system:masters-bot`; impersonating groups `system:masters`, `devs`; session `eve`; arn `arn:aws:sts::111122223333:assumed-role/Engineer/eve`; from `198.51.100.9` (public, new); chain `10.0.0.2`; agent `curl/8.5.0` (new)
 - **what** `kube-system`/`kube-proxy-health`; created; 2026-11-24 03:12:44Z; outcome success; spec S3; read from responseObject
   - schedule `*/1 * * * *` (every minute, 1440 runs a day, time zone UTC); next runs 2026-11-24 03:13:00Z
   - service account `default`; pod: `hostPID`; volumes `host: hostPath /`

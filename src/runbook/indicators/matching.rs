@@ -8,7 +8,7 @@ use super::functions::Function;
 use super::pattern::Pattern;
 use super::places::{self, Place, Trail};
 use super::subject::{Container, Subject, Text};
-use super::{Adjust, Condition, Equals, Finding, Indicator, blobs};
+use super::{Adjust, Condition, Equals, Finding, Indicator, Severity, blobs};
 
 /// Most characters of a match that a finding keeps.
 const EXCERPT: usize = 200;
@@ -144,20 +144,25 @@ impl Indicator {
 
     /// A finding, graded by the value that contains the match.
     pub(super) fn finding(&self, place: String, matched: &str, value: &str) -> Finding {
-        let holds = |adjust: &&Adjust| match &adjust.on {
-            Condition::When(pattern) => pattern.is_match(value),
-            Condition::Unless(pattern) => !pattern.is_match(value),
-            Condition::With(_) => false,
-        };
         Finding {
             id: self.id.clone(),
             name: self.name.clone(),
-            severity: self.adjust.iter().find(holds).map_or(self.severity, |adjust| adjust.severity),
+            severity: self.graded(value),
             category: self.category,
             place,
             text: matched.chars().take(EXCERPT).collect(),
             decoded: false,
         }
+    }
+
+    /// The severity of a finding in this value.
+    pub(in crate::runbook) fn graded(&self, value: &str) -> Severity {
+        let holds = |adjust: &&Adjust| match &adjust.on {
+            Condition::When(pattern) => pattern.is_match(value),
+            Condition::Unless(pattern) => !pattern.is_match(value),
+            Condition::With(_) => false,
+        };
+        self.adjust.iter().find(holds).map_or(self.severity, |adjust| adjust.severity)
     }
 }
 
