@@ -6,7 +6,7 @@ use jiff::tz::Offset;
 use jiff::{Timestamp, civil};
 
 use crate::event::Text;
-use crate::json::{self, Fields, Raw};
+use crate::json::{self, Fields, Raw, Skip};
 use crate::time;
 
 /// Collects the names of malformed fields while members are read.
@@ -84,16 +84,19 @@ impl Reader {
         code
     }
 
-    /// A request or response body: an object or (a JSON Patch) an array. The second value is true if AKS put a marker
-    /// string in place of a body that was too large.
+    /// A request or response body: an object or (a JSON Patch) an array, perhaps as text. The second value is true if AKS
+    /// put a marker string in place of a body that was too large.
     pub(super) fn body<'a>(&mut self, raw: Option<Raw<'a>>, name: &'static str) -> (Option<Cow<'a, [u8]>>, bool) {
         let Some(raw) = present(raw) else { return (None, false) };
         match raw.first() {
             Some(b'{' | b'[') => (Some(Cow::Borrowed(raw)), false),
             _ if raw == br#""skipped-too-big-size-object""# => (None, true),
             _ => {
-                self.malformed(name);
-                (None, false)
+                let body = unquoted(raw);
+                if body.is_none() {
+                    self.malformed(name);
+                }
+                (body, false)
             }
         }
     }
@@ -119,6 +122,15 @@ fn api_server_time(raw: Raw<'_>) -> Option<Timestamp> {
     let time =
         civil::DateTime::new(year, small(6)?, small(9)?, small(12)?, small(15)?, small(18)?, nanoseconds).ok()?;
     Offset::UTC.to_timestamp(time).ok()
+}
+
+/// The one object or array that a text holds, as tables and forwarders write bodies.
+fn unquoted(raw: Raw<'_>) -> Option<Cow<'_, [u8]>> {
+    let text = json::string(raw)?;
+    let inner = text.trim_ascii().as_bytes();
+    let is_one = json::skip_strict(inner, 0) == Skip::End(inner.len()) && json::is_matched(inner);
+    (inner.starts_with(b"{") || inner.starts_with(b"[")).then_some(())?;
+    is_one.then(|| Cow::Owned(inner.to_vec()))
 }
 
 /// The value, unless it counts as missing.

@@ -79,7 +79,7 @@ impl<'e> View<'e> {
     /// The event as audit.k8s.io/v1 writes it, for rules that read it as a whole.
     #[must_use]
     pub fn native(&self) -> &Json {
-        self.native.get_or_init(|| self.members.map_or_else(|| synthesized(self), own_members))
+        self.native.get_or_init(|| self.members.map_or_else(|| synthesized(self), |members| own_members(self, members)))
     }
 
     /// The pod spec of any workload: from the response, which is the state after the change, or else from the request.
@@ -208,10 +208,17 @@ fn percent_decoded(text: &str) -> String {
 }
 
 /// A record's own members as JSON, without values that cannot be parsed.
-fn own_members(members: &Fields<'_>) -> Json {
-    Json::Object(
-        members.iter().filter_map(|(key, raw)| Some((key.to_owned(), serde_json::from_slice(raw).ok()?))).collect(),
-    )
+fn own_members(view: &View<'_>, members: &Fields<'_>) -> Json {
+    let member = |(key, raw): (&str, Raw<'_>)| Some((key.to_owned(), serde_json::from_slice(raw).ok()?));
+    let mut native = Json::Object(members.iter().filter_map(member).collect());
+    // A body that is written as text means the object in it.
+    for (key, body) in [("requestObject", &view.event.request_object), ("responseObject", &view.event.response_object)]
+    {
+        if let (Some(text), Some(body)) = (native.get_mut(key).filter(|value| value.is_string()), body) {
+            *text = parse(Some(body));
+        }
+    }
+    native
 }
 
 /// An event of another form, as audit.k8s.io/v1 would write it.

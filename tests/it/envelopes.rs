@@ -354,3 +354,17 @@ fn a_cut_cell_takes_no_other_with_it() {
         assert_eq!((hits.len(), exit, row["malformed"].as_str()), (0, 3, "1"), "{first}");
     }
 }
+
+/// Some databases and forwarders keep bodies as text.
+#[test]
+fn bodies_may_be_text() {
+    let body = json!({"kind": "CronJob", "spec": {"schedule": "*/5 * * * *"}});
+    let sweep_of = |body: Value| {
+        let mut event = event();
+        event["requestObject"] = body;
+        sweep("dump", event.to_string().as_bytes()).0.remove(0)
+    };
+    assert_eq!(sweep_of(body.to_string().into())["cronjob"], sweep_of(body.clone())["cronjob"]);
+    let cut = &body.to_string()[..20];
+    assert_eq!(sweep_of(cut.into())["malformed_fields"], json!(["requestObject"]));
+}
