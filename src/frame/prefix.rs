@@ -3,6 +3,7 @@
 //! Only these forms are accepted: a line of another program may hold JSON that an attacker wrote.
 
 use super::{Framing, cri};
+use crate::json::{self, Skip};
 use crate::time;
 
 /// How far from the start of a line its JSON may begin.
@@ -59,14 +60,22 @@ pub(super) fn find(line: &[u8]) -> Option<Prefix<'_>> {
 
 /// The length of the stream labels that `logcli query` prints between time and line, with the blanks after them.
 fn labels(text: &str) -> Option<usize> {
-    let (inside, rest) = text[1..].split_once('}')?;
-    let is_label = |pair: &str| {
-        let pair = pair.split_once("=\"").filter(|(name, value)| name.bytes().all(is_token) && value.ends_with('"'));
-        pair.is_some()
-    };
+    let mut rest = &text[1..];
+    while let Some(pair) = label(rest) {
+        rest = rest[pair..].strip_prefix(", ").unwrap_or(&rest[pair..]);
+    }
+    let rest = rest.strip_prefix('}')?;
     let line = rest.trim_start_matches([' ', '\t']);
-    let is_labels = inside.is_empty() || inside.split(", ").all(is_label);
-    (is_labels && line.starts_with('{') && line.len() < rest.len()).then(|| text.len() - line.len())
+    (line.starts_with('{') && line.len() < rest.len()).then(|| text.len() - line.len())
+}
+
+/// The length of `name="value"`, whose value is quoted as Go quotes it and may hold anything.
+fn label(text: &str) -> Option<usize> {
+    let equals = text.find("=\"").filter(|end| text[..*end].bytes().all(is_token))?;
+    match json::skip_lenient(text.as_bytes(), equals + 1) {
+        Skip::End(end) => Some(end),
+        _ => None,
+    }
 }
 
 fn is_token(byte: u8) -> bool {
@@ -89,6 +98,7 @@ mod tests {
             ("EVENTS\t3655\t1795490175101\tkube-apiserver-audit-1\t{}", Some(Framing::CloudWatchText)),
             ("2026-11-24T03:16:43Z {app=\"audit\", node=\"a\"}   {\"a\":1}", Some(Framing::Loki)),
             ("2026-11-24T03:16:43Z {} {\"a\":1}", Some(Framing::Loki)),
+            ("2026-11-24T03:16:43Z {a=\"b, c} {\\\"\", d=\"e\"} {\"a\":1}", Some(Framing::Loki)),
             ("master-0.example.com {}", Some(Framing::Node)),
             ("2024-10-21T16:18:00.555019251+08:00 stdout P {\"level", Some(Framing::Cri)),
             ("2026-11-24T03:16:43Z\tkube.audit\t{}", Some(Framing::Fluentd)),

@@ -368,3 +368,11 @@ fn bodies_may_be_text() {
     let cut = &body.to_string()[..20];
     assert_eq!(sweep_of(cut.into())["malformed_fields"], json!(["requestObject"]));
 }
+
+/// Values of labels may hold what stands between labels.
+#[test]
+fn labels_of_logcli_hold_anything() {
+    let text = format!("2026-11-24T03:00:00Z {{app=\"audit\", cluster=\"c, }} {{\\\"d\"}} {}\n", event());
+    let (hits, row, exit) = sweep("dump", text.as_bytes());
+    assert_eq!((hits.len(), &*row["records"], exit), (1, "1", 0), "{row:?}");
+}
