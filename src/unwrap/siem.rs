@@ -60,8 +60,14 @@ fn elastic_field<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Wa
     true
 }
 
-/// Opens a Loki response: `data.result[].values[][1]`.
+/// Opens a Loki response: `data.result[].values[][1]`, or what is pushed to it and what it gives to who follows a query:
+/// `streams[].values[][1]`.
 fn loki<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
+    if let Some(streams) = fields.list("streams") {
+        let told = envelope.named("loki", None);
+        walk.inside(Step::Key("streams"), |walk| walk.each(streams, &told, loki_stream));
+        return true;
+    }
     let Some(result) = fields.object("data").and_then(|data| data.list("result")) else { return false };
     let told = envelope.named("loki", None);
     walk.inside(Step::Key("data"), |walk| {
@@ -121,9 +127,10 @@ fn wrapper<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_,
 
 /// Keys that many tools use for text written by strangers, and the keys of which one must be present to trust them:
 /// those of queues, streams, topics and log columns.
-const TOLD: [(&str, &[&str]); 2] = [
+const TOLD: [(&str, &[&str]); 3] = [
     ("body", &["MessageId", "ReceiptHandle", "SeverityText", "EnqueuedTimeUtc", "sequenceNumber"]),
     ("payload", &["topic"]),
+    ("value", &["topic"]),
 ];
 
 /// Opens what these keys hold, and the original text that Logstash and Elastic keep next to what they parsed.

@@ -376,3 +376,15 @@ fn labels_of_logcli_hold_anything() {
     let (hits, row, exit) = sweep("dump", text.as_bytes());
     assert_eq!((hits.len(), &*row["records"], exit), (1, "1", 0), "{row:?}");
 }
+
+#[test]
+fn streams_of_loki_and_messages_of_kafka_are_opened() {
+    let values = json!([["1795489200000000000", event().to_string()]]);
+    for record in [
+        json!({"streams": [{"stream": {"app": "audit"}, "values": values}]}),
+        json!({"topic": "audit", "partition": 0, "offset": 1, "key": null, "value": event().to_string()}),
+    ] {
+        let (hits, row, exit) = sweep("dump", record.to_string().as_bytes());
+        assert_eq!((hits.len(), &*row["records"], exit), (1, "1", 0), "{record}: {row:?}");
+    }
+}
