@@ -9,8 +9,16 @@ const PAYLOADS: [&str; 2] = ["protoPayload", "protopayload_auditlog"];
 
 /// The audit log of an entry of service k8s.io. Key lookup ignores case, as Panther's rule does.
 pub(crate) fn audit_log<'a>(fields: &Fields<'a>) -> Option<Fields<'a>> {
-    let of_kubernetes = |name| json::string(name).is_some_and(|name| name == "k8s.io");
-    payload(fields).filter(|payload| payload.get_folded("serviceName").is_some_and(of_kubernetes))
+    // A query chose other fields. In an entry that is cut, anything may follow; Panther's rule reads its rows as they are.
+    let is_projection = |payload: &Fields<'a>| {
+        payload.is_whole() && payload.get_folded("serviceName").is_none() && fields.get("p_log_type").is_none()
+    };
+    let text = |payload: &Fields<'a>, key| payload.get_folded(key).and_then(json::string);
+    let of_kubernetes = |payload: &Fields<'a>| match text(payload, "serviceName") {
+        Some(name) => name == "k8s.io",
+        None => is_projection(payload) && text(payload, "methodName").is_some_and(|name| name.starts_with("io.k8s.")),
+    };
+    payload(fields).filter(of_kubernetes)
 }
 
 /// The audit log of an entry.

@@ -369,6 +369,27 @@ fn bodies_may_be_text() {
     assert_eq!(sweep_of(cut.into())["malformed_fields"], json!(["requestObject"]));
 }
 
+/// `gcloud logging read --format 'json(…)'` and CSV files of Logs Explorer leave out what was not asked for.
+#[test]
+fn queries_may_leave_out_the_service() {
+    let payload = json!({"methodName": "io.k8s.batch.v1.cronjobs.create", "resourceName": "batch/v1/namespaces/n/cronjobs/x",
+        "authenticationInfo": {"principalEmail": "u"}});
+    let entry = json!({"protoPayload": payload, "timestamp": "2026-11-24T03:00:00Z"});
+    let csv = "timestamp,protoPayload.authenticationInfo.principalEmail,protoPayload.methodName,protoPayload.resourceName\n\
+        2026-11-24T03:00:00Z,u,io.k8s.batch.v1.cronjobs.create,batch/v1/namespaces/n/cronjobs/x\n";
+    for (name, text) in [("dump", entry.to_string()), ("rows.csv", csv.to_owned())] {
+        let (hits, row, exit) = sweep(name, text.as_bytes());
+        assert_eq!((hits.len(), &*row["events"], exit), (1, "1", 0), "{row:?}");
+        for (key, value) in [("verb", "create"), ("username", "u"), ("namespace", "n"), ("name", "x")] {
+            assert_eq!(hits[0][key], value, "{text}");
+        }
+    }
+    // What a container writes is no entry.
+    let logged = json!({"insertId": "i", "jsonPayload": entry, "resource": {"type": "k8s_container"}, "logName": "l"});
+    let (hits, row, exit) = sweep("dump", logged.to_string().as_bytes());
+    assert_eq!((hits.len(), &*row["not_audit"], exit), (0, "1", 0));
+}
+
 /// Values of labels may hold what stands between labels.
 #[test]
 fn labels_of_logcli_hold_anything() {
