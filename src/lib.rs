@@ -27,8 +27,8 @@
 //! - [`verify`] compares reports and dump with what the reports say of them.
 //! - [`sweep`] is the loop over sources and threads, [`cli`] the command line, [`progress`] the display.
 //! - [`stats`] times the stages, on request.
-//! - [`error`] says why a command failed. `paths` reads what names of files and cloud resources say; `words` prints
-//!   counts, sizes and times for people.
+//! - [`error`] says why a command failed. `paths` reads what names of files and cloud resources say, `names`
+//!   those of columns; `words` prints counts, sizes and times for people.
 //! - [`json`] and [`time`] read what logs write, leniently; [`schedule`] reads schedules as Kubernetes does; [`spill`]
 //!   sorts more than memory holds; [`threads`] does work on all threads.
 //!
@@ -47,6 +47,7 @@
 
 pub mod error;
 pub mod json;
+mod names;
 mod paths;
 pub mod schedule;
 pub mod spill;

@@ -9,6 +9,7 @@ use csv_core::ReadRecordResult;
 
 use super::{Body, Document, Framing, Input, More, Sink};
 use crate::json::equal_folded;
+use crate::names;
 
 /// Columns that mark an export of audit records. Other columns may be present too.
 const KNOWN: [&str; 25] = [
@@ -38,8 +39,8 @@ const KNOWN: [&str; 25] = [
     "jsonPayload",
     "textPayload",
 ];
-/// The delimiter depends on the language of the spreadsheet. The header shows which one is used.
-const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+/// The delimiter depends on the tool and the language of the spreadsheet. The header shows which one is used.
+const DELIMITERS: [u8; 5] = [b',', b';', b'\t', b'|', 1];
 /// Longest header, with anything before it.
 const MAX_HEADER: usize = 64 * 1024;
 
@@ -127,7 +128,8 @@ fn columns(line: &[u8], number: usize) -> Option<Header> {
         let is_known = |column: &&String| KNOWN.iter().any(|known| equal_folded(known, column));
         let known = columns.iter().filter(is_known).count();
         // A line of a log may quote such names, as its users wrote them, but is not made of names.
-        let enough = known > usize::from(number > 0)
+        let is_event = || names::prefix(&columns.iter().map(String::as_str)).is_some();
+        let enough = (known > usize::from(number > 0) || is_event())
             && columns.iter().all(|column| is_name(column))
             && (columns.len() > 1 || delimiter == b',');
         enough.then_some(Header { columns, delimiter, reader, leading: 0 })

@@ -109,7 +109,7 @@ impl<'a> Fields<'a> {
     }
 
     /// The members in document order.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, Raw<'a>)> {
+    pub fn iter(&self) -> impl Iterator<Item = (&str, Raw<'a>)> + Clone {
         self.entries.iter().map(|(key, value)| (text_of(key), *value))
     }
 

@@ -26,6 +26,16 @@ pub(super) fn subscription<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> 
     told
 }
 
+/// What the log group says that Logs Insights shows next to a record: `111122223333:/aws/eks/prod/cluster`.
+pub(super) fn told_by_log<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
+    let mut told = envelope.clone();
+    let log = || fields.text("@log");
+    let account = |log| part(log, |log| Some(log.split_once(':')?.0));
+    told.origin.account = told.origin.account.or_else(|| account(log()?));
+    told.origin.cluster = told.origin.cluster.or_else(|| part(log()?, |log| eks_cluster(log.split_once(':')?.1)));
+    told
+}
+
 /// Opens the event passed to a Lambda, whose payload is base64.
 fn payload<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
     let Some(awslogs) = fields.object("awslogs") else { return false };

@@ -250,16 +250,17 @@ impl<'w, 's> Walk<'w, 's> {
         }
     }
 
-    fn object<'a>(&mut self, raw: Raw<'a>, fields: &Fields<'a>, envelope: &Envelope<'a>) {
+    fn object<'a>(&mut self, raw: Raw<'_>, fields: &Fields<'a>, envelope: &Envelope<'a>) {
         // Panther's rule reads keys and types as they are in its record.
         let is_exact = fields.get("p_log_type").is_some() && !self.of_cells && self.columns.is_empty();
-        match table::nest(fields).filter(|_| !is_exact) {
-            Some(nested) => match Fields::read(nested.as_bytes()) {
-                _ if table::is_undecidable(fields) => self.leaf(Leaf::Broken(raw), &envelope.named("columns", None)),
-                Some(nested) => self.members(raw, &nested, &envelope.named("columns", None)),
-                None => self.leaf(Leaf::Broken(raw), envelope),
-            },
-            None => self.members(raw, fields, envelope),
+        let Some(nested) = table::nest(fields).filter(|_| !is_exact) else {
+            return self.members(raw, fields, envelope);
+        };
+        let told = table::told(fields, envelope);
+        match Fields::read(nested.as_bytes()) {
+            _ if table::is_undecidable(fields) => self.leaf(Leaf::Broken(raw), &told),
+            Some(nested) => self.members(raw, &nested, &told),
+            None => self.leaf(Leaf::Broken(raw), envelope),
         }
     }
 

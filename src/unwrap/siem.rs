@@ -24,8 +24,31 @@ const WRAPPERS: [(&str, &str, Option<Platform>); 14] = [
     ("log_processed", "fluent-bit", None),
 ];
 
-/// Keys that hold the time next to a wrapped record.
-const TIMES: [&str; 6] = ["@timestamp", "timestamp", "time", "_time", "date", "TimeGenerated"];
+/// Keys that hold the time next to a record, in any case.
+const TIMES: [&str; 11] = [
+    "@timestamp",
+    "timestamp",
+    "time",
+    "_time",
+    "date",
+    "TimeGenerated",
+    "TimeGenerated [UTC]",
+    "eventTime",
+    "datetime",
+    "_messagetime",
+    "ts",
+];
+
+/// What stands next to a record: its time, the log group in Logs Insights, the cluster in the Elastic Common Schema.
+pub(super) fn beside<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
+    let mut told = super::aws::told_by_log(fields, envelope);
+    let is_time = |raw: &Raw<'_>| crate::time::from_json(raw).is_some();
+    told.time = TIMES.iter().find_map(|key| fields.get_folded(key).filter(is_time)).or(told.time);
+    let of_ecs = || json::string(fields.inside(&["orchestrator", "cluster", "name"])?);
+    let cluster = || fields.text("orchestrator.cluster.name").or_else(of_ecs).filter(|name| !name.is_empty());
+    told.origin.cluster = told.origin.cluster.or_else(cluster);
+    told
+}
 
 /// Opens the envelopes of forwarders and SIEMs.
 pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
@@ -50,7 +73,7 @@ fn elastic_hits<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Wal
 
 /// Opens Elastic's own parsing: the event as an object in `kubernetes.audit` (elastic/integrations, audit_logs).
 fn elastic_field<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) -> bool {
-    let told = || envelope.named("elastic", None);
+    let told = || beside(fields, &envelope.named("elastic", None));
     if let Some(audit) = fields.get("kubernetes.audit") {
         walk.member("kubernetes.audit", audit, &told());
         return true;
@@ -119,8 +142,7 @@ fn wrapper<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_,
     let all = || WRAPPERS.iter().filter_map(held);
     let promising = all().find(|(.., raw)| may_hold_record(raw));
     let Some((key, format, platform, inner)) = promising.or_else(|| all().next()) else { return false };
-    let mut told = envelope.named(format, platform);
-    told.time = TIMES.iter().find_map(|key| fields.get(key)).or(told.time);
+    let told = beside(fields, &envelope.named(format, platform));
     walk.inside(step(fields, key), |walk| walk.value(inner, &told));
     true
 }

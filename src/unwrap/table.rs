@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use super::{Envelope, Fields, Leaf, Platform, Raw, Step, Walk, step};
-use crate::json;
+use crate::{json, names};
 
 /// Where responses keep the names of their columns, and their rows: Log Analytics and Azure Data Explorer
 /// (learn.microsoft.com, "Query response"), ES|QL (elastic.co), PPL and SQL of OpenSearch (docs.opensearch.org). Lookup
@@ -74,8 +74,7 @@ const PATHS: [&str; 6] = [
 
 /// Opens an Insights row: its message if it has one, otherwise its fields.
 pub(super) fn open_insights<'a>(row: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut Walk<'_, '_>) {
-    let mut told = envelope.named("cloudwatch-insights", Some(Platform::Eks));
-    told.time = row.get("@timestamp").or(told.time);
+    let told = super::siem::beside(row, &envelope.named("cloudwatch-insights", Some(Platform::Eks)));
     match row.iter().position(|(field, _)| field == "@message") {
         Some(at) => walk.inside(Step::Index(at), |walk| {
             walk.member("value", row.get("@message").unwrap_or_default(), &told);
@@ -87,90 +86,90 @@ pub(super) fn open_insights<'a>(row: &Fields<'a>, envelope: &Envelope<'a>, walk:
 /// Whether such a row does not show which resource was requested: it has a verb but no column for the resource, and its
 /// request path names CronJobs or is absent too.
 pub(super) fn is_undecidable(fields: &Fields<'_>) -> bool {
-    let get = |path: &str| {
-        let spellings = [path.to_owned(), format!("kubernetes.audit.{path}"), path.replace('.', "_")];
-        spellings.iter().find_map(|spelling| fields.get_folded(spelling))
-    };
+    let columns = Columns::of(fields);
+    let get = |field: &str| fields.iter().find(|(name, _)| columns.path(name) == field).map(|(_, raw)| raw);
     let on_cronjobs = || get("requestURI").is_none_or(|uri| json::cut_string(uri).contains("/cronjobs"));
     get("verb").is_some() && get("objectRef.resource").is_none() && get("objectRef").is_none() && on_cronjobs()
+}
+
+/// What such a row says besides its event.
+pub(super) fn told<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>) -> Envelope<'a> {
+    super::siem::beside(fields, &envelope.named("columns", None))
 }
 
 /// The object that a row of such a table was made from, as JSON; `None` for any other object.
 ///
 /// A member under its event name takes precedence over columns that stand for it.
 pub(super) fn nest(fields: &Fields<'_>) -> Option<String> {
-    let is_text = |key: &&str| fields.get(key).and_then(json::string).is_some_and(|text| text.starts_with('{'));
-    let stands_in = |name: &str| fields.get(name).is_some() && !is_outdone(name, |member| fields.get(member));
-    let is_table = PATHS.iter().any(|path| stands_in(path))
-        || fields.get("verb").is_some() && (QUOTED.iter().any(is_text) || stands_in(LOWERED));
-    is_table.then_some(())?;
+    let columns = Columns::of(fields);
+    columns.is_table(fields).then_some(())?;
     // If several members share a name, the last counts. A row may have thousands of columns, and each looks others up.
     let members: BTreeMap<&str, Raw<'_>> = fields.iter().collect();
-    let counts = |name: &str, raw: Raw<'_>| !json::is_empty(raw) && !is_outdone(name, |key| members.get(key).copied());
+    let is_outdone = |name: &str| columns.is_outdone(name, |key| members.get(key).copied());
     let mut object = Map::new();
-    for (name, raw) in fields.iter().filter(|(name, raw)| counts(name, raw)) {
-        let path = path(name);
+    for (name, raw) in fields.iter().filter(|(name, _)| !is_outdone(name)) {
+        let path = columns.path(name);
+        // Requests without an object leave its columns empty.
+        if json::is_empty(raw) {
+            let object_ref = path.starts_with("objectRef").then(|| object.entry("objectRef"));
+            object_ref.map(|entry| entry.or_insert_with(|| Value::Object(Map::new())));
+            continue;
+        }
         match path.strip_suffix("{}").unwrap_or(&path) {
             list @ ("sourceIPs" | "user.groups" | "impersonatedUser.groups") => insert(&mut object, list, items(raw)),
-            path => insert(&mut object, spelled(path), respelled(path, cell(raw))),
+            path => insert(&mut object, path, respelled(path, cell(raw))),
         }
     }
     Some(Value::Object(object).to_string())
 }
 
-/// The path that a column name stands for.
-fn path(name: &str) -> Cow<'_, str> {
-    let path = name.strip_prefix("kubernetes.audit.").unwrap_or(name);
-    let flat = FLAT.iter().find_map(|(flat, dotted)| Some(format!("{dotted}{}", path.strip_prefix(flat)?)));
-    flat.map_or(Cow::Borrowed(path), Cow::Owned)
-}
-
-/// Whether the event member that this column stands for, or is part of, is present under its event name.
-fn is_outdone<'a>(name: &str, get: impl Fn(&str) -> Option<Raw<'a>>) -> bool {
-    let path = path(name);
-    let member = path.split('.').next().unwrap_or_default();
-    let member = spelled(member.strip_suffix("{}").unwrap_or(member));
-    member != name && get(member).is_some_and(|raw| !json::is_empty(raw))
-}
-
-/// Prefixes of paths written with `_`, and the same with a dot.
-const FLAT: [(&str, &str); 4] = [
-    ("objectRef_", "objectRef."),
-    ("user_", "user."),
-    ("impersonatedUser_", "impersonatedUser."),
-    ("responseStatus_", "responseStatus."),
-];
+/// Members that show that a record is no table, or one of another kind.
+const NO_TABLE: [&str; 4] = ["objectRef", "ObjectRef", "RawEvent", "p_log_type"];
 /// Event members that are objects, and are text in a cell of their own.
 const QUOTED: [&str; 2] = ["objectRef", "user"];
-/// The key that marks an event whose keys Hive or Athena have lower-cased.
-const LOWERED: &str = "objectref";
-/// Event keys that contain capitals.
-const SPELLINGS: [&str; 13] = [
-    "auditID",
-    "requestURI",
-    "objectRef",
-    "apiGroup",
-    "apiVersion",
-    "impersonatedUser",
-    "sourceIPs",
-    "userAgent",
-    "responseStatus",
-    "requestObject",
-    "responseObject",
-    "requestReceivedTimestamp",
-    "stageTimestamp",
-];
 
-/// A name as audit.k8s.io spells it.
-fn spelled(name: &str) -> &str {
-    SPELLINGS.iter().find(|spelling| spelling.eq_ignore_ascii_case(name)).unwrap_or(&name)
+/// How the columns of a row are named.
+struct Columns<'f> {
+    /// What stands in front of the fields, if the names are those of an event.
+    prefix: Option<&'f str>,
 }
 
-/// The value with its keys spelled that way. Only the members of the objectRef contain capitals.
-fn respelled(name: &str, value: Value) -> Value {
+impl<'f> Columns<'f> {
+    fn of(fields: &'f Fields<'_>) -> Self {
+        let may_be = NO_TABLE.iter().all(|key| fields.get(key).is_none()) && !super::siem::is_kubernetes_object(fields);
+        let prefix = may_be.then(|| names::prefix(&fields.iter().map(|(name, _)| name))).flatten();
+        Columns { prefix }
+    }
+
+    fn is_table(&self, fields: &Fields<'_>) -> bool {
+        let is_text = |key: &&str| fields.get(key).and_then(json::string).is_some_and(|text| text.starts_with('{'));
+        let stands_in = |name: &str| fields.get(name).is_some() && !self.is_outdone(name, |member| fields.get(member));
+        self.prefix.is_some()
+            || PATHS.iter().any(|path| stands_in(path))
+            || fields.get("verb").is_some() && QUOTED.iter().any(is_text)
+    }
+
+    /// The path that a column name stands for.
+    fn path<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        let prefix = self.prefix.filter(|prefix| !prefix.is_empty()).unwrap_or("kubernetes.audit.");
+        let path = name.strip_prefix(prefix).unwrap_or(name);
+        names::path(path).unwrap_or(Cow::Borrowed(path))
+    }
+
+    /// Whether the event member that this column stands for, or is part of, is present under its event name.
+    fn is_outdone<'a>(&self, name: &str, get: impl Fn(&str) -> Option<Raw<'a>>) -> bool {
+        let path = self.path(name);
+        let member = path.split('.').next().unwrap_or_default();
+        let member = member.strip_suffix("{}").unwrap_or(member);
+        member != name && get(member).is_some_and(|raw| !json::is_empty(raw))
+    }
+}
+
+/// The value with its keys spelled as audit.k8s.io spells them.
+fn respelled(field: &str, value: Value) -> Value {
     match value {
-        Value::Object(members) if name == LOWERED => {
-            Value::Object(members.into_iter().map(|(name, value)| (spelled(&name).to_owned(), value)).collect())
+        Value::Object(members) => {
+            Value::Object(members.into_iter().map(|(name, value)| (names::key(field, &name), value)).collect())
         }
         value => value,
     }

@@ -355,6 +355,119 @@ fn a_cut_cell_takes_no_other_with_it() {
     }
 }
 
+/// An event in which this spells the names of its fields, and of those inside of objects.
+fn respelled(value: &Value, spell: &dyn Fn(&str) -> String) -> Value {
+    let inner = |value: &Value| match value {
+        Value::Object(members) => members.iter().map(|(key, value)| (spell(key), value.clone())).collect(),
+        other => other.clone(),
+    };
+    value.as_object().unwrap().iter().map(|(key, value)| (spell(key), inner(value))).collect()
+}
+
+/// `objectRef.resource` and so on.
+fn dotted(event: &Value) -> serde_json::Map<String, Value> {
+    let mut flat = serde_json::Map::new();
+    for (key, value) in event.as_object().unwrap() {
+        match value {
+            Value::Object(members) => {
+                flat.extend(members.iter().map(|(inner, value)| (format!("{key}.{inner}"), value.clone())));
+            }
+            Value::Array(items) => flat.extend([(format!("{key}.0"), items[0].clone())]),
+            value => flat.extend([(key.clone(), value.clone())]),
+        }
+    }
+    flat
+}
+
+fn table(flat: &serde_json::Map<String, Value>, delimiter: &str, spell: &dyn Fn(&str) -> String) -> String {
+    let names: Vec<String> = flat.keys().map(|key| spell(key)).collect();
+    let cells: Vec<String> =
+        flat.values().map(|cell| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned)).collect();
+    format!("{}\n{}\n", names.join(delimiter), cells.join(delimiter))
+}
+
+fn snake(name: &str) -> String {
+    let mut snake = String::new();
+    for (at, c) in name.char_indices() {
+        let begins = c.is_uppercase() && !name[..at].ends_with(|before: char| before.is_uppercase());
+        snake.extend((begins && at > 0).then_some('_').into_iter().chain(c.to_lowercase()));
+    }
+    snake
+}
+
+/// Snowflake writes capitals, Fivetran underscores, and most databases lower case.
+#[test]
+fn events_are_read_in_any_spelling() {
+    let spellings: [&dyn Fn(&str) -> String; 4] =
+        [&str::to_uppercase, &str::to_lowercase, &snake, &|name| snake(name).to_uppercase()];
+    for spell in spellings {
+        let flat = dotted(&event());
+        let rows = [
+            ("dump", respelled(&event(), spell).to_string()),
+            ("rows.csv", table(&flat, ",", spell)),
+            ("rows.csv", table(&flat, ",", &|name| spell(name).replace('.', "_"))),
+        ];
+        for (name, text) in rows {
+            let (hits, row, exit) = sweep(name, text.as_bytes());
+            assert_eq!((hits.len(), &*row["events"], exit), (1, "1", 0), "{text}: {row:?}");
+            assert_event(&hits[0], &text);
+        }
+    }
+}
+
+/// Consoles put the path to the event, or a mark of its fields, in front of every column.
+#[test]
+fn what_all_columns_begin_with_is_no_part_of_their_names() {
+    for prefix in ["json.", "audit.", "attributes.", "log_processed.", "kubernetes.audit.", "k8s.audit.", "@", "json_"]
+    {
+        for delimiter in [",", "|", "\t", "\u{1}"] {
+            // More control characters than this would be no text.
+            let mut flat = dotted(&event());
+            flat.insert("note".to_owned(), "x".repeat(400).into());
+            let text = table(&flat, delimiter, &|name| format!("{prefix}{name}"));
+            let (hits, row, exit) = sweep("rows.csv", text.as_bytes());
+            assert_eq!((hits.len(), &*row["events"], exit), (1, "1", 0), "{text}: {row:?}");
+            assert_event(&hits[0], &text);
+        }
+    }
+    // Users write the bodies.
+    let text = "requestObject.verb,requestObject.objectRef.resource\ncreate,cronjobs\n";
+    assert_eq!(sweep("rows.csv", text.as_bytes()).0.len(), 0);
+}
+
+/// The time and place that a row has besides its event.
+#[test]
+fn columns_of_consoles_tell_time_and_cluster() {
+    let mut flat = dotted(&event());
+    flat.retain(|key, _| !key.ends_with("Timestamp"));
+    for (column, cell) in [
+        ("@timestamp", "2026-11-24 03:00:00.000"),
+        ("_time", "2026-11-24T03:00:00.000+00:00"),
+        ("Time", "1795489200000"),
+        ("Date", "2026-11-24T03:00:00Z"),
+        ("TimeGenerated [UTC]", "11/24/2026 3:00:00.000 AM"),
+        ("ts", "2026-11-24T03:00:00Z"),
+    ] {
+        let mut flat = flat.clone();
+        flat.insert(column.to_owned(), cell.into());
+        flat.insert("@log".to_owned(), "111122223333:/aws/eks/prod-eu/cluster".into());
+        let json = Value::Object(flat.clone()).to_string();
+        for (name, text) in [("rows.csv", table(&flat, ",", &str::to_owned)), ("dump", json)] {
+            let (hits, ..) = sweep(name, text.as_bytes());
+            assert_event(&hits[0], &text);
+            assert_eq!(
+                (&hits[0]["cluster"], &hits[0]["account"]),
+                (&json!("prod-eu"), &json!("111122223333")),
+                "{text}"
+            );
+        }
+    }
+    let message = json!({"@message": event().to_string(), "@log": "111122223333:/aws/eks/prod-eu/cluster"});
+    assert_eq!(sweep("dump", message.to_string().as_bytes()).0[0]["cluster"], "prod-eu");
+    let elastic = json!({"kubernetes": {"audit": event()}, "orchestrator": {"cluster": {"name": "es"}}});
+    assert_eq!(sweep("dump", elastic.to_string().as_bytes()).0[0]["cluster"], "es");
+}
+
 /// Some databases and forwarders keep bodies as text.
 #[test]
 fn bodies_may_be_text() {
