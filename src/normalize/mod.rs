@@ -30,7 +30,7 @@ pub enum Normalized<'a> {
 /// Reads a record and passes the result to `then`.
 pub fn normalize<T>(leaf: &Leaf<'_>, then: impl FnOnce(Normalized<'_>) -> T) -> T {
     match leaf {
-        Leaf::Event(fields) => then(native::event(fields, fields.is_whole())),
+        Leaf::Event(fields) => then(native::record(fields, fields.is_whole())),
         Leaf::LogEntry(fields, payload) => then(gke::event(fields, payload)),
         Leaf::Row(fields) => {
             let (event, is_whole) = rewrite::row(fields);

@@ -11,7 +11,7 @@ use crate::json::{self, Fields, Raw, Skip};
 /// Reads the rewritten event. `whole` says whether the record was whole.
 pub(super) fn then<T>(event: &str, whole: bool, then: impl FnOnce(Normalized<'_>) -> T) -> T {
     match Fields::read(event.as_bytes()) {
-        Some(fields) => then(native::event(&fields, whole)),
+        Some(fields) => then(native::record(&fields, whole)),
         None => then(Normalized::NotAudit),
     }
 }

@@ -1,6 +1,7 @@
 //! GKE: a LogEntry as it is, with BigQuery's column names, or inside Pub/Sub messages.
 
 use super::fragments::is_one_value;
+use super::signs::holds_event;
 use super::{Envelope, Fields, Leaf, Platform, Step, Walk};
 use crate::json::{self, Raw};
 
@@ -79,10 +80,18 @@ pub(super) fn open<'a>(fields: &Fields<'a>, envelope: &Envelope<'a>, walk: &mut 
     }
     let is_entry = ["insertId", "resource", "jsonPayload", "textPayload"].iter().any(|key| fields.get(key).is_some());
     if payload(fields).is_some() || fields.get("logName").is_some() && is_entry {
-        walk.leaf(Leaf::Other, &envelope.named("gcp-logentry", None));
+        let leaf = if is_of_agent(fields) { Leaf::Unopened } else { Leaf::Other };
+        walk.leaf(leaf, &envelope.named("gcp-logentry", None));
         return true;
     }
     pubsub(fields, envelope, walk)
+}
+
+/// Whether an entry holds an audit event that an agent on a machine sent. A container may have written anything.
+fn is_of_agent(fields: &Fields<'_>) -> bool {
+    let resource = fields.object("resource").and_then(|resource| resource.text("type"));
+    let of_container = resource.is_none_or(|kind| kind == "k8s_container");
+    !of_container && payload(fields).is_none() && fields.iter().any(|(_, raw)| holds_event(raw))
 }
 
 /// Opens a message as pulled (`{"ackId","message":{"data"}}`), as pushed, or as an Avro or BigQuery row.

@@ -13,6 +13,7 @@ mod payload;
 mod rescue;
 mod shape;
 mod siem;
+mod signs;
 mod table;
 
 use std::borrow::Cow;
@@ -27,7 +28,8 @@ use fragments::Fragments;
 pub(crate) use gcp::{audit_log as gcp_audit_log, label as gcp_label};
 use leaf::Step;
 pub use leaf::{Envelope, Leaf, OnLeaf, Place, Pointer};
-use shape::{holds_event, is_legacy, is_legacy_without_time, is_row, is_tail, leaf_tells, native, panther};
+use shape::{is_legacy, is_legacy_without_time, is_row, is_tail, leaf_tells, native, panther};
+use signs::holds_event;
 
 /// Most payloads inside payloads (base64 and gzip inside JSON).
 const MAX_PAYLOADS: usize = 4;
@@ -296,7 +298,7 @@ impl<'w, 's> Walk<'w, 's> {
     /// Opens an object whose members come from a positional row.
     fn row<'a>(&mut self, fields: &Fields<'a>, envelope: &Envelope<'a>) {
         self.columns = fields.iter().map(|(column, _)| column.to_owned()).collect();
-        self.object(b"{}", fields, envelope);
+        self.object(table::as_object(fields).as_bytes(), fields, envelope);
         self.columns.clear();
     }
 

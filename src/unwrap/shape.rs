@@ -1,6 +1,7 @@
 //! What a record is by its own shape, as opposed to the envelopes around it.
 
 use super::{Envelope, Fields, Leaf, Platform, aws, azure, gcp};
+use crate::names;
 
 /// The shapes of records that are objects.
 pub(super) enum Shape<'a> {
@@ -101,10 +102,16 @@ pub(super) fn is_legacy_without_time(text: &str) -> bool {
     text.find(LEGACY.trim_start()).is_some_and(|at| at < TIME)
 }
 
-/// Whether text is the row of a table of events whose header is lost: its cells are those of an event, or of an entry of GKE.
+/// Whether text is the row of a table of events whose header is lost, or a header in the midst of something else: its
+/// cells are those of an event or name its fields, or are those of an entry of GKE.
 pub(super) fn is_row(text: &str) -> bool {
     const STAGES: [&str; 4] = ["ResponseComplete", "ResponseStarted", "RequestReceived", "Panic"];
-    let any = |is_it: &dyn Fn(&str) -> bool| text.split([',', ';', '\t']).any(|cell| is_it(cell.trim_matches('"')));
+    // Tools that print a table for people separate its columns by blanks.
+    let is_printed = memchr::memmem::find(text.as_bytes(), b"  ").is_some();
+    let any = |is_it: &dyn Fn(&str) -> bool| {
+        let is_cell = |cell: &str| is_it(cell.trim_matches(['"', ' ']));
+        text.split([',', ';', '\t', '|', '\u{1}']).any(is_cell) || is_printed && text.split("  ").any(is_cell)
+    };
     let is_id = |cell: &str| {
         let parts = cell.split('-').map(str::len);
         parts.eq([8, 4, 4, 4, 12]) && cell.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
@@ -112,7 +119,10 @@ pub(super) fn is_row(text: &str) -> bool {
     let is_event =
         |cell: &str| STAGES.contains(&cell) || cell.starts_with("/apis/batch/") && cell.contains("/cronjobs");
     let of_gke = |cell: &str| cell.starts_with("projects/") && cell.contains("cloudaudit.googleapis.com");
-    any(&is_id) && any(&is_event) && any(&|cell| cell.starts_with("/api"))
+    // Text with blanks is no header, and is most of what is looked at here.
+    let is_header = !text.contains(' ') && names::prefix(&text.split([',', ';', '\t', '|'])).is_some();
+    is_header
+        || any(&is_id) && any(&is_event) && any(&|cell| cell.starts_with("/api"))
         || any(&of_gke) && any(&|cell| cell.starts_with("io.k8s."))
 }
 
@@ -146,32 +156,4 @@ pub(super) fn is_tail(text: &str) -> bool {
     };
     let named = of_event.iter().filter(is_named).count();
     named > 1 || ends && (named > 0 || !log_line && text.contains("\":")) || is_solid
-}
-
-/// Whether text that is not a record of a known form contains the keys of audit.k8s.io events, AKSAudit rows or GKE
-/// entries, as they write them or as databases rename them. If so, bytes around the event were damaged, or its envelope
-/// is unknown.
-pub(super) fn holds_event(text: &[u8]) -> bool {
-    const EVENTS: [[&str; 2]; 3] = [["auditID", "objectRef"], ["auditid", "objectref"], ["AuditId", "ObjectRef"]];
-    const ENTRIES: [&str; 3] = ["protoPayload", "protopayload_auditlog", "proto_payload"];
-    let is_event = |[id, object]: &[&str; 2]| {
-        is_quoted(text, id, b":\"[") && (is_quoted(text, object, b":") || is_quoted(text, "audit.k8s.io/v1", b""))
-    };
-    EVENTS.iter().any(is_event)
-        || ENTRIES.iter().any(|key| is_quoted(text, key, b":")) && is_quoted(text, "k8s.io", b"")
-}
-
-/// Whether a name occurs in quotes, followed by the first of these bytes and then any of the others. Backslashes are
-/// ignored, because the text may be JSON inside a string.
-fn is_quoted(text: &[u8], name: &str, after: &[u8]) -> bool {
-    memchr::memmem::find_iter(text, name).any(|at| {
-        let is_open = at > 0 && matches!(text[at - 1], b'"' | b'.');
-        let mut rest = text[at + name.len()..].iter().filter(|byte| **byte != b'\\' && !byte.is_ascii_whitespace());
-        let is_closed = rest.next() == Some(&b'"');
-        let (first, others) = (after.first(), after.get(1..).unwrap_or_default());
-        is_open
-            && is_closed
-            && (first.is_none() || rest.next() == first)
-            && (others.is_empty() || rest.next().is_some_and(|byte| others.contains(byte)))
-    })
 }

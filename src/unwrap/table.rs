@@ -79,8 +79,14 @@ pub(super) fn open_insights<'a>(row: &Fields<'a>, envelope: &Envelope<'a>, walk:
         Some(at) => walk.inside(Step::Index(at), |walk| {
             walk.member("value", row.get("@message").unwrap_or_default(), &told);
         }),
-        None => walk.object(b"{}", row, &told),
+        None => walk.object(as_object(row).as_bytes(), row, &told),
     }
+}
+
+/// The members as the text of an object.
+pub(super) fn as_object(fields: &Fields<'_>) -> String {
+    let members = fields.iter().map(|(name, raw)| format!("{}:{}", Value::from(name), String::from_utf8_lossy(raw)));
+    format!("{{{}}}", members.collect::<Vec<_>>().join(","))
 }
 
 /// Whether such a row does not show which resource was requested: it has a verb but no column for the resource, and its

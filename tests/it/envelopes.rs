@@ -503,6 +503,57 @@ fn queries_may_leave_out_the_service() {
     assert_eq!((hits.len(), &*row["not_audit"], exit), (0, "1", 0));
 }
 
+/// A record in which an event shows, but in no form that is read, is told.
+#[test]
+fn events_in_unknown_forms_are_told() {
+    let quoted = |quote: &str| event().to_string().replace('"', quote);
+    let method = "io.k8s.batch.v1.cronjobs.create";
+    let path = "batch/v1/namespaces/n/cronjobs/x";
+    let kvlist = json!([{"key": "auditID", "value": {"stringValue": "a"}}, {"key": "objectRef", "value": {}}]);
+    let agent = json!({"logName": "l", "jsonPayload": event(), "resource": {"type": "gce_instance"}});
+    for text in [
+        format!("<e>{}</e>", quoted("&quot;")),
+        format!("<e>{}</e>", quoted("&#34;")),
+        quoted("%22"),
+        json!({"resourceLogs": [{"scopeLogs": [{"logRecords": [{"body": {"kvlistValue": {"values": kvlist}}}]}]}]})
+            .to_string(),
+        json!({"unknown": {"AUDIT_ID": "a", "OBJECT_REF": {"resource": "cronjobs"}}}).to_string(),
+        json!({"requestreceivedtimestamp": "t", "verb": "create", "resource": "cronjobs", "auditid": "a"}).to_string(),
+        json!([[{"field": "verb", "value": "create"}, {"field": "auditid", "value": "a"},
+            {"field": "requestreceivedtimestamp", "value": "t"}]])
+        .to_string(),
+        json!({"auditID": "a", "requestURI": "/k8s/clusters/c/apis", "method": "POST", "responseCode": 201})
+            .to_string(),
+        json!({"auditID": "a", "verb": "create", "user": {"username": "u"}}).to_string(),
+        "871386fe-76cf-525e-ba81-c1d7352111b7  Metadata  /apis/batch/v1/namespaces/n/cronjobs  ResponseComplete  create"
+            .to_owned(),
+        format!("2026-11-24T03:00:00Z\tu\t{method}\t{path}"),
+        format!("timestamp,principal_email,method_name,resource_name\n2026-11-24T03:00:00Z,u,{method},{path}"),
+        format!("{{\"a\":1}}\n{}", table(&dotted(&event()), ",", &str::to_owned)),
+        json!({"gcp": {"audit": {"method_name": method, "resource_name": path}}}).to_string(),
+        agent.to_string(),
+    ] {
+        let (hits, row, exit) = sweep("dump", text.as_bytes());
+        assert_eq!((hits.len(), &*row["events"], exit), (0, "0", 3), "{text}: {row:?}");
+        assert_ne!(row["malformed"], "0", "{text}: {row:?}");
+    }
+}
+
+/// Logs that name requests, as those of API servers do, hold no events.
+#[test]
+fn logs_that_name_requests_are_no_events() {
+    for text in [
+        r#"I1124 03:00:00.1 1 httplog.go:132] "HTTP" verb="POST" URI="/apis/audit.k8s.io/v1" audit-ID="a" resp=201"#,
+        r#"{"caller":"httplog.go:132","msg":"HTTP","verb":"POST","URI":"/apis/batch/v1/namespaces/n/cronjobs","audit-ID":"a"}"#,
+        r#"{"request_uri":"/apis/batch/v1/namespaces/n/cronjobs","request_time":0.1,"verb":"POST","status":201}"#,
+        "E1124 1 x.go:1] unknown field in io.k8s.api.batch.v1.CronJobSpec: POST /apis/batch/v1/namespaces/n/cronjobs",
+        r#"{"level":"info","controller":"cronjob","objectRef":{"name":"x"},"msg":"reconciled"}"#,
+    ] {
+        let (hits, row, exit) = sweep("dump", text.as_bytes());
+        assert_eq!((hits.len(), &*row["not_audit"], exit), (0, "1", 0), "{text}: {row:?}");
+    }
+}
+
 /// Values of labels may hold what stands between labels.
 #[test]
 fn labels_of_logcli_hold_anything() {
