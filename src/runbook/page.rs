@@ -327,11 +327,14 @@ impl Act {
     }
 }
 
-/// Where the first and the last request stand that took effect, of those of an alert on a CronJob; twice the gravest if
-/// none did.
+/// Of the requests of an alert on a CronJob: where the first stands that took effect, and the last of these that left a
+/// spec as grave as the gravest, so that a revert is told as what became of it. Twice the gravest if none took effect.
 fn effective(requests: &[Weighed<'_>]) -> [usize; 2] {
-    let effective = || requests.iter().filter(|(record, _)| took_effect(record)).map(|(_, judged)| judged.at);
-    effective().min().zip(effective().max()).map_or([requests[0].1.at; 2], |(first, last)| [first, last])
+    let gravest = &requests[0].1;
+    let effective = || requests.iter().filter(|(record, _)| took_effect(record)).map(|(_, judged)| judged);
+    let grave = effective().filter(|judged| judged.level == gravest.level);
+    let last = grave.map(|judged| judged.at).max().or_else(|| effective().map(|judged| judged.at).max());
+    effective().map(|judged| judged.at).min().zip(last).map_or([gravest.at; 2], |(first, last)| [first, last])
 }
 
 /// An alert to make a page of.

@@ -277,6 +277,27 @@ fn a_spec_is_in_force_until_a_later_write_changes_what_runs() {
 }
 
 /// What others rely on is suspended and restored; no step says to delete it, least of all once it is reverted.
+/// Also where the same user makes it, so soon that it is part of the alert.
+#[test]
+fn a_revert_within_an_alert_is_told() {
+    let runbook = judged(
+        &[
+            request(0, "create", "argo", &asked(&whole(FINE))),
+            request(120, "patch", "eve", &asked(&whole(MINER))),
+            job(130, CONTROLLER, MINER, &json!({})),
+            request(150, "patch", "eve", &asked(&whole(FINE))),
+            job(160, CONTROLLER, FINE, &json!({})),
+            job(170, CONTROLLER, FINE, &json!({})),
+        ],
+        &[],
+    );
+    let text = since(&runbook, "eve");
+    let expected = "1 Job started (first 2026-05-01T02:10:00Z, last 2026-05-01T02:10:00Z), 0 Pods; changed again 2026-05-01T02:30:00Z by eve (image, back to what ran before): this spec was in force 30 min; then 2 Jobs started; no delete logged: the CronJob, not this spec,";
+    assert!(text.starts_with(expected), "{text}");
+    let next = page(&runbook, "eve")["next"].to_string();
+    assert!(!next.contains("put back"), "{next}");
+}
+
 #[test]
 fn next_steps_fit_what_became_of_the_cronjob() {
     let update = |minute, user: &str, body: &Value| request(minute, "update", user, &asked(body));
