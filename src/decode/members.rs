@@ -62,7 +62,7 @@ impl<R: Read> Members<R> {
         }
     }
 
-    /// Skips what is not a unit. Zero bytes at the end or between units are padding; anything else is damage.
+    /// Skips what is not a unit. Padding at the end or between units is none either; anything else is damage.
     fn skip(&mut self, input: Window<R>) -> io::Result<()> {
         let (at, unit) = (input.offset(), self.codec.unit());
         match (self.skip_to_header(input)?, self.number) {
@@ -77,22 +77,24 @@ impl<R: Read> Members<R> {
         }
     }
 
-    /// Finds the next header. True if only zero bytes come before it, or before the end.
+    /// Finds the next header. True if only padding comes before it, or before the end: zeros, or what Firehose writes
+    /// behind each record if it is to separate them.
     fn skip_to_header(&mut self, mut input: Window<R>) -> io::Result<bool> {
-        let mut only_zeros = true;
+        let is_padding = |byte: &u8| matches!(byte, 0 | b'\n' | b'\r');
+        let mut only_padding = true;
         loop {
             let bytes = input.available();
             if let Some(found) = self.codec.find(bytes) {
-                only_zeros &= bytes[..found].iter().all(|&byte| byte == 0);
+                only_padding &= bytes[..found].iter().all(is_padding);
                 input.consume(found);
                 self.state = State::Between(input);
-                return Ok(only_zeros);
+                return Ok(only_padding);
             }
             let skip = bytes.len().saturating_sub(self.codec.header() - 1);
-            only_zeros &= bytes.iter().all(|&byte| byte == 0);
+            only_padding &= bytes.iter().all(is_padding);
             input.consume(skip);
             match input.extend() {
-                Ok(0) => return Ok(only_zeros),
+                Ok(0) => return Ok(only_padding),
                 Ok(_) => {}
                 Err(error) => {
                     self.state = State::Between(input);
@@ -197,8 +199,10 @@ mod tests {
     #[test]
     fn units_follow_each_other() {
         for codec in CODECS {
-            let bytes = [unit(codec, "one "), unit(codec, "two "), vec![0; 600]].concat();
-            assert_eq!(read_all(codec, &bytes), ("one two ".to_owned(), vec![]), "{codec:?}");
+            for between in ["", "\n", "\r\n"] {
+                let bytes = [&unit(codec, "one "), between.as_bytes(), &unit(codec, "two "), &[0; 600]].concat();
+                assert_eq!(read_all(codec, &bytes), ("one two ".to_owned(), vec![]), "{codec:?} {between:?}");
+            }
         }
         let skipped = [b"\x5a\x2a\x4d\x18\x03\0\0\0abc".as_slice(), &unit(Codec::Zstd, "one ")].concat();
         assert_eq!(read_all(Codec::Zstd, &skipped), ("one ".to_owned(), vec![]));

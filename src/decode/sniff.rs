@@ -79,10 +79,8 @@ const ZEROS: usize = 16;
 /// If this many leading bytes are text, the stream is a text log.
 const RECORD: usize = 128;
 
-/// First lines of YAML as `gcloud logging read` prints it by default, and as kubectl does.
-const YAML: [&[u8]; 4] = [b"---\n", b"---\r\n", b"insertId: ", b"apiVersion: audit.k8s.io"];
-
-/// Keys of events, rows of AKSAudit and entries, as they begin lines of YAML.
+/// Keys of events, rows of AKSAudit and entries, as they begin lines of YAML. Other YAML lies beside logs, in archives of
+/// must-gather, and is no loss.
 const YAML_KEYS: [&[u8]; 6] =
     [b"auditID: ", b"objectRef:", b"AuditId: ", b"ObjectRef:", b"insertId: ", b"protoPayload:"];
 
@@ -177,7 +175,7 @@ fn kind_of(head: &[u8]) -> Kind {
         return Kind::Tar;
     }
     let text = head.strip_prefix(b"\xef\xbb\xbf").unwrap_or(head);
-    if YAML.iter().any(|first| text.starts_with(first)) || is_yaml(text) {
+    if is_yaml(text) {
         return Kind::Unsupported("yaml");
     }
     if is_utf16(head) {
@@ -207,8 +205,8 @@ fn is_utf16(head: &[u8]) -> bool {
     head.len() >= ZEROS && more * 2 * 10 >= head.len() * 9 && fewer * 2 * 10 <= head.len()
 }
 
-/// Whether this is YAML whose first line is not in `YAML`: lists, and keys in another order. A log line may be followed
-/// by text that looks like YAML, but does not itself begin with a key.
+/// Whether this is YAML that may hold events, as `gcloud logging read` prints it by default, and kubectl. A log line may be
+/// followed by text that looks like YAML, but does not itself begin with a key.
 fn is_yaml(text: &[u8]) -> bool {
     let key = |line: &[u8]| {
         let line = line.strip_prefix(b"- ").unwrap_or(line);
@@ -220,7 +218,8 @@ fn is_yaml(text: &[u8]) -> bool {
         let line = line.strip_prefix(b"- ").unwrap_or(line);
         YAML_KEYS.iter().any(|key| line.starts_with(key))
     };
-    let mut lines = text.split(|byte| *byte == b'\n').skip_while(|line| line.is_empty() || line[0] == b'#');
+    let is_begun = |line: &&[u8]| line.is_empty() || line[0] == b'#' || line.trim_ascii_end() == b"---";
+    let mut lines = text.split(|byte| *byte == b'\n').skip_while(is_begun);
     lines.next().is_some_and(|first| key(first) && (begins(first) || lines.any(begins)))
 }
 
@@ -283,7 +282,10 @@ mod tests {
             (b"PAR1\x15", Kind::Parquet),
             (b"{\0\"\0k\0i\0n\0d\0\"\0:\0", Kind::Utf16),
             (b"\0{\0\"\0k\0i\0n\0d\0\"\0:", Kind::Utf16),
-            (b"---\ninsertId: a\n", Kind::Unsupported("yaml")),
+            (b"---\r\ninsertId: a\r\n", Kind::Unsupported("yaml")),
+            (b"apiVersion: audit.k8s.io/v1\nitems:\n- auditID: a\n", Kind::Unsupported("yaml")),
+            (b"---\napiVersion: v1\nkind: PodList\n", Kind::Text),
+            (b"apiVersion: audit.k8s.io/v1\nkind: Policy\n", Kind::Text),
             (b"", Kind::Empty),
             (&[b"SQLite format 3\0".as_slice(), &[0; 52], b"KSWP"].concat(), Kind::Case),
             (&[b"SQLite format 3\0".as_slice(), &[0; 56]].concat(), Kind::Unsupported("sqlite")),
