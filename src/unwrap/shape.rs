@@ -107,10 +107,9 @@ pub(super) fn is_legacy_without_time(text: &str) -> bool {
 pub(super) fn is_row(text: &str) -> bool {
     const STAGES: [&str; 4] = ["ResponseComplete", "ResponseStarted", "RequestReceived", "Panic"];
     // Tools that print a table for people separate its columns by blanks.
-    let is_printed = memchr::memmem::find(text.as_bytes(), b"  ").is_some();
     let any = |is_it: &dyn Fn(&str) -> bool| {
         let is_cell = |cell: &str| is_it(cell.trim_matches(['"', ' ']));
-        text.split([',', ';', '\t', '|', '\u{1}']).any(is_cell) || is_printed && text.split("  ").any(is_cell)
+        text.split([',', ';', '\t', '|', '\u{1}']).any(is_cell) || text.split("  ").any(is_cell)
     };
     let is_id = |cell: &str| {
         let parts = cell.split('-').map(str::len);
@@ -119,11 +118,12 @@ pub(super) fn is_row(text: &str) -> bool {
     let is_event =
         |cell: &str| STAGES.contains(&cell) || cell.starts_with("/apis/batch/") && cell.contains("/cronjobs");
     let of_gke = |cell: &str| cell.starts_with("projects/") && cell.contains("cloudaudit.googleapis.com");
-    // Text with blanks is no header, and is most of what is looked at here.
+    // Text with blanks is no header, and is most of what is looked at here; nearly all of it holds neither of the others.
     let is_header = !text.contains(' ') && names::prefix(&text.split([',', ';', '\t', '|'])).is_some();
+    let holds = |what: &str| memchr::memmem::find(text.as_bytes(), what.as_bytes()).is_some();
     is_header
-        || any(&is_id) && any(&is_event) && any(&|cell| cell.starts_with("/api"))
-        || any(&of_gke) && any(&|cell| cell.starts_with("io.k8s."))
+        || holds("/api") && any(&is_id) && any(&is_event) && any(&|cell| cell.starts_with("/api"))
+        || holds("io.k8s.") && any(&of_gke) && any(&|cell| cell.starts_with("io.k8s."))
 }
 
 /// Whether text that starts neither as JSON nor as a log line is the end of a record whose beginning is elsewhere.
