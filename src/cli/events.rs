@@ -2,8 +2,11 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::path::PathBuf;
 
-use super::args::{EventFormat, Events, Sort};
+use clap::{Args, ValueEnum};
+
+use super::args::{Input, Origin, Span, named};
 use super::{ExitStatus, options, print_stats, progress, redactor, stats, status, warn_if_nothing};
 use crate::aggregate::{Plan, finish};
 use crate::error::Error;
@@ -12,6 +15,90 @@ use crate::report::closing_events;
 use crate::rule::{Pack, Tuning, is_cidr};
 use crate::stats::{Stage, timed};
 use crate::sweep::{self, Job};
+
+#[derive(Debug, Args)]
+pub(super) struct Events {
+    /// Files or directories of audit logs; `-` is standard input, a stream or a
+    /// tar of files
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub origin: Origin,
+
+    #[command(flatten)]
+    pub input: Input,
+
+    /// User who asked, or in whose name; `*` stands for any text. Filters are
+    /// repeatable: any of the values, all of the filters
+    #[arg(long, value_name = "U", value_parser = named, help_heading = "Filters")]
+    pub user: Vec<String>,
+
+    /// Namespace
+    #[arg(long, value_name = "N", value_parser = named, help_heading = "Filters")]
+    pub namespace: Vec<String>,
+
+    /// Verb: get, list, create, …
+    #[arg(long, value_name = "V", help_heading = "Filters")]
+    pub verb: Vec<String>,
+
+    /// Resource: pods (with any subresource), pods/exec
+    #[arg(long, value_name = "R", help_heading = "Filters")]
+    pub resource: Vec<String>,
+
+    /// Name of the object
+    #[arg(long, value_name = "N", help_heading = "Filters")]
+    pub name: Vec<String>,
+
+    /// Any of the source addresses, or a block (10.0.0.0/8)
+    #[arg(long, value_name = "IP", help_heading = "Filters")]
+    pub source_ip: Vec<String>,
+
+    /// Audit id
+    #[arg(long, value_name = "ID", help_heading = "Filters")]
+    pub audit_id: Vec<String>,
+
+    #[command(flatten)]
+    pub span: Span,
+
+    /// Read files too whose path proves them outside the window
+    #[arg(long, help_heading = "Time")]
+    pub no_prune: bool,
+
+    /// Order: by place, or by time; more than 256 MiB are sorted in temporary
+    /// files
+    #[arg(long, value_enum, default_value = "source", help_heading = "Output")]
+    pub sort: Sort,
+
+    /// Output format
+    #[arg(long, value_enum, default_value = "jsonl", help_heading = "Output")]
+    pub format: EventFormat,
+
+    /// Mask secrets: values of environment variables, data of Secrets,
+    /// tokens, keys, passwords and last-applied annotations
+    #[arg(long, help_heading = "Output")]
+    pub redact: bool,
+
+    /// Print the original bytes of the records instead; needs a filter
+    #[arg(long, conflicts_with_all = ["format", "redact"], help_heading = "Output")]
+    pub raw: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum Sort {
+    /// Files by name, records as they stand there
+    Source,
+    /// By time, then by place; without a time last
+    Time,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(super) enum EventFormat {
+    /// As audit.k8s.io/v1 writes them, with origin and evidence
+    Jsonl,
+    /// For Timesketch, with the keys of hits.jsonl
+    Timesketch,
+}
 
 /// Reads everything and prints the requested events; writes no file.
 pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {

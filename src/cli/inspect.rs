@@ -1,6 +1,10 @@
 //! `kubesweep inspect`.
 
-use super::args::{Inspect, OutputFormat};
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::args::{Input, Origin, OutputFormat};
 use super::{ExitStatus, options, print, print_stats, progress, stats, status};
 use crate::aggregate::{Plan, finish};
 use crate::error::Error;
@@ -9,6 +13,24 @@ use crate::rule::{Pack, Tuning};
 use crate::runbook::{self, Scope};
 use crate::stats::{Stage, timed};
 use crate::sweep;
+
+#[derive(Debug, Args)]
+pub(super) struct Inspect {
+    /// Files or directories of audit logs; `-` is standard input, a stream or a
+    /// tar of files
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub origin: Origin,
+
+    #[command(flatten)]
+    pub input: Input,
+
+    /// Output format
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    pub format: OutputFormat,
+}
 
 /// Reads everything and says what it is; writes no file.
 pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {

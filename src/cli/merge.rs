@@ -1,6 +1,10 @@
 //! `kubesweep merge`.
 
-use super::args::{Merge, RunbookOptions};
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args};
+
+use super::args::{Output, RunbookOptions, Times};
 use super::reports::{self, Begun, Reports};
 use super::{ExitStatus, options, stats, warn, warn_of_tuning};
 use crate::aggregate::Extent;
@@ -11,6 +15,49 @@ use crate::stats::{Stage, timed};
 
 /// Most shares that a message names.
 const NAMED: usize = 5;
+
+#[expect(clippy::struct_excessive_bools, reason = "arguments as typed")]
+#[derive(Debug, Args)]
+pub(super) struct Merge {
+    /// Files that `scan --partial` wrote, or directories of them
+    #[arg(required = true, value_name = "PARTIAL")]
+    pub partials: Vec<PathBuf>,
+
+    /// Write reports, marked incomplete, where partials are missing
+    #[arg(long, help_heading = "Input")]
+    pub allow_missing: bool,
+
+    /// Rules that the partials were made with, as for scan
+    #[arg(short, long, value_name = "R", help_heading = "Rules")]
+    pub rules: Vec<String>,
+
+    /// Suppressions, severities, registries and thresholds, as YAML; its
+    /// suppressions are those that the partials were made with
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    pub tune: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub output: Output,
+
+    /// No runbook: neither its files nor verdicts
+    #[arg(long, help_heading = "Runbook")]
+    pub no_runbook: bool,
+
+    /// Indicators to add to the built-in ones, or to put in their place, as YAML
+    #[arg(long, value_name = "FILE", help_heading = "Runbook")]
+    pub indicators: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub times: Times,
+
+    /// Print nothing but errors on standard error
+    #[arg(short, long, action = ArgAction::SetTrue, help_heading = "Terminal")]
+    pub quiet: bool,
+
+    /// Print how long each stage took, on standard error
+    #[arg(long, help_heading = "Terminal")]
+    pub stats: bool,
+}
 
 /// Merges partials, and ends as a scan of everything would.
 pub(super) fn run(merge: &Merge, begun: Begun<'_>) -> Result<ExitStatus, Error> {

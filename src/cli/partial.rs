@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use super::args::Scan;
+use super::scan::Scan;
 use super::{ExitStatus, options, print_stats, stats, status, sweep, warn_of_tuning};
 use crate::aggregate::{Extent, Input, Totals};
 use crate::discover::Found;

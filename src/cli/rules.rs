@@ -1,14 +1,61 @@
 //! `kubesweep rules`.
 
 use std::fmt::Write as _;
+use std::path::PathBuf;
 
-use super::args::{OutputFormat, RulesAction};
-use super::{ExitStatus, print};
+use clap::{Args, Subcommand};
+
+use super::args::OutputFormat;
+use super::{ExitStatus, help, print};
 use crate::error::Error;
 use crate::report::escape;
 use crate::rule::{self, FIELDS, Logic, Rule};
 use crate::runbook::{Catalogue, Tried};
 use crate::testing::{self, Verdict};
+
+#[derive(Debug, Args)]
+pub(super) struct Rules {
+    #[command(subcommand)]
+    pub action: RulesAction,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum RulesAction {
+    /// List rules: id, severity, name
+    #[command(after_help = help::below(help::RULES_LIST, help::TESTED))]
+    List {
+        /// Files, directories, builtin:cronjob or builtin:all
+        #[arg(value_name = "R", default_value = "builtin:all")]
+        rules: Vec<String>,
+    },
+    /// Show one rule: what it says, when it matches, what the prefilter uses;
+    /// or one indicator of the runbook: why it matters, what is harmless
+    #[command(after_help = help::below(help::RULES_SHOW, help::TESTED))]
+    Show {
+        /// Id of a rule, or of an indicator such as CJ-BEH-13
+        id: String,
+        /// Files, directories, builtin:cronjob or builtin:all
+        #[arg(value_name = "R", default_value = "builtin:all")]
+        rules: Vec<String>,
+    },
+    /// Run the tests that rules carry
+    #[command(after_help = help::below(help::RULES_TEST, help::TESTED))]
+    Test {
+        /// Files, directories, builtin:cronjob or builtin:all
+        #[arg(value_name = "PATH", default_value = "builtin:all")]
+        rules: Vec<String>,
+        /// Indicators whose examples are tried as well, on top of the built-in
+        /// ones
+        #[arg(long, value_name = "FILE")]
+        indicators: Option<PathBuf>,
+        /// Output format
+        #[arg(long, value_enum, default_value_t)]
+        format: OutputFormat,
+    },
+    /// Print every field that rules may name, with its meaning
+    #[command(after_help = help::below(help::RULES_FIELDS, help::TESTED))]
+    Fields,
+}
 
 /// Lists, shows or tests rules.
 pub(super) fn run(action: &RulesAction) -> Result<ExitStatus, Error> {

@@ -1,8 +1,11 @@
 //! `kubesweep runbook`.
 
 use std::io::{self, Write};
+use std::path::PathBuf;
 
-use super::args::{Origin, Runbook, RunbookFormat};
+use clap::{Args, ValueEnum};
+
+use super::args::{Input, Origin, RunbookOptions, Times, named};
 use super::{
     ExitStatus, options, print, print_stats, redacted, stats, status, sweep, warn, warn_if_nothing, warn_of_tuning,
 };
@@ -13,6 +16,84 @@ use crate::report::{Directory, RUNBOOK_FILES, Report};
 use crate::runbook::{Only, Scope, compute};
 use crate::stats::{Stage, timed};
 use crate::sweep::Job;
+
+#[derive(Debug, Args)]
+pub(super) struct Runbook {
+    /// Files or directories of audit logs; `-` is standard input, a stream or a
+    /// tar of files
+    #[arg(required_unless_present = "case", value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Case file: inputs that it has are not read again, and what they held
+    /// counts
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub case: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub input: Input,
+
+    /// Rules to evaluate, as for scan [default: builtin:cronjob]
+    #[arg(short, long, value_name = "R", help_heading = "Rules")]
+    pub rules: Vec<String>,
+
+    /// Suppressions, severities, registries and thresholds, as YAML
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    pub tune: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub looks: RunbookOptions,
+
+    /// Only alerts of this user; `*` stands for any text. Repeatable, as all
+    /// that follow
+    #[arg(long, value_name = "U", value_parser = named, help_heading = "Alerts")]
+    pub user: Vec<String>,
+
+    /// Only alerts in this namespace
+    #[arg(long, value_name = "N", value_parser = named, help_heading = "Alerts")]
+    pub namespace: Vec<String>,
+
+    /// Only alerts of this cluster
+    #[arg(long, value_name = "NAME", value_parser = named, help_heading = "Alerts")]
+    pub cluster: Vec<String>,
+
+    /// Only the alert of this id, or whose id begins so
+    #[arg(long, value_name = "ID", value_parser = named, help_heading = "Alerts")]
+    pub alert: Vec<String>,
+
+    #[command(flatten)]
+    pub times: Times,
+
+    /// Read files too whose path proves them outside the window
+    #[arg(long, help_heading = "Time")]
+    pub no_prune: bool,
+
+    /// Directory for runbook.md and runbook.json; without one the runbook is
+    /// printed
+    #[arg(short, long, value_name = "DIR", conflicts_with = "format", help_heading = "Output")]
+    pub out: Option<PathBuf>,
+
+    /// What is printed
+    #[arg(long, value_enum, default_value_t, help_heading = "Output")]
+    pub format: RunbookFormat,
+
+    /// Mask secrets: values of environment variables, tokens, keys, passwords
+    /// and last-applied annotations
+    #[arg(long, help_heading = "Output")]
+    pub redact: bool,
+
+    /// Overwrite the files in a directory that is not empty
+    #[arg(long, help_heading = "Output")]
+    pub force: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, ValueEnum)]
+pub(super) enum RunbookFormat {
+    /// Markdown, for people
+    #[default]
+    Markdown,
+    /// As in runbook.json
+    Json,
+}
 
 /// Sweeps, and prints the runbook or writes its files.
 pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {

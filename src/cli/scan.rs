@@ -1,12 +1,76 @@
 //! `kubesweep scan`.
 
-use super::args::Scan;
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::args::{Input, Origin, Output, RunbookOptions, Times};
+use super::options::AskedShard;
 use super::reports::{self, Begun, Reports};
 use super::{ExitStatus, options, partial, stats, sweep, warn, warn_of_tuning};
 use crate::case::Asked;
 use crate::error::Error;
 use crate::runbook::{Only, Scope};
 use crate::sweep::Job;
+
+#[derive(Debug, Args)]
+pub(super) struct Scan {
+    /// Files or directories of audit logs; `-` is standard input, a stream or a
+    /// tar of files
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    /// Case file: inputs that it has are not read again, and what they held
+    /// counts
+    #[arg(long, value_name = "FILE", help_heading = "Input")]
+    pub case: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub origin: Origin,
+
+    #[command(flatten)]
+    pub input: Input,
+
+    /// Rules to evaluate: a file or directory (Panther-style or Sigma YAML),
+    /// builtin:cronjob or builtin:all; repeatable [default: builtin:cronjob]
+    #[arg(short, long, value_name = "R", help_heading = "Rules")]
+    pub rules: Vec<String>,
+
+    /// Suppressions, severities, registries and thresholds, as YAML
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    pub tune: Option<PathBuf>,
+
+    #[command(flatten)]
+    pub output: Output,
+
+    /// No runbook: neither its files nor verdicts
+    #[arg(long, help_heading = "Runbook")]
+    pub no_runbook: bool,
+
+    #[command(flatten)]
+    pub runbook: RunbookOptions,
+
+    #[command(flatten)]
+    pub times: Times,
+
+    /// Read files too whose path proves them outside the window
+    #[arg(long, help_heading = "Time")]
+    pub no_prune: bool,
+
+    /// Write no reports but what was observed, for `kubesweep merge`
+    #[arg(
+        long,
+        value_name = "FILE",
+        conflicts_with_all = ["out", "force", "format", "group_by", "fail_on", "case", "deep", "indicators", "redact"],
+        help_heading = "Many machines"
+    )]
+    pub partial: Option<PathBuf>,
+
+    /// Read only this share of the files, counted from 0: 0/16 to 15/16; `auto`
+    /// asks the environment of an array job
+    #[arg(long, value_name = "I/N", help_heading = "Many machines")]
+    pub shard: Option<AskedShard>,
+}
 
 /// Sweeps, writes the reports, and returns the exit status.
 pub(super) fn run(scan: &Scan, begun: Begun<'_>) -> Result<ExitStatus, Error> {

@@ -1,9 +1,27 @@
 //! `kubesweep verify`.
 
-use super::args::Verify;
+use std::path::PathBuf;
+
+use clap::Args;
+
 use super::{ExitStatus, print};
 use crate::error::Error;
 use crate::verify::{Difference, Finding, Verified, inputs, reports};
+
+#[derive(Debug, Args)]
+pub(super) struct Verify {
+    /// Directory that `scan` wrote its reports to
+    #[arg(value_name = "REPORT_DIR")]
+    pub directory: PathBuf,
+
+    /// Dump to compare with inputs.csv, as it was given to `scan`; repeatable
+    #[arg(long, value_name = "PATH")]
+    pub dump: Vec<PathBuf>,
+
+    /// Threads [default: all cores]
+    #[arg(short = 'j', long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub threads: Option<u16>,
+}
 
 /// Hashes reports, and inputs if a dump is named, and says what differs.
 pub(super) fn run(verify: &Verify) -> Result<ExitStatus, Error> {
