@@ -85,6 +85,9 @@ pub struct Reason {
 pub struct Who {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub username: Option<Arc<str>>,
+    /// Its characters that are not ASCII, as `U+0430`: many look like others.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub username_not_ascii: Vec<String>,
     pub principal_class: Class,
     /// Whether the credential belongs to nobody in particular.
     pub shared: bool,
@@ -452,6 +455,7 @@ fn who(judge: &Judge<'_>, record: &Record, time: Timestamp, history: &History) -
     let session = record.actor.as_ref();
     Who {
         username: record.username.clone(),
+        username_not_ascii: not_ascii(record.username.as_deref().unwrap_or_default()),
         principal_class: record.principal_class,
         shared: actor::is_shared(record),
         groups: record.groups.clone(),
@@ -466,6 +470,11 @@ fn who(judge: &Judge<'_>, record: &Record, time: Timestamp, history: &History) -
         user_agent: record.user_agent.clone(),
         user_agent_new: is_new(record.user_agent.as_deref()),
     }
+}
+
+fn not_ascii(name: &str) -> Vec<String> {
+    let odd: BTreeSet<char> = name.chars().filter(|c| !c.is_ascii()).collect();
+    odd.into_iter().map(|c| format!("U+{:04X}", u32::from(c))).collect()
 }
 
 fn upstream(alert: &Alert) -> String {

@@ -640,6 +640,22 @@ fn all_requests_of_an_alert_are_shown() {
     assert!(text.contains("; then 2 Jobs started; deleted 2026-05-01T00:09:00Z by eve"), "{text}");
 }
 
+/// Many letters look like others.
+#[test]
+fn a_name_that_only_looks_like_another_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let event = request(0, "create", "\u{430}lice", &asked(&whole(MINER)));
+    std::fs::write(directory.path().join("audit.log"), format!("{event}\n")).unwrap();
+    let (_temporary, out, _run) = scan(&[directory.path().to_owned()], &[]);
+    for (file, shown) in [
+        ("runbook.md", "not ASCII in the name `U+0430`"),
+        ("report.html", "not ASCII in the name: U+0430"),
+        ("runbook.json", r#""username_not_ascii": ["#),
+    ] {
+        assert!(std::fs::read_to_string(out.join(file)).unwrap().contains(shown), "{file}");
+    }
+}
+
 /// A request in the name of system:masters may do anything, whatever user it names.
 #[test]
 fn impersonated_groups_are_shown() {

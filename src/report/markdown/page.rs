@@ -29,8 +29,9 @@ const VERDICT: [Field; 6] = [
     ("red flags ", "red_flags", name, "", &[]),
 ];
 const FINDING: [Field; 2] = [("in ", "where", code, "", &[]), ("", "match", code, "", &[])];
-pub(super) const WHO: [Field; 10] = [
+pub(super) const WHO: [Field; 11] = [
     ("", "username", code, "", &[("shared", true, "shared by several")]),
+    ("not ASCII in the name ", "username_not_ascii", code, "", &[]),
     ("class ", "principal_class", name, "", &[]),
     ("groups ", "groups", code, "", &[]),
     ("impersonating ", "impersonated_user", code, "", &[]),
