@@ -7,6 +7,7 @@ use clap::Args;
 use super::{ExitStatus, print};
 use crate::error::Error;
 use crate::verify::{Difference, Finding, Verified, inputs, reports};
+use crate::words::plural;
 
 #[derive(Debug, Args)]
 pub(super) struct Verify {
@@ -29,21 +30,17 @@ pub(super) fn run(verify: &Verify) -> Result<ExitStatus, Error> {
     let of_inputs = if verify.dump.is_empty() { Verified::default() } else { inputs(&verify.directory, &verify.dump)? };
     let findings: Vec<&Finding> = of_reports.findings.iter().chain(&of_inputs.findings).collect();
     let compared = if verify.dump.is_empty() {
-        counted(of_reports.compared, "report")
+        plural(of_reports.compared, "report")
     } else {
         let (reports, inputs, unhashed) = (of_reports.compared, of_inputs.compared, of_inputs.unhashed);
         let have = if unhashed == 1 { "has" } else { "have" };
-        format!("{}, {} ({unhashed} more {have} no hash)", counted(reports, "report"), counted(inputs, "input"))
+        format!("{}, {} ({unhashed} more {have} no hash)", plural(reports, "report"), plural(inputs, "input"))
     };
     print(|out| {
         findings.iter().try_for_each(|finding| writeln!(out, "{finding}"))?;
         writeln!(out, "verified   {compared}: {}", told(&findings))
     })?;
     Ok(if findings.is_empty() { ExitStatus::Swept } else { ExitStatus::Alerted })
-}
-
-fn counted(count: usize, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The number of differences of each kind.

@@ -79,12 +79,6 @@ impl Directory {
         written.and_then(|()| hash()).map_err(|source| self.error(name, source))
     }
 
-    /// Its path.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.path
-    }
-
     fn error(&self, name: &str, source: io::Error) -> Error {
         Error::Output { path: self.path.join(name), source }
     }

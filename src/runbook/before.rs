@@ -12,7 +12,7 @@ use super::page::Act;
 use super::recent::Recent;
 use crate::aggregate::Record;
 use crate::event::Outcome;
-use crate::words::plural;
+use crate::words::{minute, plural};
 
 /// What came before an alert.
 #[derive(Debug, Clone, Serialize)]
@@ -89,7 +89,6 @@ fn gap(judge: &Judge<'_>, record: &Record, time: Timestamp) -> Option<String> {
         (_, true) => ", just after",
         _ => "",
     };
-    let minute = |time: Timestamp| time.strftime("%Y-%m-%d %H:%MZ").to_string();
     Some(format!("nothing logged {} to {}{place}", minute(gap.start), minute(gap.end)))
 }
 

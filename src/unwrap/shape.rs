@@ -1,6 +1,7 @@
 //! What a record is by its own shape, as opposed to the envelopes around it.
 
 use super::{Envelope, Fields, Leaf, Platform, aws, azure, gcp};
+use crate::event::STAGES;
 use crate::names;
 
 /// The shapes of records that are objects.
@@ -105,7 +106,6 @@ pub(super) fn is_legacy_without_time(text: &str) -> bool {
 /// Whether text is the row of a table of events whose header is lost, or a header in the midst of something else: its
 /// cells are those of an event or name its fields, or are those of an entry of GKE.
 pub(super) fn is_row(text: &str) -> bool {
-    const STAGES: [&str; 4] = ["ResponseComplete", "ResponseStarted", "RequestReceived", "Panic"];
     // Tools that print a table for people separate its columns by blanks.
     let any = |is_it: &dyn Fn(&str) -> bool| {
         let is_cell = |cell: &str| is_it(cell.trim_matches(['"', ' ']));

@@ -6,12 +6,12 @@ use std::ops::Range;
 
 use serde_json::Value;
 
-use super::matching::print;
 use super::pattern::cut_to;
 use super::places::{self, Place, Trail, member, secrets};
 use super::subject::{Container, JOB, POD, Subject, Text};
 use super::{Finding, Indicator};
 use crate::rule::{glob, is_public};
+use crate::runbook::spec::print;
 
 /// A function by its name in the data file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,6 +9,7 @@ use super::pattern::Pattern;
 use super::places::{self, Place, Trail};
 use super::subject::{Container, Subject, Text};
 use super::{Adjust, Condition, Equals, Finding, Indicator, Severity, blobs};
+use crate::runbook::spec::print;
 
 /// Most characters of a match that a finding keeps.
 const EXCERPT: usize = 200;
@@ -164,9 +165,4 @@ impl Indicator {
         };
         self.adjust.iter().find(holds).map_or(self.severity, |adjust| adjust.severity)
     }
-}
-
-/// A value as a finding shows it.
-pub(super) fn print(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }
