@@ -48,10 +48,11 @@ pub(super) fn judged_request<'h>(judge: &Judge<'_>, at: usize, history: &'h Hist
     let step = judge.steps.get(&at).unwrap_or(&nothing);
     let object = |state: &Option<State>| state.as_ref().map(State::object);
     let (before, after) = (object(&step.before), object(&step.after));
-    let mut findings = Vec::new();
+    let (mut findings, mut proofs) = (Vec::new(), BTreeMap::new());
     let mut level = None;
     if let Some((state, object)) = step.after.as_ref().zip(after.as_ref()) {
         findings = of_spec(judge, object, record, state.is_object());
+        proofs.extend(findings.iter().filter_map(|finding| Some((finding.id.clone(), state.shown_by?))));
         findings.extend(script::findings(judge, record, object));
         // What is missing is not known: only what is there can say how grave it is.
         let least = match state.part {
@@ -64,7 +65,6 @@ pub(super) fn judged_request<'h>(judge: &Judge<'_>, at: usize, history: &'h Hist
     let whole = [&step.before, &step.after].into_iter().flatten().all(|state| state.part == Part::Spec);
     let is_told = step.after.as_ref().is_some_and(State::is_object);
     let (before, after) = (before.as_ref().filter(|_| is_told), after.as_ref());
-    let mut proofs = BTreeMap::new();
     for (finding, proof) in behaviour::findings(&Facts { judge, at, record, before, after, whole, history }) {
         proofs.extend(proof.map(|proof| (finding.id.clone(), proof)));
         findings.push(finding);

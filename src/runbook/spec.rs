@@ -22,6 +22,8 @@ pub(super) struct State {
     pub source: String,
     /// How much of the CronJob it shows.
     pub part: Part,
+    /// Position of the Job or Pod that shows it, if the requests on the CronJob do not.
+    pub shown_by: Option<usize>,
 }
 
 /// How much of a CronJob is known; for two states being compared, the lesser.
@@ -118,7 +120,7 @@ fn logged(event: &Observation, known: Option<&State>) -> Option<State> {
 
 impl State {
     fn new(text: &Arc<str>, source: &str, part: Part) -> Self {
-        State { text: Arc::clone(text), source: source.to_owned(), part }
+        State { text: Arc::clone(text), source: source.to_owned(), part, shown_by: None }
     }
 
     /// The text after a patch; `None` if the patch does not apply, or makes the text too long.
@@ -172,10 +174,12 @@ fn ran(timeline: &Timeline<'_>, object: &Object, at: usize, blank: Option<usize>
 /// The state that the first of some Jobs made by the controller shows of their CronJob, or else the first of some Pods.
 pub(super) fn of_children(timeline: &Timeline<'_>, jobs: &[usize], pods: &[usize]) -> Option<State> {
     let of = |positions: &[usize], source: &str, part| {
-        let is_told = |event: &&Observation| part == Part::PodSpec || is_by_controller(event);
-        let events = positions.iter().map(|&at| timeline.event(at)).filter(is_told);
-        let mut states = events.filter_map(|event| event.body.as_ref()?.state.as_ref());
-        states.next().map(|text| State::new(text, source, part))
+        let is_told = |event: &Observation| part == Part::PodSpec || is_by_controller(event);
+        positions.iter().find_map(|&at| {
+            let event = Some(timeline.event(at)).filter(|event| is_told(event))?;
+            let state = State::new(event.body.as_ref()?.state.as_ref()?, source, part);
+            Some(State { shown_by: Some(at), ..state })
+        })
     };
     of(jobs, "Job that the controller made", Part::Template).or_else(|| of(pods, "Pod of its Job", Part::PodSpec))
 }

@@ -320,7 +320,7 @@ since=(--since 2026-11-01)
 scan fixtures/dumps "${since[@]}" -o "$work/since"
 run prefix docs/scale.md 'deploy/stream_prefix.py'
 same "$work/since" "$work/prefix/2/report"
-same "$work/whole" "$work/prefix/5/report"
+same "$work/whole" "$work/prefix/4/report"
 run prefix-readme README.md 'deploy/stream_prefix.py'
 same "$work/since" "$work/prefix-readme/1/report"
 run stream docs/scale.md 'tar -C /logs'

@@ -640,6 +640,17 @@ fn all_requests_of_an_alert_are_shown() {
     assert!(text.contains("; then 2 Jobs started; deleted 2026-05-01T00:09:00Z by eve"), "{text}");
 }
 
+/// What the request does not hold, its bytes do not prove.
+#[test]
+fn a_reason_leads_to_the_job_that_shows_it() {
+    let created = request(0, "create", "eve", &json!({"level": "Metadata"}));
+    let made = job(5, CONTROLLER, MINER, &json!({}));
+    let runbook = judged(&[created, made], &[]);
+    let reasons = page(&runbook, "eve")["reasons"].as_array().unwrap().clone();
+    let miner = reasons.iter().find(|reason| reason["match"].as_str().unwrap().contains("xmrig")).unwrap();
+    assert_eq!((&miner["audit_id"], &miner["evidence"]["record"]), (&Value::Null, &json!(2)), "{reasons:?}");
+}
+
 /// Many letters look like others.
 #[test]
 fn a_name_that_only_looks_like_another_is_told() {
