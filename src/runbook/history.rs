@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Judge;
 use super::actor::{Actor, network, tool};
 use super::counts::{Counts, Facet, one};
-use super::timeline::{Name, object};
+use super::timeline::{Name, is_on_one, object};
 use super::window::{Counted, Window, Windows};
 use super::writers::Writers;
 use crate::aggregate::Record;
@@ -201,7 +201,7 @@ const OF_ACTOR: [Facet; 10] = [
     ("tool", |record| one(tool(record.user_agent.as_deref()).map(str::to_owned))),
     ("network", |record| one(network(record.trusted_ip.as_deref()))),
     ("hour of day", |record| one(record.time.map(|time| hour_of(time).to_string()))),
-    ("object", |record| one(Some(format!("{:?}", object(record))))),
+    ("object", |record| one(is_on_one(record).then(|| format!("{:?}", object(record))))),
     ("day", |record| one(record.time.map(|time| time.to_zoned_datetime(TimeZone::UTC).date().to_string()))),
 ];
 const NETWORK: usize = 6;

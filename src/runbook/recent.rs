@@ -10,6 +10,7 @@ use super::actor::{Actor, tool};
 use super::counts::{Counts, Facet, let_go, one};
 use super::judged::place;
 use super::page::brief;
+use super::timeline::is_on_one;
 use super::window::{Counted, Window, Windows};
 use crate::aggregate::Record;
 use crate::event::{Change, Outcome};
@@ -68,7 +69,7 @@ impl Recents {
 const COUNTED: [Facet; 8] = [
     ("outcome", |record| one(Some(record.outcome.name().to_owned()))),
     ("change", |record| one(done(record).map(|change| change.name().to_owned()))),
-    ("cronjob", |record| one(Some(format!("{:?}", (&record.namespace, &record.name))))),
+    ("cronjob", |record| one(is_on_one(record).then(|| format!("{:?}", (&record.namespace, &record.name))))),
     ("namespace", |record| one(record.namespace.as_deref().map(str::to_owned))),
     ("tool", |record| one(tool(record.user_agent.as_deref()).map(str::to_owned))),
     ("source ip", |record| one(record.trusted_ip.as_deref().map(str::to_owned))),

@@ -264,6 +264,11 @@ pub(super) fn took_effect(record: &Record) -> bool {
     matches!(record.outcome, Outcome::Success | Outcome::Unknown)
 }
 
+/// Whether a request is on one object, which deletecollection is not.
+pub(super) fn is_on_one(record: &Record) -> bool {
+    record.name.is_some() || record.change != Some(Change::Deleted)
+}
+
 /// The object of a request.
 pub(super) fn object(record: &Record) -> Object {
     (record.cluster.clone(), record.namespace.clone(), record.name.clone())

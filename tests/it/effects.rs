@@ -640,6 +640,27 @@ fn all_requests_of_an_alert_are_shown() {
     assert!(text.contains("; then 2 Jobs started; deleted 2026-05-01T00:09:00Z by eve"), "{text}");
 }
 
+#[test]
+fn a_deletecollection_is_on_no_cronjob_of_its_own() {
+    let of_all = json!({"objectRef": {"resource": "cronjobs", "namespace": "p"}});
+    let again =
+        json!({"objectRef": {"resource": "cronjobs", "namespace": "p", "name": "c"}, "requestObject": whole(FINE)});
+    let events = [
+        request(0, "create", "eve", &asked(&whole(FINE))),
+        request(1, "deletecollection", "eve", &of_all),
+        request(100, "create", "eve", &again),
+    ];
+    let runbook = judged(&events, &["--since", "2026-05-01T01:00:00Z"]);
+    let page = page(&runbook, "eve");
+    assert_eq!(
+        (&page["before"]["succeeded"], &page["before"]["cronjobs"]),
+        (&json!(2), &json!(1)),
+        "{}",
+        page["before"]
+    );
+    assert_eq!((&page["history"]["writes"], &page["history"]["cronjobs"]), (&json!(2), &json!(1)));
+}
+
 /// What the request does not hold, its bytes do not prove.
 #[test]
 fn a_reason_leads_to_the_job_that_shows_it() {
