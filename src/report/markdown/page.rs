@@ -169,11 +169,13 @@ fn cronjobs(alert: &Value) -> Vec<Part> {
     parts
 }
 
-/// What is found in a CronJob: the gravest in full, unless the reasons of the alert are about this one.
+/// What is found in a CronJob: the gravest in full if it is grave at all, unless the reasons of the alert are about this
+/// one.
 fn matched(cronjob: &Value, decides: bool) -> Vec<String> {
     let findings = list(cronjob, "indicators");
     let severity = |of: &&Value| of["severity"].as_str().and_then(|severity| severity.parse::<Severity>().ok());
-    let gravest = findings.iter().min_by_key(|of| Reverse(severity(of))).filter(|_| !decides);
+    let grave = findings.iter().filter(|of| severity(of) > Some(Severity::Info));
+    let gravest = grave.min_by_key(|of| Reverse(severity(of))).filter(|_| !decides);
     let ids: Vec<String> = findings.iter().map(|finding| name(&raw(&finding["id"]))).collect();
     let ids = (!ids.is_empty()).then(|| format!("matched {}", ids.join(", ")));
     ids.into_iter().chain(gravest.map(|finding| format!("gravest: {}", reason(finding)))).collect()

@@ -132,7 +132,10 @@ fn other_cronjobs_quote_the_gravest_finding() {
         {"id": "CJ-IMG-03", "name": "latest or missing tag", "severity": "low", "where": "containers[0].image", "match": "alpine"},
         {"id": "CJ-CMD-04", "name": "bash network pseudo-device", "severity": "critical", "where": "args[1]", "match": "`/dev/tcp/`"},
         {"id": "CJ-CMD-06", "name": "interactive shell", "severity": "critical", "where": "args[1]", "match": "bash -i"}]);
-    runbook["alerts"][0]["cronjobs"].as_array_mut().unwrap().push(other);
+    let mut dull = other.clone();
+    dull["indicators"] =
+        json!([{"id": "CJ-IMG-04", "name": "not pinned", "severity": "info", "where": "x", "match": "y"}]);
+    runbook["alerts"][0]["cronjobs"].as_array_mut().unwrap().extend([other, dull]);
     let text = written(&runbook);
     let expected = "  - matched CJ-IMG-03, CJ-CMD-04, CJ-CMD-06\n  - gravest: CJ-CMD-04  critical  bash network pseudo-device  \
                     in `args[1]`  `` `/dev/tcp/` ``\n";
