@@ -111,6 +111,34 @@ pub(super) struct Origin {
     pub platform: Option<Platform>,
 }
 
+/// The dump, which must be named.
+#[derive(Debug, Args)]
+pub(super) struct Dump {
+    /// Files or directories of audit logs; `-` is standard input, a stream or a
+    /// tar of files
+    #[arg(required = true, value_name = "PATH")]
+    pub paths: Vec<PathBuf>,
+
+    #[command(flatten)]
+    pub origin: Origin,
+
+    #[command(flatten)]
+    pub input: Input,
+}
+
+/// The rules, and how they are tuned.
+#[derive(Debug, Args)]
+pub(super) struct Ruling {
+    /// Rules to evaluate: a file or directory (Panther-style or Sigma YAML),
+    /// builtin:cronjob or builtin:all; repeatable [default: builtin:cronjob]
+    #[arg(short, long, value_name = "R", help_heading = "Rules")]
+    pub rules: Vec<String>,
+
+    /// Suppressions, severities, registries and thresholds, as YAML
+    #[arg(long, value_name = "FILE", help_heading = "Rules")]
+    pub tune: Option<PathBuf>,
+}
+
 /// Where the reports go, and what they are to say.
 #[derive(Debug, Args)]
 pub(super) struct Output {

@@ -2,11 +2,10 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::args::{Input, Origin, Span, named};
+use super::args::{Dump, Span, named};
 use super::{ExitStatus, options, print_stats, progress, redactor, stats, status, warn_if_nothing};
 use crate::aggregate::{Plan, finish};
 use crate::error::Error;
@@ -14,20 +13,12 @@ use crate::events::{Filter, Form, Order, Printer};
 use crate::report::closing_events;
 use crate::rule::{Pack, Tuning, is_cidr};
 use crate::stats::{Stage, timed};
-use crate::sweep::{self, Job};
+use crate::sweep;
 
 #[derive(Debug, Args)]
 pub(super) struct Events {
-    /// Files or directories of audit logs; `-` is standard input, a stream or a
-    /// tar of files
-    #[arg(required = true, value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-
     #[command(flatten)]
-    pub origin: Origin,
-
-    #[command(flatten)]
-    pub input: Input,
+    pub dump: Dump,
 
     /// User who asked, or in whose name; `*` stands for any text. Filters are
     /// repeatable: any of the values, all of the filters
@@ -114,16 +105,14 @@ pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
     }
     let (_, window) = options::window(&events.span)?;
     let pack = Pack::new(Vec::new(), Tuning::default(), vec![filter.interest()]);
-    let job = Job { window, ..options::job(&events.input, &events.origin, pack)? };
-    let stats = stats(events.input.stats);
-    let mut found = options::found(&events.paths, &[])?;
-    if !events.no_prune {
-        found.prune(window);
-    }
+    let Dump { paths, origin, input } = &events.dump;
+    let job = options::job(input, origin, pack, window)?;
+    let stats = stats(input.stats);
+    let found = options::found(paths, &[], (!events.no_prune).then_some(window))?;
     let order = if events.sort == Sort::Time { Order::Time } else { Order::Source };
     let redactor = events.redact.then(redactor).transpose()?;
     let printer = Printer::new(io::stdout(), form(events), order, &filter, redactor);
-    let progress = progress(&found, &events.input, stats.as_ref());
+    let progress = progress(&found, input, stats.as_ref());
     let tally = sweep::stream(&found, &job, &progress, &printer);
     progress.finish();
     let count = match timed(stats.as_ref(), Stage::Reports, || printer.finish()) {
@@ -133,7 +122,7 @@ pub(super) fn run(events: &Events) -> Result<ExitStatus, Error> {
     };
     let report = timed(stats.as_ref(), Stage::Finish, || finish(tally, &job.pack, &Plan::default()))
         .map_err(Error::Temporary)?;
-    if !events.input.quiet {
+    if !input.quiet {
         let _ = io::stderr().write_all(closing_events(count, !filter.is_empty(), &report).as_bytes());
         warn_if_nothing(&report);
     }

@@ -1,12 +1,11 @@
 //! `kubesweep inspect`.
 
-use std::path::PathBuf;
-
 use clap::Args;
 
-use super::args::{Input, Origin, OutputFormat};
+use super::args::{Dump, OutputFormat};
 use super::{ExitStatus, options, print, print_stats, progress, stats, status};
 use crate::aggregate::{Plan, finish};
+use crate::discover::Window;
 use crate::error::Error;
 use crate::report::{inspection, inspection_json};
 use crate::rule::{Pack, Tuning};
@@ -16,16 +15,8 @@ use crate::sweep;
 
 #[derive(Debug, Args)]
 pub(super) struct Inspect {
-    /// Files or directories of audit logs; `-` is standard input, a stream or a
-    /// tar of files
-    #[arg(required = true, value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-
     #[command(flatten)]
-    pub origin: Origin,
-
-    #[command(flatten)]
-    pub input: Input,
+    pub dump: Dump,
 
     /// Output format
     #[arg(long, value_enum, default_value_t, help_heading = "Output")]
@@ -34,14 +25,12 @@ pub(super) struct Inspect {
 
 /// Reads everything and says what it is; writes no file.
 pub(super) fn run(inspect: &Inspect) -> Result<ExitStatus, Error> {
-    let job = options::job(
-        &inspect.input,
-        &inspect.origin,
-        Pack::new(Vec::new(), Tuning::default(), runbook::interests(Scope::Hits)?),
-    )?;
-    let stats = stats(inspect.input.stats);
-    let found = options::found(&inspect.paths, &[])?;
-    let progress = progress(&found, &inspect.input, stats.as_ref());
+    let Dump { paths, origin, input } = &inspect.dump;
+    let pack = Pack::new(Vec::new(), Tuning::default(), runbook::interests(Scope::Hits)?);
+    let job = options::job(input, origin, pack, Window::default())?;
+    let stats = stats(input.stats);
+    let found = options::found(paths, &[], None)?;
+    let progress = progress(&found, input, stats.as_ref());
     let tally = sweep::sweep(&found, &job, &progress);
     progress.finish();
     let report = timed(stats.as_ref(), Stage::Finish, || finish(tally, &job.pack, &Plan::default()))

@@ -63,10 +63,9 @@ pub(super) struct Merge {
 pub(super) fn run(merge: &Merge, begun: Begun<'_>) -> Result<ExitStatus, Error> {
     let clock = stats(merge.stats);
     let clock = clock.as_ref();
-    reports::check(&merge.output, merge.no_runbook)?;
     options::without_clock(&merge.times.span)?;
     let times = options::times(&merge.times)?;
-    options::plan(&merge.output.group_by, &times)?;
+    let plan = reports::plan(&merge.output, &times, merge.no_runbook)?;
     let scope = if merge.no_runbook { Scope::Hits } else { Scope::Runbook };
     let pack = options::pack(&merge.rules, merge.tune.as_deref(), scope)?;
     let looks = RunbookOptions { indicators: merge.indicators.clone(), deep: false };
@@ -76,7 +75,7 @@ pub(super) fn run(merge: &Merge, begun: Begun<'_>) -> Result<ExitStatus, Error> 
     let partials = partial::open(&merge.partials)?;
     let missing = partial::check(&partials, &options::about_rules(&pack, times.kept))?;
     tell_missing(&missing, merge)?;
-    let reports = Reports::begin(begun, &merge.output, &times, steps, merge.quiet, clock)?;
+    let reports = Reports::begin(begun, &merge.output, plan, steps, merge.quiet, clock)?;
     let mut tally = timed(clock, Stage::Read, || partial::load(&partials))?;
     if !missing.is_empty() {
         tally.extent = Extent::SharesMissing;

@@ -68,12 +68,12 @@ pub fn run(arguments: &[OsString]) -> Result<ExitStatus, Error> {
         }
     };
     match cli.command {
-        Command::Scan(scan) => in_threads(scan.input.threads, || scan::run(&scan, begun))?,
+        Command::Scan(scan) => in_threads(scan.dump.input.threads, || scan::run(&scan, begun))?,
         Command::Merge(merge) => in_threads(None, || merge::run(&merge, begun))?,
         Command::Runbook(runbook) => in_threads(runbook.input.threads, || runbook::run(&runbook))?,
         Command::Rules(rules) => rules::run(&rules.action),
-        Command::Inspect(inspect) => in_threads(inspect.input.threads, || inspect::run(&inspect))?,
-        Command::Events(events) => in_threads(events.input.threads, || events::run(&events))?,
+        Command::Inspect(inspect) => in_threads(inspect.dump.input.threads, || inspect::run(&inspect))?,
+        Command::Events(events) => in_threads(events.dump.input.threads, || events::run(&events))?,
         Command::Verify(verify) => in_threads(verify.threads, || verify::run(&verify))?,
         Command::Completions { shell } => manual::completions(shell),
         Command::Man { directory } => manual::man(&directory),

@@ -166,13 +166,17 @@ pub(super) fn about_rules(pack: &Pack, window: Window) -> About {
     }
 }
 
-/// The files of a dump, without those excluded.
+/// The files of a dump, without those excluded and those whose paths prove them outside the window.
 ///
 /// # Errors
 /// As for [`discover`]; or a PATH is something mistaken for a dump: a report, or the address of a bucket.
-pub(super) fn found(paths: &[PathBuf], exclude: &[PathBuf]) -> Result<Found, Error> {
+pub(super) fn found(paths: &[PathBuf], exclude: &[PathBuf], window: Option<Window>) -> Result<Found, Error> {
     paths.iter().try_for_each(|path| refuse(path))?;
-    discover(paths, exclude)
+    let mut found = discover(paths, exclude)?;
+    if let Some(window) = window {
+        found.prune(window);
+    }
+    Ok(found)
 }
 
 fn refuse(path: &Path) -> Result<(), Error> {
@@ -227,15 +231,15 @@ pub(super) fn runbook(
     Ok((settings, catalogue))
 }
 
-/// The job of a sweep, without a window.
+/// The job of a sweep of the events in a window.
 ///
 /// # Errors
 /// The system does not accept signal handlers.
-pub(super) fn job(input: &Input, origin: &Origin, pack: Pack) -> Result<Job, Error> {
+pub(super) fn job(input: &Input, origin: &Origin, pack: Pack, window: Window) -> Result<Job, Error> {
     Ok(Job {
         pack,
         limits: limits(input),
-        window: Window::default(),
+        window,
         validate: input.validate,
         cluster: origin.cluster.clone(),
         platform: origin.platform,

@@ -3,6 +3,7 @@
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use super::args::Dump;
 use super::scan::Scan;
 use super::{ExitStatus, options, print_stats, stats, status, sweep, warn_of_tuning};
 use crate::aggregate::{Extent, Input, Totals};
@@ -12,30 +13,30 @@ use crate::partial::{Header, Share, Writer};
 use crate::report::closing_partial;
 use crate::runbook::Scope;
 use crate::stats::{Stage, timed};
-use crate::sweep::Job;
 
 /// Sweeps a share and writes what was observed; decides nothing.
 pub(super) fn run(scan: &Scan, path: &Path) -> Result<ExitStatus, Error> {
-    let clock = stats(scan.input.stats);
+    let Dump { paths, origin, input } = &scan.dump;
+    let clock = stats(input.stats);
     let clock = clock.as_ref();
     options::without_clock(&scan.times.span)?;
     let times = options::times(&scan.times)?;
     let scope = if scan.no_runbook { Scope::Hits } else { Scope::Runbook };
-    let pack = options::pack(&scan.rules, scan.tune.as_deref(), scope)?;
-    let job = options::job(&scan.input, &scan.origin, pack)?;
-    let job = Job { window: times.kept, ..job };
-    warn_of_tuning(&job.pack, times.now, scan.input.quiet);
-    outside(path, &scan.paths)?;
-    let mut found = options::found(&scan.paths, &[])?;
+    let pack = options::pack(&scan.ruling.rules, scan.ruling.tune.as_deref(), scope)?;
+    let job = options::job(input, origin, pack, times.kept)?;
+    warn_of_tuning(&job.pack, times.now, input.quiet);
+    outside(path, paths)?;
+    // Shares are of all files, whatever their paths prove.
+    let mut found = options::found(paths, &[], None)?;
     let share = share(scan, &mut found)?;
     if !scan.no_prune {
         found.prune(job.window);
     }
     let writer = Writer::create(path)?;
-    let mut tally = sweep(&mut found, &job, None, &scan.input, false, clock)?;
+    let mut tally = sweep(&mut found, &job, None, input, false, clock)?;
     if tally.extent == Extent::Interrupted {
         // Half a share would be taken for a whole one.
-        if !scan.input.quiet {
+        if !input.quiet {
             let _ = writeln!(io::stderr(), "no partial is written; run this share again");
         }
         return Ok(ExitStatus::Interrupted);
@@ -45,7 +46,7 @@ pub(super) fn run(scan: &Scan, path: &Path) -> Result<ExitStatus, Error> {
     let (totals, inputs, kept) = (Totals::of(&tally.inputs), tally.inputs.clone(), tally.observations.len());
     let header = Header { about: options::about(&job, scan.no_prune), share };
     timed(clock, Stage::Reports, || writer.write(&header, tally))?;
-    if !scan.input.quiet {
+    if !input.quiet {
         let of = header.share.map(|share| format!("{} of the dump", share.shard));
         let file = path.display().to_string();
         let text = closing_partial(&totals, &inputs, kept, of.as_deref(), &file);
@@ -77,7 +78,7 @@ fn outside(partial: &Path, paths: &[PathBuf]) -> Result<(), Error> {
 
 fn share(scan: &Scan, found: &mut Found) -> Result<Option<Share>, Error> {
     let Some(asked) = scan.shard else { return Ok(None) };
-    if scan.paths.iter().any(|path| path.as_os_str() == "-") {
+    if scan.dump.paths.iter().any(|path| path.as_os_str() == "-") {
         let problem = "--shard takes a share of a listing, and standard input has none; leave --shard out and give every machine a tar of other files";
         return Err(Error::Usage(problem.to_owned()));
     }

@@ -7,7 +7,7 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::args::Output;
-use super::options::{FailOn, Times, plan};
+use super::options::{self, FailOn, Times};
 use super::{ExitStatus, color, print, print_stats, redacted, status, warn_if_nothing};
 use crate::aggregate::{Finished, Plan, Tally, finish};
 use crate::error::Error;
@@ -42,8 +42,8 @@ pub(super) fn directory(output: &Output) -> Option<&Path> {
     Some(output.out.as_path()).filter(|out| out.as_os_str() != "-")
 }
 
-/// Refuses a `--fail-on` that could never be decided, and a format of what is not printed.
-pub(super) fn check(output: &Output, no_runbook: bool) -> Result<(), Error> {
+/// What is counted. Refuses a `--fail-on` that could never be decided, and a format of what is not printed.
+pub(super) fn plan(output: &Output, times: &Times, no_runbook: bool) -> Result<Plan, Error> {
     if output.format.is_some() && directory(output).is_some() {
         let problem =
             "--format is for hits on standard output; add -o -, or leave it out: a report directory has each format";
@@ -52,20 +52,19 @@ pub(super) fn check(output: &Output, no_runbook: bool) -> Result<(), Error> {
     if no_runbook && matches!(output.fail_on, Some(FailOn::Verdict(_))) {
         return Err(Error::Usage("--fail-on a verdict needs the runbook; leave --no-runbook out".to_owned()));
     }
-    Ok(())
+    options::plan(&output.group_by, times)
 }
 
 impl<'a> Reports<'a> {
-    /// Plans the reports, and creates their directory before the long work.
+    /// Creates the directory of the reports before the long work.
     pub(super) fn begin(
         begun: Begun<'a>,
         output: &'a Output,
-        times: &Times,
+        plan: Plan,
         steps: Option<(Settings, Catalogue)>,
         quiet: bool,
         clock: Option<&'a Stats>,
     ) -> Result<Self, Error> {
-        let plan = plan(&output.group_by, times)?;
         let directory = directory(output).map(|out| Directory::create(out, output.force)).transpose()?;
         Ok(Reports { begun, output, plan, steps, directory, quiet, clock })
     }

@@ -1,11 +1,10 @@
 //! `kubesweep runbook`.
 
-use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::args::{Input, Origin, RunbookOptions, Times, named};
+use super::args::{Input, Origin, Ruling, RunbookOptions, Times, named};
 use super::{
     ExitStatus, options, print, print_stats, redacted, stats, status, sweep, warn, warn_if_nothing, warn_of_tuning,
 };
@@ -15,7 +14,6 @@ use crate::error::Error;
 use crate::report::{Directory, RUNBOOK_FILES, Report};
 use crate::runbook::{Only, Scope, compute};
 use crate::stats::{Stage, timed};
-use crate::sweep::Job;
 
 #[derive(Debug, Args)]
 pub(super) struct Runbook {
@@ -32,13 +30,8 @@ pub(super) struct Runbook {
     #[command(flatten)]
     pub input: Input,
 
-    /// Rules to evaluate, as for scan [default: builtin:cronjob]
-    #[arg(short, long, value_name = "R", help_heading = "Rules")]
-    pub rules: Vec<String>,
-
-    /// Suppressions, severities, registries and thresholds, as YAML
-    #[arg(long, value_name = "FILE", help_heading = "Rules")]
-    pub tune: Option<PathBuf>,
+    #[command(flatten)]
+    pub ruling: Ruling,
 
     #[command(flatten)]
     pub looks: RunbookOptions,
@@ -97,70 +90,71 @@ pub(super) enum RunbookFormat {
 
 /// Sweeps, and prints the runbook or writes its files.
 pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
-    let clock = stats(runbook.input.stats);
+    let Runbook { paths, input, .. } = runbook;
+    let clock = stats(input.stats);
     let clock = clock.as_ref();
     let times = options::times(&runbook.times)?;
-    let only = Only {
-        users: runbook.user.clone(),
-        namespaces: runbook.namespace.clone(),
-        alerts: runbook.alert.clone(),
-        clusters: runbook.cluster.clone(),
-    };
-    // Without a dump, the rules are those with which the case was last read.
-    if runbook.paths.is_empty() && (!runbook.rules.is_empty() || runbook.tune.is_some()) {
-        let problem = "--rules and --tune need a PATH: without one the rules are those that the case was read with";
-        return Err(Error::Usage(problem.to_owned()));
-    }
-    if runbook.paths.is_empty() && runbook.looks.deep {
-        return Err(Error::Usage("--deep reads the dump once more: name it, or leave --deep out".to_owned()));
-    }
-    let reopened = match &runbook.case {
-        Some(path) if runbook.paths.is_empty() => Some(Case::reopen(path)?),
-        _ => None,
-    };
-    let typed = Asked::from_here(&runbook.rules, runbook.tune.as_deref());
+    let reopened = reopened(runbook)?;
+    let typed = Asked::from_here(&runbook.ruling.rules, runbook.ruling.tune.as_deref());
     let asked = reopened.as_ref().map_or(&typed, |(_, asked)| asked);
     let pack = options::pack(&asked.rules, asked.tune.as_deref(), Scope::Runbook)?;
     if asked.texts.as_ref().is_some_and(|texts| *texts != options::rules_sha256(&pack)) {
         let problem = "the rules or the tuning have changed since the case was read; name the dump to apply them";
-        warn(runbook.input.quiet, problem);
+        warn(input.quiet, problem);
     }
-    let (settings, catalogue) = options::runbook(&runbook.looks, &runbook.times, &pack.tuning, only)?;
-    let job = options::job(&runbook.input, &Origin::default(), pack)?;
-    let job = Job { window: times.kept, ..job };
-    warn_of_tuning(&job.pack, times.now, runbook.input.quiet);
+    let (settings, catalogue) = options::runbook(&runbook.looks, &runbook.times, &pack.tuning, only(runbook))?;
+    let job = options::job(input, &Origin::default(), pack, times.kept)?;
+    warn_of_tuning(&job.pack, times.now, input.quiet);
     let own = options::own_files(runbook.out.as_deref(), runbook.case.as_deref());
-    let mut found = options::found(&runbook.paths, &own)?;
-    if !runbook.no_prune {
-        found.prune(job.window);
-    }
+    let mut found = options::found(paths, &own, (!runbook.no_prune).then_some(job.window))?;
     let case = match reopened {
         Some((case, _)) => Some(case),
         None => options::case(runbook.case.as_deref(), &job, &typed)?,
     };
     let directory = runbook.out.as_deref().map(|out| Directory::create(out, runbook.force)).transpose()?;
-    let tally = sweep(&mut found, &job, case.as_ref(), &runbook.input, settings.deep, clock)?;
+    let tally = sweep(&mut found, &job, case.as_ref(), input, settings.deep, clock)?;
     let plan = Plan { window: times.kept, since: times.since, group_by: Vec::new() };
     let finished = timed(clock, Stage::Finish, || finish(tally, &job.pack, &plan)).map_err(Error::Temporary)?;
     let judge = || compute(finished, &catalogue, &settings).map_err(Error::Temporary);
     let (finished, computed) = timed(clock, Stage::Runbook, judge)?;
     let (finished, computed) = redacted(finished, Some(computed), runbook.redact)?;
     let report = Report { finished: &finished, runbook: computed.as_ref(), group_by: &[] };
-    timed(clock, Stage::Reports, || match directory {
-        Some(directory) => RUNBOOK_FILES
-            .iter()
-            .try_for_each(|(name, writer)| directory.write(name, |out| writer(&report, out)).map(|_| ())),
-        None => print(|out| write(&report, runbook.format, out)),
-    })?;
-    if !runbook.input.quiet && !runbook.paths.is_empty() {
+    timed(clock, Stage::Reports, || write(&report, directory.as_ref(), runbook.format))?;
+    if !input.quiet && !paths.is_empty() {
         warn_if_nothing(&finished);
     }
     print_stats(clock, &finished.totals);
     Ok(status(finished.extent, &finished.totals))
 }
 
-/// Writes the file of this format.
-fn write(report: &Report<'_>, format: RunbookFormat, out: &mut dyn Write) -> io::Result<()> {
+/// The case, if there is no dump, with the rules with which it was last read.
+fn reopened(runbook: &Runbook) -> Result<Option<(Case, Asked)>, Error> {
+    let Some(path) = runbook.case.as_deref().filter(|_| runbook.paths.is_empty()) else { return Ok(None) };
+    if !runbook.ruling.rules.is_empty() || runbook.ruling.tune.is_some() {
+        let problem = "--rules and --tune need a PATH: without one the rules are those that the case was read with";
+        return Err(Error::Usage(problem.to_owned()));
+    }
+    if runbook.looks.deep {
+        return Err(Error::Usage("--deep reads the dump once more: name it, or leave --deep out".to_owned()));
+    }
+    Case::reopen(path).map(Some)
+}
+
+fn only(runbook: &Runbook) -> Only {
+    Only {
+        users: runbook.user.clone(),
+        namespaces: runbook.namespace.clone(),
+        alerts: runbook.alert.clone(),
+        clusters: runbook.cluster.clone(),
+    }
+}
+
+/// Writes the files, or prints the one of this format.
+fn write(report: &Report<'_>, directory: Option<&Directory>, format: RunbookFormat) -> Result<(), Error> {
     let wanted = if format == RunbookFormat::Json { "runbook.json" } else { "runbook.md" };
-    RUNBOOK_FILES.iter().filter(|(name, _)| *name == wanted).try_for_each(|(_, writer)| writer(report, out))
+    RUNBOOK_FILES.iter().try_for_each(|(name, writer)| match directory {
+        Some(directory) => directory.write(name, |out| writer(report, out)).map(|_| ()),
+        None if *name == wanted => print(|out| writer(report, out)),
+        None => Ok(()),
+    })
 }

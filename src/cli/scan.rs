@@ -4,41 +4,26 @@ use std::path::PathBuf;
 
 use clap::Args;
 
-use super::args::{Input, Origin, Output, RunbookOptions, Times};
+use super::args::{Dump, Output, Ruling, RunbookOptions, Times};
 use super::options::AskedShard;
 use super::reports::{self, Begun, Reports};
 use super::{ExitStatus, options, partial, stats, sweep, warn, warn_of_tuning};
 use crate::case::Asked;
 use crate::error::Error;
 use crate::runbook::{Only, Scope};
-use crate::sweep::Job;
 
 #[derive(Debug, Args)]
 pub(super) struct Scan {
-    /// Files or directories of audit logs; `-` is standard input, a stream or a
-    /// tar of files
-    #[arg(required = true, value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-
     /// Case file: inputs that it has are not read again, and what they held
     /// counts
     #[arg(long, value_name = "FILE", help_heading = "Input")]
     pub case: Option<PathBuf>,
 
     #[command(flatten)]
-    pub origin: Origin,
+    pub dump: Dump,
 
     #[command(flatten)]
-    pub input: Input,
-
-    /// Rules to evaluate: a file or directory (Panther-style or Sigma YAML),
-    /// builtin:cronjob or builtin:all; repeatable [default: builtin:cronjob]
-    #[arg(short, long, value_name = "R", help_heading = "Rules")]
-    pub rules: Vec<String>,
-
-    /// Suppressions, severities, registries and thresholds, as YAML
-    #[arg(long, value_name = "FILE", help_heading = "Rules")]
-    pub tune: Option<PathBuf>,
+    pub ruling: Ruling,
 
     #[command(flatten)]
     pub output: Output,
@@ -84,32 +69,28 @@ pub(super) fn run(scan: &Scan, begun: Begun<'_>) -> Result<ExitStatus, Error> {
     if scan.no_runbook && scan.runbook.deep {
         return Err(Error::Usage("--deep is for the runbook; leave it or --no-runbook out".to_owned()));
     }
-    let clock = stats(scan.input.stats);
+    let Dump { paths, origin, input } = &scan.dump;
+    let clock = stats(input.stats);
     let clock = clock.as_ref();
-    reports::check(&scan.output, scan.no_runbook)?;
     let times = options::times(&scan.times)?;
-    options::plan(&scan.output.group_by, &times)?;
+    let plan = reports::plan(&scan.output, &times, scan.no_runbook)?;
     // A case keeps what the runbook of a later run may need.
     let scope = if scan.no_runbook && scan.case.is_none() { Scope::Hits } else { Scope::Runbook };
-    let pack = options::pack(&scan.rules, scan.tune.as_deref(), scope)?;
+    let pack = options::pack(&scan.ruling.rules, scan.ruling.tune.as_deref(), scope)?;
     let steps = options::runbook(&scan.runbook, &scan.times, &pack.tuning, Only::default())?;
     let steps = Some(steps).filter(|_| !scan.no_runbook);
     let deep = steps.is_some() && scan.runbook.deep;
-    let job = options::job(&scan.input, &scan.origin, pack)?;
-    let job = Job { window: times.kept, ..job };
-    warn_of_tuning(&job.pack, times.now, scan.input.quiet);
+    let job = options::job(input, origin, pack, times.kept)?;
+    warn_of_tuning(&job.pack, times.now, input.quiet);
     let own = options::own_files(reports::directory(&scan.output), scan.case.as_deref());
-    let mut found = options::found(&scan.paths, &own)?;
-    if scan.case.is_some() && found.sources.is_empty() {
+    let mut found = options::found(paths, &own, (!scan.no_prune).then_some(job.window))?;
+    if scan.case.is_some() && found.sources.is_empty() && found.unread.is_empty() {
         // What the case has would hide that a disk is not mounted.
-        warn(scan.input.quiet, "no file was found; the reports tell what the case has");
+        warn(input.quiet, "no file was found; the reports tell what the case has");
     }
-    if !scan.no_prune {
-        found.prune(job.window);
-    }
-    let asked = Asked::from_here(&scan.rules, scan.tune.as_deref());
+    let asked = Asked::from_here(&scan.ruling.rules, scan.ruling.tune.as_deref());
     let case = options::case(scan.case.as_deref(), &job, &asked)?;
-    let reports = Reports::begin(begun, &scan.output, &times, steps, scan.input.quiet, clock)?;
-    let tally = sweep(&mut found, &job, case.as_ref(), &scan.input, deep, clock)?;
+    let reports = Reports::begin(begun, &scan.output, plan, steps, input.quiet, clock)?;
+    let tally = sweep(&mut found, &job, case.as_ref(), input, deep, clock)?;
     reports.finish(tally, &job.pack)
 }

@@ -81,8 +81,8 @@ impl Documents<'_, '_> {
         true
     }
 
-    /// Gives out a broken document, and reports damage if it may have swallowed others. True if its end reached damage.
-    pub(super) fn give_broken(&mut self, head: &Head, around: Option<&Around>, end: usize) -> bool {
+    /// Gives out a broken document, and reports damage if it may have swallowed others.
+    pub(super) fn give_broken(&mut self, head: &Head, around: Option<&Around>, end: usize) {
         let text = self.input.available()[..end].trim_ascii_end();
         let like_it = resync::signature(text);
         let begins_anew = |start: &[u8]| memmem::find(&text[1.min(text.len())..], start).is_some();
@@ -94,7 +94,7 @@ impl Documents<'_, '_> {
             self.sink.damage(Damage { what, at, text_start: u64::MAX });
         }
         self.line_start = false;
-        self.consume(end)
+        self.consume(end);
     }
 
     /// Skips a document that is larger than a record may be, without keeping it.

@@ -192,8 +192,8 @@ impl<'r, 's> Documents<'r, 's> {
         text.starts_with(EVENT_START) || json::is_matched(text)
     }
 
-    /// Gives out the document or element at hand, which ends at `end`; true if that reached damage.
-    fn give(&mut self, head: &Head, around: Option<&Around>, end: usize) -> bool {
+    /// Gives out the document or element at hand, which ends at `end`.
+    fn give(&mut self, head: &Head, around: Option<&Around>, end: usize) {
         let text = &self.input.available()[..end];
         let body = match text {
             _ if end > self.input.max_record => Body::TooLong,
@@ -203,7 +203,7 @@ impl<'r, 's> Documents<'r, 's> {
         };
         emit(self.sink, head, around, body);
         self.line_start = false;
-        self.consume(end)
+        self.consume(end);
     }
 
     /// Handles a line that does not start with JSON, or the text after a document in its line.
