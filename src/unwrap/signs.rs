@@ -11,7 +11,7 @@ const ENOUGH: u32 = 4;
 /// Names and values, in any case; what each counts as part of an event, and of an entry of GKE. `TEXT…` is the name of a
 /// text, `KEY…` of anything, with what may surround a name: quotes in any escaping, separators of columns and words. A
 /// schema has objects in place of texts.
-const SIGNS: [(&str, u32, u32); 12] = [
+const SIGNS: [(&str, u32, u32); 14] = [
     ("TEXTaudit_?id", 2, 0),
     ("KEYobject_?ref", 3, 0),
     ("TEXTrequest_?uri", 2, 0),
@@ -21,6 +21,9 @@ const SIGNS: [(&str, u32, u32); 12] = [
     (r"\b(?:Response(?:Complete|Started)|RequestReceived)\b", 1, 0),
     // `{"kind":"Event","apiVersion":"audit.k8s.io` in base64.
     ("eyJraW5kIjoiRXZlbnQiLCJhcGlWZXJzaW9uIjoiYXVkaXQuazhzLmlv", ENOUGH, 0),
+    // `{"messageType":"DATA_MESSAGE"`, as CloudWatch Logs sends it, and gzip alone on its line or in its column, in base64 too.
+    ("eyJtZXNzYWdlVHlwZSI6IkRBVEFfTUVTU0FHRSIs", ENOUGH, 0),
+    (r"(?:^|\t)(?-i:H4sI)[0-9a-z+/]{40,}={0,2}(?:\t|\s*$)", ENOUGH, 0),
     (r"\bio\.k8s\.[a-z0-9.-]+\.(?:create|update|patch|delete|deletecollection|get|list|watch)\b", 0, 3),
     ("KEY(?:proto_?payload[a-z0-9_]*|method_?name)", 0, 2),
     (r#"(?:["']|%22|&quot;|&#34;)k8s\.io\\*(?:["']|%22|&quot;|&#34;)"#, 0, 2),
@@ -75,6 +78,8 @@ mod tests {
             r#"{"requestreceivedtimestamp":"t","verb":"create","resource":"cronjobs","auditid":"a"}"#,
             "AuditId               Level                 RequestUri  Verb",
             "eyJraW5kIjoiRXZlbnQiLCJhcGlWZXJzaW9uIjoiYXVkaXQuazhzLmlvL3YxIiwi",
+            "eyJtZXNzYWdlVHlwZSI6IkRBVEFfTUVTU0FHRSIsIm93bmVyIjoiMTExMTIyMjIzMzMzIiwi",
+            "H4sIAAAAAAAAA6tWys5MUbJSUHItS80rUdJRUEosyAzLTM1PyQcA9x0Q4B4AAAA=",
             "2026-11-24T03:00:00Z\talice\tio.k8s.batch.v1.cronjobs.create\tbatch/v1/namespaces/prod/cronjobs/a",
             r#"{"gcp":{"audit":{"method_name":"io.k8s.core.v1.nodes.get","service_name":"k8s.io"}}}"#,
             r#"{"protoPayload_v1_auditlog":{"methodName":"io.k8s.core.v1.nodes.get"}}"#,
@@ -92,6 +97,7 @@ mod tests {
             r#"{"event_type":"violation_audited","audit_id":"2026-11-24T03:00:00Z","resource_name":"x"}"#,
             r#"E1124 1 x.go:1] unknown field "x" in io.k8s.api.apps.v1.DeploymentSpec: POST /apis/apps/v1/namespaces/n/deployments"#,
             r#"{"mappings":{"properties":{"auditID":{"type":"keyword"},"verb":{"type":"keyword"},"objectRef":{}}}}"#,
+            "sha512 H4sIAAAAAAAAA6tWys5MUbJSUHItS80rUdJRUEosyAzLTM1PyQcA9x0Q4B4AAAA= ok",
             r#"{"queryString":"fields auditID, requestURI, objectRef.resource"}"#,
             r#"{"path":"/?auditID=1&objectRef=2&verb=3"}"#,
             r#"{"msg":"failed","objectRef":{"name":"x"},"requestID":"1"}"#,
