@@ -66,6 +66,8 @@ pub type Unpacking<R> = BufReader<Decoder<'static, BufReader<R>>>;
 pub fn pack<W: Write>(out: W) -> io::Result<Packing<W>> {
     let mut packed = Encoder::new(out, LEVEL)?;
     packed.window_log(WINDOW)?;
+    // A case may be read years later: a bit that has flipped must be damage, not another observation.
+    packed.include_checksum(true)?;
     Ok(BufWriter::with_capacity(CHUNK, packed))
 }
 

@@ -498,6 +498,28 @@ fn a_row_that_cannot_be_read_is_damage() {
     assert!(run.exit == 2 && run.stderr.contains("case.db: is damaged; move it away"), "{} {}", run.exit, run.stderr);
 }
 
+/// An observation that differs from what was read is never reported.
+#[test]
+fn a_bit_that_flipped_in_an_observation_is_damage() {
+    let daily = Daily::new();
+    let dump = root().join("fixtures/dumps/self-managed/audit-2026-11-20T03-16-43.401.log.gz");
+    copy(&dump, &daily.path("dump/a.log"));
+    daily.scan("out", &["--case", "case.db", "-q"]);
+    let packed = |case: &rusqlite::Connection| -> Vec<u8> {
+        case.query_row("SELECT packed FROM kept", [], |row| row.get(0)).unwrap()
+    };
+    let sound = packed(&rusqlite::Connection::open(daily.path("case.db")).unwrap());
+    for at in (0..sound.len()).step_by(sound.len() / 32) {
+        let mut flipped = sound.clone();
+        flipped[at] ^= 1 << (at % 8);
+        let case = rusqlite::Connection::open(daily.path("case.db")).unwrap();
+        case.execute("UPDATE kept SET packed = ?1", [flipped]).unwrap();
+        drop(case);
+        let run = daily.scan("out", &["--case", "case.db", "-q"]);
+        assert!(run.exit == 2 && run.stderr.contains("case.db: is damaged"), "{at}: {} {}", run.exit, run.stderr);
+    }
+}
+
 /// What was lost when a file was read is still missing in later runs, which do not read it again.
 #[test]
 fn damage_stays_told_when_the_case_has_the_input() {
