@@ -37,14 +37,14 @@ pub(super) struct Reports<'a> {
     clock: Option<&'a Stats>,
 }
 
-/// Where the reports go, unless that is standard output.
-pub(super) fn directory(output: &Output) -> Option<&Path> {
-    Some(output.out.as_path()).filter(|out| out.as_os_str() != "-")
+/// The directory that `--out` names, unless it names standard output.
+pub(super) fn directory(out: &Path) -> Option<&Path> {
+    Some(out).filter(|out| out.as_os_str() != "-")
 }
 
 /// What is counted. Refuses a `--fail-on` that could never be decided, and a format of what is not printed.
 pub(super) fn plan(output: &Output, times: &Times, no_runbook: bool) -> Result<Plan, Error> {
-    if output.format.is_some() && directory(output).is_some() {
+    if output.format.is_some() && directory(&output.out).is_some() {
         let problem =
             "--format is for hits on standard output; add -o -, or leave it out: a report directory has each format";
         return Err(Error::Usage(problem.to_owned()));
@@ -65,7 +65,7 @@ impl<'a> Reports<'a> {
         quiet: bool,
         clock: Option<&'a Stats>,
     ) -> Result<Self, Error> {
-        let directory = directory(output).map(|out| Directory::create(out, output.force)).transpose()?;
+        let directory = directory(&output.out).map(|out| Directory::create(out, output.force)).transpose()?;
         Ok(Reports { begun, output, plan, steps, directory, quiet, clock })
     }
 
@@ -82,7 +82,7 @@ impl<'a> Reports<'a> {
             None => print(|out| output.format.unwrap_or_default().write(&finished, out)),
         })?;
         if !quiet {
-            let reports = self::directory(output).map(|out| out.display().to_string());
+            let reports = self::directory(&output.out).map(|out| out.display().to_string());
             let closing = closing(&report, reports.as_deref()).map_err(Error::Temporary)?;
             color::print(&closing, output.color);
             warn_if_nothing(&finished);

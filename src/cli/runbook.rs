@@ -6,7 +6,8 @@ use clap::{Args, ValueEnum};
 
 use super::args::{Input, Origin, Ruling, RunbookOptions, Times, named};
 use super::{
-    ExitStatus, options, print, print_stats, redacted, stats, status, sweep, warn, warn_if_nothing, warn_of_tuning,
+    ExitStatus, options, print, print_stats, redacted, reports, stats, status, sweep, warn, warn_if_nothing,
+    warn_of_tuning,
 };
 use crate::aggregate::{Plan, finish};
 use crate::case::{Asked, Case};
@@ -60,8 +61,8 @@ pub(super) struct Runbook {
     #[arg(long, help_heading = "Time")]
     pub no_prune: bool,
 
-    /// Directory for runbook.md and runbook.json; without one the runbook is
-    /// printed
+    /// Directory for runbook.md and runbook.json; without one, or with `-`, the
+    /// runbook is printed
     #[arg(short, long, value_name = "DIR", conflicts_with = "format", help_heading = "Output")]
     pub out: Option<PathBuf>,
 
@@ -105,13 +106,14 @@ pub(super) fn run(runbook: &Runbook) -> Result<ExitStatus, Error> {
     let (settings, catalogue) = options::runbook(&runbook.looks, &runbook.times, &pack.tuning, only(runbook))?;
     let job = options::job(input, &Origin::default(), pack, times.kept)?;
     warn_of_tuning(&job.pack, times.now, input.quiet);
-    let own = options::own_files(runbook.out.as_deref(), runbook.case.as_deref());
+    let out = runbook.out.as_deref().and_then(reports::directory);
+    let own = options::own_files(out, runbook.case.as_deref());
     let mut found = options::found(paths, &own, (!runbook.no_prune).then_some(job.window))?;
     let case = match reopened {
         Some((case, _)) => Some(case),
         None => options::case(runbook.case.as_deref(), &job, &typed)?,
     };
-    let directory = runbook.out.as_deref().map(|out| Directory::create(out, runbook.force)).transpose()?;
+    let directory = out.map(|out| Directory::create(out, runbook.force)).transpose()?;
     let tally = sweep(&mut found, &job, case.as_ref(), input, settings.deep, clock)?;
     let plan = Plan { window: times.kept, since: times.since, group_by: Vec::new() };
     let finished = timed(clock, Stage::Finish, || finish(tally, &job.pack, &plan)).map_err(Error::Temporary)?;

@@ -82,7 +82,7 @@ pub(super) fn run(scan: &Scan, begun: Begun<'_>) -> Result<ExitStatus, Error> {
     let deep = steps.is_some() && scan.runbook.deep;
     let job = options::job(input, origin, pack, times.kept)?;
     warn_of_tuning(&job.pack, times.now, input.quiet);
-    let own = options::own_files(reports::directory(&scan.output), scan.case.as_deref());
+    let own = options::own_files(reports::directory(&scan.output.out), scan.case.as_deref());
     let mut found = options::found(paths, &own, (!scan.no_prune).then_some(job.window))?;
     if scan.case.is_some() && found.sources.is_empty() && found.unread.is_empty() {
         // What the case has would hide that a disk is not mounted.

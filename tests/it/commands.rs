@@ -46,6 +46,17 @@ fn an_hour_without_minutes_is_an_hour() {
 }
 
 #[test]
+fn a_dash_is_standard_output_for_every_command() {
+    let here = tempfile::tempdir().unwrap();
+    fs::write(here.path().join("a.log"), HIT).unwrap();
+    for command in ["scan", "runbook"] {
+        let run = kubesweep(here.path(), &[command, "a.log", "-o", "-", "-q"]);
+        assert!(run.exit == 0 && !run.stdout.is_empty(), "{command}: {}", run.stderr);
+        assert!(!here.path().join("-").exists(), "{command}");
+    }
+}
+
+#[test]
 fn a_report_directory_is_kept_unless_forced() {
     let here = tempfile::tempdir().unwrap();
     fs::write(here.path().join("a.log"), HIT).unwrap();
