@@ -241,7 +241,7 @@ fn sorted_out<'p>(observations: Sorter<Observation>, pack: &'p Pack, plan: &'p P
     let parts = each(observations.finish()?.into_parts(count)?, |part| {
         let (mut sorting, mut duplicates) = (Sorting::one_of(count, pack, plan), Counts::default());
         copies::collapse(part, &mut |kept| sorting.add(kept), &mut |place| duplicates.of(place).duplicates += 1)?;
-        io::Result::Ok(Sorting { counts: duplicates, ..sorting })
+        io::Result::Ok(Sorting { counts: duplicates, timeline: sorting.timeline.settled(), ..sorting })
     });
     parts.into_iter().try_fold(Sorting::one_of(1, pack, plan), |all, part| Ok(all.with(part?)))
 }

@@ -11,12 +11,12 @@ use crate::aggregate::{Coverage, Interner, Observation, Tally};
 use crate::discover::Source;
 use crate::paths::is_there;
 use crate::spill::{Heard, Spill, Told, pack, unpack};
-use crate::threads::in_batches;
+use crate::threads::{self, each};
 
 /// How many observations one row of `kept` holds.
 const IN_A_ROW: usize = 256;
-/// Rows that a thread reads before their observations are collected.
-const AT_A_TIME: usize = 1;
+/// Rows that a thread takes at once.
+const AT_A_TIME: usize = 16;
 
 /// Some bytes, and what else decides what is observed in them.
 #[derive(Debug, Clone, Copy)]
@@ -220,24 +220,34 @@ fn packed(observations: &[Cow<'_, Observation>]) -> io::Result<Vec<u8>> {
 /// Everything that was read. What was read with other rules is history without hits. Evidence uses the first of the
 /// names that the bytes have now.
 pub(super) fn load(connection: &Connection, rules: &str) -> rusqlite::Result<Tally> {
-    let mut tally = Tally::default();
     let sql = "WITH named AS (SELECT i.id, i.rules = ?1 AS known, min(f.name) AS name
              FROM inputs i JOIN files f ON f.input = i.id GROUP BY i.id)
          SELECT k.packed, n.name, n.known FROM kept k JOIN named n ON n.id = k.input ORDER BY k.rowid";
     let mut statement = connection.prepare(sql)?;
     let rows =
         statement.query_map([rules], |row| Ok(Kept { packed: row.get(0)?, name: row.get(1)?, known: row.get(2)? }))?;
-    // Without this, each observation would have its own texts, and more of them would be spilled.
-    let mut texts = Interner::default();
-    in_batches(AT_A_TIME, rows, Kept::observations, |observations| {
-        for mut observation in observations? {
-            observation.share(&mut texts);
-            tally.observations.push(observation);
-        }
-        Ok(())
-    })?;
+    let mut tally = observed(rows)?;
     load_coverage(connection, &mut tally.coverage)?;
     Ok(tally)
+}
+
+/// What the rows hold, read on all threads.
+fn observed(mut rows: impl Iterator<Item = rusqlite::Result<Kept>>) -> rusqlite::Result<Tally> {
+    let count = threads::count();
+    let mut readers: Vec<_> = (0..count).map(|_| (Tally::one_of(count), Interner::default())).collect();
+    loop {
+        let some = (0..count).map(|_| rows.by_ref().take(AT_A_TIME).collect());
+        let some = some.collect::<rusqlite::Result<Vec<Vec<Kept>>>>()?;
+        if some.iter().all(Vec::is_empty) {
+            break;
+        }
+        let read = |((tally, texts), rows): (&mut (Tally, Interner), Vec<Kept>)| {
+            rows.into_iter().try_for_each(|row| row.read(tally, texts))
+        };
+        each((&mut readers, some), read).into_iter().collect::<io::Result<()>>().map_err(|_| conversion(DAMAGED))?;
+    }
+    let settled = each(readers, |(tally, _)| Tally { observations: tally.observations.settled(), ..tally });
+    Ok(settled.into_iter().fold(Tally::default(), Tally::merge))
 }
 
 /// A row of `kept`.
@@ -249,14 +259,11 @@ struct Kept {
 }
 
 impl Kept {
-    fn observations(self) -> rusqlite::Result<Vec<Observation>> {
-        self.read().map_err(|_| conversion(DAMAGED))
-    }
-
-    fn read(self) -> io::Result<Vec<Observation>> {
+    /// Adds its observations. They share texts, or else each would have its own, and more of them would be spilled.
+    fn read(self, tally: &mut Tally, texts: &mut Interner) -> io::Result<()> {
         let mut items = Vec::new();
         unpack(&*self.packed)?.read_to_end(&mut items)?;
-        let (mut items, mut heard, mut observations) = (&items[..], Heard::default(), Vec::new());
+        let (mut items, mut heard) = (&items[..], Heard::default());
         while !items.is_empty() {
             let mut observation = Observation::read(&mut items, &mut heard)?;
             if !self.known {
@@ -265,9 +272,10 @@ impl Kept {
             if observation.evidence().path != self.name {
                 Arc::make_mut(&mut observation.record).evidence.path = Arc::clone(&self.name);
             }
-            observations.push(observation);
+            observation.share(texts);
+            tally.observations.push(observation);
         }
-        Ok(observations)
+        Ok(())
     }
 }
 

@@ -49,16 +49,14 @@ impl<W: Write> Chunks<W> {
 }
 
 /// Reads chunks, of any number of inputs in turn.
+#[derive(Default)]
 pub(super) struct Unpacker {
-    decompressor: Decompressor<'static>,
+    /// Made for the first chunk: most merges have none, and it takes 100 KB.
+    decompressor: Option<Decompressor<'static>>,
     packed: Vec<u8>,
 }
 
 impl Unpacker {
-    pub(super) fn new() -> io::Result<Self> {
-        Ok(Unpacker { decompressor: Decompressor::new()?, packed: Vec::new() })
-    }
-
     /// The items of the next chunk of an input.
     pub(super) fn chunk(&mut self, input: &mut impl Read) -> io::Result<Vec<u8>> {
         let mut length = || {
@@ -69,6 +67,10 @@ impl Unpacker {
         let (packed, items) = (length()?, length()?);
         self.packed.resize(packed, 0);
         input.read_exact(&mut self.packed)?;
-        self.decompressor.decompress(&self.packed, items)
+        let decompressor = match &mut self.decompressor {
+            Some(decompressor) => decompressor,
+            none => none.insert(Decompressor::new()?),
+        };
+        decompressor.decompress(&self.packed, items)
     }
 }

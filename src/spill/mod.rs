@@ -145,20 +145,27 @@ impl<T: Spill> Sorter<T> {
         self.settle();
     }
 
+    /// Sorts what is held, into a file if there is one already. [`Sorter::finish`] does the same, but on one thread.
+    #[must_use]
+    pub(crate) fn settled(mut self) -> Self {
+        if self.runs.is_empty() {
+            self.items.sort_by(self.order);
+        } else if self.problem.is_none() {
+            self.problem = self.spill().err();
+        }
+        self
+    }
+
     /// All items, in order.
     ///
     /// # Errors
     /// A temporary file could not be written.
-    pub fn finish(mut self) -> io::Result<Sorted<T>> {
-        if let Some(problem) = self.problem.take() {
+    pub fn finish(self) -> io::Result<Sorted<T>> {
+        let mut all = self.settled();
+        if let Some(problem) = all.problem.take() {
             return Err(problem);
         }
-        if self.runs.is_empty() {
-            self.items.sort_by(self.order);
-        } else {
-            self.spill()?;
-        }
-        let Sorter { order, section, limit, items, runs, count, .. } = self;
+        let Sorter { order, section, limit, items, runs, count, .. } = all;
         Ok(Sorted { order, section, limit, items, runs, count })
     }
 

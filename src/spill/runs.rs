@@ -157,7 +157,7 @@ impl<T> Eq for Head<T> {}
 impl<T: Spill> Merge<T> {
     pub(super) fn new(runs: &[Run], order: Order<T>) -> io::Result<Self> {
         let runs = runs.iter().map(Run::open).collect();
-        let mut merge = Merge { runs, unpacker: Unpacker::new()?, heads: BinaryHeap::new(), order };
+        let mut merge = Merge { runs, unpacker: Unpacker::default(), heads: BinaryHeap::new(), order };
         for run in 0..merge.runs.len() {
             merge.advance(run)?;
         }
