@@ -244,8 +244,8 @@ impl Observation {
 
     /// Order of the runbook: by section, then cluster, then time.
     pub(super) fn runbook_order(&self, other: &Self) -> Ordering {
-        let place = |of: &Self| (of.section_of_namespace(), of.record.cluster.clone());
-        place(self).cmp(&place(other)).then_with(|| self.time_order(other))
+        let sections = self.section_of_namespace().cmp(&other.section_of_namespace());
+        sections.then_with(|| self.record.cluster.cmp(&other.record.cluster)).then_with(|| self.time_order(other))
     }
 
     /// By time (absent last), then evidence.
