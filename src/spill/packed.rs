@@ -95,7 +95,7 @@ impl<T: Packed> Spill for T {
 }
 
 /// Bytes of written texts after which all are forgotten.
-const REMEMBERED: usize = 512 << 10;
+const REMEMBERED: usize = 64 << 10;
 /// Codes of a text: absent, new (the text follows), or known (this plus its number).
 const NONE: u16 = 0;
 const NEW: u16 = 1;
