@@ -39,15 +39,20 @@ where
 /// Those of the items and of `take`.
 pub(crate) fn in_batches<T: Send, R: Send, E>(
     for_each_thread: usize,
-    mut items: impl Iterator<Item = Result<T, E>>,
+    items: impl Iterator<Item = Result<T, E>>,
     work: impl Fn(T) -> R + Sync + Send,
     mut take: impl FnMut(R) -> Result<(), E>,
 ) -> Result<(), E> {
-    loop {
-        let some: Vec<T> = items.by_ref().take(for_each_thread * count()).collect::<Result<_, E>>()?;
-        if some.is_empty() {
-            return Ok(());
-        }
-        each(some, &work).into_iter().try_for_each(&mut take)?;
-    }
+    batches(for_each_thread, items).try_for_each(|some| each(some?, &work).into_iter().try_for_each(&mut take))
+}
+
+/// Batches of `for_each_thread` items per thread.
+pub(crate) fn batches<T, E>(
+    for_each_thread: usize,
+    mut items: impl Iterator<Item = Result<T, E>>,
+) -> impl Iterator<Item = Result<Vec<T>, E>> {
+    std::iter::from_fn(move || {
+        let some: Result<Vec<T>, E> = items.by_ref().take(for_each_thread * count()).collect();
+        Some(some).filter(|some| some.as_ref().map_or(true, |some| !some.is_empty()))
+    })
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use jiff::SignedDuration;
 use serde_json::Value;
 
+use super::Catalogue;
 use super::Judge;
 use super::actor::{Actor, is_public_address, tool};
 use super::before::risky;
@@ -68,6 +69,9 @@ const CHECKS: [(&str, Check); 13] = [
     ("CJ-BEH-19", off_hours),
 ];
 
+/// The indicator that a user had a graver alert before.
+pub(super) const AFTER_GRAVER: &str = "CJ-BEH-21";
+
 /// Indicators that are a regular expression on a field of the event.
 const TEXTS: [(&str, &str, Texts); 5] = [
     ("CJ-BEH-01", "user.username", |record| {
@@ -92,23 +96,31 @@ pub(super) fn findings(facts: &Facts<'_, '_>) -> Vec<(Finding, Option<usize>)> {
     let of_check = CHECKS.iter().filter_map(|(id, check)| Some((*id, check(facts)?)));
     let masters = facts.record.groups.iter().any(|group| group == "system:masters");
     let shared = masters.then(|| ("CJ-BEH-20", Found::at("user.groups", "system:masters")));
-    let found = of_text.chain(of_check).chain(shared).filter_map(|(id, found)| {
-        let indicator = catalogue.get(id).filter(|indicator| indicator.enabled)?;
-        let finding = Finding {
-            id: id.to_owned(),
-            name: indicator.name.clone(),
-            severity: found.severity.unwrap_or_else(|| indicator.graded(&found.text)),
-            category: Category::Behaviour,
-            place: found.field.to_owned(),
-            text: found.text.chars().take(200).collect(),
-            decoded: false,
-        };
-        Some((finding, found.proof))
-    });
-    let mut found: Vec<_> = found.collect();
+    let found = of_text.chain(of_check).chain(shared);
+    let mut found: Vec<_> =
+        found.filter_map(|(id, found)| Some((finding(catalogue, id, &found)?, found.proof))).collect();
     found.sort_by(|(left, _), (right, _)| left.id.cmp(&right.id));
     found.dedup_by(|(later, _), (kept, _)| later.id == kept.id);
     found
+}
+
+/// `None` if the indicator is disabled.
+fn finding(catalogue: &Catalogue, id: &str, found: &Found) -> Option<Finding> {
+    let indicator = catalogue.get(id).filter(|indicator| indicator.enabled)?;
+    Some(Finding {
+        id: id.to_owned(),
+        name: indicator.name.clone(),
+        severity: found.severity.unwrap_or_else(|| indicator.graded(&found.text)),
+        category: Category::Behaviour,
+        place: found.field.to_owned(),
+        text: found.text.chars().take(200).collect(),
+        decoded: false,
+    })
+}
+
+/// That the user had a graver alert, which only those who judged all alerts before know.
+pub(super) fn after_graver(judge: &Judge<'_>, graver: String) -> Option<Finding> {
+    finding(judge.catalogue, AFTER_GRAVER, &Found::at("history", graver))
 }
 
 fn impersonates(facts: &Facts<'_, '_>) -> Option<Found> {

@@ -107,6 +107,13 @@ impl Histories {
         let positions = judge.timeline.writes(&actor);
         history(judge, &own, time, self.actors.at(judge, actor, positions, window), others, part.as_deref())
     }
+
+    /// How well the history before `time` alone explains a request. Times must be ascending for each actor.
+    pub(super) fn known(&mut self, judge: &Judge<'_>, record: &Record, time: Timestamp) -> Known {
+        let (own, actor) = (judge.resolved(record), Actor::of(record));
+        let (positions, window) = (judge.timeline.writes(&actor), (time, judge.settings.lookback));
+        history(judge, &own, time, self.actors.at(judge, actor, positions, window), Default::default(), None).known
+    }
 }
 
 fn history(

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::Value;
 
 use super::Judge;
-use super::behaviour::{self, Facts};
+use super::behaviour::{self, AFTER_GRAVER, Facts};
 use super::history::History;
 use super::indicators::{Context, Level};
 use super::page::Reason;
@@ -22,7 +22,7 @@ use crate::schedule::Schedule;
 pub(super) const REASONS: usize = 5;
 
 /// One request of an alert, judged.
-pub(super) struct Judged<'h> {
+pub(super) struct Judged {
     pub at: usize,
     pub findings: Vec<Finding>,
     /// Positions of other requests that prove findings, by indicator.
@@ -31,18 +31,27 @@ pub(super) struct Judged<'h> {
     pub verdict: Verdict,
     pub rule: String,
     pub flags: Vec<String>,
-    pub history: &'h History,
+    pub history: History,
+    /// Whether the history since a graver alert alone made it look expected.
+    pub is_raised: bool,
 }
 
-impl Judged<'_> {
+impl Judged {
     /// Orders requests by which one decides: verdict and level, then whether it took effect, then the number of red
     /// flags, then that of findings.
     fn weight(&self, record: &Record) -> impl Ord + use<> {
         (self.verdict, self.level, took_effect(record), self.flags.len(), self.findings.len())
     }
+
+    /// Adds a finding that the request at `proof` proves.
+    pub(super) fn add(&mut self, finding: Finding, proof: usize) {
+        self.proofs.insert(finding.id.clone(), proof);
+        self.findings.push(finding);
+        self.findings.sort_by_key(|finding| Reverse(finding.severity));
+    }
 }
 
-pub(super) fn judged_request<'h>(judge: &Judge<'_>, at: usize, history: &'h History) -> Judged<'h> {
+pub(super) fn judged_request(judge: &Judge<'_>, at: usize, history: History) -> Judged {
     let record = judge.timeline.record(at);
     let nothing = Step::default();
     let step = judge.steps.get(&at).unwrap_or(&nothing);
@@ -65,14 +74,14 @@ pub(super) fn judged_request<'h>(judge: &Judge<'_>, at: usize, history: &'h Hist
     let whole = [&step.before, &step.after].into_iter().flatten().all(|state| state.part == Part::Spec);
     let is_told = step.after.as_ref().is_some_and(State::is_object);
     let (before, after) = (before.as_ref().filter(|_| is_told), after.as_ref());
-    for (finding, proof) in behaviour::findings(&Facts { judge, at, record, before, after, whole, history }) {
+    for (finding, proof) in behaviour::findings(&Facts { judge, at, record, before, after, whole, history: &history }) {
         proofs.extend(proof.map(|proof| (finding.id.clone(), proof)));
         findings.push(finding);
     }
     findings.sort_by_key(|finding| Reverse(finding.severity));
     let flags = red_flags(&findings, record.principal_class);
     let (verdict, rule) = verdict(level, history.known, &flags);
-    Judged { at, findings, proofs, level, verdict, rule, flags, history }
+    Judged { at, findings, proofs, level, verdict, rule, flags, history, is_raised: false }
 }
 
 /// What a spec shows. `whole` says whether a member that it lacks is missing, or may only be unknown.
@@ -93,7 +102,7 @@ pub(super) fn of_spec(judge: &Judge<'_>, object: &Value, record: &Record, whole:
 }
 
 /// A request of an alert, with its judgement.
-pub(super) type Weighed<'j> = (&'j Record, Judged<'j>);
+pub(super) type Weighed<'j> = (&'j Record, Judged);
 
 /// The requests of an alert by CronJob: the gravest first within each, and the CronJob with the gravest request first.
 pub(super) fn by_object(judged: Vec<Weighed<'_>>) -> Vec<Vec<Weighed<'_>>> {
@@ -118,19 +127,21 @@ pub(super) fn place(record: &Record) -> String {
     parts.map(|part| part.unwrap_or("-")).join("/")
 }
 
-/// The gravest findings, each indicator once. The gravest red flag is always among them. Each names the request that
-/// proves it.
-pub(super) fn reasons(judge: &Judge<'_>, judged: &Judged<'_>) -> Vec<Reason> {
+/// The gravest findings, each indicator once. The gravest red flag is always among them, and a graver alert before. Each
+/// names the request that proves it.
+pub(super) fn reasons(judge: &Judge<'_>, judged: &Judged) -> Vec<Reason> {
     let mut seen = BTreeSet::new();
     let grave = judged.findings.iter().filter(|finding| finding.severity > Severity::Info);
-    let mut found: Vec<&Finding> = grave.filter(|finding| seen.insert(&finding.id)).collect();
+    let found: Vec<&Finding> = grave.filter(|finding| seen.insert(&finding.id)).collect();
+    let is_graver = |finding: &&Finding| finding.id == AFTER_GRAVER;
     let is_flag = |finding: &&Finding| judged.flags.contains(&finding.id);
-    if let Some(at) = found.iter().position(is_flag).filter(|at| *at >= REASONS) {
-        found.swap(REASONS - 1, at);
-    }
+    let needed = [found.iter().position(is_graver), found.iter().position(is_flag)];
+    let needed: BTreeSet<usize> = needed.into_iter().flatten().collect();
+    let others = (0..found.len()).filter(|at| !needed.contains(at)).take(REASONS - needed.len());
+    let shown: BTreeSet<usize> = needed.iter().copied().chain(others).collect();
     let reason = |finding: &Finding| {
         let record = judge.timeline.record(judged.proofs.get(&finding.id).copied().unwrap_or(judged.at));
         Reason { finding: finding.clone(), audit_id: record.audit_id.clone(), evidence: record.evidence.clone() }
     };
-    found.into_iter().take(REASONS).map(reason).collect()
+    shown.into_iter().map(|at| reason(found[at])).collect()
 }

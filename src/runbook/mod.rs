@@ -13,6 +13,7 @@ mod advice;
 mod before;
 mod behaviour;
 mod counts;
+mod graver;
 mod history;
 pub mod indicators;
 mod judged;

@@ -13,7 +13,7 @@ use super::actor::Actor;
 use super::advice;
 use super::before::{Before, before};
 use super::history::{Histories, History, Known};
-use super::judged::{Weighed, by_object, judged_request, place, reasons};
+use super::judged::{Judged, Weighed, by_object, judged_request, place, reasons};
 use super::links::Linked;
 use super::rank::Standing;
 use super::recent::{Recent, Recents};
@@ -369,16 +369,33 @@ impl Asked {
         let recents = actors.into_iter().map(|actor| (actor.clone(), looks.recents.of(judge, &actor, time)));
         Asked { time, histories, recents: recents.collect(), linked }
     }
+
+    /// Judges its requests, each on its own.
+    pub(super) fn examine(self, judge: &Judge<'_>) -> Examined {
+        let Asked { linked, time, histories, recents } = self;
+        let hits = linked.hits.iter().zip(histories);
+        let requests = hits.map(|(&(_, at), history)| judged_request(judge, at, history)).collect();
+        Examined { linked, time, recents, requests }
+    }
+}
+
+/// An alert whose requests are judged.
+pub(super) struct Examined {
+    pub linked: Linked,
+    pub time: Timestamp,
+    recents: BTreeMap<Actor, Recent>,
+    /// Its requests, one per hit.
+    pub requests: Vec<Judged>,
 }
 
 /// The page of an alert, and the findings of each of its hits.
-pub(super) fn page(judge: &Judge<'_>, asked: &Asked) -> (Page, Vec<Vec<Finding>>) {
-    let &Asked { linked: Linked { ref alert, ref hits, .. }, time, ref histories, ref recents } = asked;
-    let hits = hits.iter().map(|&(_, at)| at).zip(histories);
-    let judged = hits.map(|(at, history)| (judge.timeline.record(at), judged_request(judge, at, history)));
+pub(super) fn page(judge: &Judge<'_>, examined: Examined) -> (Linked, Page, Vec<Vec<Finding>>) {
+    let Examined { linked, time, recents, requests } = examined;
+    let alert = &linked.alert;
+    let findings = requests.iter().map(|judged| judged.findings.clone()).collect();
+    let judged = requests.into_iter().map(|judged| (judge.timeline.record(judged.at), judged));
     let judged: Vec<Weighed<'_>> = judged.collect();
     let records: Vec<&Record> = judged.iter().map(|(record, _)| *record).collect();
-    let findings = judged.iter().map(|(_, judged)| judged.findings.clone()).collect();
     let objects = by_object(judged);
     let (record, decisive) = &objects[0][0];
     let mut became: Vec<Since> = objects.iter().map(|requests| since(judge, effective(requests), time)).collect();
@@ -420,7 +437,7 @@ pub(super) fn page(judge: &Judge<'_>, asked: &Asked) -> (Page, Vec<Vec<Finding>>
         history,
         since: became.swap_remove(0),
     };
-    (page, findings)
+    (linked, page, findings)
 }
 
 fn next_steps(

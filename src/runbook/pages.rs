@@ -10,13 +10,14 @@ use borsh::{BorshDeserialize, BorshSerialize};
 use serde_json::Value;
 
 use super::Judge;
+use super::graver::Gravers;
 use super::links::{Link, Linked};
 use super::overview::Users;
-use super::page::{Asked, Looks, Page, page};
+use super::page::{Asked, Examined, Looks, Page, page};
 use super::rank::Standing;
 use crate::aggregate::{CronJob, Finding, Hit, Verdict};
 use crate::spill::{Packed, Sorted, Sorter};
-use crate::threads::in_batches;
+use crate::threads::{batches, each};
 
 /// Bytes of pages, and of findings of hits, held in memory; the rest goes to temporary files.
 const HELD: usize = 4 << 20;
@@ -108,27 +109,30 @@ impl Pages {
         judge: &Judge<'_>,
         links: &mut Peekable<impl Iterator<Item = io::Result<Link>>>,
     ) -> io::Result<()> {
-        let mut looks = Looks::default();
+        let (mut looks, mut gravers) = (Looks::default(), Gravers::default());
         // History windows only move forward in time, so alerts are looked at in order.
         let asked = std::iter::from_fn(|| Linked::next(&judge.timeline, links).transpose());
-        let asked = asked.map(|linked| Ok(Asked::new(judge, linked?, &mut looks)));
-        let judged = |asked: Asked| {
-            let (page, findings) = page(judge, &asked);
-            let is_wanted = judge.settings.only.fits(&page);
-            let text = is_wanted.then(|| serde_json::to_string(&page)).transpose()?;
-            io::Result::Ok((asked.linked, page, text, findings))
-        };
-        in_batches(AT_A_TIME, asked, judged, |judged| {
-            let (linked, page, text, findings) = judged?;
-            for ((hit, at), findings) in linked.hits.into_iter().zip(findings) {
-                let cronjob = judge.recovered.get(&at).cloned().map(|cronjob| Box::new(cronjob.recovered()));
-                if cronjob.is_some() || !findings.is_empty() {
-                    self.notes.push(Note { hit, findings, cronjob });
-                }
+        let asked = asked.map(|linked| io::Result::Ok(Asked::new(judge, linked?, &mut looks)));
+        for some in batches(AT_A_TIME, asked) {
+            let mut some = each(some?, |asked| asked.examine(judge));
+            for alert in &mut some {
+                gravers.weigh(judge, alert);
             }
-            self.add(linked.number, &page, text);
-            Ok(())
-        })
+            for made in each(some, |alert| made(judge, alert)) {
+                self.take(judge, made?);
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, judge: &Judge<'_>, (linked, page, text, findings): Made) {
+        for ((hit, at), findings) in linked.hits.into_iter().zip(findings) {
+            let cronjob = judge.recovered.get(&at).cloned().map(|cronjob| Box::new(cronjob.recovered()));
+            if cronjob.is_some() || !findings.is_empty() {
+                self.notes.push(Note { hit, findings, cronjob });
+            }
+        }
+        self.add(linked.number, &page, text);
     }
 
     fn add(&mut self, number: usize, page: &Page, text: Option<String>) {
@@ -140,6 +144,16 @@ impl Pages {
             self.printed.push(Printed { standing, number, alert_id, text });
         }
     }
+}
+
+/// An alert, its page, the text of the page if it is wanted, and the findings of each hit.
+type Made = (Linked, Page, Option<String>, Vec<Vec<Finding>>);
+
+fn made(judge: &Judge<'_>, alert: Examined) -> io::Result<Made> {
+    let (linked, page, findings) = page(judge, alert);
+    let is_wanted = judge.settings.only.fits(&page);
+    let text = is_wanted.then(|| serde_json::to_string(&page)).transpose()?;
+    Ok((linked, page, text, findings))
 }
 
 /// Writes into hits their findings, and the CronJobs that their own records do not show.

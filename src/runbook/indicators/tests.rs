@@ -29,8 +29,8 @@ fn args(args: &[&str]) -> Value {
 fn the_builtin_file_is_read() {
     let mut entries = Entries::default();
     entries.add(include_str!("../../indicators.yml"), Pattern::new).unwrap();
-    assert_eq!((entries.indicators.len(), entries.composites.len()), (81, 5));
-    assert_eq!(Catalogue::builtin().iter().count(), 81);
+    assert_eq!((entries.indicators.len(), entries.composites.len()), (82, 5));
+    assert_eq!(Catalogue::builtin().iter().count(), 82);
 }
 
 #[test]
@@ -52,7 +52,7 @@ fn every_entry_has_examples_and_only_behaviour_has_those_of_requests() {
             of_requests.push(indicator.id.trim_start_matches("CJ-BEH-"));
         }
     }
-    let expected = ["03", "04", "08", "09", "10", "12", "13", "14", "15", "16", "17", "18", "19"];
+    let expected = ["03", "04", "08", "09", "10", "12", "13", "14", "15", "16", "17", "18", "19", "21"];
     assert_eq!(of_requests, expected);
     for composite in catalogue.composites() {
         assert!(!composite.positive.is_empty() && !composite.negative.is_empty(), "{}", composite.id);
@@ -199,7 +199,7 @@ fn files_add_change_and_switch_off() {
     let text = "indicators:\n- {id: CJ-CMD-30, severity: info}\n- {id: CJ-IMG-04, enabled: false}\n\
         - {id: ACME-01, name: a, category: command, severity: high, at: [command, 'pod.nodeSelector[\"a.b/c\"]'], re: acme}\n";
     let catalogue = Catalogue::builtin().with_file("own.yml", text).unwrap();
-    assert_eq!(catalogue.iter().count(), 82);
+    assert_eq!(catalogue.iter().count(), 83);
     let pod = json!({"nodeSelector": {"a.b/c": "acme"}, "containers": [{"image": "a/b:1", "args": ["apk add acme"]}]});
     let found = catalogue.examine(&cronjob(&pod), &Context::default());
     let ids: Vec<&str> = found.iter().map(|finding| finding.id.as_str()).collect();
