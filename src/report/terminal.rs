@@ -17,7 +17,9 @@ use crate::words::{minute, plural, size};
 const WIDTH: usize = 80;
 /// How many groups and inputs the closing block names.
 const SHOWN: usize = 5;
-/// How many alerts, and CronJobs without a creator, it names.
+/// How many alerts it names.
+const ALERTS: usize = 5;
+/// How many CronJobs without a creator it names.
 const GRAVE: usize = 3;
 
 /// Text that cannot control a terminal or change its reading direction: such characters are printed as `\u{…}`.
@@ -229,7 +231,7 @@ fn gravest(out: &mut String, runbook: &Runbook, more: &str) -> io::Result<()> {
         }
         match shown.iter().position(|(_, alike, _)| *alike == page.standing.alike) {
             Some(at) => shown[at].2 += 1,
-            None if shown.len() < GRAVE => shown.push((serde_json::from_str(&page.text)?, page.standing.alike, 1)),
+            None if shown.len() < ALERTS => shown.push((serde_json::from_str(&page.text)?, page.standing.alike, 1)),
             None => others += 1,
         }
     }

@@ -374,6 +374,33 @@ fn the_gravest_of_a_verdict_comes_first_and_what_is_alike_is_folded() {
     assert!(!run.stderr.contains("report.html") && !run.stderr.contains(".csv"), "{}", run.stderr);
 }
 
+/// The summary names five alerts, the gravest first, in 80 columns.
+#[test]
+fn the_five_gravest_alerts_are_named() {
+    let place = |name: &str| json!({"resource": "cronjobs", "namespace": "web", "name": name});
+    let create = |minute: i64, user: &str, image: &str| {
+        request(
+            minute,
+            "create",
+            user,
+            &json!({"objectRef": place(&format!("of-{user}")), "requestObject": whole(image)}),
+        )
+    };
+    let long = format!("system:serviceaccount:{}:deployer", "tenant".repeat(9));
+    let users = ["op", "a", "b", "c", &long, "d", "e"];
+    let images = |user: &str| if user == "op" { FINE } else { MINER };
+    let events: Vec<Value> = (0..).zip(users).map(|(minute, user)| create(minute * 3, user, images(user))).collect();
+    let directory = tempfile::tempdir().unwrap();
+    let lines: Vec<String> = events.iter().map(|event| format!("{event}\n")).collect();
+    std::fs::write(directory.path().join("audit.log"), lines.concat()).unwrap();
+    let (_temporary, _, run) = scan(&[directory.path().to_owned()], &[]);
+    let (_, told) = run.stderr.split_once("gravest").unwrap();
+    let (told, _) = told.split_once("top groups").unwrap();
+    assert_eq!(told.matches("  alert ").count(), 5, "{told}");
+    assert!(!told.contains("[op]") && told.contains("and 1 more; see report.html\n"), "{told}");
+    assert!(run.stderr.lines().all(|line| line.chars().count() <= 80), "{}", run.stderr);
+}
+
 /// The history of a session is not that of everybody who shares its role.
 #[test]
 fn a_session_without_history_is_told_from_its_user() {
