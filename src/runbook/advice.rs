@@ -6,8 +6,9 @@ use super::history::repository;
 use super::judged::place;
 use super::page::What;
 use super::since::Since;
-use crate::aggregate::{Record, Verdict};
+use crate::aggregate::{Gap, Record, Verdict};
 use crate::rule::Class;
+use crate::words::minute;
 
 /// What the next steps depend on.
 pub(super) struct Case<'a> {
@@ -18,6 +19,10 @@ pub(super) struct Case<'a> {
     pub decided: Subject<'a>,
     /// The other CronJobs, the gravest first.
     pub others: Vec<Subject<'a>>,
+    /// The gaps of the dump in the context window.
+    pub gaps: Vec<Gap>,
+    /// Whether a CronJob mounts ConfigMaps that nobody looked for.
+    pub has_unread: bool,
 }
 
 /// Other CronJobs for which steps are given.
@@ -53,6 +58,7 @@ pub(super) fn next(case: &Case<'_>) -> Vec<String> {
     ));
     next.extend(record.audit_id.as_deref().and_then(|id| events_of("audit-id", id)).map(|command| command + " --raw"));
     next.extend(record.username.as_deref().and_then(|user| events_of("user", user)));
+    next.extend(unseen(case));
     if verdict == Verdict::Review {
         next.push("ask who answers for this user about it; what follows is for the case that nobody does".to_owned());
     }
@@ -71,6 +77,22 @@ pub(super) fn next(case: &Case<'_>) -> Vec<String> {
         next.push(format!("end the other CronJobs of this alert too: {more} more"));
     }
     next
+}
+
+/// What this sweep did not see, and how to see it.
+fn unseen(case: &Case<'_>) -> Vec<String> {
+    let mut steps = Vec::new();
+    let longest = case.gaps.iter().max_by_key(|gap| (gap.end.duration_since(gap.start), gap.end));
+    if let Some(gap) = longest.filter(|_| case.decided.verdict >= Verdict::Suspicious) {
+        let which = if case.gaps.len() > 1 { format!("longest of {} gaps", case.gaps.len()) } else { "gap".to_owned() };
+        let span = format!("{} to {}", minute(gap.start), minute(gap.end));
+        steps.push(format!("get the logs of the {which} before this alert, of which this dump holds nothing: {span}"));
+    }
+    if case.has_unread {
+        steps.push("read the scripts in its ConfigMaps too, at which only --deep looks".to_owned());
+        steps.push("kubesweep scan DUMP --deep".to_owned());
+    }
+    steps
 }
 
 fn containment(case: &Case<'_>) -> Vec<String> {

@@ -406,7 +406,7 @@ pub(super) fn page(judge: &Judge<'_>, examined: Examined) -> (Linked, Page, Vec<
     for (cronjob, since) in cronjobs.iter_mut().zip(&became).skip(1) {
         cronjob.since = Some(since.text.clone());
     }
-    let next = next_steps(judge, alert, &objects, &became, &cronjobs);
+    let next = next_steps(judge, (alert, time), &objects, &became, &cronjobs);
     let page = Page {
         alert_id: alert.alert_id.clone(),
         rule_id: alert.rule_id.clone(),
@@ -442,7 +442,7 @@ pub(super) fn page(judge: &Judge<'_>, examined: Examined) -> (Linked, Page, Vec<
 
 fn next_steps(
     judge: &Judge<'_>,
-    alert: &Alert,
+    (alert, time): (&Alert, Timestamp),
     objects: &[Vec<Weighed<'_>>],
     became: &[Since],
     cronjobs: &[What],
@@ -451,11 +451,14 @@ fn next_steps(
         let (record, judged) = &objects[at][0];
         advice::Subject::new(record, judged.verdict, &became[at], &cronjobs[at])
     };
+    let start = time.checked_sub(judge.settings.context).unwrap_or(Timestamp::MIN);
     advice::next(&advice::Case {
         alert_id: &alert.alert_id,
         resolved: &judge.resolved(objects[0][0].0),
         decided: subject(0),
         others: (1..objects.len()).map(subject).collect(),
+        gaps: judge.coverage.gaps(alert.cluster.as_deref(), start, time),
+        has_unread: !judge.settings.deep && cronjobs.iter().any(|cronjob| !cronjob.scripts.is_empty()),
     })
 }
 

@@ -18,8 +18,15 @@ pub(super) fn mounted_by(observation: &Observation) -> Vec<String> {
 }
 
 fn mounted(object: &Value) -> Vec<String> {
-    let volumes = pod(object)["volumes"].as_array().map(Vec::as_slice).unwrap_or_default();
-    volumes.iter().filter_map(|volume| volume["configMap"]["name"].as_str()).map(str::to_owned).collect()
+    let volumes = items(&pod(object)["volumes"]);
+    // A projected volume joins several sources.
+    let projected = volumes.iter().flat_map(|volume| items(&volume["projected"]["sources"]));
+    let sources = volumes.iter().chain(projected);
+    sources.filter_map(|source| source["configMap"]["name"].as_str()).map(str::to_owned).collect()
+}
+
+fn items(list: &Value) -> &[Value] {
+    list.as_array().map(Vec::as_slice).unwrap_or_default()
 }
 
 /// What is known of each mounted ConfigMap, in a sentence.

@@ -469,6 +469,15 @@ fn what_the_dump_does_not_cover_is_named_where_it_matters() {
     assert_eq!(bob["before"]["gap"], "nothing logged 2026-05-01 00:50Z to 2026-05-01 07:00Z, just before");
     let origin = "its creation is not in the dump; its first Job was seen 2026-05-01T07:05:00Z";
     assert_eq!(bob["cronjobs"][0]["origin"], origin);
+    let missing = "get the logs of the gap before this alert, of which this dump holds nothing: 2026-05-01 00:50Z to 2026-05-01 07:00Z";
+    let names = |page: &Value| page["next"].as_array().unwrap().contains(&json!(missing));
+    assert!(!names(bob), "{bob:#}");
+    let mut grave = events.clone();
+    grave.push(request(455, "update", "eve", &asked(&whole(MINER))));
+    grave.push(request(2000, "update", "mallory", &asked(&whole(MINER))));
+    let found = judged(&grave, &[]);
+    assert!(names(page(&found, "eve")), "{:#}", page(&found, "eve")["next"]);
+    assert!(!names(page(&found, "mallory")), "{:#}", page(&found, "mallory")["next"]);
 
     let directory = tempfile::tempdir().unwrap();
     let lines: Vec<String> = events.iter().map(|event| format!("{event}\n")).collect();

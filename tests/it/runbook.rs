@@ -394,7 +394,7 @@ fn scripts_in_config_maps_are_looked_at_in_a_second_pass() {
     let words = json!({"user": "a", "verb": "create", "namespace": "n", "name": "x", "code": 201, "minutes": 0});
     let mut create = event(&words, "c");
     create["responseObject"]["spec"]["jobTemplate"]["spec"]["template"]["spec"]["volumes"] =
-        json!([{"name": "s", "configMap": {"name": "scripts"}}]);
+        json!([{"name": "s", "projected": {"sources": [{"configMap": {"name": "scripts"}}]}}]);
     let mut script = event(
         &json!({"user": "b", "verb": "create", "resource": "configmaps", "namespace": "n", "name": "scripts", "code": 201, "minutes": -5}),
         "m",
@@ -403,7 +403,11 @@ fn scripts_in_config_maps_are_looked_at_in_a_second_pass() {
     let (_directory, file) = dump(&[line("C", &script), line("C", &create)].concat());
     let plain = runbook(std::slice::from_ref(&file), &[]);
     assert_eq!(plain["alerts"][0]["cronjobs"][0]["scripts"][0], "ConfigMap scripts: not looked for (--deep)");
+    let names =
+        |book: &Value| book["alerts"][0]["next"].as_array().unwrap().contains(&json!("kubesweep scan DUMP --deep"));
+    assert!(names(&plain), "{plain:#}");
     let deep = runbook(&[file], &["--deep"]);
+    assert!(!names(&deep), "{deep:#}");
     assert_eq!(
         (&deep["alerts"][0]["spec_level"], &deep["alerts"][0]["reasons"][0]["where"]),
         (&json!("S3"), &json!("ConfigMap scripts, run.sh"))
