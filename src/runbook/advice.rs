@@ -19,10 +19,14 @@ pub(super) struct Case<'a> {
     pub decided: Subject<'a>,
     /// The other CronJobs, the gravest first.
     pub others: Vec<Subject<'a>>,
+    /// The service account of the CronJob that decided the verdict.
+    pub account: Option<String>,
     /// The gaps of the dump in the context window.
     pub gaps: Vec<Gap>,
-    /// Whether a CronJob mounts ConfigMaps that nobody looked for.
-    pub has_unread: bool,
+    /// Whether a CronJob mounts ConfigMaps.
+    pub has_scripts: bool,
+    /// Whether a second pass looked for these.
+    pub is_deep: bool,
 }
 
 /// Other CronJobs for which steps are given.
@@ -36,11 +40,13 @@ pub(super) struct Subject<'a> {
     since: &'a Since,
     /// Whether the page shows what the request changed.
     has_diff: bool,
+    /// Whether the spec that the request found is graver than the one it left.
+    is_mended: bool,
 }
 
 impl<'a> Subject<'a> {
-    pub(super) fn new(record: &'a Record, verdict: Verdict, since: &'a Since, what: &What) -> Self {
-        Subject { record, verdict, since, has_diff: !what.diff.is_empty() }
+    pub(super) fn new(record: &'a Record, verdict: Verdict, since: &'a Since, what: &What, is_mended: bool) -> Self {
+        Subject { record, verdict, since, has_diff: !what.diff.is_empty(), is_mended }
     }
 }
 
@@ -51,11 +57,9 @@ pub(super) fn next(case: &Case<'_>) -> Vec<String> {
     let Subject { record, verdict, .. } = case.decided;
     let mut next = Vec::new();
     next.extend(record.cluster.as_deref().map(|cluster| format!("use the kubectl context of the cluster: {cluster}")));
-    next.push(format!(
-        "kubectl -n {} get cronjob,job,pod -o yaml > evidence-{}.yaml",
-        namespace(record),
-        case.alert_id
-    ));
+    let kinds = if case.has_scripts { "cronjob,job,pod,configmap" } else { "cronjob,job,pod" };
+    let file = format!("evidence-{}.yaml", case.alert_id);
+    next.push(format!("kubectl -n {} get {kinds} -o yaml > {file}", namespace(record)));
     next.extend(record.audit_id.as_deref().and_then(|id| events_of("audit-id", id)).map(|command| command + " --raw"));
     next.extend(record.username.as_deref().and_then(|user| events_of("user", user)));
     next.extend(unseen(case));
@@ -88,7 +92,7 @@ fn unseen(case: &Case<'_>) -> Vec<String> {
         let span = format!("{} to {}", minute(gap.start), minute(gap.end));
         steps.push(format!("get the logs of the {which} before this alert, of which this dump holds nothing: {span}"));
     }
-    if case.has_unread {
+    if case.has_scripts && !case.is_deep {
         steps.push("read the scripts in its ConfigMaps too, at which only --deep looks".to_owned());
         steps.push("kubesweep scan DUMP --deep".to_owned());
     }
@@ -107,8 +111,11 @@ fn containment(case: &Case<'_>) -> Vec<String> {
     if !decided.since.took_effect {
         return steps;
     }
-    if let Some(account) = case.resolved.cronjob.as_ref().and_then(|cronjob| cronjob.service_account.as_deref()) {
-        steps.push(format!("rotate the tokens of the service account, and look at what it may do: {account}"));
+    if let Some(account) = &case.account {
+        let namespace = decided.record.namespace.as_deref().unwrap_or("-");
+        steps.push(format!(
+            "rotate the tokens of the service account, and look at what it may do: {namespace}/{account}"
+        ));
     }
     steps.extend(ending(decided));
     steps
@@ -130,6 +137,12 @@ fn ending(subject: &Subject<'_>) -> Vec<String> {
     if since.changed.is_some() && !(is_own && since.changed_by == record.username) {
         let by = since.changed_by.as_deref().unwrap_or("-");
         return vec![format!("it was changed again since, so look at it before you stop it; changed by: {by}"), look];
+    }
+    // Whoever repairs a CronJob must not be told to put back what was there.
+    if subject.is_mended {
+        let which =
+            "what it replaced looks worse than what it left, so decide which is right before you put anything back";
+        return vec![which.to_owned(), look];
     }
     if is_own {
         let delete = format!("kubectl -n {namespace} delete cronjob {name}");

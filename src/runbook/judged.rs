@@ -84,6 +84,17 @@ pub(super) fn judged_request(judge: &Judge<'_>, at: usize, history: History) -> 
     Judged { at, findings, proofs, level, verdict, rule, flags, history, is_raised: false }
 }
 
+/// Whether the spec that a request found is grave, and graver than the one it left: the request may be a repair.
+pub(super) fn is_mended(judge: &Judge<'_>, judged: &Judged) -> bool {
+    let found = judge.steps.get(&judged.at).and_then(|step| step.before.as_ref());
+    let level = |state: &State| {
+        let record = judge.timeline.record(judged.at);
+        judge.catalogue.level(&of_spec(judge, &state.object(), record, state.is_object()))
+    };
+    let is_graver = |left: Level| found.map(level).is_some_and(|found| found >= Level::S2 && found > left);
+    judged.verdict > Verdict::Expected && judged.level.is_some_and(is_graver)
+}
+
 /// What a spec shows. `whole` says whether a member that it lacks is missing, or may only be unknown.
 pub(super) fn of_spec(judge: &Judge<'_>, object: &Value, record: &Record, whole: bool) -> Vec<Finding> {
     let schedule = object.pointer("/spec/schedule").and_then(Value::as_str).and_then(|text| Schedule::parse(text).ok());

@@ -13,12 +13,12 @@ use super::actor::Actor;
 use super::advice;
 use super::before::{Before, before};
 use super::history::{Histories, History, Known};
-use super::judged::{Judged, Weighed, by_object, judged_request, place, reasons};
+use super::judged::{Judged, Weighed, by_object, is_mended, judged_request, place, reasons};
 use super::links::Linked;
 use super::rank::Standing;
 use super::recent::{Recent, Recents};
 use super::since::{Since, since};
-use super::spec::Difference;
+use super::spec::{Difference, State};
 use super::timeline::took_effect;
 use super::verdict::{level_name, meaning, would_change};
 use super::what::what;
@@ -449,16 +449,22 @@ fn next_steps(
 ) -> Vec<String> {
     let subject = |at: usize| {
         let (record, judged) = &objects[at][0];
-        advice::Subject::new(record, judged.verdict, &became[at], &cronjobs[at])
+        advice::Subject::new(record, judged.verdict, &became[at], &cronjobs[at], is_mended(judge, judged))
     };
+    // Where a spec names no service account, it is this one.
+    let left = judge.steps.get(&objects[0][0].1.at).and_then(|step| step.after.as_ref());
+    let is_whole = left.is_some_and(State::is_object);
+    let account = cronjobs[0].service_account.clone().or_else(|| is_whole.then(|| "default".to_owned()));
     let start = time.checked_sub(judge.settings.context).unwrap_or(Timestamp::MIN);
     advice::next(&advice::Case {
         alert_id: &alert.alert_id,
         resolved: &judge.resolved(objects[0][0].0),
         decided: subject(0),
         others: (1..objects.len()).map(subject).collect(),
+        account,
         gaps: judge.coverage.gaps(alert.cluster.as_deref(), start, time),
-        has_unread: !judge.settings.deep && cronjobs.iter().any(|cronjob| !cronjob.scripts.is_empty()),
+        has_scripts: cronjobs.iter().any(|cronjob| !cronjob.scripts.is_empty()),
+        is_deep: judge.settings.deep,
     })
 }
 

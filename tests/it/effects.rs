@@ -308,12 +308,19 @@ fn next_steps_fit_what_became_of_the_cronjob() {
     assert!(steps.contains("kubectl -n p patch cronjob b -p '{'spec':{'suspend':true}}'"), "{steps}");
     assert!(steps.contains("the diff says what it was"), "{steps}");
     assert!(!steps.contains("delete cronjob"), "{steps}");
-    let steps = next(&[create, evil.clone(), update(240, "argo", &whole(FINE))], "eve");
+    let steps = next(&[create.clone(), evil.clone(), update(240, "argo", &whole(FINE))], "eve");
     assert!(
         steps.contains("it was changed again since, so look at it before you stop it; changed by: argo"),
         "{steps}"
     );
     assert!(!steps.contains("delete cronjob") && !steps.contains("patch cronjob"), "{steps}");
+    // What the repair found is the attack.
+    let repair = [create.clone(), evil.clone(), update(240, "mallory", &whole(FINE))];
+    let steps = next(&repair, "mallory");
+    assert!(steps.contains("what it replaced looks worse than what it left"), "{steps}");
+    assert!(!steps.contains("put back what was right") && !steps.contains("patch cronjob"), "{steps}");
+    // A spec that names no service account has this one, and its token.
+    assert!(next(&[create.clone(), evil.clone()], "eve").contains("look at what it may do: p/default"));
     let steps = next(&[evil], "eve");
     assert!(steps.contains("this dump does not tell it") && !steps.contains("delete cronjob"), "{steps}");
     let steps = next(&[request(0, "create", "eve", &asked(&whole(MINER)))], "eve");
