@@ -61,8 +61,11 @@ pub(super) fn judged_request(judge: &Judge<'_>, at: usize, history: History) -> 
     let mut level = None;
     if let Some((state, object)) = step.after.as_ref().zip(after.as_ref()) {
         findings = of_spec(judge, object, record, state.is_object());
-        proofs.extend(findings.iter().filter_map(|finding| Some((finding.id.clone(), state.shown_by?))));
-        findings.extend(script::findings(judge, record, object));
+        proofs.extend(findings.iter().map(|finding| (finding.id.clone(), state.shown_by.unwrap_or(at))));
+        for (finding, write) in script::findings(judge, record, object) {
+            proofs.entry(finding.id.clone()).or_insert(write);
+            findings.push(finding);
+        }
         // What is missing is not known: only what is there can say how grave it is.
         let least = match state.part {
             Part::Remains => Level::S2,

@@ -32,7 +32,8 @@ fn items(list: &Value) -> &[Value] {
 /// What is known of each mounted ConfigMap, in a sentence.
 pub(super) fn notes(judge: &Judge<'_>, record: &Record, object: &Value) -> Vec<String> {
     let note = |name: String| match write_of(judge, record, &name) {
-        Some(write) => {
+        Some(at) => {
+            let write = judge.timeline.event(at);
             let user = write.record.username.as_deref().unwrap_or("-");
             let time = write.record.time.map_or_else(String::new, |time| format!(" at {time}"));
             let is_told = scripts_of(write).is_some();
@@ -48,20 +49,22 @@ pub(super) fn notes(judge: &Judge<'_>, record: &Record, object: &Value) -> Vec<S
 /// Most findings in scripts shown for a request, gravest first: every CronJob that mounts a ConfigMap repeats them.
 const SHOWN: usize = 20;
 
-/// Indicators on commands that match the data of mounted ConfigMaps.
-pub(super) fn findings(judge: &Judge<'_>, record: &Record, object: &Value) -> Vec<Finding> {
-    let mut findings: Vec<Finding> = Vec::new();
+/// Indicators on commands that match the data of mounted ConfigMaps, each with the position of the write that shows
+/// these.
+pub(super) fn findings(judge: &Judge<'_>, record: &Record, object: &Value) -> Vec<(Finding, usize)> {
+    let mut findings: Vec<(Finding, usize)> = Vec::new();
     for name in mounted(object) {
-        let scripts = write_of(judge, record, &name).and_then(scripts_of);
-        for (key, script) in scripts.into_iter().flatten() {
+        let Some(write) = write_of(judge, record, &name) else { continue };
+        for (key, script) in scripts_of(judge.timeline.event(write)).into_iter().flatten() {
             let pod = json!({"containers": [{"name": "script", "command": [script]}]});
             let wrapped = json!({"spec": {"jobTemplate": {"spec": {"template": {"spec": pod}}}}});
             let found = judge.catalogue.examine(&wrapped, &Context::default()).into_iter();
             let found = found.filter(|finding| finding.category == Category::Command);
-            findings.extend(found.map(|finding| Finding { place: format!("ConfigMap {name}, {key}"), ..finding }));
+            let place = format!("ConfigMap {name}, {key}");
+            findings.extend(found.map(|finding| (Finding { place: place.clone(), ..finding }, write)));
         }
     }
-    findings.sort_by_key(|finding| Reverse(finding.severity));
+    findings.sort_by_key(|(finding, _)| Reverse(finding.severity));
     findings.truncate(SHOWN);
     findings
 }
@@ -75,11 +78,11 @@ fn scripts_of(write: &Observation) -> Option<Map<String, Value>> {
     }
 }
 
-/// The last write before the request, or else the first one after it.
-fn write_of<'t>(judge: &Judge<'t>, record: &Record, name: &str) -> Option<&'t Observation> {
+/// The position of the last write before the request, or else of the first one after it.
+fn write_of(judge: &Judge<'_>, record: &Record, name: &str) -> Option<usize> {
     let object = (record.cluster.clone(), record.namespace.clone(), Some(name.into()));
-    let writes = judge.timeline.configmap(&object).iter().map(|&at| judge.timeline.event(at));
-    let mut writes = writes.filter(|write| took_effect(&write.record));
-    let before = writes.clone().rfind(|write| write.record.time <= record.time);
+    let writes = judge.timeline.configmap(&object).iter().copied();
+    let mut writes = writes.filter(|&at| took_effect(judge.timeline.record(at)));
+    let before = writes.clone().rfind(|&at| judge.timeline.time(at) <= record.time);
     before.or_else(|| writes.next())
 }

@@ -406,12 +406,18 @@ fn scripts_in_config_maps_are_looked_at_in_a_second_pass() {
     let names =
         |book: &Value| book["alerts"][0]["next"].as_array().unwrap().contains(&json!("kubesweep scan DUMP --deep"));
     assert!(names(&plain), "{plain:#}");
+    assert!(plain["alerts"][0]["next"].to_string().contains("get cronjob,job,pod,configmap -o yaml"), "{plain:#}");
+    let (_temporary, out, _) = scan(std::slice::from_ref(&file), &[]);
+    let page = std::fs::read_to_string(out.join("report.html")).unwrap();
+    assert!(page.contains("ConfigMap scripts: not looked for (--deep)"), "{page}");
     let deep = runbook(&[file], &["--deep"]);
     assert!(!names(&deep), "{deep:#}");
     assert_eq!(
         (&deep["alerts"][0]["spec_level"], &deep["alerts"][0]["reasons"][0]["where"]),
         (&json!("S3"), &json!("ConfigMap scripts, run.sh"))
     );
+    // The evidence is the write of the script.
+    assert_eq!(deep["alerts"][0]["reasons"][0]["audit_id"], "m");
 }
 
 /// A patch of labels leaves the spec known, and a patch that includes resourceVersion is applied as far as it concerns
