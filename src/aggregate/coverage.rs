@@ -44,6 +44,12 @@ pub struct Day {
     pub gaps: Vec<Gap>,
 }
 
+/// The first and the last time that days of any clusters cover; `None` if there is no day.
+#[must_use]
+pub fn covered(days: &[Day]) -> Option<(Timestamp, Timestamp)> {
+    days.iter().map(|day| day.first_seen).min().zip(days.iter().map(|day| day.last_seen).max())
+}
+
 impl Coverage {
     /// Notes that a cluster was seen at a time.
     pub fn add(&mut self, cluster: Option<&str>, time: Timestamp) {

@@ -14,7 +14,7 @@ mod summary;
 
 pub use alerts::Alert;
 pub use body::{Body, Interner};
-pub use coverage::{Coverage, Day, Gap};
+pub use coverage::{Coverage, Day, Gap, covered};
 pub use cronjob::{CronJob, POD_OF_SPEC};
 pub use finding::{Category, Finding, Verdict};
 pub use finish::{Finished, Hit, Plan, finish};

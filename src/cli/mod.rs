@@ -22,7 +22,7 @@ use std::io::{self, IsTerminal, Write};
 use clap::{CommandFactory, Parser};
 use jiff::Timestamp;
 
-use crate::aggregate::{Extent, Finished, Tally, Totals};
+use crate::aggregate::{Extent, Finished, Tally, Totals, covered};
 use crate::case::Case;
 use crate::discover::Found;
 use crate::error::Error;
@@ -224,9 +224,8 @@ fn warn(quiet: bool, warning: impl std::fmt::Display) {
 
 /// Warns if no event was found, perhaps because of a typing error in a path, or none in the requested time.
 fn warn_if_nothing(report: &Finished) {
-    let last = report.coverage.iter().map(|day| day.last_seen).max();
-    let warning = match (report.asked.words(), last) {
-        (Some(asked), Some(last)) if report.missed() => {
+    let warning = match (report.asked.words(), covered(&report.coverage)) {
+        (Some(asked), Some((_, last))) if report.missed() => {
             format!("no event lies in the time asked for, {asked}; the last one is of {}", minute(last))
         }
         (asked, None) if report.totals.events == 0 => {

@@ -8,7 +8,7 @@ use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
 
 use super::Report;
 use super::hidden::is_hidden;
-use crate::aggregate::{Day, Extent, Finished, Input, Status, Totals, Verdict};
+use crate::aggregate::{Day, Extent, Finished, Input, Status, Totals, Verdict, covered};
 use crate::rule::Severity;
 use crate::runbook::{Alike, Runbook, Seen};
 use crate::words::{minute, plural, size};
@@ -72,7 +72,7 @@ pub fn closing(report: &Report<'_>, directory: Option<&str>) -> io::Result<Strin
             report.suppressed.len()
         ),
     );
-    line(&mut out, "time span", &span(&report.coverage));
+    line(&mut out, "time span", &span(&report.coverage, " over an hour"));
     out.extend(longest_gap(&report.coverage).map(|gap| format!("{:<11}{}\n", "", fit(&gap, WIDTH - 11))));
     if let Some(asked) = report.asked.words() {
         line(&mut out, "alerts are", &format!("those {asked}; the rest is history"));
@@ -305,16 +305,11 @@ fn problem(input: &Input, width: usize) -> [String; 2] {
     [fit_path(&place, width), fit(&reason, width)]
 }
 
-fn span(days: &[Day]) -> String {
-    let first = days.iter().map(|day| day.first_seen).min();
-    let last = days.iter().map(|day| day.last_seen).max();
+/// `2026-05-01 03:12Z to 2026-05-02 04:17Z, 2 gaps`, and what is to be said of gaps.
+fn span(days: &[Day], of_gaps: &str) -> String {
+    let Some((first, last)) = covered(days) else { return "no event with a time".to_owned() };
     let gaps: usize = days.iter().map(|day| day.gaps.len()).sum();
-    match (first, last) {
-        (Some(first), Some(last)) => {
-            format!("{} to {}, {}", minute(first), minute(last), plural(gaps as u64, "gap") + " over an hour")
-        }
-        _ => "no event with a time".to_owned(),
-    }
+    format!("{} to {}, {}{of_gaps}", minute(first), minute(last), plural(gaps as u64, "gap"))
 }
 
 /// The longest gap, with the cluster that has it.
@@ -339,7 +334,7 @@ pub fn inspection(report: &Finished) -> String {
     let _ = writeln!(out, "\nCLUSTERS (a gap is an hour or more without an event)");
     for days in report.coverage.chunk_by(|left, right| left.cluster == right.cluster) {
         let cluster = days[0].cluster.as_deref().map_or_else(|| "(not named by the dump)".to_owned(), escape);
-        let _ = writeln!(out, "  {:<28} {}", fit(&cluster, 28), span(days).trim_end_matches(" over an hour"));
+        let _ = writeln!(out, "  {:<28} {}", fit(&cluster, 28), span(days, ""));
         let mut gaps: Vec<_> = days.iter().flat_map(|day| &day.gaps).collect();
         gaps.sort_by_key(|gap| std::cmp::Reverse(gap.end.duration_since(gap.start)));
         for gap in gaps.iter().take(SHOWN) {

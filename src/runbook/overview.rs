@@ -15,7 +15,7 @@ use super::rank::Standing;
 use super::spec::of_children;
 use super::timeline::{Name, Object, shown, writes};
 use super::verdict::level_name;
-use crate::aggregate::{Extent, Finding, Finished, Record};
+use crate::aggregate::{Extent, Finding, Finished, Record, covered};
 use crate::event::Change;
 use crate::threads::each;
 use crate::words::plural;
@@ -182,19 +182,19 @@ pub(super) fn suppressed(report: &Finished, mut graves: Graves) -> io::Result<Ve
 }
 
 pub(super) fn coverage_note(report: &Finished) -> String {
-    let first = report.coverage.iter().map(|day| day.first_seen).min();
-    let last = report.coverage.iter().map(|day| day.last_seen).max();
     let gaps: usize = report.coverage.iter().map(|day| day.gaps.len()).sum();
     let read = match report.extent {
         Extent::Whole => "the dump",
         Extent::SharesMissing => "partials missing; what was read of the dump",
         Extent::Interrupted => "interrupted; what was read of the dump",
     };
-    let Some((first, last)) = first.zip(last) else { return format!("{read} holds no audit event with a time") };
-    let covered = format!("{read} covers {first} to {last}, with {} over an hour", plural(gaps, "gap"));
+    let Some((first, last)) = covered(&report.coverage) else {
+        return format!("{read} holds no audit event with a time");
+    };
+    let said = format!("{read} covers {first} to {last}, with {} over an hour", plural(gaps, "gap"));
     match report.asked.words() {
-        None => covered,
-        Some(asked) if report.missed() => format!("{covered}; no event lies in the time asked for, {asked}"),
-        Some(asked) => format!("{covered}; alerts are those {asked}, the rest is history"),
+        None => said,
+        Some(asked) if report.missed() => format!("{said}; no event lies in the time asked for, {asked}"),
+        Some(asked) => format!("{said}; alerts are those {asked}, the rest is history"),
     }
 }

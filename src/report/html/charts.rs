@@ -29,11 +29,9 @@ pub(super) struct Axis {
 impl Axis {
     /// An axis over the span of the dump and the alerts; `None` if neither has a time.
     pub(super) fn new(report: &Value, alerts: &Alerts) -> Option<Self> {
-        let days = list(report, "coverage").iter().flat_map(|day| [time(day, "first_seen"), time(day, "last_seen")]);
-        let times = days.flatten().chain(alerts.all.iter().filter_map(|alert| alert.time)).map(Timestamp::as_second);
-        let (first, last) = times.fold(None, |span: Option<(i64, i64)>, time| {
-            Some(span.map_or((time, time), |(first, last)| (first.min(time), last.max(time))))
-        })?;
+        let days = covered(list(report, "coverage")).into_iter().flat_map(<[_; 2]>::from);
+        let times = days.chain(alerts.all.iter().filter_map(|alert| alert.time)).map(Timestamp::as_second);
+        let (first, last) = (times.clone().min()?, times.max()?);
         let unit = if last - first <= HOURLY { HOUR } else { DAY };
         let start = first.div_euclid(unit) * unit;
         let units = (last - start) / unit + 1;
@@ -183,14 +181,18 @@ pub(super) fn coverage(axis: &Axis, report: &Value) -> Vec<Cluster> {
         .collect()
 }
 
+/// The first and the last time that days of the report cover; `None` if none has a time.
+pub(super) fn covered(days: &[Value]) -> Option<(Timestamp, Timestamp)> {
+    let times = |key| days.iter().filter_map(move |day| time(day, key));
+    times("first_seen").min().zip(times("last_seen").max())
+}
+
 fn describe(days: &[Value]) -> Value {
-    let first = days.iter().filter_map(|day| time(day, "first_seen")).min();
-    let last = days.iter().filter_map(|day| time(day, "last_seen")).max();
+    let span = covered(days);
     let seen: u64 = days.iter().filter_map(|day| day["hours_seen"].as_u64()).sum();
-    let hours = match (first, last) {
-        (Some(first), Some(last)) => last.as_second().div_euclid(HOUR).abs_diff(first.as_second().div_euclid(HOUR)) + 1,
-        _ => 0,
-    };
+    let hour = |time: Timestamp| time.as_second().div_euclid(HOUR);
+    let hours = span.map_or(0, |(first, last)| hour(last).abs_diff(hour(first)) + 1);
+    let (first, last) = span.unzip();
     let mut gaps: Vec<_> = days.iter().flat_map(|day| list(day, "gaps")).filter_map(gap).collect();
     gaps.sort_by_key(|(start, end)| (start.as_second() - end.as_second(), *start));
     let listed = gaps.iter().take(GAPS).map(|&(start, end)| {

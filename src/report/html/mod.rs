@@ -229,10 +229,7 @@ fn chips(shown: &[(&Alert, u64)], classes: &[model::Class], class: impl Fn(&Aler
 
 fn span(report: &Value) -> Value {
     let days = list(report, "coverage");
-    let time = |key: &str| {
-        days.iter().filter_map(|day| day[key].as_str()?.parse::<jiff::Timestamp>().ok()).collect::<Vec<_>>()
-    };
-    let (first, last) = (time("first_seen").into_iter().min(), time("last_seen").into_iter().max());
+    let (first, last) = charts::covered(days).unzip();
     let clusters = days.chunk_by(|left, right| left["cluster"] == right["cluster"]).count();
     json!({"first": first.map(minute), "last": last.map(minute), "clusters": clusters})
 }
