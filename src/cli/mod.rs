@@ -110,7 +110,7 @@ fn progress<'s>(found: &Found, input: &args::Input, stats: Option<&'s Stats>) ->
     Progress::new(bytes, found.sources.len(), hidden, stats)
 }
 
-/// Sweeps, and adds what a case file has. With `deep`, sweeps again for what the users of matches did before them.
+/// Sweeps, and adds what a case file has. With `deep`, looks back at the users of matches.
 fn sweep(
     found: &mut Found,
     job: &Job,
@@ -138,9 +138,11 @@ fn sweep(
         warn_of_others(others, input.quiet);
         tally = tally.merge(kept);
     }
-    if !deep {
-        return Ok(tally);
-    }
+    if deep { looked_back(tally, found, job, stats) } else { Ok(tally) }
+}
+
+/// Adds what the users of matches did before them, which takes a second sweep.
+fn looked_back(tally: Tally, found: &Found, job: &Job, stats: Option<&Stats>) -> Result<Tally, Error> {
     let interests = steps::precursors(&tally.observations)?;
     if interests.is_empty() {
         return Ok(tally);

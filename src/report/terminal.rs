@@ -1,5 +1,6 @@
 //! What is printed on a terminal, in 80 columns. Log text is escaped, so that it cannot move the cursor.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::io;
 
@@ -40,51 +41,47 @@ pub fn escape(text: &str) -> String {
 /// # Errors
 /// A temporary file cannot be read.
 pub fn closing(report: &Report<'_>, directory: Option<&str>) -> io::Result<String> {
-    let more = if directory.is_some() { "; see report.html" } else { "" };
+    let has_files = directory.is_some();
     let (group_by, runbook, report) = (report.group_by, report.runbook, report.finished);
     let mut out = String::new();
     incomplete(&mut out, report);
     line(&mut out, "hits", &severities(|severity| report.counts.get(&severity).map(|(_, hits)| *hits)));
     line(&mut out, "alerts", &severities(|severity| report.counts.get(&severity).map(|(alerts, _)| *alerts)));
     if let Some(runbook) = runbook {
-        line(&mut out, "verdicts", &verdicts(runbook));
-        let without = &runbook.about.without_verdict;
-        if !without.is_empty() {
-            let without = severities(|severity| without.get(&severity.to_string()).copied());
-            line(&mut out, "", &format!("without one: {without}"));
-        }
-        gravest(&mut out, runbook, more)?;
-        unwritten(&mut out, runbook, more);
-        hidden(&mut out, runbook, if directory.is_some() { "; see runbook.md" } else { "" });
+        judged(&mut out, runbook, has_files)?;
     }
     top_groups(&mut out, report, group_by);
-    refused(&mut out, report, directory.is_some());
-    let totals = &report.totals;
-    ledger(&mut out, totals);
-    line(
-        &mut out,
-        "of which",
-        &format!(
-            "{} truncated, {} duplicates, {} outside, {} suppressed",
-            totals.truncated,
-            totals.duplicates,
-            totals.outside,
-            report.suppressed.len()
-        ),
-    );
+    refused(&mut out, report, has_files);
+    ledger(&mut out, &report.totals);
+    let (Totals { truncated, duplicates, outside, .. }, suppressed) = (&report.totals, report.suppressed.len());
+    let of_which =
+        format!("{truncated} truncated, {duplicates} duplicates, {outside} outside, {suppressed} suppressed");
+    line(&mut out, "of which", &of_which);
     line(&mut out, "time span", &span(&report.coverage, " over an hour"));
     out.extend(longest_gap(&report.coverage).map(|gap| format!("{:<11}{}\n", "", fit(&gap, WIDTH - 11))));
     if let Some(asked) = report.asked.words() {
         line(&mut out, "alerts are", &format!("those {asked}; the rest is history"));
     }
-    damage(
-        &mut out,
-        &report.inputs,
-        if directory.is_some() { "see inputs.csv" } else { "`kubesweep inspect` names them" },
-    );
+    let all_damage = if has_files { "see inputs.csv" } else { "`kubesweep inspect` names them" };
+    damage(&mut out, &report.inputs, all_damage);
     damage_in_case(&mut out, &report.inputs);
     line(&mut out, "reports", directory.unwrap_or("standard output"));
     Ok(out)
+}
+
+/// What the runbook says of the alerts, of CronJobs without one, and of what was suppressed.
+fn judged(out: &mut String, runbook: &Runbook, has_files: bool) -> io::Result<()> {
+    line(out, "verdicts", &verdicts(runbook));
+    let without = &runbook.about.without_verdict;
+    if !without.is_empty() {
+        let without = severities(|severity| without.get(&severity.to_string()).copied());
+        line(out, "", &format!("without one: {without}"));
+    }
+    let more = if has_files { "; see report.html" } else { "" };
+    gravest(out, runbook, more)?;
+    unwritten(out, runbook, more);
+    hidden(out, runbook, if has_files { "; see runbook.md" } else { "" });
+    Ok(())
 }
 
 /// The groups with most hits, and how many more there are.
@@ -326,38 +323,9 @@ fn longest_gap(days: &[Day]) -> Option<String> {
 pub fn inspection(report: &Finished) -> String {
     let mut out = String::new();
     incomplete(&mut out, report);
-    let _ = writeln!(out, "FORMATS");
-    for (format, (files, events)) in by_format(&report.inputs) {
-        let _ =
-            writeln!(out, "  {:<44} {:>12} {:>16}", fit(&format, 44), plural(files, "input"), plural(events, "event"));
-    }
-    let _ = writeln!(out, "\nCLUSTERS (a gap is an hour or more without an event)");
-    for days in report.coverage.chunk_by(|left, right| left.cluster == right.cluster) {
-        let cluster = days[0].cluster.as_deref().map_or_else(|| "(not named by the dump)".to_owned(), escape);
-        let _ = writeln!(out, "  {:<28} {}", fit(&cluster, 28), span(days, ""));
-        let mut gaps: Vec<_> = days.iter().flat_map(|day| &day.gaps).collect();
-        gaps.sort_by_key(|gap| std::cmp::Reverse(gap.end.duration_since(gap.start)));
-        for gap in gaps.iter().take(SHOWN) {
-            let _ = writeln!(out, "    nothing from {} to {}", minute(gap.start), minute(gap.end));
-        }
-        if gaps.len() > SHOWN {
-            let _ = writeln!(out, "    and {} shorter gaps", gaps.len() - SHOWN);
-        }
-    }
-    let totals = &report.totals;
-    let _ = writeln!(out, "\nRECORDS");
-    let _ = writeln!(
-        out,
-        "  {} in {}, {}",
-        plural(totals.records, "record"),
-        plural(totals.files, "file"),
-        size(totals.bytes)
-    );
-    let _ = writeln!(
-        out,
-        "  {} events, {} not audit, {} malformed; {} truncated",
-        totals.events, totals.not_audit, totals.malformed, totals.truncated
-    );
+    formats(&mut out, &report.inputs);
+    clusters(&mut out, &report.coverage);
+    records(&mut out, &report.totals);
     let _ = writeln!(out, "\nDAMAGE");
     for input in damaged(&report.inputs) {
         let [place, reason] = problem(input, WIDTH - 4);
@@ -369,8 +337,40 @@ pub fn inspection(report: &Finished) -> String {
     out
 }
 
-fn by_format(inputs: &[Input]) -> std::collections::BTreeMap<String, (u64, u64)> {
-    let mut formats = std::collections::BTreeMap::<String, (u64, u64)>::new();
+fn formats(out: &mut String, inputs: &[Input]) {
+    let _ = writeln!(out, "FORMATS");
+    for (format, (inputs, events)) in by_format(inputs) {
+        let (inputs, events) = (plural(inputs, "input"), plural(events, "event"));
+        let _ = writeln!(out, "  {:<44} {inputs:>12} {events:>16}", fit(&format, 44));
+    }
+}
+
+fn clusters(out: &mut String, days: &[Day]) {
+    let _ = writeln!(out, "\nCLUSTERS (a gap is an hour or more without an event)");
+    for days in days.chunk_by(|left, right| left.cluster == right.cluster) {
+        let cluster = days[0].cluster.as_deref().map_or_else(|| "(not named by the dump)".to_owned(), escape);
+        let _ = writeln!(out, "  {:<28} {}", fit(&cluster, 28), span(days, ""));
+        let mut gaps: Vec<_> = days.iter().flat_map(|day| &day.gaps).collect();
+        gaps.sort_by_key(|gap| std::cmp::Reverse(gap.end.duration_since(gap.start)));
+        for gap in gaps.iter().take(SHOWN) {
+            let _ = writeln!(out, "    nothing from {} to {}", minute(gap.start), minute(gap.end));
+        }
+        if gaps.len() > SHOWN {
+            let _ = writeln!(out, "    and {} shorter gaps", gaps.len() - SHOWN);
+        }
+    }
+}
+
+fn records(out: &mut String, totals: &Totals) {
+    let Totals { records, files, bytes, events, not_audit, malformed, truncated, .. } = *totals;
+    let (records, files) = (plural(records, "record"), plural(files, "file"));
+    let _ = writeln!(out, "\nRECORDS\n  {records} in {files}, {}", size(bytes));
+    let _ = writeln!(out, "  {events} events, {not_audit} not audit, {malformed} malformed; {truncated} truncated");
+}
+
+/// How many inputs and events each format has.
+fn by_format(inputs: &[Input]) -> BTreeMap<String, (u64, u64)> {
+    let mut formats = BTreeMap::<String, (u64, u64)>::new();
     for input in inputs.iter().filter(|input| input.records > 0 || input.status == Status::Failed) {
         let names: Vec<&str> = input.format.iter().map(AsRef::as_ref).collect();
         let name = if names.is_empty() { "(no audit records)".to_owned() } else { names.join(" + ") };

@@ -41,7 +41,7 @@ const KEYS: [&str; 28] = [
     "InlineFilters",
 ];
 /// Minutes in a (leap) year.
-const MAX_MINUTES: u64 = 366 * 24 * 60;
+const MAX_MINUTES: i64 = 366 * 24 * 60;
 
 /// Compiles one document.
 pub(super) fn compile(node: &Node) -> Parsed<Rule> {
@@ -58,11 +58,7 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
     runs_here(node)?;
     let name = Some(text("DisplayName")?).filter(|name| !name.is_empty()).unwrap_or_else(|| id.clone());
     let template = |key: &str| node.get(key).map(|node| Template::compile(node.line, node.text()?)).transpose();
-    let minutes = count(node, "DedupPeriodMinutes")?.unwrap_or(60);
-    if minutes > MAX_MINUTES {
-        let line = node.get("DedupPeriodMinutes").map_or(node.line, |node| node.line);
-        return Err(Problem::new(line, format!("DedupPeriodMinutes is at most {MAX_MINUTES}, a year")));
-    }
+    let dedup_period = dedup_period(node)?;
     Ok(Rule {
         severity: severity(needed("Severity")?)?,
         enabled: node.get("Enabled").map(Node::boolean).transpose()?.unwrap_or(true),
@@ -71,7 +67,7 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
         runbook: text("Runbook")?,
         false_positives: node.get("FalsePositives").map(Node::texts).transpose()?.unwrap_or_default(),
         mitre: node.get("Reports").map(mitre).transpose()?.unwrap_or_default(),
-        dedup_period: SignedDuration::from_mins(i64::try_from(minutes).unwrap_or(60)),
+        dedup_period,
         threshold: count(node, "Threshold")?.unwrap_or(1),
         distinct: node.get("ThresholdDistinct").map(path).transpose()?,
         title: template("AlertTitle")?.unwrap_or_else(|| Template::of_text(&name)),
@@ -85,6 +81,15 @@ pub(super) fn compile(node: &Node) -> Parsed<Rule> {
         file: String::new(),
         line: node.line,
         sha256: String::new(),
+    })
+}
+
+fn dedup_period(node: &Node) -> Parsed<SignedDuration> {
+    let minutes = count(node, "DedupPeriodMinutes")?.unwrap_or(60);
+    let minutes = i64::try_from(minutes).ok().filter(|minutes| *minutes <= MAX_MINUTES);
+    minutes.map(SignedDuration::from_mins).ok_or_else(|| {
+        let line = node.get("DedupPeriodMinutes").map_or(node.line, |node| node.line);
+        Problem::new(line, format!("DedupPeriodMinutes is at most {MAX_MINUTES}, a year"))
     })
 }
 

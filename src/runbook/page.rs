@@ -154,15 +154,8 @@ pub struct What {
     pub spec_level: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spec_source: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub schedule: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub schedule_text: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub runs_per_day: Option<f64>,
-    pub time_zone: String,
-    pub next_runs: Vec<Timestamp>,
-    pub suspend: bool,
+    #[serde(flatten)]
+    pub timing: Timing,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_account: Option<String>,
     pub containers: Vec<Container>,
@@ -188,6 +181,20 @@ pub struct What {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub audit_id: Option<String>,
     pub evidence: Evidence,
+}
+
+/// When a CronJob runs.
+#[derive(Debug, Clone, Serialize)]
+pub struct Timing {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule_text: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub runs_per_day: Option<f64>,
+    pub time_zone: String,
+    pub next_runs: Vec<Timestamp>,
+    pub suspend: bool,
 }
 
 /// One of its containers.

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::Judge;
 use super::indicators::decoded;
 use super::judged::{Judged, Weighed};
-use super::page::{Container, Decoded, Variable, What, Write};
+use super::page::{Container, Decoded, Timing, Variable, What, Write};
 use super::script;
 use super::spec::{Difference, Part, State, Step, difference, pod, print};
 use super::timeline::object;
@@ -30,15 +30,10 @@ pub(super) fn what(judge: &Judge<'_>, requests: &[Weighed<'_>]) -> What {
     let step = judge.steps.get(&judged.at);
     let state = step.and_then(|step| step.after.as_ref());
     let object = state.map_or(Value::Null, State::object);
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).map(str::to_owned);
-    let schedule = text("/spec/schedule");
-    let parsed = schedule.as_deref().and_then(|text| Schedule::parse(text).ok());
-    let zone = text("/spec/timeZone");
-    let is_suspended = object.pointer("/spec/suspend").and_then(Value::as_bool).unwrap_or(false);
-    let runs = parsed.as_ref().filter(|_| !is_suspended);
     let pod = pod(&object);
     let (diff, diff_note) = diff(judge, judged.at, step, &object);
     let mut more = BTreeMap::new();
+    let decoded = decoded(&object).into_iter().map(|(place, text)| Decoded { place, text }).collect();
     let mut writes = cut("writes", requests[1..].iter().collect(), WRITES, &mut more);
     writes.sort_by_key(|(record, judged)| (record.time.is_none(), record.time, judged.at));
     What {
@@ -50,24 +45,12 @@ pub(super) fn what(judge: &Judge<'_>, requests: &[Weighed<'_>]) -> What {
         session: session(record),
         spec_level: level_name(judged.level),
         spec_source: state.map(|state| state.source.clone()),
-        schedule_text: parsed.as_ref().map(Schedule::words),
-        runs_per_day: parsed.as_ref().map(|parsed| (parsed.runs_per_day() * 1000.0).round() / 1000.0),
-        next_runs: runs.map(|parsed| next_runs(parsed, record.time, zone.as_deref())).unwrap_or_default(),
-        schedule,
-        time_zone: zone_words(zone),
-        suspend: is_suspended,
-        service_account: ["serviceAccountName", "serviceAccount"]
-            .iter()
-            .find_map(|key| Some(pod[*key].as_str()?.to_owned())),
+        timing: timing(&object, record.time),
+        service_account: ["serviceAccountName", "serviceAccount"].iter().find_map(|key| text(pod, key)),
         containers: cut("containers", containers(pod), LISTED, &mut more),
         volumes: cut("volumes", items(&pod["volumes"], volume), LISTED, &mut more),
         pod_security: pod_security(pod),
-        decoded: cut(
-            "decoded",
-            decoded(&object).into_iter().map(|(place, text)| Decoded { place, text }).collect(),
-            LISTED,
-            &mut more,
-        ),
+        decoded: cut("decoded", decoded, LISTED, &mut more),
         more,
         scripts: script::notes(judge, record, &object),
         indicators: judged.findings.clone(),
@@ -152,6 +135,27 @@ fn origin(judge: &Judge<'_>, record: &Record, at: usize) -> Option<String> {
     let first = first.or_else(|| Some(("Pod", pods.first().copied().flatten()?)));
     let seen = first.map_or_else(String::new, |(what, time)| format!("; its first {what} was seen {time}"));
     Some(format!("its creation is not in the dump{seen}"))
+}
+
+/// When a CronJob runs that is written at `time`.
+fn timing(object: &Value, time: Option<Timestamp>) -> Timing {
+    let spec = &object["spec"];
+    let (schedule, zone) = (text(spec, "schedule"), text(spec, "timeZone"));
+    let parsed = schedule.as_deref().and_then(|text| Schedule::parse(text).ok());
+    let suspend = spec["suspend"] == true;
+    let runs = parsed.as_ref().filter(|_| !suspend);
+    Timing {
+        schedule_text: parsed.as_ref().map(Schedule::words),
+        runs_per_day: parsed.as_ref().map(|parsed| (parsed.runs_per_day() * 1000.0).round() / 1000.0),
+        next_runs: runs.map(|parsed| next_runs(parsed, time, zone.as_deref())).unwrap_or_default(),
+        schedule,
+        time_zone: zone_words(zone),
+        suspend,
+    }
+}
+
+fn text(object: &Value, key: &str) -> Option<String> {
+    object[key].as_str().map(str::to_owned)
 }
 
 /// A time zone in words. Kubernetes knows only those of IANA.

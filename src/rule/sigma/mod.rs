@@ -208,10 +208,7 @@ fn compile_one(line: usize, rule: &SigmaRule) -> Parsed<Rule> {
         return Err(problem(what));
     }
     let compiled = compile_rule(&told(rule).map_err(problem)?).map_err(|error| problem(sentence(&error)))?;
-    let fits =
-        |wanted: &Option<String>, is: &str| wanted.as_deref().is_none_or(|wanted| wanted.eq_ignore_ascii_case(is));
-    let source = &rule.logsource;
-    if source.product.is_none() || !fits(&source.product, "kubernetes") || !fits(&source.service, "audit") {
+    if !is_on_audit_logs(rule) {
         return Err(problem("its logsource is not product kubernetes, service audit".to_owned()));
     }
     let items = items(rule);
@@ -246,6 +243,13 @@ fn compile_one(line: usize, rule: &SigmaRule) -> Parsed<Rule> {
         sha256: String::new(),
         id,
     })
+}
+
+fn is_on_audit_logs(rule: &SigmaRule) -> bool {
+    let is = |text: &String, wanted: &str| text.eq_ignore_ascii_case(wanted);
+    let source = &rule.logsource;
+    source.product.as_ref().is_some_and(|product| is(product, "kubernetes"))
+        && source.service.as_ref().is_none_or(|service| is(service, "audit"))
 }
 
 fn severity(rule: &SigmaRule) -> Severity {
