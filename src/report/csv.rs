@@ -2,7 +2,6 @@
 //! get a leading `'`. List items are joined with `;`.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::io;
 
 use serde::Serialize;
@@ -112,7 +111,7 @@ pub(super) fn coverage(report: &Report<'_>, out: &mut dyn io::Write) -> io::Resu
 }
 
 pub(super) fn summary(report: &Report<'_>, out: &mut dyn io::Write) -> io::Result<()> {
-    let counts = [
+    let columns = [
         "hits",
         "alerts",
         "created",
@@ -134,35 +133,13 @@ pub(super) fn summary(report: &Report<'_>, out: &mut dyn io::Write) -> io::Resul
         "verdict",
     ];
     let mut writer = writer(out);
-    writer.write_record(report.group_by.iter().map(String::as_str).chain(counts))?;
-    let set = |set: &BTreeSet<String>| list(set.iter().cloned());
+    writer.write_record(report.group_by.iter().map(String::as_str).chain(columns))?;
     for group in &report.finished.summary {
         let keys = group.keys.iter().map(|key| escape(key.as_deref().unwrap_or_default()).into_owned());
-        let numbers = [
-            group.hits,
-            group.alerts.len() as u64,
-            group.created,
-            group.modified,
-            group.deleted,
-            group.denied,
-            group.dry_run,
-            group.suppressed,
-        ];
-        let times =
-            [group.first_seen, group.last_seen].map(|time| time.map(|time| time.to_string()).unwrap_or_default());
-        let sets = [
-            &group.cronjobs,
-            &group.clusters,
-            &group.platforms,
-            &group.source_ips,
-            &group.user_agents,
-            &group.images,
-            &group.schedules,
-        ];
-        let severity = group.max_severity.map(|severity| severity.to_string()).unwrap_or_default();
-        let row = keys.chain(numbers.map(|number| number.to_string())).chain(times).chain(sets.map(set));
-        let verdict = group.verdict.map(|verdict| verdict.to_string()).unwrap_or_default();
-        writer.write_record(row.chain([severity, verdict]))?;
+        let mut value = serde_json::to_value(group)?;
+        // A row counts the alerts; their ids are in alerts.csv.
+        value["alerts"] = group.alerts.len().into();
+        writer.write_record(keys.chain(columns.map(|column| cell(value.get(column)))))?;
     }
     writer.flush()
 }
