@@ -1,6 +1,6 @@
 //! Which events are wanted, as a condition that the prefilter understands.
 
-use crate::rule::{Condition, FIELDS, Interest, Keeps, Operand, Path, Step, ValueTest, is_cidr};
+use crate::rule::{Condition, FIELDS, Interest, Keeps, Operand, Path, Step, ValueTest};
 
 /// Values of one kind are alternatives; different kinds must all match. `*` stands for any text.
 #[derive(Debug, Clone, Default)]
@@ -55,12 +55,17 @@ fn any(values: &[String], condition: impl Fn(&String) -> Condition) -> Option<Co
 }
 
 fn text(field: &str, value: &str) -> Condition {
-    test(field, Vec::new(), if value.contains('*') { ValueTest::Fits } else { ValueTest::Equals }, value)
+    test(field, Vec::new(), of_text(value))
 }
 
-fn test(field: &str, steps: Vec<Step>, test: ValueTest, value: &str) -> Condition {
+/// How a value is compared, and with what.
+fn of_text(value: &str) -> (ValueTest, Operand) {
+    (if value.contains('*') { ValueTest::Fits } else { ValueTest::Equals }, Operand::One(value.into()))
+}
+
+fn test(field: &str, steps: Vec<Step>, (test, operand): (ValueTest, Operand)) -> Condition {
     let path = Path::new(FIELDS.iter().find(|known| known.name == field), steps);
-    Condition::Test { path, test, negated: false, operand: Operand::One(value.into()), fold: false }
+    Condition::Test { path, test, negated: false, operand, fold: false }
 }
 
 fn resource(value: &str) -> Condition {
@@ -73,14 +78,8 @@ fn resource(value: &str) -> Condition {
 }
 
 fn address(value: &str) -> Condition {
-    let of_each = if is_cidr(value) {
-        ValueTest::InCidr
-    } else if value.contains('*') {
-        ValueTest::Fits
-    } else {
-        ValueTest::Equals
-    };
-    test("sourceIPs", vec![Step::Each], of_each, value)
+    let block = Operand::any_block_of(vec![value.into()]).map(|block| (ValueTest::InCidr, block));
+    test("sourceIPs", vec![Step::Each], block.unwrap_or_else(|| of_text(value)))
 }
 
 #[cfg(test)]

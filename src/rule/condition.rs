@@ -1,7 +1,9 @@
 //! Match expressions in the language of Panther's simple detections, compiled.
 
+use serde_json::Value;
+
 use super::field::{Path, Step, steps};
-use super::value::{Operand, Test, is_cidr};
+use super::value::{Operand, Test};
 use super::yaml::{Kind, Member, Node, Parsed, Problem, unknown};
 
 /// A compiled predicate over one event.
@@ -176,16 +178,16 @@ fn expression(node: &Node, scope: Scope) -> Parsed<Condition> {
         ));
     };
     let word = condition.text()?;
-    let quantified = QUANTIFIERS.iter().any(|(name, _)| *name == word);
-    let stray = if quantified { ["Value", "Values"].as_slice() } else { &["Expressions"] };
+    let quantifier = QUANTIFIERS.iter().find(|(name, _)| *name == word).map(|(_, quantifier)| *quantifier);
+    let stray = if quantifier.is_some() { ["Value", "Values"].as_slice() } else { &["Expressions"] };
     if let Some(member) = members.iter().find(|member| stray.contains(&member.key.as_str())) {
         return Err(Problem::new(member.line, format!("{word} takes no {}", member.key)));
     }
     if word == "AlwaysTrue" {
         return Ok(Condition::AlwaysTrue);
     }
-    if let Some((_, quantifier)) = QUANTIFIERS.iter().find(|(name, _)| *name == word) {
-        return elements(node, *quantifier, scope);
+    if let Some(quantifier) = quantifier {
+        return elements(node, quantifier, scope);
     }
     if let Some((family, test, negated)) = address_test(word) {
         return address(node, word, family, test, negated, scope);
@@ -289,7 +291,52 @@ fn deep_step(node: &Node) -> Parsed<Step> {
 }
 
 fn operand(node: &Node, word: &str, test: Test) -> Parsed<Operand> {
-    let needs_none = matches!(
+    if takes_nothing(test) {
+        let stray = ["Value", "Values"].iter().find_map(|key| Some((key, node.get(key)?.line)));
+        let problem = |(key, line): (&&str, usize)| Problem::new(line, format!("{word} takes no {key}"));
+        return stray.map_or(Ok(Operand::None), |stray| Err(problem(stray)));
+    }
+    let needs = |what: &str| Problem::new(node.line, format!("{word} needs {what}"));
+    let in_list = word == "IsIn" || word == "IsNotIn";
+    let operand = match (node.get("Value"), node.get("Values")) {
+        (Some(_), Some(values)) => return Err(Problem::new(values.line, "write Value or Values, not both")),
+        (Some(value), None) if !in_list => Operand::One(value.to_json()),
+        (None, Some(values)) if in_list || takes_several(test) => {
+            Operand::any_of(values.list()?.iter().map(Node::to_json).collect())
+        }
+        _ if in_list => return Err(needs("Values, a list")),
+        _ => return Err(needs("a Value")),
+    };
+    let values = operand.all();
+    if values.is_empty() {
+        return Err(needs("at least one of Values"));
+    }
+    if let Some(what) = values.iter().find_map(|value| needed_instead(test, value)) {
+        return Err(needs(what));
+    }
+    if test == Test::InCidr {
+        return Operand::any_block_of(values.to_vec()).ok_or_else(|| needs("an address block such as 10.0.0.0/8"));
+    }
+    Ok(operand)
+}
+
+/// What a test needs instead of a value that it cannot compare with.
+fn needed_instead(test: Test, value: &Value) -> Option<&'static str> {
+    let (fits, what) = match test {
+        Test::Greater | Test::GreaterOrEquals | Test::Less | Test::LessOrEquals => (is_number(value), "a number"),
+        Test::StartsWith | Test::EndsWith => (value.is_string(), "text"),
+        _ => return None,
+    };
+    (!fits).then_some(what)
+}
+
+fn is_number(value: &Value) -> bool {
+    value.is_number() || value.as_str().is_some_and(|text| text.trim().parse::<f64>().is_ok_and(f64::is_finite))
+}
+
+/// Tests that compare with nothing.
+fn takes_nothing(test: Test) -> bool {
+    matches!(
         test,
         Test::Exists
             | Test::IsNull
@@ -300,39 +347,7 @@ fn operand(node: &Node, word: &str, test: Test) -> Parsed<Operand> {
             | Test::IsIpv6
             | Test::IsPublic
             | Test::IsPrivate
-    );
-    let in_list = word == "IsIn" || word == "IsNotIn";
-    if needs_none {
-        let stray = ["Value", "Values"].iter().find_map(|key| Some((key, node.get(key)?.line)));
-        let problem = |(key, line): (&&str, usize)| Problem::new(line, format!("{word} takes no {key}"));
-        return stray.map_or(Ok(Operand::None), |stray| Err(problem(stray)));
-    }
-    let operand = match (node.get("Value"), node.get("Values")) {
-        (Some(_), Some(values)) => return Err(Problem::new(values.line, "write Value or Values, not both")),
-        (Some(value), None) if !in_list => Operand::One(value.to_json()),
-        (None, Some(values)) if in_list || takes_several(test) => {
-            Operand::any_of(values.list()?.iter().map(Node::to_json).collect())
-        }
-        _ if in_list => return Err(Problem::new(node.line, format!("{word} needs Values, a list"))),
-        _ => return Err(Problem::new(node.line, format!("{word} needs a Value"))),
-    };
-    if operand.all().is_empty() {
-        return Err(Problem::new(node.line, format!("{word} needs at least one of Values")));
-    }
-    let numeric = matches!(test, Test::Greater | Test::GreaterOrEquals | Test::Less | Test::LessOrEquals);
-    let is_number = |value: &serde_json::Value| {
-        value.is_number() || value.as_str().is_some_and(|text| text.trim().parse::<f64>().is_ok_and(f64::is_finite))
-    };
-    if numeric && !operand.all().iter().all(is_number) {
-        return Err(Problem::new(node.line, format!("{word} needs a number")));
-    }
-    if matches!(test, Test::StartsWith | Test::EndsWith) && !operand.all().iter().all(serde_json::Value::is_string) {
-        return Err(Problem::new(node.line, format!("{word} needs text")));
-    }
-    if test == Test::InCidr && !operand.all().iter().all(|block| block.as_str().is_some_and(is_cidr)) {
-        return Err(Problem::new(node.line, format!("{word} needs an address block such as 10.0.0.0/8")));
-    }
-    Ok(operand)
+    )
 }
 
 /// Tests that accept a list of values: they hold if they hold for one of them.

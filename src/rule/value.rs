@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::net::IpAddr;
+use std::sync::LazyLock;
 
 use serde_json::Value as Json;
 
@@ -124,6 +125,8 @@ pub enum Operand {
     Many(Vec<Json>),
     /// Any of many texts, sorted for binary search.
     Texts(Vec<Json>),
+    /// Any of several blocks of addresses, as written and as read.
+    Blocks(Vec<Json>, Vec<Cidr>),
     /// Nothing.
     None,
 }
@@ -141,11 +144,24 @@ impl Operand {
         Operand::Texts(values)
     }
 
+    /// Any of several blocks of addresses; `None` if one of them is something else.
+    pub(crate) fn any_block_of(values: Vec<Json>) -> Option<Self> {
+        let blocks = values.iter().map(|value| Cidr::parse(value.as_str()?)).collect::<Option<_>>()?;
+        Some(Operand::Blocks(values, blocks))
+    }
+
     pub(crate) fn all(&self) -> &[Json] {
         match self {
             Operand::One(value) => std::slice::from_ref(value),
-            Operand::Many(values) | Operand::Texts(values) => values,
+            Operand::Many(values) | Operand::Texts(values) | Operand::Blocks(values, _) => values,
             Operand::None => &[],
+        }
+    }
+
+    fn blocks(&self) -> &[Cidr] {
+        match self {
+            Operand::Blocks(_, blocks) => blocks,
+            _ => &[],
         }
     }
 }
@@ -185,7 +201,7 @@ pub enum Test {
     IsIpv4,
     /// An IPv6 address.
     IsIpv6,
-    /// An address inside the operand, a CIDR block.
+    /// An address inside one of the blocks that the operand consists of.
     InCidr,
     /// An address that is routed on the internet.
     IsPublic,
@@ -197,52 +213,60 @@ impl Test {
     /// Whether the test holds for a value.
     #[must_use]
     pub fn holds(self, value: &Value<'_>, operand: &Operand, fold: bool) -> bool {
-        let any = |test: &dyn Fn(&Json) -> bool| operand.all().iter().any(test);
-        let texts = |test: &dyn Fn(&str, &str) -> bool| {
-            value.text().is_some_and(|text| {
-                any(&|with| {
-                    with.as_str().is_some_and(|with| {
-                        if fold { test(&text.to_lowercase(), &with.to_lowercase()) } else { test(text, with) }
-                    })
-                })
-            })
-        };
-        let numbers = |test: &dyn Fn(f64, f64) -> bool| {
-            value
-                .number()
-                .is_some_and(|number| any(&|with| Value::from(with).number().is_some_and(|with| test(number, with))))
-        };
-        if let (Test::Equals, false, Value::Text(text), Operand::Texts(texts)) = (self, fold, value, operand) {
-            return texts.binary_search_by(|with| with.as_str().cmp(&Some(&**text))).is_ok();
-        }
-        let address = |test: &dyn Fn(IpAddr) -> bool| value.text().and_then(|text| text.parse().ok()).is_some_and(test);
+        let texts = |holds| some_text(value, operand, fold, holds);
+        let numbers = |holds| some_number(value, operand, holds);
+        let address = || value.text().and_then(|text| text.parse::<IpAddr>().ok());
         match self {
-            Test::Equals => any(&|with| equal(value, with, fold)),
+            Test::Equals => is_equal(value, operand, fold),
             Test::Contains => match value.elements() {
-                Some(items) => items.iter().any(|item| any(&|with| equal(item, with, fold))),
-                None => texts(&|text, with| text.contains(with)),
+                Some(items) => items.iter().any(|item| operand.all().iter().any(|with| equal(item, with, fold))),
+                None => texts(|text, with| text.contains(with)),
             },
-            Test::StartsWith => texts(&|text, with| text.starts_with(with)),
-            Test::EndsWith => texts(&|text, with| text.ends_with(with)),
-            Test::Fits => texts(&|text, pattern| glob(pattern, text)),
-            Test::Greater => numbers(&|number, with| number > with),
-            Test::GreaterOrEquals => numbers(&|number, with| number >= with),
-            Test::Less => numbers(&|number, with| number < with),
-            Test::LessOrEquals => numbers(&|number, with| number <= with),
+            Test::StartsWith => texts(|text, with| text.starts_with(with)),
+            Test::EndsWith => texts(|text, with| text.ends_with(with)),
+            Test::Fits => texts(|text, pattern| glob(pattern, text)),
+            Test::Greater => numbers(|number, with| number > with),
+            Test::GreaterOrEquals => numbers(|number, with| number >= with),
+            Test::Less => numbers(|number, with| number < with),
+            Test::LessOrEquals => numbers(|number, with| number <= with),
             Test::Exists => value.is_present(),
             Test::IsNull => *value == Value::Null,
             Test::IsNotNull => value.is_present() && *value != Value::Null,
             Test::IsNullOrEmpty => value.is_nothing(),
-            Test::IsIp => address(&|_| true),
-            Test::IsIpv4 => address(&|ip| ip.is_ipv4()),
-            Test::IsIpv6 => address(&|ip| ip.is_ipv6()),
-            Test::InCidr => address(&|ip| {
-                any(&|block| block.as_str().and_then(Cidr::parse).is_some_and(|block| block.contains(ip)))
-            }),
-            Test::IsPublic => address(&is_public),
-            Test::IsPrivate => address(&|ip| !is_public(ip)),
+            Test::IsIp => address().is_some(),
+            Test::IsIpv4 => address().is_some_and(|ip| ip.is_ipv4()),
+            Test::IsIpv6 => address().is_some_and(|ip| ip.is_ipv6()),
+            Test::InCidr => address().is_some_and(|ip| operand.blocks().iter().any(|block| block.contains(ip))),
+            Test::IsPublic => address().is_some_and(is_public),
+            Test::IsPrivate => address().is_some_and(|ip| !is_public(ip)),
         }
     }
+}
+
+fn is_equal(value: &Value<'_>, operand: &Operand, fold: bool) -> bool {
+    match (value, operand) {
+        (Value::Text(text), Operand::Texts(texts)) if !fold => {
+            texts.binary_search_by(|with| with.as_str().cmp(&Some(&**text))).is_ok()
+        }
+        _ => operand.all().iter().any(|with| equal(value, with, fold)),
+    }
+}
+
+/// Whether something holds for a text and some text of the operand.
+fn some_text(value: &Value<'_>, operand: &Operand, fold: bool, holds: fn(&str, &str) -> bool) -> bool {
+    let Some(text) = value.text() else { return false };
+    let texts = || operand.all().iter().filter_map(Json::as_str);
+    if fold {
+        let text = text.to_lowercase();
+        return texts().any(|with| holds(&text, &with.to_lowercase()));
+    }
+    texts().any(|with| holds(text, with))
+}
+
+/// Whether something holds for a number and some number of the operand.
+fn some_number(value: &Value<'_>, operand: &Operand, holds: fn(f64, f64) -> bool) -> bool {
+    let Some(number) = value.number() else { return false };
+    operand.all().iter().filter_map(|with| Value::from(with).number()).any(|with| holds(number, with))
 }
 
 /// Numbers and numeric texts are equal by value; everything else by type and value.
@@ -284,7 +308,8 @@ fn to_json(value: &Value<'_>) -> Json {
 }
 
 /// A block of addresses.
-struct Cidr {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cidr {
     network: IpAddr,
     bits: u32,
 }
@@ -322,27 +347,30 @@ pub(crate) fn is_cidr(text: &str) -> bool {
 /// Blocks that are not routed on the internet: RFC 1918, shared address space (RFC 6598), loopback, link-local,
 /// unspecified, multicast and reserved; for IPv6 unique local (RFC 4193) and the like. Documentation blocks count
 /// as public.
-const NOT_PUBLIC: [&str; 13] = [
-    "0.0.0.0/8",
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "224.0.0.0/4",
-    "240.0.0.0/4",
-    "::/127",
-    "fc00::/7",
-    "fe80::/10",
-    "ff00::/8",
-];
+static NOT_PUBLIC: LazyLock<Vec<Cidr>> = LazyLock::new(|| {
+    let blocks = [
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.168.0.0/16",
+        "224.0.0.0/4",
+        "240.0.0.0/4",
+        "::/127",
+        "fc00::/7",
+        "fe80::/10",
+        "ff00::/8",
+    ];
+    blocks.into_iter().filter_map(Cidr::parse).collect()
+});
 
 /// Whether an address is routed on the internet. An IPv4 address mapped into IPv6 counts as IPv4.
 #[must_use]
 pub fn is_public(ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
-    !NOT_PUBLIC.iter().filter_map(|block| Cidr::parse(block)).any(|block| block.contains(ip))
+    !NOT_PUBLIC.iter().any(|block| block.contains(ip))
 }
 
 #[cfg(test)]
@@ -352,7 +380,11 @@ mod tests {
     use super::*;
 
     fn holds(test: Test, value: &Json, operand: Json) -> bool {
-        test.holds(&Value::from(value), &Operand::One(operand), false)
+        let operand = match test {
+            Test::InCidr => Operand::any_block_of(vec![operand]).unwrap(),
+            _ => Operand::One(operand),
+        };
+        test.holds(&Value::from(value), &operand, false)
     }
 
     #[test]
