@@ -36,9 +36,9 @@
 //!
 //! 1. Nothing is lost silently: every record ends in exactly one counter, `records = events + not_audit + malformed`.
 //! 2. Reports are a function of input bytes and options: not of threads, shares, walk order, hash seed, clock or locale.
-//! 3. Memory is bounded by threads × largest record, a fixed buffer for sorting, groups, inputs, a few hundred bytes
-//!    per alert, and the CronJobs of one cluster with the writes on them; never by the size of the input or the number
-//!    of hits.
+//! 3. Memory is bounded by threads × largest record, a fixed buffer for sorting, groups, inputs, hours covered, a few
+//!    hundred bytes per alert, and what the runbook remembers of one cluster at a time: its CronJobs, the writes on them,
+//!    and when their Jobs and Pods were made. Beyond these, neither the size of the input nor the number of hits counts.
 //! 4. One bad source cannot end the run, hide another, or turn the exit status to success.
 //! 5. `normalize`, `evaluate`, `aggregate` and `runbook` cannot fail and touch nothing outside, except temporary files
 //!    of a sort.

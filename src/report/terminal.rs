@@ -346,7 +346,7 @@ fn formats(out: &mut String, inputs: &[Input]) {
 }
 
 fn clusters(out: &mut String, days: &[Day]) {
-    let _ = writeln!(out, "\nCLUSTERS (a gap is an hour or more without an event)");
+    let _ = writeln!(out, "\nCLUSTERS (a gap is more than an hour without an event)");
     for days in days.chunk_by(|left, right| left.cluster == right.cluster) {
         let cluster = days[0].cluster.as_deref().map_or_else(|| "(not named by the dump)".to_owned(), escape);
         let _ = writeln!(out, "  {:<28} {}", fit(&cluster, 28), span(days, ""));

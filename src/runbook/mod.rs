@@ -2,11 +2,16 @@
 //!
 //! - `memory` is what the sweep says of a cluster, without repetitions; `timeline` is that by actor and by object;
 //!   `actor` separates whose history is whose.
-//! - `before` is step 1; `spec`, `patch` and `indicators` are step 2; `history` is step 3; `behaviour` reads all three.
+//! - `before` is step 1, `what` step 2, `history` step 3.
+//! - Step 2 rests on `spec`, which knows what each request left, through `patch`; on `indicators`; and on `script` for
+//!   what ConfigMaps hold.
+//! - Steps 1 and 3 count without looking at a request twice: in a `window` that moves forward, by the properties in
+//!   `counts`; `recent` is what step 1 counts, `writers` who else writes.
+//! - `behaviour` reads all three steps, and `spray` what is written in several namespaces at once.
 //! - `turn` finds the writes after which a CronJob runs something else; `since` says what became of it.
-//! - `verdict` weighs them; `judged` is one request so weighed; `rank` orders alerts by gravity; `page` is what an
-//!   analyst reads of one alert, `pages` all of these; `links` joins hits to alerts; `overview` is about the whole
-//!   sweep.
+//! - `verdict` weighs them; `judged` is one request so weighed; `advice` says what to do next; `rank` orders alerts by
+//!   gravity; `page` is what an analyst reads of one alert, `pages` all of these; `links` joins hits to alerts;
+//!   `overview` is about the whole sweep.
 
 mod actor;
 mod advice;

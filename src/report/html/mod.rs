@@ -1,4 +1,4 @@
-//! The HTML report: one file that needs no network and no script, and runs no script but its own.
+//! The HTML report: one file that needs no network, and can be read without its script, the only one it runs.
 //!
 //! Log text is hostile. The environment's formatter escapes every value that this module did not build itself and shows
 //! control and direction characters, and no log text becomes a link. The content security policy names the style and

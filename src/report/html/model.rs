@@ -180,7 +180,7 @@ impl Alerts {
         shown
     }
 
-    /// Actors, worst and busiest first: those the runbook ranked or, without a runbook, those of the alerts.
+    /// The actors of the alerts, by username and cluster: worst first, then busiest.
     pub(super) fn actors(&self) -> Vec<Value> {
         let mut actors = BTreeMap::<(&str, &str), (usize, u64, u64, BTreeSet<&str>)>::new();
         for alert in &self.all {
