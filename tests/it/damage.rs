@@ -44,6 +44,28 @@ fn a_wrong_checksum_marks_its_member_and_no_other() {
     }
 }
 
+/// Zero bytes in front are of a log that was truncated while its writer went on; a few may separate records.
+#[test]
+fn zero_bytes_at_the_end_are_what_was_not_written() {
+    let zeros = |count| "\0".repeat(count);
+    for (text, found, told) in [
+        (zeros(5000), 0, "the text ends with 5000 zero bytes: what belongs there was not written at byte 0"),
+        (event(0) + "\n" + &zeros(1 << 20), 1, "the text ends with 1048576 zero bytes"),
+        (event(0) + "\0" + &event(1) + &zeros(512), 2, "the text ends with 512 zero bytes"),
+        (zeros(4096), 0, "the text ends with 4096 zero bytes"),
+        (zeros(10_240), 0, ""),
+        (zeros(5000) + &event(0) + "\n", 1, ""),
+        (event(0) + "\n" + &zeros(8), 1, ""),
+    ] {
+        for bytes in [text.clone().into_bytes(), gzip(text.as_bytes())] {
+            let (hits, damaged, exit, error) = sweep(&bytes, &[]);
+            assert_eq!((hits.len(), damaged.len()), (found, 0), "{error}");
+            assert!(error.contains(told) && error.is_empty() == told.is_empty(), "{error}");
+            assert_eq!(exit, if told.is_empty() { 0 } else { 3 }, "{error}");
+        }
+    }
+}
+
 /// After damage a new text begins, and with it a new line.
 #[test]
 fn damage_ends_the_line() {

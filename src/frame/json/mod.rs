@@ -10,12 +10,17 @@ use super::prefix::{self, MAX_PREFIX};
 use super::resync;
 use super::scan::{Scan, scan};
 use super::{Body, Document, Element, Framing, Input, More, Sink};
+use crate::decode::Damage;
 use crate::event::{EVENT_START, SUBSCRIPTION_START};
 use crate::json;
 
 /// Bytes of one stream that may be scanned again after broken documents. When they are spent, each document must end
 /// with its line.
 const MAX_WASTED: u64 = 256 << 20;
+/// Zero bytes in a row that no writer puts behind its last record: the least that a disk or a download leaves unwritten.
+const HOLE: u64 = 512;
+/// Bytes of a tar without files, which are all zero.
+const EMPTY_TARS: [u64; 2] = [1024, 10_240];
 /// Longest line offered for skimming.
 const MAX_SKIMMED: usize = 256 * 1024;
 
@@ -26,6 +31,8 @@ pub(super) struct Documents<'r, 's> {
     record: u64,
     /// Only blanks since the last newline.
     line_start: bool,
+    /// Zero bytes at hand since the last byte that is not one.
+    zeros: u64,
     /// Bytes scanned in vain after broken documents.
     wasted: u64,
     /// How the last line with a prefix was framed.
@@ -49,7 +56,16 @@ pub(super) struct Head {
 
 impl<'r, 's> Documents<'r, 's> {
     pub(super) fn new(input: Input<'r>, sink: &'s mut dyn Sink) -> Self {
-        Documents { input, sink, record: 0, line_start: true, wasted: 0, prefixed: None, parts: Parts::default() }
+        Documents {
+            input,
+            sink,
+            record: 0,
+            line_start: true,
+            zeros: 0,
+            wasted: 0,
+            prefixed: None,
+            parts: Parts::default(),
+        }
     }
 
     pub(super) fn run(mut self) {
@@ -72,6 +88,7 @@ impl<'r, 's> Documents<'r, 's> {
                 _ => self.text(),
             }
         }
+        self.hole();
         for part in self.parts.unfinished() {
             part.give_records(|part| emit(self.sink, &part.head, None, Body::Broken(part.content())));
         }
@@ -105,8 +122,20 @@ impl<'r, 's> Documents<'r, 's> {
         }
     }
 
+    /// Tells that the stream ends with bytes that were never written. In front of text they are what a log has that was
+    /// truncated while its writer went on.
+    fn hole(&mut self) {
+        let end = self.input.offset();
+        let is_tar = self.zeros == end && EMPTY_TARS.contains(&end);
+        if self.zeros >= HOLE && !is_tar {
+            let what = format!("the text ends with {} zero bytes: what belongs there was not written", self.zeros);
+            self.sink.damage(Damage { what, at: end - self.zeros, text_start: end });
+        }
+    }
+
     /// Skips white space, control bytes and byte order marks; false at the end of the stream.
     fn skip_blanks(&mut self) -> bool {
+        self.zeros = 0;
         loop {
             match self.input.next_text(self.sink) {
                 Some(reached) => self.line_start |= reached,
@@ -127,6 +156,9 @@ impl<'r, 's> Documents<'r, 's> {
                 0xEF if self.input.head(3, |_| false).0 == b"\xef\xbb\xbf" => 3,
                 _ => return true,
             };
+            let bytes = &self.input.available()[..blank];
+            let zeros = bytes.iter().rev().take_while(|byte| **byte == 0).count();
+            self.zeros = if zeros == blank { self.zeros } else { 0 } + zeros as u64;
             self.consume(blank);
         }
     }
