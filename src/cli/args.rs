@@ -163,7 +163,7 @@ pub(super) struct Output {
     #[arg(long, help_heading = "Output")]
     pub redact: bool,
 
-    /// Keys of summary.csv
+    /// Fields by which summary.csv counts
     #[arg(
         long,
         value_name = "F,F",
@@ -199,15 +199,15 @@ fn trimmed(text: &str) -> Result<String, String> {
 /// The times that were asked for.
 #[derive(Debug, Args)]
 pub(super) struct Span {
-    /// First moment: a time, a date, or a span back from --as-of (30d, 24h)
+    /// Start: a time, a date, or a span back from --as-of (30d, 24h)
     #[arg(long, value_name = "T", help_heading = "Time")]
     pub since: Option<String>,
 
-    /// First moment behind: a time, a date, or a span back from --as-of
+    /// End, not included: a time, a date, or a span back from --as-of
     #[arg(long, value_name = "T", help_heading = "Time")]
     pub until: Option<String>,
 
-    /// The "now" of spans [default: the clock]
+    /// Where spans are counted back from [default: now]
     #[arg(long, value_name = "T", help_heading = "Time")]
     pub as_of: Option<String>,
 }
@@ -222,7 +222,8 @@ pub(super) struct Times {
     #[arg(long, value_name = "SPAN", default_value = "30d", help_heading = "Time")]
     pub lookback: String,
 
-    /// Context before --since that is read as well; the longer of the two counts
+    /// Context before --since that is read as well; the longer of this and
+    /// --lookback counts
     #[arg(long, value_name = "SPAN", default_value = "24h", help_heading = "Time")]
     pub context: String,
 }
