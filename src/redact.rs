@@ -5,6 +5,7 @@
 //! in base64 too: tokens, keys, `password=…` and what follows `--token`. When in doubt, text is masked. A secret that
 //! fits neither stays, so a redacted report is safer, but not proven to be free of secrets. Evidence is never changed.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::io;
 
@@ -13,7 +14,7 @@ use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use regex::{Captures, Regex};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::aggregate::{Finished, Group};
 use crate::event::LAST_APPLIED;
@@ -193,41 +194,50 @@ impl Redactor {
         match value {
             Value::String(text) => *text = self.text(text),
             Value::Array(items) => self.list(items, of_secret),
-            Value::Object(members) => {
-                let text = |key: &str| members.get(key).and_then(Value::as_str);
-                let of_secret = of_secret
-                    || matches!(text("kind"), Some("Secret" | "SecretList"))
-                    || members.get("objectRef").is_some_and(|object| object["resource"] == "secrets");
-                let quotes = text("where").or(text("path")).is_some_and(|place| self.is_secret(place));
-                // A change that a page shows.
-                let changes = !members.contains_key("op") && text("path").is_some_and(|path| self.is_set_secret(path));
-                // A composite quotes one of its findings, but not its place.
-                let quotes = quotes || changes || text("category") == Some("composite");
-                // An operation of a JSON Patch (RFC 6902).
-                let set = text("path").filter(|_| members.contains_key("op"));
-                let (sets_data, sets) =
-                    (set.is_some_and(|path| self.is_secret(path)), set.is_some_and(|path| self.is_set_secret(path)));
-                let from_template = text("rule_id").is_some_and(|rule| self.quoting.contains(rule));
-                // A container has its program in one list and the arguments in another.
-                let client = members.get("command").is_some_and(|command| self.runs_client(command));
-                for (key, member) in members.iter_mut().filter(|(key, member)| !is_evidence(key, member)) {
-                    match key.as_str() {
-                        "env" | "httpHeaders" => variables(member),
-                        "args" if client => member.as_array_mut().into_iter().flatten().for_each(attached),
-                        "value" if sets_data => mask(member, &[]),
-                        "value" if sets => mask(member, &REFERENCES),
-                        "data" | "stringData" if of_secret => mask(member, &[]),
-                        LAST_APPLIED => mask(member, &[]),
-                        key if quotes && QUOTES.contains(&key) => mask(member, &[]),
-                        key if from_template && FROM_TEMPLATES.contains(&key) => mask(member, &[]),
-                        key if self.member.is_match(key) => mask(member, &REFERENCES),
-                        _ => {}
-                    }
-                    self.inside(member, of_secret);
-                }
-            }
+            Value::Object(members) => self.members(members, of_secret),
             _ => {}
         }
+    }
+
+    fn members(&self, members: &mut Map<String, Value>, of_secret: bool) {
+        let text = |key: &str| members.get(key).and_then(Value::as_str);
+        let of_secret = of_secret
+            || matches!(text("kind"), Some("Secret" | "SecretList"))
+            || members.get("objectRef").is_some_and(|object| object["resource"] == "secrets");
+        let quotes = self.quotes_secret(members);
+        // An operation of a JSON Patch (RFC 6902).
+        let set = text("path").filter(|_| members.contains_key("op"));
+        let (sets_data, sets) =
+            (set.is_some_and(|path| self.is_secret(path)), set.is_some_and(|path| self.is_set_secret(path)));
+        let from_template = text("rule_id").is_some_and(|rule| self.quoting.contains(rule));
+        // A container has its program in one list and the arguments in another.
+        let client = members.get("command").is_some_and(|command| self.runs_client(command));
+        for (key, member) in members.iter_mut().filter(|(key, member)| !is_evidence(key, member)) {
+            match key.as_str() {
+                "env" | "httpHeaders" => variables(member),
+                "args" if client => member.as_array_mut().into_iter().flatten().for_each(attached),
+                "value" if sets_data => mask(member, &[]),
+                "value" if sets => mask(member, &REFERENCES),
+                "data" | "stringData" if of_secret => mask(member, &[]),
+                LAST_APPLIED => mask(member, &[]),
+                key if quotes && QUOTES.contains(&key) => mask(member, &[]),
+                key if from_template && FROM_TEMPLATES.contains(&key) => mask(member, &[]),
+                key if self.member.is_match(key) => mask(member, &REFERENCES),
+                _ => {}
+            }
+            self.inside(member, of_secret);
+        }
+    }
+
+    /// Whether an object is a finding or a difference that quotes a secret.
+    fn quotes_secret(&self, members: &Map<String, Value>) -> bool {
+        let text = |key: &str| members.get(key).and_then(Value::as_str);
+        let is_at_secret = text("where").or(text("path")).is_some_and(|place| self.is_secret(place));
+        // A path without an operation is that of a change that a page shows.
+        let is_changed_secret =
+            !members.contains_key("op") && text("path").is_some_and(|path| self.is_set_secret(path));
+        // A composite quotes one of its findings, but not its place.
+        is_at_secret || is_changed_secret || text("category") == Some("composite")
     }
 
     fn list(&self, items: &mut [Value], of_secret: bool) {
@@ -280,8 +290,8 @@ impl Redactor {
             return if masked == value { text.to_owned() } else { masked.to_string() };
         }
         let mask = |text: String, (form, mask): &(Regex, &str)| match form.replace_all(&text, *mask) {
-            std::borrow::Cow::Borrowed(_) => text,
-            std::borrow::Cow::Owned(masked) => masked,
+            Cow::Borrowed(_) => text,
+            Cow::Owned(masked) => masked,
         };
         let masked = self.forms.iter().fold(text.to_owned(), mask);
         self.base64.replace_all(&masked, |run: &Captures<'_>| self.encoded(&run[0])).into_owned()

@@ -122,7 +122,8 @@ fn whole(raw: Raw<'_>) -> Option<Fields<'_>> {
 /// before it decides which counts.
 fn cronjob(body: &mut Body, event: &AuditEvent<'_>, texts: &mut Interner) {
     let (request, response) = (event.request_object.as_deref(), event.response_object.as_deref());
-    for (raw, source) in [(response, "responseObject"), (request, "requestObject")] {
+    let bodies = [(response, "responseObject"), (request, "requestObject")];
+    for (raw, source) in bodies {
         let object = raw.and_then(whole).filter(|object| may_be_whole(event, object, source));
         if let Some(state) = object.and_then(|object| reduced(&object)) {
             body.state = Some(texts.keep(&state));
@@ -139,12 +140,12 @@ fn cronjob(body: &mut Body, event: &AuditEvent<'_>, texts: &mut Interner) {
         let patch = request.filter(|raw| matches!(raw.first(), Some(b'{' | b'[')));
         body.patch = patch.and_then(compact).map(|patch| texts.keep(&patch));
     }
-    if body.state.is_none() && body.patch.is_none() {
-        let cut = [(response, "responseObject"), (request, "requestObject")];
-        if let Some((remains, source)) = cut.into_iter().find_map(|(raw, source)| Some((remains(raw?)?, source))) {
-            body.remains = Some(texts.keep(&remains));
-            body.source = Some(texts.keep(source));
-        }
+    if body.state.is_none()
+        && body.patch.is_none()
+        && let Some((remains, source)) = bodies.into_iter().find_map(|(raw, source)| Some((remains(raw?)?, source)))
+    {
+        body.remains = Some(texts.keep(&remains));
+        body.source = Some(texts.keep(source));
     }
 }
 

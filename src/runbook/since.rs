@@ -58,19 +58,18 @@ pub(super) fn since(judge: &Judge<'_>, [first, at]: [usize; 2], time: Timestamp)
     let turn = next_turn(judge, at, end.at);
     let changed = turn.as_ref().filter(|turn| !turn.what.is_empty()).map(|turn| timeline.record(turn.at));
     let gone = end.deleted.map(|at| timeline.record(at));
-    let ended = gone.or(end.again.map(|at| timeline.record(at))).and_then(|record| record.time);
+    let ended = end.deleted.or(end.again).and_then(|at| timeline.record(at).time);
     let all = timeline.started(&object).map(|times| from(times, opened));
     let [jobs, pods] = all.map(|times| up_to(times, changed.map_or(ended, |changed| changed.time)));
     let later_jobs = changed.map(|_| up_to(all[0], ended).len() - jobs.len());
     let last_job = jobs.last().copied().flatten();
     let begin = record.time.unwrap_or(time);
+    let left = || alive_or_swept(judge, record, last_sign(judge, record, begin, last_job), changed.is_some());
     let parts = [
         Some(runs(judge, jobs, pods.len())),
         turn.map(|turn| turned(&turn, timeline.record(turn.at), begin)),
         later_jobs.filter(|later| *later > 0).map(|later| format!("then {} started", plural(later, "Job"))),
-        end.text(timeline).or_else(|| {
-            Some(alive_or_swept(judge, record, last_sign(judge, record, begin, last_job), changed.is_some()))
-        }),
+        Some(end.text(timeline).unwrap_or_else(left)),
     ];
     let text = match record.outcome {
         Outcome::DryRun => "a dry run: it wrote nothing".to_owned(),
