@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::HELD;
 use super::finding::Verdict;
-use super::finish::Hit;
+use super::hit::Hit;
 use crate::decode::sha256;
 use crate::rule::{Pack, Rule, Severity};
 use crate::spill::{self, Packed, Shared, Sorted, Sorter, shared};

@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::finding::Verdict;
-use super::finish::Hit;
+use super::hit::Hit;
 use super::record::{Evidence, Record};
 use crate::event::{Change, Outcome};
 use crate::rule::{Pack, Severity};
