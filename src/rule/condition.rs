@@ -231,6 +231,13 @@ fn address_test(word: &str) -> Option<(Test, Option<Test>, bool)> {
     })
 }
 
+/// The word for a test of an address: for its family, or for a further test of any family.
+fn address_word(test: Test) -> Option<String> {
+    let family = FAMILIES.iter().find(|(_, family)| *family == test).map(|(name, _)| (*name).to_owned());
+    let further = ADDRESS_TESTS.iter().find(|(_, further, _)| *further == Some(test));
+    family.or_else(|| further.map(|(suffix, ..)| format!("IsIPAddress{suffix}")))
+}
+
 /// A test of an address: that it belongs to the family, and the further test, if any.
 fn address(
     node: &Node,
@@ -435,16 +442,38 @@ impl Condition {
             }
             Condition::Test { path, test, negated, operand, fold } => {
                 let is_list = matches!(operand, Operand::Many(_) | Operand::Texts(_)) && *test == Test::Equals;
-                let fits = |name: &str, known: &Test, not: &bool, folds: &bool| {
-                    known == test && not == negated && folds == fold && (name.ends_with("In") == is_list)
+                let is_it = |(name, known, not, folds): &&(&str, Test, bool, bool)| {
+                    known == test && not == negated && folds == fold && name.ends_with("In") == is_list
                 };
-                let word = OPERATORS
-                    .iter()
-                    .find(|(name, known, not, folds)| fits(name, known, not, folds))
-                    .map_or("", |(name, ..)| name);
+                let operator = OPERATORS.iter().find(is_it).map(|(name, ..)| (*name).to_owned());
+                let word = operator.or_else(|| address_word(*test)).unwrap_or_default();
                 let values: Vec<String> = operand.all().iter().map(ToString::to_string).collect();
                 writeln!(f, "{indent}{path} {word} {}", values.join(", "))
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::yaml::documents;
+    use super::*;
+
+    #[test]
+    fn tests_of_addresses_are_shown_by_their_words() {
+        for (text, shown) in [
+            ("{Key: trusted_ip, Condition: IsIPv6}", "trusted_ip IsIPv6Address"),
+            (
+                "{Key: trusted_ip, Condition: IsIPAddressPublic}",
+                "all of trusted_ip IsIPAddress trusted_ip IsIPAddressPublic",
+            ),
+            (
+                "{Key: trusted_ip, Condition: IsIPv4AddressNotInCIDR, Values: [10.0.0.0/8]}",
+                "none of all of trusted_ip IsIPv4Address trusted_ip IsIPAddressInCIDR \"10.0.0.0/8\"",
+            ),
+        ] {
+            let condition = compile(&documents(text).unwrap()[0]).unwrap().to_string();
+            assert_eq!(condition.split_whitespace().collect::<Vec<_>>().join(" "), shown);
         }
     }
 }
